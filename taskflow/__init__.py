@@ -1,0 +1,36 @@
+"""taskflow: decorator-based workers for event-driven Python services."""
+
+from taskflow.broker import Broker, QueueCounts, QueueSettings
+from taskflow.clock import Clock, SystemClock
+from taskflow.config import open_broker
+from taskflow.errors import Reject, Retry, TaskflowError
+from taskflow.event import Context, Event
+from taskflow.middleware import Middleware
+from taskflow.pool import Pool
+from taskflow.publisher import publish, publish_many
+from taskflow.registry import Registry, subscribe
+from taskflow.retry import RetryPolicy
+from taskflow.worker import Worker
+
+__all__ = [
+    "Broker",
+    "Clock",
+    "Context",
+    "Event",
+    "Middleware",
+    "Pool",
+    "QueueCounts",
+    "QueueSettings",
+    "Registry",
+    "Reject",
+    "Retry",
+    "RetryPolicy",
+    "SystemClock",
+    "TaskflowError",
+    "Worker",
+    "open_broker",
+    "publish",
+    "publish_many",
+    "subscribe",
+]
+__version__ = "0.1.0"

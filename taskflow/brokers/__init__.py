@@ -1,0 +1,69 @@
+"""Opening a broker by its address."""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from taskflow.broker import Broker
+from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.clock import Clock
+from taskflow.errors import ConfigError
+from taskflow.stores.sqlite import SqliteStore
+
+DEFAULT_ADDRESS = "sqlite:///taskflow.db"
+_DURABILITIES = ("power", "process")
+
+
+def open_address(
+    address: str, *, clock: Clock | None = None, random: Random | None = None
+) -> Broker:
+    """Open the broker at an address.
+
+    `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
+    `?durability=power` (the default: a publish is answered after fsync) or `=process`.
+    Raises ConfigError for an address that is none of these, BrokerFileError for a bad file.
+    """
+    parts = urlsplit(address)
+    opener = _SCHEMES.get(parts.scheme)
+    if opener is None:
+        raise ConfigError(
+            f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory:// "
+            "and sqlite:///path/to/broker.db"
+        )
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    path = unquote(parts.path)
+    if parts.netloc:
+        raise ConfigError(
+            f"broker address {address!r}: {parts.netloc!r} stands where a host would; write "
+            f"{parts.scheme}:///{parts.netloc}{path} (three slashes: relative, four: absolute)"
+        )
+    return EmbeddedBroker(opener(address, path, options), clock=clock, random=random)
+
+
+def _memory(address: str, path: str, options: dict[str, str]) -> SqliteStore:
+    if path or options:
+        raise ConfigError(f"broker address {address!r}: memory:// takes no path and no options")
+    return SqliteStore(None, durable=False)
+
+
+def _sqlite(address: str, path: str, options: dict[str, str]) -> SqliteStore:
+    durability = options.pop("durability", "power")
+    if options:
+        raise ConfigError(
+            f"broker address {address!r}: unknown option {min(options)!r}; allowed: durability"
+        )
+    if durability not in _DURABILITIES:
+        raise ConfigError(
+            f"broker address {address!r}: durability is {durability!r}; "
+            f"allowed: {' or '.join(_DURABILITIES)}"
+        )
+    if not path.strip("/"):
+        raise ConfigError(f"broker address {address!r} names no file; example: {DEFAULT_ADDRESS}")
+    return SqliteStore(Path(path[1:]), durable=durability == "power")
+
+
+_SCHEMES: dict[str, Callable[[str, str, dict[str, str]], SqliteStore]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+}

@@ -1,0 +1,62 @@
+"""The `taskflow` command."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+import taskflow
+from taskflow.cli.dlq import dlq
+from taskflow.cli.publish import publish
+from taskflow.cli.queues import queues
+from taskflow.cli.topology import topology
+from taskflow.cli.worker import worker
+from taskflow.config import setting
+from taskflow.errors import BrokerUnavailable, TaskflowError
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class _Group(click.Group):
+    """Turns taskflow's errors into one line and an exit code: 2 for bad input, 1 for a broker
+    that cannot be used."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TaskflowError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1 if isinstance(error, BrokerUnavailable) else 2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(taskflow.__version__, prog_name="taskflow")
+@click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Default: INFO.")
+def main(log_level: str | None) -> None:
+    """Events, queues and workers: publish, work, look, repair.
+
+    Every option is read from its flag, else from a TASKFLOW_… variable, else from [taskflow] in
+    ./setup.cfg. Exit codes: 0 done, 1 the broker or a run failed, 2 bad input.
+
+    \b
+    Example:
+      taskflow worker audit --module shop.handlers
+      taskflow publish order.created '{"order_id": "ord_1"}'
+
+    \b
+    Shell completion (bash; zsh and fish likewise):
+      eval "$(_TASKFLOW_COMPLETE=bash_source taskflow)"
+    """
+    level = (log_level or setting("log_level") or "INFO").upper()
+    if level not in LEVELS:
+        raise click.UsageError(f"log_level is {level!r}; allowed: {', '.join(LEVELS)}")
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
+
+
+for command in (worker, publish, queues, dlq, topology):
+    main.add_command(command)

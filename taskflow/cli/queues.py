@@ -1,0 +1,59 @@
+"""`taskflow queues`: what every queue holds."""
+
+import json
+import threading
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from taskflow.broker import Broker
+from taskflow.cli.options import broker_option, opened, table
+
+HEADS = ("QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED", "OLDEST", "HANDLED", "DEAD-LETTERED")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--every", type=click.FloatRange(0.1), default=2.0, help="Seconds, with --watch.")
+@broker_option
+def queues(as_json: bool, watch: bool, every: float, address: str | None) -> None:
+    """Show what every queue holds: visible, in flight, delayed, and the age of the oldest.
+
+    \b
+    Example:
+      taskflow queues --json | jq '.[] | select(.oldest_age_seconds > 60).name'
+    """
+    with opened(address) as broker:
+        show(broker, as_json)
+        pause = threading.Condition()
+        while watch:
+            with pause:
+                broker.clock.wait(pause, every)
+            if not as_json:
+                click.clear()
+            show(broker, as_json)
+
+
+def show(broker: Broker, as_json: bool) -> None:
+    """Print the counts of all queues once."""
+    found: list[dict[str, Any]] = [
+        {"name": name, **asdict(broker.counts(name))} for name in broker.queues()
+    ]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    lines = [
+        [
+            one["name"],
+            one["visible"],
+            one["in_flight"],
+            one["delayed"],
+            round(one["oldest_age_seconds"], 1),
+            one["handled"],
+            one["dead_lettered"],
+        ]
+        for one in found
+    ]
+    click.echo(table(HEADS, lines) if lines else "no queues; a worker declares them")

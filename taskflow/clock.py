@@ -1,0 +1,44 @@
+"""Time as an argument: the one file that reads a clock or waits on one."""
+
+import time
+from datetime import UTC, datetime
+from threading import Condition
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time and waits. Handed to the broker, the worker and the outbox relay."""
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+        ...
+
+    def wait(self, condition: Condition, timeout: float | None) -> bool:
+        """Wait on a condition the caller holds; False when `timeout` seconds passed first.
+
+        May return early without a notification: callers look again at what they wait for.
+        """
+        ...
+
+
+class SystemClock:
+    """The machine's clock. `time.time` is looked up at each call, so freezegun works."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def wait(self, condition: Condition, timeout: float | None) -> bool:
+        return condition.wait(timeout)
+
+
+def rfc3339(seconds: float) -> str:
+    """Epoch seconds as RFC 3339 in UTC with microseconds: `2026-01-31T12:00:00.000000Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def from_rfc3339(text: str) -> float:
+    """Epoch seconds of an RFC 3339 time. Raises ValueError when it is none or has no offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write 2026-01-31T12:00:00Z")
+    return moment.timestamp()

@@ -1,0 +1,53 @@
+"""Settings: a command-line flag, else a TASKFLOW_ variable, else `[taskflow]` in setup.cfg."""
+
+import configparser
+import os
+from pathlib import Path
+from random import Random
+
+from taskflow.broker import Broker
+from taskflow.brokers import DEFAULT_ADDRESS, open_address
+from taskflow.clock import Clock
+from taskflow.errors import ConfigError
+
+FILE = "setup.cfg"
+SECTION = "taskflow"
+KNOWN = ("broker", "modules", "concurrency", "grace", "log_level")
+
+
+def setting(name: str) -> str | None:
+    """The value of a setting, from the environment or ./setup.cfg; None when it is in neither.
+
+    Raises ConfigError when the file's section holds a name that is not in KNOWN.
+    """
+    from_environment = os.environ.get(f"TASKFLOW_{name.upper()}")
+    return from_environment or file_settings().get(name)
+
+
+def file_settings() -> dict[str, str]:
+    """The `[taskflow]` section of ./setup.cfg."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(Path(FILE), encoding="utf-8")
+    except (configparser.Error, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{FILE} cannot be read: {error}") from error
+    if not parser.has_section(SECTION):
+        return {}
+    found = dict(parser.items(SECTION))
+    for name in found:
+        if name not in KNOWN:
+            raise ConfigError(
+                f"{FILE} [{SECTION}]: unknown setting {name!r}; known: {', '.join(KNOWN)}"
+            )
+    return found
+
+
+def open_broker(
+    address: str | None = None, *, clock: Clock | None = None, random: Random | None = None
+) -> Broker:
+    """Open the broker at `address`, by default the one `TASKFLOW_BROKER` or setup.cfg names.
+
+    Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]` (docs/guides).
+    Raises ConfigError for an address that is none, BrokerFileError for a file that cannot be used.
+    """
+    return open_address(address or setting("broker") or DEFAULT_ADDRESS, clock=clock, random=random)

@@ -1,0 +1,119 @@
+"""Every exception of taskflow, in one tree.
+
+TaskflowError
+ ├─ RegistrationError        a subscription that cannot be; raised at import
+ ├─ ConfigError              a setting that cannot be (address, variable, module)
+ ├─ DecodeError              a message that is no event, or does not fit its handler
+ ├─ HandlerTimeout           a handler ran past its `timeout`
+ ├─ BrokerError
+ │   ├─ TopicNotFound        no topic of that name
+ │   ├─ QueueNotFound        no queue of that name
+ │   ├─ QueueExists          declared again with other attributes
+ │   ├─ InvalidName          a name outside the rules of `limits`
+ │   ├─ LimitExceeded        too large, too many, too long
+ │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
+ │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
+ └─ HandlerSignal            raised by handlers to say more than "failed"
+     ├─ Retry(after)         run this event again after so many seconds
+     └─ Reject(reason)       never run this event again: dead-letter it now
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TaskflowError(Exception):
+    """Base of everything taskflow raises."""
+
+
+class RegistrationError(TaskflowError):
+    """A subscription is impossible; the message says how to mend it."""
+
+
+class ConfigError(TaskflowError):
+    """A setting is wrong; the message names it and what is allowed."""
+
+
+class DecodeError(TaskflowError):
+    """A body is no CloudEvents JSON, or its data does not fit the handler's annotation."""
+
+
+class HandlerTimeout(TaskflowError):
+    """A handler ran longer than the `timeout` of its subscription (seconds)."""
+
+
+class BrokerError(TaskflowError):
+    """Base of what a broker refuses or fails to do."""
+
+
+class _NotFound(BrokerError):
+    """What was asked for, what there is, and the nearest name."""
+
+    kind = "thing"
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        self.known = sorted(known)
+        text = f"no {self.kind} named {name!r}"
+        if self.known:
+            text += f"; known: {', '.join(self.known)}"
+        if near := get_close_matches(name, self.known, n=1):
+            text += f" (did you mean {near[0]!r}?)"
+        super().__init__(text)
+
+
+class TopicNotFound(_NotFound):
+    """No topic of that name was declared."""
+
+    kind = "topic"
+
+
+class QueueNotFound(_NotFound):
+    """No queue of that name was declared."""
+
+    kind = "queue"
+
+
+class QueueExists(BrokerError):
+    """A queue was declared again with attributes that differ from the stored ones."""
+
+
+class InvalidName(BrokerError):
+    """A topic or queue name breaks the rules in `taskflow.limits`."""
+
+
+class LimitExceeded(BrokerError):
+    """A size, count or duration is outside its bounds."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker cannot be used now. Nothing was changed; the call may be repeated."""
+
+
+class BrokerFileError(BrokerUnavailable):
+    """The broker file is unreadable, read-only, full, not ours, or from a newer taskflow."""
+
+
+class HandlerSignal(TaskflowError):
+    """Base of what a handler raises to steer its own message."""
+
+
+class Retry(HandlerSignal):
+    """Run this event again after `after` seconds (None: after the usual backoff).
+
+    Counts as an attempt: with `retries=N` there are still at most N+1.
+    """
+
+    def __init__(self, after: float | None = None, reason: str = "") -> None:
+        if after is not None and not after >= 0:
+            raise ValueError(f"Retry(after={after!r}): seconds, 0 or more")
+        super().__init__(reason or f"retry asked for, after {after} s")
+        self.after = after
+
+
+class Reject(HandlerSignal):
+    """Dead-letter this event now, with `reason`; it is not tried again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

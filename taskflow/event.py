@@ -1,0 +1,145 @@
+"""Events: what handlers see, and the CloudEvents 1.0 JSON around them on the way.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from taskflow import payload as json
+from taskflow.clock import from_rfc3339, rfc3339
+from taskflow.errors import DecodeError
+from taskflow.message import NO_ATTRIBUTES, Delivery, Message
+
+T = TypeVar("T")
+DEFAULT_SOURCE = "taskflow"
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Generic[T]):
+    """Something that happened. `topic` and `id` together are its identity.
+
+    `time` is in epoch seconds; `attempt` is 1 for the first run of its handler. `attributes`
+    travel outside the JSON, as message attributes (10 at most).
+    """
+
+    topic: str
+    payload: T
+    id: str
+    time: float
+    source: str = DEFAULT_SOURCE
+    subject: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+
+    def message(self, delay: float = 0.0) -> Message:
+        """The event as a broker carries it. Raises LimitExceeded, or TypeError for a payload
+        that cannot be JSON."""
+        envelope = Envelope(
+            specversion="1.0",
+            id=self.id,
+            source=self.source,
+            type=self.topic,
+            time=rfc3339(self.time),
+            data=msgspec.Raw(json.encode(self.payload)),
+            subject=self.subject,
+            correlationid=self.correlation_id,
+            causationid=self.causation_id,
+            traceparent=self.traceparent,
+        )
+        return Message(self.id, _write(envelope).decode(), self.attributes, delay)
+
+
+class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """CloudEvents 1.0 with the extensions we use; other extensions are ignored."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str | None = None
+    datacontenttype: str | None = None
+    subject: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(Envelope).decode
+
+
+def open_envelope(delivery: Delivery) -> Envelope:
+    """The envelope in a delivery's body. Raises DecodeError when it is none."""
+    try:
+        envelope = _read(delivery.body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"the body is no CloudEvents JSON: {error}") from None
+    if envelope.specversion != "1.0" or not (envelope.id and envelope.source and envelope.type):
+        raise DecodeError(
+            "the body is no CloudEvents 1.0 JSON: specversion must be '1.0', and id, source and "
+            "type must not be empty"
+        )
+    return envelope
+
+
+def to_event(delivery: Delivery, envelope: Envelope, decode: json.Decode) -> Event[Any]:
+    """The event in an opened envelope. Raises DecodeError when the payload does not fit."""
+    try:
+        time = delivery.sent_at if envelope.time is None else from_rfc3339(envelope.time)
+    except ValueError as error:
+        raise DecodeError(f"the event's time is none: {error}") from None
+    return Event(
+        topic=envelope.type,
+        payload=decode(envelope.data),
+        id=envelope.id,
+        time=time,
+        source=envelope.source,
+        subject=envelope.subject,
+        correlation_id=envelope.correlationid,
+        causation_id=envelope.causationid,
+        traceparent=envelope.traceparent,
+        attributes=delivery.attributes or NO_ATTRIBUTES,
+        attempt=delivery.receive_count,
+    )
+
+
+@dataclass(slots=True)
+class Context:
+    """What a handler may know about its run. `deadline` is in epoch seconds, None for none."""
+
+    event: Event[Any]
+    queue: str
+    handler: str
+    attempt: int
+    deadline: float | None
+    logger: logging.LoggerAdapter[logging.Logger]
+
+
+current: ContextVar[Event[Any] | None] = ContextVar("taskflow_event", default=None)
+"""The event being handled in this thread or task; publishing from a handler continues its trace."""
+
+
+def trace_child(parent: str | None, random: Random) -> str:
+    """A W3C traceparent: the parent's trace with a new span, or a new trace.
+
+    An invalid parent starts a new trace, as https://www.w3.org/TR/trace-context/ asks.
+    """
+    span = f"{random.getrandbits(64) or 1:016x}"
+    if parent is not None and (found := _TRACEPARENT.fullmatch(parent)):
+        version, trace, _, flags, rest = found.groups()
+        if version != "ff" and int(trace, 16) and (version != "00" or rest is None):
+            return f"00-{trace}-{span}-{flags}"
+    return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"

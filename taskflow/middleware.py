@@ -1,0 +1,65 @@
+"""Middleware: a function around the run of a handler. Structured logs are one of them."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from taskflow.clock import Clock
+from taskflow.event import Context
+from taskflow.retry import Done, Outcome, Retry
+
+Run = Callable[[Context], Outcome]
+Middleware = Callable[[Context, Run], Outcome]
+"""Called for every attempt. It calls the rest with the context, once, and returns its outcome;
+`outcome.error` is the exception, if there was one. What it raises counts as the failure of the
+attempt."""
+
+log = logging.getLogger("taskflow.worker")
+
+
+def wrap(run: Run, middleware: Sequence[Middleware]) -> Run:
+    """`run` inside all middleware; the first is outermost."""
+    for around in reversed(middleware):
+        run = partial(_call, around, run)
+    return run
+
+
+def _call(around: Middleware, run: Run, context: Context) -> Outcome:
+    return around(context, run)
+
+
+def log_runs(clock: Clock) -> Middleware:
+    """One line per attempt on the logger `taskflow.worker`, with its fields as `extra`.
+
+    INFO when done, WARNING when it will be retried, ERROR with the traceback when dead-lettered.
+    Payloads are never logged.
+    """
+
+    def log_run(context: Context, run: Run) -> Outcome:
+        started = clock.now()
+        outcome = run(context)
+        if isinstance(outcome, Done):
+            level, word, detail = logging.INFO, "duplicate" if outcome.duplicate else "done", ""
+        elif isinstance(outcome, Retry):
+            kind = type(outcome.error).__name__
+            level, word = logging.WARNING, "retry"
+            detail = f" after={outcome.after:.3f}s error={kind}: {outcome.error}"
+        else:
+            level, word, detail = logging.ERROR, "dead", f" reason={outcome.reason}"
+        if log.isEnabledFor(level):
+            event = context.event
+            fields = {
+                "event": event.id,
+                "topic": event.topic,
+                "queue": context.queue,
+                "handler": context.handler,
+                "attempt": context.attempt,
+                "outcome": word,
+                "seconds": round(max(0.0, clock.now() - started), 6),
+            }
+            line = " ".join(f"{name}={value}" for name, value in fields.items())
+            error = outcome.error if level == logging.ERROR else None
+            log.log(level, "%s%s", line, detail, extra=fields, exc_info=error)
+        return outcome
+
+    return log_run

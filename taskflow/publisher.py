@@ -1,0 +1,130 @@
+"""Publishing events, by default to the broker the environment names."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from taskflow.broker import Broker
+from taskflow.config import open_broker
+from taskflow.event import DEFAULT_SOURCE, Event, current, trace_child
+from taskflow.message import NO_ATTRIBUTES, new_id
+
+_lock = threading.Lock()
+_default: Broker | None = None
+
+
+def default_broker() -> Broker:
+    """The broker of this process, opened at the first call (`taskflow.open_broker()`)."""
+    global _default
+    with _lock:
+        if _default is None:
+            _default = open_broker()
+        return _default
+
+
+@contextmanager
+def using(broker: Broker) -> Iterator[Broker]:
+    """Make `broker` the default one inside the block."""
+    global _default
+    with _lock:
+        before, _default = _default, broker
+    try:
+        yield broker
+    finally:
+        with _lock:
+            _default = before
+
+
+def publish(
+    topic: str,
+    payload: Any,
+    *,
+    id: str | None = None,
+    delay: float = 0.0,
+    at: float | None = None,
+    source: str = DEFAULT_SOURCE,
+    subject: str | None = None,
+    correlation_id: str | None = None,
+    traceparent: str | None = None,
+    attributes: Mapping[str, str] = NO_ATTRIBUTES,
+    broker: Broker | None = None,
+) -> str:
+    """Publish one event to every queue that subscribes to `topic`; answers its id.
+
+    When it returns, the event is stored (`durability=power`: on disk). `payload` is anything
+    JSON can hold: dict, dataclass, Struct, pydantic model. `id` defaults to a UUIDv7; the same
+    id on the same topic is one event. It is due after `delay` seconds, or at `at` (epoch
+    seconds). Inside a handler it continues the trace and correlation of the handled event.
+    Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError when the payload is no JSON.
+    """
+    broker = broker or default_broker()
+    if at is not None:
+        if delay:
+            raise ValueError("give delay or at, not both")
+        delay = max(0.0, at - broker.clock.now())
+    event = new_event(
+        broker,
+        topic,
+        payload,
+        id=id,
+        source=source,
+        subject=subject,
+        correlation_id=correlation_id,
+        traceparent=traceparent,
+        attributes=attributes,
+    )
+    broker.publish(topic, [event.message(delay)])
+    return event.id
+
+
+def new_event(
+    broker: Broker,
+    topic: str,
+    payload: Any,
+    *,
+    id: str | None = None,
+    source: str = DEFAULT_SOURCE,
+    subject: str | None = None,
+    correlation_id: str | None = None,
+    traceparent: str | None = None,
+    attributes: Mapping[str, str] = NO_ATTRIBUTES,
+) -> Event[Any]:
+    """An event that happens now, on the broker's clock, in the trace of the current one."""
+    if id is not None and not id:
+        raise ValueError("id is empty; leave it out, or give 1 character at least")
+    if not source:
+        raise ValueError("source is empty; 1 character at least")
+    now = broker.clock.now()
+    if (cause := current.get()) is not None:
+        correlation_id = correlation_id or cause.correlation_id or cause.id
+        traceparent = traceparent or cause.traceparent
+    return Event(
+        topic=topic,
+        payload=payload,
+        id=new_id(now, broker.random) if id is None else id,
+        time=now,
+        source=source,
+        subject=subject,
+        correlation_id=correlation_id,
+        causation_id=None if cause is None else cause.id,
+        traceparent=trace_child(traceparent, broker.random),
+        attributes=attributes,
+    )
+
+
+def publish_many(events: Iterable[Event[Any]], *, broker: Broker | None = None) -> list[str]:
+    """Publish events as they are, one transaction per topic; answers their ids.
+
+    All events of a topic are stored or none; topics go in the order of their first event.
+    Raises as `publish` does.
+    """
+    broker = broker or default_broker()
+    by_topic: dict[str, list[Event[Any]]] = {}
+    ids = []
+    for event in events:
+        by_topic.setdefault(event.topic, []).append(event)
+        ids.append(event.id)
+    for topic, some in by_topic.items():
+        broker.publish(topic, [event.message() for event in some])
+    return ids

@@ -1,0 +1,182 @@
+"""Subscriptions: which handler takes which topic on which queue. Collected at import."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from taskflow.errors import BrokerError, RegistrationError
+from taskflow.limits import DLQ_SUFFIX, MAX_VISIBILITY, check_queue, check_seconds, check_topic
+from taskflow.retry import RetryPolicy
+from taskflow.signature import Handler, Signature, read_signature
+
+F = TypeVar("F", bound=Handler)
+DEFAULT_TIMEOUT = 300.0
+DEFAULT_WINDOW = 3600.0
+MAX_REMEMBERED = 14 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One topic of one handler, with everything a worker must know to run it.
+
+    `timeout` and `window` in seconds; `window` is how long a finished event is remembered, 0
+    for a handler that is not idempotent.
+    """
+
+    topic: str
+    queue: str
+    handler: Handler
+    name: str
+    policy: RetryPolicy
+    timeout: float | None
+    window: float
+    visibility_timeout: float
+    signature: Signature
+
+    @property
+    def max_attempts(self) -> int:
+        """The highest attempt number any rule of the policy lets run."""
+        rules = [rule.retries for rule in self.policy.rules.values() if rule is not None]
+        return max([self.policy.retries, *rules]) + 1
+
+
+class Registry:
+    """A collection of subscriptions; filled at import, read by workers."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+
+    def subscribe(
+        self,
+        *topics: str,
+        queue: str,
+        retries: int | None = None,
+        backoff: float | None = None,
+        policy: RetryPolicy | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        idempotent: bool = True,
+        window: float = DEFAULT_WINDOW,
+        visibility_timeout: float = 30.0,
+        **unknown: Any,
+    ) -> Callable[[F], F]:
+        """Let a function handle events of `topics` that wait in `queue`; returns it unchanged.
+
+        `retries` (3) and `backoff` (1.0 s, doubling, full jitter) are the short form of
+        `policy`. `timeout`: seconds a run may take, None for no limit. `idempotent`: an event
+        that the queue has finished is not handled again within `window` seconds.
+        `visibility_timeout`: seconds until a crashed worker's message is visible again.
+        Raises RegistrationError for whatever cannot be, saying how to mend it.
+        """
+        if unknown:
+            raise RegistrationError(
+                f"subscribe does not know {', '.join(map(repr, unknown))}; it knows queue, "
+                "retries, backoff, policy, timeout, idempotent, window, visibility_timeout"
+            )
+        if not topics:
+            raise RegistrationError("subscribe names no topic; example: 'order.created'")
+        try:
+            for topic in topics:
+                check_topic(topic)
+            check_queue(queue)
+            check_seconds("visibility_timeout", visibility_timeout, 1, MAX_VISIBILITY)
+        except (BrokerError, TypeError) as error:
+            raise RegistrationError(f"subscribe: {error}") from error
+        if queue.endswith(DLQ_SUFFIX):
+            raise RegistrationError(
+                f"queue {queue!r}: names in {DLQ_SUFFIX} belong to dead-letter queues"
+            )
+        if len(queue + DLQ_SUFFIX) > 80:
+            raise RegistrationError(
+                f"queue {queue!r} is too long by {len(queue + DLQ_SUFFIX) - 80}: its dead-letter "
+                f"queue is named {queue}{DLQ_SUFFIX}, and 80 characters are allowed"
+            )
+        if timeout is not None and not timeout > 0:
+            raise RegistrationError(f"timeout is {timeout!r}; seconds above 0, or None")
+        if not 0 < window <= MAX_REMEMBERED:
+            raise RegistrationError(
+                f"window is {window!r}; seconds above 0, {MAX_REMEMBERED:g} at most "
+                "(idempotent=False switches it off)"
+            )
+        chosen = _policy(retries, backoff, policy)
+
+        def register(handler: F) -> F:
+            signature = read_signature(handler)
+            name = _name(handler)
+            for topic in topics:
+                self._add(
+                    Subscription(
+                        topic,
+                        queue,
+                        handler,
+                        name,
+                        chosen,
+                        timeout,
+                        window if idempotent else 0.0,
+                        visibility_timeout,
+                        signature,
+                    )
+                )
+            return handler
+
+        return register
+
+    def _add(self, new: Subscription) -> None:
+        old = self._subscriptions.get((new.queue, new.topic))
+        if old is not None and old.name != new.name:  # the same name: its module was reloaded
+            raise RegistrationError(
+                f"queue {new.queue!r} has a handler for {new.topic!r} already: {old.name}; give "
+                f"{new.name} a queue of its own, so that both receive every event"
+            )
+        for other in self.on(new.queue):
+            if other.visibility_timeout != new.visibility_timeout:
+                raise RegistrationError(
+                    f"queue {new.queue!r} has one visibility_timeout: {other.name} says "
+                    f"{other.visibility_timeout:g}, {new.name} says {new.visibility_timeout:g}"
+                )
+        self._subscriptions[new.queue, new.topic] = new
+
+    def find(self, queue: str, topic: str) -> Subscription | None:
+        """Who handles this topic on this queue."""
+        return self._subscriptions.get((queue, topic))
+
+    def on(self, queue: str) -> list[Subscription]:
+        """All subscriptions of a queue."""
+        return [found for found in self if found.queue == queue]
+
+    def queues(self) -> list[str]:
+        """All queues that have a handler, sorted."""
+        return sorted({found.queue for found in self})
+
+    def topics(self) -> list[str]:
+        """All topics that have a handler, sorted."""
+        return sorted({found.topic for found in self})
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(self._subscriptions.values())
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+
+def _policy(retries: int | None, backoff: float | None, policy: RetryPolicy | None) -> RetryPolicy:
+    if policy is not None:
+        if retries is not None or backoff is not None:
+            raise RegistrationError("give retries and backoff, or policy=RetryPolicy(…), not both")
+        return policy
+    short = {"retries": retries, "backoff": backoff}
+    try:
+        return RetryPolicy(**{name: value for name, value in short.items() if value is not None})  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise RegistrationError(f"subscribe: {error}") from error
+
+
+def _name(handler: Handler) -> str:
+    """`module.function`, or what the object calls itself."""
+    module = getattr(handler, "__module__", "")
+    name = getattr(handler, "__qualname__", type(handler).__qualname__)
+    return re.sub(r"^__main__\.", "", f"{module}.{name}")
+
+
+default_registry = Registry()
+subscribe = default_registry.subscribe

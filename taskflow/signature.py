@@ -1,0 +1,92 @@
+"""What a handler wants: reads its signature once, at import."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from taskflow.errors import RegistrationError
+from taskflow.event import Context, Event
+from taskflow.payload import Decode, decoder
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How to call a handler: the decoder of its payload, and what goes into each parameter."""
+
+    decode: Decode
+    takes: tuple[type | None, ...]  # Event, Context, or None for the payload, in order
+    is_async: bool
+
+    def arguments(self, context: Context) -> list[Any]:
+        """The positional arguments for one run."""
+        return [
+            context
+            if kind is Context
+            else context.event
+            if kind is Event
+            else context.event.payload
+            for kind in self.takes
+        ]
+
+
+def read_signature(handler: Handler) -> Signature:
+    """Raises RegistrationError, saying how to mend it, when no event can be given to `handler`."""
+    name = getattr(handler, "__qualname__", repr(handler))
+    if not callable(handler):
+        raise RegistrationError(f"{name} is no function")
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+        hints = get_type_hints(handler, include_extras=True)
+    except NameError as error:
+        raise RegistrationError(
+            f"{name}: the annotation {error.name!r} cannot be resolved; define the type at module "
+            "level, above the handler"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(f"{name}: its signature cannot be read: {error}") from error
+    takes: list[type | None] = []
+    payload: Any = Any
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise RegistrationError(
+                f"{name}: *{parameter.name} cannot be filled; name what it takes"
+            )
+        if parameter.kind is parameter.KEYWORD_ONLY or (
+            parameter.default is not parameter.empty and parameter.name not in hints
+        ):
+            if parameter.default is parameter.empty:
+                raise RegistrationError(
+                    f"{name}: keyword-only {parameter.name!r} needs a default; handlers are called "
+                    "with an event and, if they ask for it, a Context"
+                )
+            continue
+        annotation = hints.get(parameter.name, Any)
+        if annotation is Context:
+            takes.append(Context)
+        elif parameter.default is not parameter.empty:
+            continue
+        elif annotation is Event or get_origin(annotation) is Event:
+            takes.append(Event)
+            payload = (get_args(annotation) or (Any,))[0]
+        else:
+            takes.append(None)
+            payload = annotation
+    if sum(kind is not Context for kind in takes) != 1 or takes.count(Context) > 1:
+        raise RegistrationError(
+            f"{name}: a handler takes one event, by its payload type or as Event, and one Context "
+            "if it likes; for example (event: Event) or (order: OrderCreated, ctx: Context)"
+        )
+    try:
+        decode = decoder(payload)
+    except TypeError as error:
+        raise RegistrationError(
+            f"{name}: no JSON can become {payload!r}: {error}; use dict, a dataclass, TypedDict, "
+            "msgspec Struct or pydantic model"
+        ) from error
+    is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
+    )
+    return Signature(decode, tuple(takes), is_async)

@@ -1,0 +1,1 @@
+"""Where the embedded broker keeps its rows."""

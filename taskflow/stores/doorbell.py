@@ -1,0 +1,108 @@
+"""Wakes waiting receivers in other processes: a Unix datagram socket each, beside the file.
+
+A ring is a hint: it may be lost (receivers look again every `poll_interval`), and it may come
+for nothing.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+log = logging.getLogger("taskflow.store")
+
+_STOP = b"\0"
+_PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+
+
+class Doorbell:
+    """The bells beside one broker file. Ringing never blocks and never fails."""
+
+    def __init__(self, database: Path) -> None:
+        self._folder = Path(f"{database.absolute()}-bells")
+        self._own = ""
+        self._seen: tuple[float, list[str]] = (0.0, [])
+        self._socket: socket.socket | None = None
+        self._sender: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._folder_file = -1
+
+    def ring(self, queues: Collection[str]) -> None:
+        """Tell every listener beside this file, but the own one."""
+        others = self._others()
+        if not others:
+            return
+        if self._sender is None:
+            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._sender.setblocking(False)
+        text = "\n".join(queues).encode()
+        for name in others:
+            try:
+                self._sender.sendto(text, self._address(name))
+            except BlockingIOError:
+                pass  # it has rings waiting already
+            except ConnectionRefusedError:  # its process was killed
+                with contextlib.suppress(OSError):
+                    (self._folder / name).unlink()
+            except OSError:
+                pass  # it left just now
+
+    def _others(self) -> list[str]:
+        try:
+            changed = self._folder.stat().st_mtime
+            if changed != self._seen[0]:
+                self._seen = (changed, [found.name for found in self._folder.iterdir()])
+        except OSError:
+            return []
+        return [name for name in self._seen[1] if name != self._own]
+
+    def listen(self, heard: Callable[[Collection[str]], None]) -> None:
+        """Hang up a bell and call `heard(queues)` from a thread at each ring. Once."""
+        if self._thread is not None:
+            return
+        try:
+            self._folder.mkdir(exist_ok=True)
+            name = f"{os.getpid()}-{os.urandom(4).hex()}"
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.bind(self._address(name))
+            self._own = name
+        except OSError as error:
+            log.warning(
+                "no doorbell in %s (%s): other processes are noticed by polling",
+                self._folder,
+                error,
+            )
+            return
+        self._thread = threading.Thread(
+            target=self._run, args=(heard,), name="taskflow-doorbell", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, heard: Callable[[Collection[str]], None]) -> None:
+        assert self._socket is not None
+        while (text := self._socket.recv(65536)) != _STOP:
+            heard(text.decode().split("\n"))
+
+    def _address(self, name: str) -> str:
+        path = f"{self._folder}/{name}"
+        if len(os.fsencode(path)) <= _PATH_LIMIT:
+            return path
+        if self._folder_file < 0:  # a long path has a short name through /proc
+            self._folder_file = os.open(self._folder, os.O_RDONLY)
+        return f"/proc/self/fd/{self._folder_file}/{name}"
+
+    def close(self) -> None:
+        """Take the own bell down."""
+        if self._thread is not None and self._socket is not None:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(_STOP, self._address(self._own))
+            self._thread.join()
+            (self._folder / self._own).unlink(missing_ok=True)
+        for opened in (self._socket, self._sender):
+            if opened is not None:
+                opened.close()
+        if self._folder_file >= 0:
+            os.close(self._folder_file)

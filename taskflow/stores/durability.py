@@ -1,0 +1,126 @@
+"""What makes commits survive a power cut, away from the threads that receive and acknowledge."""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+log = logging.getLogger("taskflow.store")
+
+CHECKPOINT_PAGES = 4000  # 16 MB of WAL
+RESET_PAGES = 16000  # writers never paused: stop them once, so that the WAL starts over
+
+
+class DiskSync:
+    """Group fsync: many commits, one wait for the disk.
+
+    SQLite would wait inside the write lock, and every receive and acknowledgement with it. Here
+    a commit only writes the WAL; whoever must not answer before it is on disk calls `wait`. The
+    first caller syncs for all that have committed by then. A checkpoint in between syncs the
+    WAL itself before it may start over, so what it removed is on disk too.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._condition = threading.Condition()
+        self._commits = 0
+        self._synced = 0
+        self._syncing = False
+        self._file = os.open(f"{database}-wal", os.O_RDONLY)
+        folder = os.open(database.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the names of the files, once
+        finally:
+            os.close(folder)
+
+    def committed(self) -> None:
+        """Count a commit; called while the store's lock is held."""
+        self._commits += 1
+
+    def wait(self) -> None:
+        """Return when every commit counted so far is on disk. Raises OSError if it cannot be."""
+        wanted = self._commits
+        with self._condition:
+            while self._synced < wanted:
+                if self._syncing:
+                    self._condition.wait()
+                    continue
+                self._syncing = True
+                self._condition.release()
+                reached = self._commits
+                try:
+                    _to_disk(self._file)
+                finally:
+                    self._condition.acquire()
+                    self._syncing = False
+                    self._condition.notify_all()
+                self._synced = reached
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _to_disk(file: int) -> None:
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone stops at the drive's cache
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(file)
+
+
+class Checkpointer:
+    """Copies the WAL into the database from a thread of its own, with its own connection."""
+
+    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
+        self._connect = connect
+        self._condition = threading.Condition()
+        self._pages = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def wal_has(self, pages: int) -> None:
+        """Told after each commit how long the WAL is."""
+        if pages < CHECKPOINT_PAGES:
+            return
+        with self._condition:
+            self._pages = pages
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(
+                    target=self._run, name="taskflow-checkpoint", daemon=True
+                )
+                self._thread.start()
+            self._condition.notify()
+
+    def _run(self) -> None:
+        connection = self._connect()
+        try:
+            while True:
+                with self._condition:
+                    while not self._pages and not self._closed:
+                        self._condition.wait()
+                    if self._closed:
+                        return
+                    pages, self._pages = self._pages, 0
+                self._checkpoint(connection, pages)
+        finally:
+            connection.close()
+
+    def _checkpoint(self, connection: apsw.Connection, pages: int) -> None:
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if pages >= RESET_PAGES:  # only what came meanwhile is copied under the write lock
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        except apsw.BusyError:
+            pass  # another process is at it, or a reader holds on; the next commit asks again
+        except apsw.Error as error:
+            log.warning("checkpoint failed: %s", error)
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()

@@ -1,0 +1,322 @@
+"""The store verbs in SQL. One instance per connection; the caller holds the transaction.
+
+CROSS JOIN fixes the order of a join (SQLite never reorders one): the few receipts of a batch
+look up their rows, not the other way round.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from taskflow.broker import QueueSettings
+from taskflow.message import Message
+from taskflow.stores.base import Held, QueueRow, Row
+
+_COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
+              m.visible_at, m.source, p.body, p.attributes"""
+_QUEUE = """id, name, visibility_timeout, delay, retention, dead_letter_queue, max_receives"""
+_encode = msgspec.json.Encoder().encode
+
+
+class SqliteRows:
+    """`Rows` over one SQLite connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+
+    # ---- declarations -----------------------------------------------------------------------
+    def topics(self) -> list[str]:
+        return [name for (name,) in self._execute("SELECT name FROM topic ORDER BY name")]
+
+    def add_topic(self, name: str) -> None:
+        self._execute("INSERT OR IGNORE INTO topic VALUES (?)", (name,))
+
+    def queues(self) -> list[str]:
+        return [name for (name,) in self._execute("SELECT name FROM queue ORDER BY name")]
+
+    def queue(self, name: str) -> QueueRow | None:
+        found = self._execute(f"SELECT {_QUEUE} FROM queue WHERE name = ?", (name,)).get
+        return None if found is None else _queue_row(found)
+
+    def put_queue(self, name: str, settings: QueueSettings) -> None:
+        self._execute(
+            """INSERT INTO queue (name, visibility_timeout, delay, retention,
+                                  dead_letter_queue, max_receives)
+               VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT (name) DO UPDATE SET
+                   visibility_timeout = excluded.visibility_timeout, delay = excluded.delay,
+                   retention = excluded.retention, max_receives = excluded.max_receives,
+                   dead_letter_queue = excluded.dead_letter_queue""",
+            (
+                name,
+                settings.visibility_timeout,
+                settings.delay,
+                settings.retention,
+                settings.dead_letter_queue,
+                settings.max_receives,
+            ),
+        )
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        return list(
+            self._execute(
+                """SELECT s.topic, q.name FROM subscription s JOIN queue q ON q.id = s.queue
+                   ORDER BY s.topic, q.name"""
+            )
+        )
+
+    def add_subscription(self, topic: str, queue: int) -> None:
+        self._execute("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (topic, queue))
+
+    def subscribed(self, topic: str) -> list[QueueRow]:
+        return [
+            _queue_row(found)
+            for found in self._execute(
+                f"""SELECT {_QUEUE} FROM queue
+                    WHERE id IN (SELECT queue FROM subscription WHERE topic = ?)""",
+                (topic,),
+            )
+        ]
+
+    # ---- messages ---------------------------------------------------------------------------
+    def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
+        count = len(messages)
+        first = self._take_numbers(count)
+        default = queue.settings.delay
+        before = self._connection.total_changes()
+        self._connection.executemany(
+            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
+               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+            [
+                (queue.id, seq, now + (message.delay or default), now, message.id, topic)
+                for seq, message in enumerate(messages, first)
+            ],
+        )
+        added = self._connection.total_changes() - before
+        stored: Collection[int] = range(first, first + count)
+        if added < count:  # some were held already: only the new ones get a payload
+            stored = {
+                seq
+                for (seq,) in self._execute(
+                    "SELECT seq FROM message WHERE queue = ? AND seq >= ?", (queue.id, first)
+                )
+            }
+        self._connection.executemany(
+            "INSERT INTO payload VALUES (?, ?, ?)",
+            [
+                (
+                    seq,
+                    message.body,
+                    _encode(message.attributes).decode() if message.attributes else "{}",
+                )
+                for seq, message in enumerate(messages, first)
+                if seq in stored
+            ],
+        )
+        return added
+
+    def _take_numbers(self, count: int) -> int:
+        taken: int = self._execute(
+            "UPDATE counter SET next_seq = next_seq + ? RETURNING next_seq", (count,)
+        ).get
+        return taken - count
+
+    def due(self, queue: int, now: float, limit: int) -> list[Row]:
+        return [
+            Row._make(found)
+            for found in self._execute(
+                f"""SELECT {_COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ? AND m.visible_at <= ?
+                    ORDER BY m.visible_at, m.seq LIMIT ?""",
+                (queue, now, limit),
+            )
+        ]
+
+    def any_due(self, queue: int, now: float) -> bool:
+        found = self._execute(
+            "SELECT 1 FROM message WHERE queue = ? AND visible_at <= ? LIMIT 1", (queue, now)
+        ).get
+        return found is not None
+
+    def next_due(self, queue: int, now: float) -> float | None:
+        found: float | None = self._execute(
+            "SELECT min(visible_at) FROM message WHERE queue = ? AND visible_at > ?", (queue, now)
+        ).get
+        return found
+
+    def hold(self, queue: int, seqs: Sequence[int], receipt: int, until: float, now: float) -> None:
+        self._execute(
+            """UPDATE message SET visible_at = ?, receive_count = receive_count + 1, receipt = ?,
+                                  first_received_at = coalesce(first_received_at, ?)
+               WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
+            (until, receipt, now, queue, _encode(seqs).decode()),
+        )
+
+    def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
+        found = [
+            self._execute(
+                f"""SELECT {_COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ? AND m.seq = ? AND m.receipt = ?""",
+                (queue, seq, receipt),
+            ).get
+            for seq, receipt in held
+        ]
+        return [None if row is None else Row._make(row) for row in found]
+
+    def remove(self, queue: int, held: Sequence[Held]) -> list[bool]:
+        gone = {
+            seq
+            for (seq,) in self._execute(
+                """DELETE FROM message WHERE queue = ?1 AND seq IN (
+                       SELECT m.seq FROM json_each(?2) j CROSS JOIN message m
+                       ON m.queue = ?1 AND m.seq = j.value ->> 0 AND m.receipt = j.value ->> 1)
+                   RETURNING seq""",
+                (queue, _encode(held).decode()),
+            )
+        }
+        self._forget_payloads(gone)
+        return [seq in gone for seq, _ in held]
+
+    def drop(self, queue: int, seqs: Collection[int]) -> None:
+        self._execute(
+            "DELETE FROM message WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))",
+            (queue, _encode(list(seqs)).decode()),
+        )
+        self._forget_payloads(seqs)
+
+    def _forget_payloads(self, seqs: Collection[int]) -> None:
+        if seqs:
+            self._execute(
+                "DELETE FROM payload WHERE seq IN (SELECT value FROM json_each(?))",
+                (_encode(list(seqs)).decode(),),
+            )
+
+    def hide(self, queue: int, held: Sequence[tuple[Held, float]], now: float) -> list[bool]:
+        return [
+            self._changed(
+                """UPDATE message SET visible_at = ?
+                   WHERE queue = ? AND seq = ? AND receipt = ? AND visible_at > ?""",
+                (until, queue, seq, receipt, now),
+            )
+            for (seq, receipt), until in held
+        ]
+
+    def release(self, queue: int, held: Sequence[Held], now: float) -> list[bool]:
+        return [
+            self._changed(
+                """UPDATE message
+                   SET visible_at = ?, receive_count = receive_count - 1, receipt = NULL
+                   WHERE queue = ? AND seq = ? AND receipt = ?""",
+                (now, queue, seq, receipt),
+            )
+            for seq, receipt in held
+        ]
+
+    def _changed(self, sql: str, values: tuple[Any, ...]) -> bool:
+        self._execute(sql, values)
+        return self._connection.changes() > 0
+
+    def move(
+        self, queue: int, row: Row, to: int, source: int | None, attributes: str, now: float
+    ) -> None:
+        self.drop(queue, [row.seq])
+        self.drop(
+            to,
+            [
+                seq
+                for (seq,) in self._execute(
+                    "SELECT seq FROM message WHERE queue = ? AND id = ? AND topic = ?",
+                    (to, row.id, row.topic),
+                )
+            ],
+        )
+        seq = self._take_numbers(1)
+        self._execute(
+            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, source)
+               VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (to, seq, now, row.sent_at, row.id, row.topic, source),
+        )
+        self._execute("INSERT INTO payload VALUES (?, ?, ?)", (seq, row.body, attributes))
+
+    def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
+        chosen = "AND m.id IN (SELECT value FROM json_each(?2))" if ids else ""
+        return [
+            Row._make(found)
+            for found in self._execute(
+                f"""SELECT {_COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ?1 {chosen} ORDER BY m.seq LIMIT ?3""",
+                (queue, json.dumps(list(ids)), limit),
+            )
+        ]
+
+    # ---- bookkeeping ------------------------------------------------------------------------
+    def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
+        # As many old records go as two batches bring: the table cannot outgrow its window.
+        self._execute(
+            """DELETE FROM finished WHERE (queue, id, topic) IN (
+                   SELECT queue, id, topic FROM finished WHERE expires_at <= ?
+                   ORDER BY expires_at LIMIT ?)""",
+            (now, 2 * len(keys)),
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO finished VALUES (?, ?, ?, ?)",
+            [(queue, id, topic, expires_at) for id, topic, expires_at in keys],
+        )
+
+    def remembered(
+        self, queue: int, keys: Collection[tuple[str, str]], now: float
+    ) -> set[tuple[str, str]]:
+        return set(
+            self._execute(
+                """SELECT f.id, f.topic FROM json_each(?2) j CROSS JOIN finished f
+                   ON f.queue = ?1 AND f.id = j.value ->> 0 AND f.topic = j.value ->> 1
+                   WHERE f.expires_at > ?3""",
+                (queue, _encode(list(keys)).decode(), now),
+            )
+        )
+
+    def tally(self, queue: int, handled: int, dead_lettered: int) -> None:
+        self._execute(
+            """UPDATE queue SET handled = handled + ?, dead_lettered = dead_lettered + ?
+               WHERE id = ?""",
+            (handled, dead_lettered, queue),
+        )
+
+    def expire(self, queue: int, sent_before: float) -> None:
+        # Order of storing is nearly order of sending, so the oldest are at the front.
+        while True:
+            old = [
+                seq
+                for seq, sent_at in self._execute(
+                    "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000",
+                    (queue,),
+                )
+                if sent_at <= sent_before
+            ]
+            if not old:
+                return
+            self.drop(queue, old)
+
+    def counts(self, queue: int, now: float) -> tuple[int, int, int, float | None, int, int]:
+        visible, in_flight, delayed = self._execute(
+            """SELECT count(*) FILTER (WHERE visible_at <= ?2),
+                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count > 0),
+                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count = 0)
+               FROM message WHERE queue = ?1""",
+            (queue, now),
+        ).get
+        oldest: float | None = self._execute(
+            "SELECT sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1", (queue,)
+        ).get
+        handled, dead_lettered = self._execute(
+            "SELECT handled, dead_lettered FROM queue WHERE id = ?", (queue,)
+        ).get
+        return visible, in_flight, delayed, oldest, handled, dead_lettered
+
+
+def _queue_row(found: tuple[Any, ...]) -> QueueRow:
+    return QueueRow(found[0], found[1], QueueSettings(*found[2:]))

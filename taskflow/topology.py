@@ -1,0 +1,42 @@
+"""What the subscriptions need of a broker: topics, queues, dead-letter queues. Idempotent."""
+
+from dataclasses import replace
+
+from taskflow.broker import Broker, QueueSettings
+from taskflow.limits import DLQ_SUFFIX, MAX_RECEIVES, MAX_RETENTION
+from taskflow.registry import Registry
+
+DEAD_LETTERS = QueueSettings(retention=MAX_RETENTION)
+
+
+def settings_for(registry: Registry, queue: str) -> QueueSettings:
+    """The attributes a queue needs for its handlers.
+
+    `max_receives` is the net under `retries`: it catches messages that kill their worker.
+    """
+    handlers = registry.on(queue)
+    return replace(
+        QueueSettings(),
+        visibility_timeout=handlers[0].visibility_timeout,
+        dead_letter_queue=queue + DLQ_SUFFIX,
+        max_receives=min(MAX_RECEIVES, max(found.max_attempts for found in handlers)),
+    )
+
+
+def declare(broker: Broker, registry: Registry, *, apply: bool = False) -> None:
+    """Create what is missing. Safe to call from many workers at once.
+
+    A queue that exists with other attributes raises QueueExists, or, with `apply`, is changed.
+    """
+    for topic in registry.topics():
+        broker.create_topic(topic)
+    known = set(broker.queues())
+    for queue in registry.queues():
+        settings = settings_for(registry, queue)
+        broker.create_queue(queue + DLQ_SUFFIX, DEAD_LETTERS)
+        if apply and queue in known:
+            broker.set_queue(queue, settings)
+        else:
+            broker.create_queue(queue, settings)
+    for subscription in registry:
+        broker.subscribe(subscription.topic, subscription.queue)

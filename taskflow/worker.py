@@ -1,0 +1,153 @@
+"""The worker: receive, execute, settle. Without threads here; `pool` adds them."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taskflow.broker import Broker, Finish
+from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.execute import Invoke, Job, execute, find_job, invoke
+from taskflow.message import Delivery
+from taskflow.middleware import Middleware, log_runs
+from taskflow.registry import Registry, default_registry
+from taskflow.retry import Dead, Done, Outcome, Retry, describe
+from taskflow.topology import declare
+
+log = logging.getLogger("taskflow.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One finished run. `at` is when it ended, in epoch seconds."""
+
+    job: Job
+    outcome: Outcome
+    at: float
+
+
+class Worker:
+    """Runs the handlers of some queues (all queues of the registry by default).
+
+    Declares topics and queues when it is made. Raises QueueNotFound for a queue without a
+    handler, QueueExists when the broker's queues disagree with the subscriptions.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Iterable[str] = (),
+        *,
+        registry: Registry = default_registry,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        self.broker = broker
+        self.registry = registry
+        self.queues = tuple(dict.fromkeys(queues)) or tuple(registry.queues())
+        if not self.queues:
+            raise ConfigError("no subscription was loaded: name the modules that hold handlers")
+        for name in self.queues:
+            if not registry.on(name):
+                raise QueueNotFound(name, registry.queues())
+        self._middleware = (log_runs(broker.clock), *middleware)
+        declare(broker, registry)
+
+    def take(
+        self, limit: int, wait: float = 0.0, stop: Callable[[], bool] | None = None
+    ) -> list[Job]:
+        """Receive up to `limit` messages, and see which their queue has finished before."""
+        deliveries = self.broker.receive(*self.queues, limit=limit, wait=wait, stop=stop)
+        jobs = [find_job(delivery, self.registry) for delivery in deliveries]
+        asked: dict[str, list[Job]] = defaultdict(list)
+        for job in jobs:
+            if job.subscription is not None and job.subscription.window:
+                asked[job.delivery.queue].append(job)
+        for queue, some in asked.items():
+            keys = {(job.delivery.id, job.delivery.topic) for job in some}
+            if known := self.broker.finished(queue, keys):
+                for job in some:
+                    job.duplicate = (job.delivery.id, job.delivery.topic) in known
+        return jobs
+
+    def execute(self, job: Job, invoke: Invoke = invoke) -> Result:
+        """Run one job to its outcome."""
+        broker = self.broker
+        outcome = execute(
+            job,
+            clock=broker.clock,
+            random=broker.random,
+            middleware=self._middleware,
+            invoke=invoke,
+        )
+        return Result(job, outcome, broker.clock.now())
+
+    def settle(self, results: Sequence[Result]) -> None:
+        """Tell the broker how runs ended: the one place where outcomes become verbs.
+
+        A stale receipt is logged: the lease was lost, and the message runs again elsewhere.
+        """
+        done: list[Finish] = []
+        retries: list[tuple[Delivery, float]] = []
+        dead: list[tuple[Delivery, str]] = []
+        for result in results:
+            job, outcome = result.job, result.outcome
+            match outcome:
+                case Done(duplicate=duplicate):
+                    window = job.subscription.window if job.subscription else 0.0
+                    done.append(Finish(job.delivery, 0.0 if duplicate else window))
+                case Retry(after=after):
+                    retries.append((job.delivery, after))
+                case Dead():
+                    dead.append((job.delivery, json.dumps(failure_record(result, outcome))))
+        answers: list[tuple[Delivery, bool]] = []
+        if done:
+            settled = self.broker.delete(done)
+            answers += zip((entry.delivery for entry in done), settled, strict=True)
+        if retries:
+            settled = self.broker.change_visibility(retries)
+            answers += zip((delivery for delivery, _ in retries), settled, strict=True)
+        if dead:
+            settled = self.broker.dead_letter(dead)
+            answers += zip((delivery for delivery, _ in dead), settled, strict=True)
+        for delivery, ok in answers:
+            if not ok:
+                log.warning(
+                    "event=%s queue=%s lost its lease: how it ended was not recorded",
+                    delivery.id,
+                    delivery.queue,
+                )
+
+    def step(self, limit: int = 10, wait: float = 0.0) -> list[Result]:
+        """One receive; run and settle what came, in this thread."""
+        results = []
+        for job in self.take(limit, wait):
+            result = self.execute(job)
+            self.settle([result])
+            results.append(result)
+        return results
+
+    def drain(self) -> list[Result]:
+        """`step` until nothing is visible."""
+        results: list[Result] = []
+        while more := self.step(limit=1):
+            results += more
+        return results
+
+
+def failure_record(result: Result, outcome: Dead) -> dict[str, Any]:
+    """What a dead letter says of itself. Times in epoch seconds."""
+    job = result.job
+    delivery = job.delivery
+    record = {
+        "reason": outcome.reason,
+        "handler": job.subscription.name if job.subscription else None,
+        "topic": delivery.topic,
+        "queue": delivery.queue,
+        "attempts": delivery.receive_count,
+        "sent_at": delivery.sent_at,
+        "first_received_at": delivery.first_received_at,
+        "failed_at": result.at,
+    }
+    return record if outcome.error is None else record | describe(outcome.error)
