@@ -30,7 +30,6 @@ class ManualClock:
         self._now = start
         self._changed = threading.Condition()
         self._waits: dict[int, tuple[threading.Condition, float]] = {}
-        self._parked = 0
 
     def now(self) -> float:
         """Seconds since the epoch, as last set."""
@@ -44,14 +43,12 @@ class ManualClock:
             if self._now >= until:
                 return False
             self._waits[key] = condition, until
-            self._parked += 1
             self._changed.notify_all()
         try:
             notified = condition.wait()
         finally:
             with self._changed:
-                del self._waits[key]
-                self._parked -= 1
+                self._waits.pop(key, None)
         return notified and self._now < until
 
     def advance(self, seconds: float) -> None:
@@ -62,8 +59,10 @@ class ManualClock:
         """Jump to a time, backwards too."""
         with self._changed:
             self._now = now
-            due = [condition for condition, until in self._waits.values() if until <= now]
-        for condition in due:
+            due = {key: wait for key, wait in self._waits.items() if wait[1] <= now}
+            for key in due:
+                del self._waits[key]
+        for condition, _ in due.values():
             with condition:
                 condition.notify_all()
 
@@ -71,8 +70,8 @@ class ManualClock:
         """Block until that many threads wait on this clock. Raises TimeoutError after 30 real
         seconds."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._parked >= threads, _REAL_LIMIT):
-                raise TimeoutError(f"{self._parked} of {threads} threads are waiting on the clock")
+            if not self._changed.wait_for(lambda: len(self._waits) >= threads, _REAL_LIMIT):
+                raise TimeoutError(f"{len(self._waits)} of {threads} threads wait on the clock")
 
 
 def memory_broker(*, clock: Clock | None = None, seed: int = 0) -> Broker:

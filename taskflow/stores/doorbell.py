@@ -23,6 +23,7 @@ class Doorbell:
 
     def __init__(self, database: Path) -> None:
         self._folder = Path(f"{database.absolute()}-bells")
+        self._lock = threading.Lock()
         self._own = ""
         self._seen: tuple[float, list[str]] = (0.0, [])
         self._socket: socket.socket | None = None
@@ -61,8 +62,11 @@ class Doorbell:
 
     def listen(self, heard: Callable[[Collection[str]], None]) -> None:
         """Hang up a bell and call `heard(queues)` from a thread at each ring. Once."""
-        if self._thread is not None:
-            return
+        with self._lock:
+            if self._thread is None:
+                self._hang_up(heard)
+
+    def _hang_up(self, heard: Callable[[Collection[str]], None]) -> None:
         try:
             self._folder.mkdir(exist_ok=True)
             name = f"{os.getpid()}-{os.urandom(4).hex()}"

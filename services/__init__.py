@@ -1,0 +1,1 @@
+"""The reference store: four services that meet only in events and in `proto/`."""

@@ -1,0 +1,1 @@
+"""Keeps an append-only, hash-chained log of every order event."""

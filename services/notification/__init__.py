@@ -1,0 +1,1 @@
+"""Writes one e-mail to the customer of each new order."""

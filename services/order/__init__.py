@@ -1,0 +1,1 @@
+"""Takes orders over HTTP, has them paid, and says so in events."""

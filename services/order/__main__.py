@@ -1,0 +1,100 @@
+"""Starts the order service: `python -m services.order`."""
+
+import logging
+import secrets
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from waitress.server import create_server
+
+from services import process
+from services.database import open_database
+from services.order.api import create_app
+from services.order.config import Config
+from services.order.outbox import Outbox, Relay
+from services.order.payments import GrpcPayments
+from services.order.repository import OrderRepository
+from services.order.service import TOPICS, OrderService
+from services.order.status import HealthResource, StatsResource
+from services.order.sweeper import Sweeper
+from services.order.tables import metadata
+from taskflow import Event, open_broker, publish_many
+from taskflow.clock import SystemClock
+from taskflow.errors import TaskflowError
+
+THREADS = 8
+# Ours answers 413 as problem+json; this one only protects the disk from endless bodies.
+BACKSTOP_BODY_BYTES = 32 * 1024 * 1024
+
+logger = logging.getLogger("services.order")
+
+
+def new_id(prefix: str) -> str:
+    """`prefix_` and 96 random bits: cannot be guessed, does not collide."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in work."""
+    process.start_logging()
+    config = process.load_settings(Config.from_environ)
+    try:
+        engine = open_database(config.database, metadata)
+    except (SQLAlchemyError, OSError) as error:
+        process.fail(f"ORDER_DATABASE cannot be used: {process.first_line(error)}")
+    try:
+        broker = open_broker(None)
+        for topic in TOPICS:
+            broker.create_topic(topic)
+    except TaskflowError as error:
+        process.fail(f"the broker cannot be used: {process.first_line(error)}")
+
+    def publish(events: list[Event[Any]]) -> None:
+        publish_many(events, broker=broker)
+
+    clock = SystemClock()
+    repository, outbox = OrderRepository(engine), Outbox(engine)
+    payments = GrpcPayments(config.payment_address, config.payment_timeout)
+    relay = Relay(outbox, publish, clock)
+    service = OrderService(
+        repository, outbox, payments, clock, new_id, relay.wake, config.payment_timeout
+    )
+    sweeper = Sweeper(service.sweep, clock)
+    health = HealthResource(
+        {"database": repository.ping, "broker": broker.queues, "payment": payments.check}
+    )
+    app = create_app(service, health, StatsResource(repository, outbox, broker, clock))
+    try:
+        server = create_server(
+            app,
+            host=config.host,
+            port=config.port,
+            threads=THREADS,
+            connection_limit=1000,
+            asyncore_use_poll=True,
+            max_request_body_size=BACKSTOP_BODY_BYTES,
+            ident=None,
+        )
+    except OSError as error:
+        process.fail(
+            f"port {config.port} on {config.host} cannot be used ({error.strerror or error});"
+            " set ORDER_PORT (or ORDER_HOST) to another"
+        )
+    # waitress finishes what is in work when it meets SystemExit, and drops it otherwise.
+    process.exit_on_stop_signals()
+    relay.start()
+    sweeper.start()
+    logger.info("order listens on %s:%s", config.host, server.effective_port)
+    try:
+        server.run()
+    finally:
+        logger.info("order stops")
+        sweeper.stop()
+        relay.stop()
+        payments.close()
+        broker.close()
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

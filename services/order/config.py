@@ -1,0 +1,33 @@
+"""What can be set about the order service."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.config import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one order process.
+
+    `payment_address`: host:port of the payment service. `payment_timeout`: seconds to wait for
+    one charge, repeats included.
+    """
+
+    host: str
+    port: int
+    database: str
+    payment_address: str
+    payment_timeout: float
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Config":
+        """Read ORDER_*; raises ConfigError naming the wrong variable."""
+        read = Environment(environ)
+        return cls(
+            host=read.text("ORDER_HOST", "127.0.0.1"),
+            port=read.port("ORDER_PORT", 8080),
+            database=read.database("ORDER_DATABASE", "sqlite:///var/order.db"),
+            payment_address=read.address("ORDER_PAYMENT_ADDRESS", "127.0.0.1:50051"),
+            payment_timeout=read.seconds("ORDER_PAYMENT_TIMEOUT", 5.0, low=0.1, high=60.0),
+        )

@@ -1,0 +1,1 @@
+"""Charges cards over gRPC, and gives the money of cancelled orders back."""

@@ -1,0 +1,95 @@
+"""Topics, queues and subscriptions."""
+
+import pytest
+
+from taskflow.broker import Broker, QueueSettings
+from taskflow.errors import (
+    InvalidName,
+    LimitExceeded,
+    QueueExists,
+    QueueNotFound,
+    TopicNotFound,
+)
+from taskflow.message import Message
+
+
+def test_declaring_twice_changes_nothing(broker: Broker, queue: str) -> None:
+    before = (broker.topics(), broker.queues(), broker.subscriptions())
+    broker.create_topic("made")
+    broker.create_queue("work", broker.settings("work"))
+    broker.subscribe("made", "work")
+    assert (broker.topics(), broker.queues(), broker.subscriptions()) == before
+    assert before == (["made"], ["work", "work-dlq"], [("made", "work")])
+
+
+def test_a_disagreeing_declaration_names_each_difference(broker: Broker, queue: str) -> None:
+    with pytest.raises(QueueExists) as caught:
+        broker.create_queue("work", QueueSettings(visibility_timeout=5, retention=60))
+    text = str(caught.value)
+    assert "visibility_timeout is 30.0, declared as 5" in text
+    assert "retention is 345600.0, declared as 60" in text
+    assert "max_receives is 2, declared as None" in text
+    assert "delay" not in text
+    assert broker.settings("work").visibility_timeout == 30
+
+
+def test_set_queue_replaces_the_settings(broker: Broker, queue: str) -> None:
+    wanted = QueueSettings(visibility_timeout=5, dead_letter_queue="work-dlq", max_receives=9)
+    broker.set_queue("work", wanted)
+    assert broker.settings("work") == wanted
+
+
+@pytest.mark.parametrize("name", ["order-created", "", "a..b", ".a", "é", "a" * 257, "a b"])
+def test_bad_topic_names_are_refused(broker: Broker, name: str) -> None:
+    with pytest.raises(InvalidName, match="letters, digits"):
+        broker.create_topic(name)
+    assert broker.topics() == []
+
+
+@pytest.mark.parametrize("name", ["a.b", "", "é", "a" * 81, "a b"])
+def test_bad_queue_names_are_refused(broker: Broker, name: str) -> None:
+    with pytest.raises(InvalidName, match="80 characters"):
+        broker.create_queue(name)
+    assert broker.queues() == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"visibility_timeout": -1},
+        {"visibility_timeout": 43201},
+        {"visibility_timeout": float("nan")},
+        {"retention": 59},
+        {"retention": 14 * 86400 + 1},
+        {"delay": -0.1},
+        {"max_receives": 3},
+        {"dead_letter_queue": "x"},
+        {"dead_letter_queue": "x", "max_receives": 0},
+        {"dead_letter_queue": "x", "max_receives": 1001},
+    ],
+)
+def test_settings_outside_the_limits_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(LimitExceeded):
+        QueueSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_a_dead_letter_queue_must_exist_and_be_another(broker: Broker) -> None:
+    with pytest.raises(QueueNotFound):
+        broker.create_queue("q", QueueSettings(dead_letter_queue="nosuch", max_receives=1))
+    with pytest.raises(LimitExceeded, match="its own"):
+        broker.create_queue("q", QueueSettings(dead_letter_queue="q", max_receives=1))
+    assert broker.queues() == []
+
+
+def test_unknown_names_say_what_is_known(broker: Broker, queue: str) -> None:
+    with pytest.raises(TopicNotFound, match=r"known: made .*did you mean 'made'"):
+        broker.publish("mad", [Message("1", "x")])
+    with pytest.raises(QueueNotFound, match="did you mean 'work'"):
+        broker.receive("wrk")
+    with pytest.raises(TopicNotFound):
+        broker.subscribe("nosuch", "work")
+    with pytest.raises(QueueNotFound):
+        broker.subscribe("made", "nosuch")
+    for verb in (broker.counts, broker.settings, broker.peek, broker.purge, broker.redrive):
+        with pytest.raises(QueueNotFound):
+            verb("nosuch")
