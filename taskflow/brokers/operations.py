@@ -1,0 +1,120 @@
+"""The broker verbs that look and repair, and what makes a dead letter."""
+
+import json
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from taskflow.broker import QueueCounts
+from taskflow.brokers.declarations import find_queue
+from taskflow.brokers.parking import Parking
+from taskflow.clock import Clock
+from taskflow.errors import LimitExceeded
+from taskflow.message import FAILURE, Delivery
+from taskflow.stores.base import QueueRow, Row, Rows, Store
+
+read_attributes = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Operations:
+    """The last third of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+
+    clock: Clock
+    _store: Store
+    _parking: Parking
+
+    def counts(self, queue: str) -> QueueCounts:
+        now = self.clock.now()
+        with self._store.read() as rows:
+            row = find_queue(rows, queue)
+            oldest = rows.counts(row.id, now)[3]
+        if oldest is not None and oldest + row.settings.retention <= now:
+            with self._store.write() as rows:
+                rows.expire(row.id, now - row.settings.retention)
+        with self._store.read() as rows:
+            visible, in_flight, delayed, oldest, handled, dead = rows.counts(row.id, now)
+        age = 0.0 if oldest is None else max(0.0, now - oldest)
+        return QueueCounts(visible, in_flight, delayed, age, handled, dead)
+
+    def next_due(self, *queues: str) -> float | None:
+        now = self.clock.now()
+        with self._store.read() as rows:
+            times = [rows.next_due(find_queue(rows, name).id, now) for name in queues]
+        return min((time for time in times if time is not None), default=None)
+
+    def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
+        now = self.clock.now()
+        with self._store.read() as rows:
+            row = find_queue(rows, queue)
+            found = rows.select(row.id, ids, limit)
+        return [
+            Delivery(
+                one.id,
+                one.topic,
+                one.body,
+                read_attributes(one.attributes),
+                queue,
+                "",
+                one.receive_count,
+                one.sent_at,
+                one.first_received_at or 0.0,
+                one.visible_at,
+            )
+            for one in found
+            if one.sent_at + row.settings.retention > now
+        ]
+
+    def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
+        woken: set[str] = set()
+        moved = 0
+        with self._store.write() as rows:
+            now = self.clock.now()
+            row = find_queue(rows, queue)
+            names = {found.id: found for found in map(rows.queue, rows.queues()) if found}
+            for letter in rows.select(row.id, ids, limit):
+                home = names.get(letter.source) if letter.source is not None else None
+                if home is None:
+                    continue
+                attributes = read_attributes(letter.attributes)
+                attributes.pop(FAILURE, None)
+                rows.move(row.id, letter, home.id, None, json.dumps(attributes), now)
+                woken.add(home.name)
+                moved += 1
+        self._parking.announce(woken)
+        self._store.sync()
+        return moved
+
+    def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
+        with self._store.write() as rows:
+            row = find_queue(rows, queue)
+            chosen = [found.seq for found in rows.select(row.id, ids, limit)]
+            rows.drop(row.id, chosen)
+        return len(chosen)
+
+
+def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> None:
+    """Move rows into the DLQ, each with its failure record."""
+    target = queue.settings.dead_letter_queue
+    if target is None:
+        raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
+    to = find_queue(rows, target)
+    for row, failure in failed:
+        attributes = read_attributes(row.attributes) | {FAILURE: failure}
+        rows.move(queue.id, row, to.id, queue.id, json.dumps(attributes), now)
+    rows.tally(queue.id, 0, len(failed))
+
+
+def worn_out(queue: QueueRow, row: Row, now: float) -> str:
+    """The failure record of a message that its queue's redrive policy buries."""
+    return json.dumps(
+        {
+            "reason": f"received {row.receive_count} times and never finished: "
+            "its worker was killed or lost its lease each time",
+            "queue": queue.name,
+            "topic": row.topic,
+            "attempts": row.receive_count,
+            "sent_at": row.sent_at,
+            "first_received_at": row.first_received_at,
+            "failed_at": now,
+        }
+    )
