@@ -6,7 +6,6 @@ the next. Short handlers thus run one after the other in one thread, ten to a tr
 slow ones spread over all threads.
 """
 
-import asyncio
 import logging
 import threading
 from collections import deque
@@ -14,8 +13,9 @@ from collections import deque
 from taskflow.errors import BrokerError
 from taskflow.execute import Job
 from taskflow.lease import Leases
+from taskflow.message import Delivery
 from taskflow.retry import decide
-from taskflow.running import Running
+from taskflow.running import LoopThread, Running
 from taskflow.worker import Result, Worker
 
 log = logging.getLogger("taskflow.worker")
@@ -62,13 +62,12 @@ class Pool:
         self._stop_by: float | None = None
         self._closed = False
         self._outage_wait = 0.0
-        self._loop = asyncio.new_event_loop()
+        self._loop_thread: LoopThread | None = None
 
     def run(self) -> None:
         """Work until `stop`; returns when every message is settled or given back."""
-        loop = threading.Thread(target=self._loop.run_forever, name="taskflow-loop", daemon=True)
+        self._loop_thread = LoopThread()
         keeper = threading.Thread(target=self._keep, name="taskflow-keeper", daemon=True)
-        loop.start()
         keeper.start()
         with self._jobs_ready:
             for _ in range(self._concurrency):
@@ -79,8 +78,7 @@ class Pool:
             self._closed = True
             self._keeper_due.notify()
         keeper.join()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        loop.join()
+        self._loop_thread.close()
         self._flush()
 
     def stop(self) -> None:
@@ -145,7 +143,8 @@ class Pool:
                 if self._stopping:
                     return None
                 if self._jobs:
-                    running = Running(self._jobs.popleft(), self._loop)
+                    assert self._loop_thread is not None
+                    running = Running(self._jobs.popleft(), self._loop_thread.loop)
                     self._running[id(running)] = running
                     if self._idle and (self._jobs or (self._drained and not self._leading)):
                         self._jobs_ready.notify()
@@ -270,7 +269,7 @@ class Pool:
             for running in overdue:
                 self._expire(running, now)
 
-    def _extend(self, due: list[tuple]) -> None:  # type: ignore[type-arg]
+    def _extend(self, due: list[tuple[Delivery, float]]) -> None:
         try:
             answers = self._broker.change_visibility(due)
         except BrokerError as error:

@@ -3,12 +3,15 @@
 import asyncio
 import ctypes
 import threading
+from concurrent.futures import CancelledError
 from typing import Any
 
 from taskflow.errors import HandlerTimeout
 from taskflow.event import Context
 from taskflow.execute import Job
 from taskflow.registry import Subscription
+
+LAST_WORDS = 1.0  # seconds a cancelled coroutine has when the worker stops
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
@@ -47,7 +50,7 @@ class Running:
                 with self._lock:
                     self._inside = False
                     _raise_in_thread(ctypes.c_ulong(self._thread), None)  # too late now
-        except (HandlerTimeout, asyncio.CancelledError) as error:
+        except (HandlerTimeout, asyncio.CancelledError, CancelledError) as error:
             if self.expired_at is None:
                 raise
             raise self.timeout() from error
@@ -73,3 +76,28 @@ class Running:
         subscription = self.job.subscription
         seconds = subscription.timeout if subscription else None
         return HandlerTimeout(f"ran longer than its timeout of {seconds:g} s")
+
+
+class LoopThread:
+    """The event loop of a worker process, in a thread of its own; for `async def` handlers."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, name="taskflow-loop", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Cancel what still runs, and end the loop; a coroutine that refuses is left behind."""
+        asyncio.run_coroutine_threadsafe(self._cancel_all(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WORDS)
