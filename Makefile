@@ -1,0 +1,57 @@
+# Every target builds .venv when it is missing. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOS := $(shell find proto -name '*.proto')
+PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(1) --python_out=$(2) --pyi_out=$(2) --grpc_python_out=$(2) $(PROTOS)
+# What protoc writes for a .proto, and what is committed beside it.
+GENERATED := $(PROTOS:.proto=_pb2.py) $(PROTOS:.proto=_pb2.pyi) $(PROTOS:.proto=_pb2_grpc.py)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.venv/.ready: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo 'taskflow needs Python 3.11 or newer; say: make PYTHON=python3.11 ...' && false)
+	$(BIN)/python -m pip install --quiet --timeout 180 --editable '.[dev]'
+	touch $@
+
+.PHONY: demo
+demo: .venv/.ready ## Place three orders through the whole system and watch them travel
+	$(BIN)/python -m services.demo
+
+.PHONY: up
+up: .venv/.ready ## Start all services and workers and keep them up (Ctrl-C stops them)
+	$(BIN)/python cli.py topology apply
+	$(BIN)/honcho start
+
+.PHONY: test
+test: .venv/.ready ## Run all tests
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: .venv/.ready ## Format, lint, types, import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: .venv/.ready ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: proto
+proto: .venv/.ready ## Generate code from the .proto files
+	$(call PROTOC,.,.)
+
+.PHONY: verify
+verify: .venv/.ready ## Check that the generated code is fresh
+	@folder=$$(mktemp -d) && trap 'rm -r '"$$folder" EXIT && $(call PROTOC,.,$$folder) && \
+	for file in $(GENERATED); do diff -u $$file $$folder/$$file || { echo "$$file is stale: make proto"; exit 1; }; done && \
+	echo "generated code is fresh"
+
+.PHONY: wheel
+wheel: .venv/.ready ## Build the wheel and try it in an empty environment
+	.ci/try-wheel $(BIN)/python

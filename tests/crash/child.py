@@ -1,0 +1,93 @@
+"""Processes to be killed: each says on standard output where it is, then goes on or waits."""
+
+import random
+import sys
+import threading
+from typing import Any
+
+from taskflow import Event, Pool, Registry, Worker, open_broker
+from taskflow.broker import Broker, Finish
+from taskflow.message import Message
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def wait_to_be_killed() -> None:
+    threading.Event().wait()
+
+
+def publish_for_ever(broker: Broker) -> None:
+    """Publish batches of random size; say an id once its publish was answered."""
+    dice = random.Random()
+    number = 0
+    while True:
+        batch = [
+            Message(f"{dice.getrandbits(64):x}-{number + one}", "x" * dice.randrange(1, 3000))
+            for one in range(dice.randrange(1, 5))
+        ]
+        number += len(batch)
+        broker.publish("made", batch)
+        for message in batch:
+            say(message.id)
+
+
+def consume_for_ever(broker: Broker) -> None:
+    """Receive, delete, and say what was deleted."""
+    while True:
+        taken = broker.receive("work", limit=5, wait=5)
+        broker.delete([Finish(delivery, remember=60) for delivery in taken])
+        for delivery in taken:
+            say(delivery.id)
+
+
+def die_inside_handler(broker: Broker) -> None:
+    def handle(event: Event[Any]) -> None:
+        say("inside", event.id, event.attempt)
+        wait_to_be_killed()
+
+    work(broker, handle)
+
+
+def die_before_ack(broker: Broker) -> None:
+    """The handler has had its effect; the acknowledgement never reaches the file."""
+
+    def handle(event: Event[Any]) -> None:
+        say("effect", event.id, event.attempt)
+
+    def delete(entries: Any) -> list[bool]:
+        say("before-ack")
+        wait_to_be_killed()
+        return []
+
+    broker.delete = delete  # type: ignore[method-assign]
+    work(broker, handle)
+
+
+def die_after_ack(broker: Broker) -> None:
+    delete = broker.delete
+
+    def delete_and_stop(entries: Any) -> list[bool]:
+        answers = delete(entries)
+        say("acked")
+        wait_to_be_killed()
+        return answers
+
+    broker.delete = delete_and_stop  # type: ignore[method-assign]
+    work(broker, lambda event: say("effect", event.id, event.attempt))
+
+
+def work(broker: Broker, handler: Any) -> None:
+    registry = Registry()
+
+    def handle(event: Event[Any]) -> None:
+        handler(event)
+
+    registry.subscribe("made", queue="work", retries=2)(handle)
+    Pool(Worker(broker, registry=registry), concurrency=2).run()
+
+
+if __name__ == "__main__":
+    role, address = sys.argv[1:]
+    globals()[role](open_broker(address))

@@ -1,0 +1,186 @@
+"""SIGKILL at every point that matters: nothing lost, nothing half-written."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from taskflow import Registry, SystemClock, open_broker, publish
+from taskflow.broker import Broker
+from taskflow.message import Message
+from taskflow.testing import ManualClock, drain
+from taskflow.topology import declare
+
+pytestmark = pytest.mark.crash
+CHILD = Path(__file__).with_name("child.py")
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/broker.db?durability=process"
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """The subscription that the children make too."""
+    registry = Registry()
+
+    @registry.subscribe("made", queue="work", retries=2)
+    def handle(payload: Any) -> None:
+        pass
+
+    return registry
+
+
+@pytest.fixture
+def broker(address: str, registry: Registry) -> Iterator[Broker]:
+    opened = open_broker(address)
+    declare(opened, registry)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def child(role: str, address: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process in that role; killed, with all it has said, at the end of the block."""
+    with subprocess.Popen(
+        [sys.executable, str(CHILD), role, address], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().strip() for _ in range(count)]
+
+
+def rest(process: "subprocess.Popen[str]") -> list[str]:
+    """What it said before it died; a line cut short is no answer."""
+    assert process.stdout is not None
+    return [line.strip() for line in process.stdout.read().splitlines(True) if line[-1] == "\n"]
+
+
+def later(address: str, seconds: float) -> Broker:
+    """The same file, seen from `seconds` ahead: leases have ended."""
+    return open_broker(address, clock=ManualClock(SystemClock().now() + seconds))
+
+
+def end_leases(address: str) -> None:
+    """Let every lease of the file end now."""
+    connection = apsw.Connection(address.removeprefix("sqlite:///").partition("?")[0])
+    connection.execute("UPDATE message SET visible_at = ?", (SystemClock().now() - 1,))
+    connection.close()
+
+
+def check_integrity(address: str) -> None:
+    path = address.removeprefix("sqlite:///").partition("?")[0]
+    connection = apsw.Connection(path)
+    assert connection.pragma("integrity_check") == "ok"
+    assert connection.execute("SELECT count(*) FROM message").get == (
+        connection.execute("SELECT count(*) FROM payload").get
+    )
+    connection.close()
+
+
+def test_a_worker_killed_inside_its_handler_loses_nothing(
+    address: str, broker: Broker, registry: Registry
+) -> None:
+    event = publish("made", {"n": 1}, broker=broker)
+    with child("die_inside_handler", address) as process:
+        assert lines(process, 1) == [f"inside {event} 1"]
+    assert broker.counts("work").in_flight == 1
+    ahead = later(address, 31)
+    (run,) = drain(ahead, registry)
+    assert (run.event_id, run.attempt) == (event, 2)
+    ahead.close()
+    check_integrity(address)
+
+
+def test_a_message_that_kills_its_worker_each_time_ends_in_the_dlq(
+    address: str, broker: Broker, registry: Registry
+) -> None:
+    event = publish("made", {"n": 1}, broker=broker)
+    for attempt in (1, 2, 3):  # retries=2
+        with child("die_inside_handler", address) as process:
+            assert lines(process, 1) == [f"inside {event} {attempt}"]
+        end_leases(address)
+    assert drain(broker, registry) == []
+    (letter,) = broker.peek("work-dlq")
+    assert "never finished" in letter.attributes["failure"]
+    check_integrity(address)
+
+
+def test_a_worker_killed_between_handler_and_ack_runs_it_again(
+    address: str, broker: Broker, registry: Registry
+) -> None:
+    event = publish("made", {"n": 1}, broker=broker)
+    with child("die_before_ack", address) as process:
+        assert lines(process, 2) == [f"effect {event} 1", "before-ack"]
+    ahead = later(address, 31)
+    (run,) = drain(ahead, registry)
+    assert (run.event_id, run.attempt, type(run.outcome).__name__) == (event, 2, "Done")
+    ahead.close()
+    check_integrity(address)
+
+
+def test_a_worker_killed_after_the_ack_is_done_with_it(
+    address: str, broker: Broker, registry: Registry
+) -> None:
+    event = publish("made", {"n": 1}, broker=broker)
+    with child("die_after_ack", address) as process:
+        assert lines(process, 2) == [f"effect {event} 1", "acked"]
+    ahead = later(address, 31)
+    assert drain(ahead, registry) == []
+    assert ahead.finished("work", {(event, "made")}) == {(event, "made")}
+    ahead.close()
+    check_integrity(address)
+
+
+def test_every_answered_publish_of_a_killed_publisher_is_there(
+    address: str, broker: Broker
+) -> None:
+    dice = random.Random(5)
+    said: list[str] = []
+    for _ in range(4):
+        with child("publish_for_ever", address) as process:
+            said += lines(process, dice.randrange(1, 200))
+            process.kill()
+            said += rest(process)
+    stored = {found.id for found in broker.peek("work", 1_000_000)}
+    assert set(said) <= stored
+    check_integrity(address)
+
+
+def test_publishers_and_consumers_killed_at_random_lose_nothing(
+    address: str, broker: Broker
+) -> None:
+    broker.publish("made", [Message(f"first-{number}", "x") for number in range(500)])
+    said = [f"first-{number}" for number in range(500)]
+    deleted: list[str] = []
+    dice = random.Random(9)
+    for _ in range(3):
+        with child("publish_for_ever", address) as maker, child("consume_for_ever", address) as one:
+            with child("consume_for_ever", address) as two:
+                deleted += lines(two, dice.randrange(20, 150))
+                two.kill()
+                deleted += rest(two)
+            deleted += lines(one, dice.randrange(20, 150))
+            for process in (maker, one):
+                process.kill()
+            said += rest(maker)
+            deleted += rest(one)
+    held = {found.id for found in broker.peek("work", 1_000_000)}
+    gone = {key for key, _ in broker.finished("work", {(id, "made") for id in said})}
+    assert set(said) <= held | gone, "lost"
+    assert not held & set(deleted), "back after an answered delete"
+    assert len(deleted) == len(set(deleted)), "deleted twice"
+    check_integrity(address)

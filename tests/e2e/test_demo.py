@@ -1,0 +1,25 @@
+"""The whole system, as a user starts it: `make demo`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(180)
+def test_the_demo_sees_every_expected_effect() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") == 10
+    assert "attempt 3: done" in done.stdout
+    assert done.stderr == ""

@@ -1,0 +1,96 @@
+"""Rings between brokers on one file."""
+
+import socket
+import threading
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from taskflow.config import open_broker
+from taskflow.message import Message
+from taskflow.stores.doorbell import Doorbell
+
+WAIT = 10.0
+
+
+def test_a_send_wakes_a_long_poll_of_another_process_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"sqlite:///{tmp_path}/broker.db?durability=process"
+    sender, receiver = open_broker(address), open_broker(address)
+    sender.create_queue("work")
+    monkeypatch.setattr(receiver._store, "poll_interval", None)  # type: ignore[attr-defined]
+    bells = tmp_path / "broker.db-bells"
+    with ThreadPoolExecutor() as pool:
+        polling = pool.submit(receiver.receive, "work", wait=WAIT)
+        while not (bells.is_dir() and list(bells.iterdir())):
+            assert not polling.done()
+        sender.send("work", [Message("1", "x")])
+        assert [found.id for found in polling.result(WAIT / 2)] == ["1"]
+    for broker in (sender, receiver):
+        broker.close()
+    assert list(bells.iterdir()) == [], "bells are taken down"
+
+
+def test_the_bell_of_a_killed_process_is_taken_down(tmp_path: Path) -> None:
+    folder = tmp_path / "broker.db-bells"
+    folder.mkdir()
+    dead = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    dead.bind(str(folder / "1-dead"))
+    dead.close()
+    bell = Doorbell(tmp_path / "broker.db")
+    bell.ring(["work"])
+    assert list(folder.iterdir()) == []
+    bell.close()
+
+
+def test_a_listener_that_does_not_listen_blocks_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "broker.db-bells"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(folder / "1-deaf"))
+        bell = Doorbell(tmp_path / "broker.db")
+        for _ in range(1000):
+            bell.ring(["work"])
+        bell.close()
+
+
+def test_long_paths_have_bells_too(tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 60) / ("e" * 60)
+    folder.mkdir(parents=True)
+    heard: list[str] = []
+    rung = threading.Event()
+
+    def hear(queues: Collection[str]) -> None:
+        heard.extend(queues)
+        rung.set()
+
+    listener, ringer = Doorbell(folder / "broker.db"), Doorbell(folder / "broker.db")
+    listener.listen(hear)
+    ringer.ring(["audit", "work"])
+    assert rung.wait(WAIT)
+    assert heard == ["audit", "work"]
+    for bell in (listener, ringer):
+        bell.close()
+
+
+def test_a_bell_that_cannot_hang_is_told_and_survived(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "broker.db-bells").write_text("in the way")
+    bell = Doorbell(tmp_path / "broker.db")
+    bell.listen(lambda queues: None)
+    bell.ring(["work"])
+    bell.close()
+    assert "noticed by polling" in caplog.text
+
+
+def test_one_does_not_ring_at_home(tmp_path: Path) -> None:
+    bell = Doorbell(tmp_path / "broker.db")
+    heard: list[object] = []
+    bell.listen(heard.append)
+    bell.ring(["work"])
+    bell.close()
+    assert heard == []

@@ -1,0 +1,231 @@
+"""The broker file: shared, checked, translated errors, durable publishes."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import apsw
+import pytest
+
+from taskflow.broker import Finish
+from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.config import open_broker
+from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow.message import Message
+from taskflow.stores import durability
+from taskflow.stores.sqlite import SqliteStore, check_sqlite_version, connect
+
+
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/broker.db"
+
+
+def test_messages_outlive_the_process_that_sent_them(tmp_path: Path) -> None:
+    first = open_broker(address(tmp_path))
+    first.create_queue("work")
+    first.send("work", [Message("1", "x")])
+    first.close()
+    second = open_broker(address(tmp_path))
+    assert [found.id for found in second.receive("work")] == ["1"]
+    second.close()
+
+
+def test_closing_twice_is_fine_and_using_it_after_is_told(tmp_path: Path) -> None:
+    broker = open_broker(address(tmp_path))
+    broker.close()
+    broker.close()
+    with pytest.raises(BrokerUnavailable, match="closed"):
+        broker.topics()
+
+
+@pytest.mark.parametrize("version", ["3.7.0", "3.40.1", "3.44.5", "3.50.6", "3.51.2"])
+def test_versions_with_the_wal_reset_race_are_refused(version: str) -> None:
+    with pytest.raises(BrokerUnavailable, match=version):
+        check_sqlite_version(version)
+
+
+@pytest.mark.parametrize("version", ["3.44.6", "3.50.7", "3.51.3", "3.54.1", "4.0.0"])
+def test_versions_with_the_fix_are_taken(version: str) -> None:
+    check_sqlite_version(version)
+
+
+def test_a_foreign_sqlite_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "broker.db"
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE precious (x)")
+    connection.close()
+    with pytest.raises(BrokerFileError, match="no taskflow broker"):
+        open_broker(address(tmp_path))
+    connection = apsw.Connection(str(path))
+    assert [name for (name,) in connection.execute("SELECT name FROM sqlite_schema")] == [
+        "precious"
+    ]
+    connection.close()
+
+
+def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:
+    open_broker(address(tmp_path)).close()
+    connection = apsw.Connection(str(tmp_path / "broker.db"))
+    connection.pragma("user_version", 99)
+    connection.close()
+    with pytest.raises(BrokerFileError, match=r"newer taskflow \(schema 99"):
+        open_broker(address(tmp_path))
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broker.db").write_text("shopping list\n" * 100)
+    with pytest.raises(BrokerFileError, match="not an SQLite file"):
+        open_broker(address(tmp_path))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BrokerFileError, match="nosuch does not exist"):
+        open_broker(f"sqlite:///{tmp_path}/nosuch/broker.db")
+
+
+def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "broker.db", durable=False)
+    broker = EmbeddedBroker(store)
+    broker.create_queue("work")
+    broker.send("work", [Message("before", "x")])
+    limit = store._connection.pragma("page_count") + 5
+    store._connection.pragma("max_page_count", limit)
+    with pytest.raises(BrokerFileError, match="the disk is full; nothing was stored"):
+        broker.send("work", [Message("small", "x"), Message("large", "x" * 500_000)])
+    assert [found.id for found in broker.peek("work")] == ["before"]
+    store._connection.pragma("max_page_count", limit + 1000)
+    broker.send("work", [Message("after", "x")])
+    assert [found.id for found in broker.receive("work", limit=9)] == ["before", "after"]
+    broker.close()
+
+
+def test_a_locked_file_is_unavailable_not_a_crash(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "broker.db", durable=False)
+    broker = EmbeddedBroker(store)
+    broker.create_queue("work")
+    other = connect(tmp_path / "broker.db")
+    other.execute("BEGIN IMMEDIATE")
+    store._connection.set_busy_timeout(1)
+    with pytest.raises(BrokerUnavailable, match="locked by another process"):
+        broker.send("work", [Message("1", "x")])
+    other.execute("ROLLBACK")
+    other.close()
+    broker.send("work", [Message("1", "x")])
+    assert broker.counts("work").visible == 1
+    broker.close()
+
+
+def test_many_threads_send_and_receive_without_losing_any(tmp_path: Path) -> None:
+    broker = open_broker(address(tmp_path) + "?durability=process")
+    broker.create_queue("work")
+
+    def send(start: int) -> None:
+        for number in range(50):
+            broker.send("work", [Message(f"{start}-{number}", "x")])
+
+    def receive(_: int) -> list[str]:
+        got = []
+        while deliveries := broker.receive("work", limit=7):
+            got += [found.id for found in deliveries]
+            assert all(broker.delete([Finish(found) for found in deliveries]))
+        return got
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(4)))
+        got = [id for part in pool.map(receive, range(8)) for id in part]
+    assert sorted(got) == sorted(f"{start}-{number}" for start in range(4) for number in range(50))
+    broker.close()
+
+
+def test_a_publish_is_answered_after_the_disk_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(durability, "_to_disk", synced.append)
+    broker = open_broker(address(tmp_path))
+    broker.create_queue("work")
+    synced.clear()
+    broker.send("work", [Message("1", "x"), Message("2", "x")])
+    assert len(synced) == 1
+    (held,) = broker.receive("work")
+    broker.change_visibility([(held, 5)])
+    broker.delete([Finish(held)])
+    assert len(synced) == 1, "receives and acknowledgements do not wait for the disk"
+    broker.close()
+
+
+def test_durability_process_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(durability, "_to_disk", synced.append)
+    broker = open_broker(address(tmp_path) + "?durability=process")
+    broker.create_queue("work")
+    broker.send("work", [Message("1", "x")])
+    assert synced == []
+    broker.close()
+
+
+def test_publishers_at_once_share_one_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = open_broker(address(tmp_path))
+    broker.create_queue("work")
+    syncs: list[int] = []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow_disk(file: int) -> None:
+        syncs.append(file)
+        entered.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(durability, "_to_disk", slow_disk)
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(broker.send, "work", [Message("first", "x")])
+        assert entered.wait(10)
+        # The disk is busy: nine more commit meanwhile, and none of them is answered.
+        rest = [pool.submit(broker.send, "work", [Message(str(n), "x")]) for n in range(9)]
+        while broker.counts("work").visible < 10:
+            pass
+        assert not first.done()
+        assert not any(one.done() for one in rest)
+        go_on.set()
+        for one in [first, *rest]:
+            one.result(10)
+    assert len(syncs) == 2, "one for the first, one for the nine that came meanwhile"
+    broker.close()
+
+
+def test_a_disk_that_fails_to_sync_fails_the_publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = open_broker(address(tmp_path))
+    broker.create_queue("work")
+
+    def broken(file: int) -> None:
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(durability, "_to_disk", broken)
+    with pytest.raises(BrokerFileError, match="Input/output error"):
+        broker.send("work", [Message("1", "x")])
+    broker.close()
+
+
+def test_the_wal_does_not_grow_without_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "CHECKPOINT_PAGES", 50)
+    monkeypatch.setattr(durability, "RESET_PAGES", 100)
+    broker = open_broker(address(tmp_path) + "?durability=process")
+    broker.create_queue("work")
+    body = "x" * 20_000
+    for number in range(600):
+        broker.send("work", [Message(str(number), body)])
+        broker.delete([Finish(found) for found in broker.receive("work", limit=10)])
+    broker.close()  # waits for the checkpointer
+    written = 600 * 5 * 4096
+    assert (tmp_path / "broker.db").stat().st_size < written / 2
+    again = open_broker(address(tmp_path))
+    assert again.counts("work").handled == 600
+    again.close()
