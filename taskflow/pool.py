@@ -2,8 +2,9 @@
 
 There is no dispatcher. A thread without work becomes the leader: it settles what has ended,
 receives for all free threads, and starts on the first message itself while it wakes another for
-the next. Short handlers thus run one after the other in one thread, ten to a transaction;
-slow ones spread over all threads.
+the next. While handlers take less than a millisecond, threads only cost: one runs them one after
+the other, and a receive brings as many as it will have started within PREFETCH seconds. What
+turns out slower than that is spread over the threads, and what they cannot take is given back.
 """
 
 import logging
@@ -22,6 +23,10 @@ log = logging.getLogger("taskflow.worker")
 
 LONG_POLL = 20.0
 SETTLE_WITHIN = 0.05  # the longest an outcome waits for company
+SHORT = 0.001  # handlers faster than this (on average) run in one thread
+PREFETCH, MOST_PREFETCHED = 0.02, 100  # seconds of short work in one receive, and messages
+HELP_AFTER = 0.005  # seconds after which other threads help with short work after all
+HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
 GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its HandlerTimeout
 FIRST_OUTAGE_WAIT, LAST_OUTAGE_WAIT = 0.5, 30.0
 
@@ -56,6 +61,8 @@ class Pool:
         self._leading = False
         self._polling = False
         self._drained = True
+        self._pace = 1.0  # seconds a handler takes on average; slow until proven short
+        self._received_at = 0.0
         self._idle = 0
         self._threads = 0
         self._stopping = False
@@ -144,26 +151,33 @@ class Pool:
                     return None
                 if self._jobs:
                     assert self._loop_thread is not None
-                    running = Running(self._jobs.popleft(), self._loop_thread.loop)
+                    running = Running(
+                        self._jobs.popleft(), self._loop_thread.loop, self._clock.now()
+                    )
                     self._running[id(running)] = running
-                    if self._idle and (self._jobs or (self._drained and not self._leading)):
+                    if self._idle and (
+                        (self._jobs and self._pace > SHORT)
+                        or (not self._jobs and self._drained and not self._leading)
+                    ):
                         self._jobs_ready.notify()
                     return running
                 self._leading = True
-                free = self._concurrency - len(self._running)
-            self._lead(free)
+                wanted = self._concurrency - len(self._running)
+                if self._pace <= SHORT:
+                    wanted = max(wanted, min(MOST_PREFETCHED, int(PREFETCH / self._pace)))
+            self._lead(wanted)
 
-    def _lead(self, free: int) -> None:
-        """Settle, then receive for the free threads; with nothing there, wait for it."""
+    def _lead(self, wanted: int) -> None:
+        """Settle, then receive as many as wanted; with nothing there, wait for it."""
         jobs: list[Job] = []
         try:
             self._flush()
-            jobs = self._worker.take(free)
+            jobs = self._worker.take(wanted)
             if not jobs:
                 with self._jobs_ready:
                     self._polling = True
                 self._flush()
-                jobs = self._worker.take(free, LONG_POLL, lambda: self._stopping)
+                jobs = self._worker.take(wanted, LONG_POLL, lambda: self._stopping)
             self._outage_wait = 0.0
         except BrokerError as error:
             self._ride_out(error)
@@ -171,7 +185,8 @@ class Pool:
             with self._jobs_ready:
                 now = self._clock.now()
                 self._leading = self._polling = False
-                self._drained = len(jobs) < free
+                self._drained = len(jobs) < wanted
+                self._received_at = now
                 if jobs and not len(self._leases):
                     self._keeper_due.notify()
                 for job in jobs:
@@ -200,6 +215,7 @@ class Pool:
             if running.abandoned:
                 return False
             del self._running[id(running)]
+            self._pace += (max(1e-6, result.at - running.started) - self._pace) / 5
             self._add_result(result)
             alone = self._polling or self._stopping  # no leader comes by soon
         if alone:
@@ -249,19 +265,24 @@ class Pool:
                     self._clock.wait(self._keeper_due, None)
                 if self._closed:
                     return
-                self._clock.wait(self._keeper_due, SETTLE_WITHIN)
+                short = self._jobs and self._pace <= SHORT
+                self._clock.wait(self._keeper_due, HELP_AFTER if short else SETTLE_WITHIN)
                 if self._closed:
                     return
-                if self._idle and not self._leading:
-                    self._jobs_ready.notify()  # slots are free while a slow handler runs
                 now = self._clock.now()
+                if self._idle and (self._jobs or not self._leading):
+                    self._jobs_ready.notify()  # slots are free while a slow handler runs
                 late = bool(self._results) and self._results_since + SETTLE_WITHIN <= now
+                unstarted: list[Job] = []
+                if self._jobs and self._received_at + HOLD_UNSTARTED <= now:
+                    unstarted, self._jobs = list(self._jobs), deque()
                 extend = self._leases.due(now)
                 overdue = [
                     running
                     for running in self._running.values()
                     if running.deadline is not None and running.deadline <= now
                 ]
+            self._give_back(unstarted)
             if late:
                 self._flush()
             if extend:

@@ -24,8 +24,9 @@ class Running:
     notices neither; its owner then gives it up (`abandoned`) and puts a new thread in its place.
     """
 
-    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop, now: float) -> None:
         self.job = job
+        self.started = now
         self.deadline: float | None = None
         self.expired_at: float | None = None
         self.abandoned = False
