@@ -204,7 +204,8 @@ class Broker(Protocol):
     def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
         """Move up to `limit` dead letters of the DLQ `queue` back to the queue each came from.
 
-        They start anew: receive count 0, no failure record. Answers how many moved; those with
+        They start anew: receive count 0, no failure record, sent now (their retention starts
+        over, as on SQS). Answers how many moved; those with
         no known source stay.
         """
         ...

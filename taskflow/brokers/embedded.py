@@ -15,6 +15,7 @@ from taskflow.limits import MAX_VISIBILITY, check_seconds
 from taskflow.message import NO_ATTRIBUTES, Delivery, Message
 from taskflow.stores.base import Held, QueueRow, Row, Rows, Store
 
+HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 _STALE = Held(-1, -1)
 _T = TypeVar("_T")
 
@@ -29,6 +30,7 @@ class EmbeddedBroker(Declarations, Operations):
         self.random: Random = random or _random.SystemRandom()
         super().__init__(store)
         self._parking = Parking(store, self.clock)
+        self._sends = 0
 
     # ---- send -------------------------------------------------------------------------------
     def publish(self, topic: str, messages: Sequence[Message]) -> int:
@@ -59,6 +61,10 @@ class EmbeddedBroker(Declarations, Operations):
                         f"{queue.name!r} ({queue.settings.retention:g} s): it would never be due"
                     )
             rows.add(queue, topic, messages, now)
+        self._sends += 1
+        if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
+            for queue in queues:
+                rows.expire(queue.id, now - queue.settings.retention)
 
     # ---- receive ----------------------------------------------------------------------------
     def receive(

@@ -27,12 +27,9 @@ class Operations:
         now = self.clock.now()
         with self._store.read() as rows:
             row = find_queue(rows, queue)
-            oldest = rows.counts(row.id, now)[3]
-        if oldest is not None and oldest + row.settings.retention <= now:
-            with self._store.write() as rows:
-                rows.expire(row.id, now - row.settings.retention)
-        with self._store.read() as rows:
-            visible, in_flight, delayed, oldest, handled, dead = rows.counts(row.id, now)
+            visible, in_flight, delayed, oldest, handled, dead = rows.counts(
+                row.id, now, now - row.settings.retention
+            )
         age = 0.0 if oldest is None else max(0.0, now - oldest)
         return QueueCounts(visible, in_flight, delayed, age, handled, dead)
 
@@ -77,7 +74,8 @@ class Operations:
                     continue
                 attributes = read_attributes(letter.attributes)
                 attributes.pop(FAILURE, None)
-                rows.move(row.id, letter, home.id, None, json.dumps(attributes), now)
+                anew = letter._replace(attributes=json.dumps(attributes), sent_at=now)
+                rows.move(row.id, anew, home, None, now)
                 woken.add(home.name)
                 moved += 1
         self._parking.announce(woken)
@@ -100,7 +98,9 @@ def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: fl
     to = find_queue(rows, target)
     for row, failure in failed:
         attributes = read_attributes(row.attributes) | {FAILURE: failure}
-        rows.move(queue.id, row, to.id, queue.id, json.dumps(attributes), now)
+        letter = row._replace(attributes=json.dumps(attributes))
+        rows.move(queue.id, letter, to, queue.id, now)
+    rows.expire(to.id, now - to.settings.retention)
     rows.tally(queue.id, 0, len(failed))
 
 

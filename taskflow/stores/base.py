@@ -96,13 +96,9 @@ class Rows(Protocol):
         """Visible now, one receive less, no receipt."""
         ...
 
-    def move(
-        self, queue: int, row: Row, to: int, source: int | None, attributes: str, now: float
-    ) -> None:
-        """Append a row to another queue as never received, due now; `source` is remembered.
-
-        A row there with the same id and topic is replaced.
-        """
+    def move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> None:
+        """Append a row, as given, to another queue as never received and due now; `source` is
+        the queue to remember. A row there with the same id and topic is replaced."""
         ...
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
@@ -122,11 +118,14 @@ class Rows(Protocol):
         ...
 
     def expire(self, queue: int, sent_before: float) -> None:
-        """Drop the oldest rows while they were sent at or before then."""
+        """Drop those of the oldest 1000 rows that were sent at or before then."""
         ...
 
-    def counts(self, queue: int, now: float) -> tuple[int, int, int, float | None, int, int]:
-        """visible, in flight, delayed, oldest sent_at, handled, dead-lettered."""
+    def counts(
+        self, queue: int, now: float, sent_after: float
+    ) -> tuple[int, int, int, float | None, int, int]:
+        """Of the rows sent after then: visible, in flight, delayed, oldest sent_at; and the
+        totals: handled, dead-lettered."""
         ...
 
 

@@ -11,7 +11,7 @@ import apsw
 
 log = logging.getLogger("taskflow.store")
 
-CHECKPOINT_PAGES = 4000  # 16 MB of WAL
+CHECKPOINT_PAGES = 4000  # every 16 MB of WAL
 RESET_PAGES = 16000  # writers never paused: stop them once, so that the WAL starts over
 
 
@@ -77,13 +77,17 @@ class Checkpointer:
         self._connect = connect
         self._condition = threading.Condition()
         self._pages = 0
+        self._last = 0  # pages at the last checkpoint
         self._closed = False
         self._thread: threading.Thread | None = None
 
     def wal_has(self, pages: int) -> None:
         """Told after each commit how long the WAL is."""
-        if pages < CHECKPOINT_PAGES:
+        if pages < self._last:  # it started over
+            self._last = 0
+        if pages < self._last + CHECKPOINT_PAGES:
             return
+        self._last = pages
         with self._condition:
             self._pages = pages
             if self._thread is None and not self._closed:

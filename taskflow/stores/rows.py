@@ -8,97 +8,34 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import apsw
 import msgspec
 
-from taskflow.broker import QueueSettings
 from taskflow.message import Message
 from taskflow.stores.base import Held, QueueRow, Row
+from taskflow.stores.declared import DeclaredRows
 
 _COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
               m.visible_at, m.source, p.body, p.attributes"""
-_QUEUE = """id, name, visibility_timeout, delay, retention, dead_letter_queue, max_receives"""
 _encode = msgspec.json.Encoder().encode
 
 
-class SqliteRows:
+class SqliteRows(DeclaredRows):
     """`Rows` over one SQLite connection."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._execute = connection.execute
-
-    # ---- declarations -----------------------------------------------------------------------
-    def topics(self) -> list[str]:
-        return [name for (name,) in self._execute("SELECT name FROM topic ORDER BY name")]
-
-    def add_topic(self, name: str) -> None:
-        self._execute("INSERT OR IGNORE INTO topic VALUES (?)", (name,))
-
-    def queues(self) -> list[str]:
-        return [name for (name,) in self._execute("SELECT name FROM queue ORDER BY name")]
-
-    def queue(self, name: str) -> QueueRow | None:
-        found = self._execute(f"SELECT {_QUEUE} FROM queue WHERE name = ?", (name,)).get
-        return None if found is None else _queue_row(found)
-
-    def put_queue(self, name: str, settings: QueueSettings) -> None:
-        self._execute(
-            """INSERT INTO queue (name, visibility_timeout, delay, retention,
-                                  dead_letter_queue, max_receives)
-               VALUES (?, ?, ?, ?, ?, ?)
-               ON CONFLICT (name) DO UPDATE SET
-                   visibility_timeout = excluded.visibility_timeout, delay = excluded.delay,
-                   retention = excluded.retention, max_receives = excluded.max_receives,
-                   dead_letter_queue = excluded.dead_letter_queue""",
-            (
-                name,
-                settings.visibility_timeout,
-                settings.delay,
-                settings.retention,
-                settings.dead_letter_queue,
-                settings.max_receives,
-            ),
-        )
-
-    def subscriptions(self) -> list[tuple[str, str]]:
-        return list(
-            self._execute(
-                """SELECT s.topic, q.name FROM subscription s JOIN queue q ON q.id = s.queue
-                   ORDER BY s.topic, q.name"""
-            )
-        )
-
-    def add_subscription(self, topic: str, queue: int) -> None:
-        self._execute("INSERT OR IGNORE INTO subscription VALUES (?, ?)", (topic, queue))
-
-    def subscribed(self, topic: str) -> list[QueueRow]:
-        return [
-            _queue_row(found)
-            for found in self._execute(
-                f"""SELECT {_QUEUE} FROM queue
-                    WHERE id IN (SELECT queue FROM subscription WHERE topic = ?)""",
-                (topic,),
-            )
-        ]
 
     # ---- messages ---------------------------------------------------------------------------
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
         count = len(messages)
-        first = self._take_numbers(count)
+        first = self._next_number(now)
         default = queue.settings.delay
-        before = self._connection.total_changes()
-        self._connection.executemany(
-            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
-               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
-            [
-                (queue.id, seq, now + (message.delay or default), now, message.id, topic)
-                for seq, message in enumerate(messages, first)
-            ],
-        )
-        added = self._connection.total_changes() - before
+        new = [
+            (queue.id, seq, now + (message.delay or default), now, message.id, topic)
+            for seq, message in enumerate(messages, first)
+        ]
+        added = self._insert(new)
         stored: Collection[int] = range(first, first + count)
-        if added < count:  # some were held already: only the new ones get a payload
+        if added < count:  # some are held already, or were until their retention ended
+            self._drop_expired(queue, [message.id for message in messages], now)
+            added += self._insert(new)
             stored = {
                 seq
                 for (seq,) in self._execute(
@@ -119,11 +56,26 @@ class SqliteRows:
         )
         return added
 
-    def _take_numbers(self, count: int) -> int:
-        taken: int = self._execute(
-            "UPDATE counter SET next_seq = next_seq + ? RETURNING next_seq", (count,)
-        ).get
-        return taken - count
+    def _insert(self, new: Sequence[tuple[int, int, float, float, str, str]]) -> int:
+        before = self._connection.total_changes()
+        self._connection.executemany(
+            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
+               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+            new,
+        )
+        return self._connection.total_changes() - before
+
+    def _drop_expired(self, queue: QueueRow, ids: Sequence[str], now: float) -> None:
+        expired = self._execute(
+            """SELECT seq FROM message
+               WHERE queue = ? AND id IN (SELECT value FROM json_each(?)) AND sent_at <= ?""",
+            (queue.id, _encode(ids).decode(), now - queue.settings.retention),
+        )
+        self.drop(queue.id, [seq for (seq,) in expired])
+
+    def _next_number(self, now: float) -> int:
+        last: int | None = self._execute("SELECT max(seq) FROM payload").get
+        return max(int(now * 1e6), 0 if last is None else last + 1)
 
     def due(self, queue: int, now: float, limit: int) -> list[Row]:
         return [
@@ -220,27 +172,25 @@ class SqliteRows:
         self._execute(sql, values)
         return self._connection.changes() > 0
 
-    def move(
-        self, queue: int, row: Row, to: int, source: int | None, attributes: str, now: float
-    ) -> None:
+    def move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> None:
         self.drop(queue, [row.seq])
         self.drop(
-            to,
+            to.id,
             [
                 seq
                 for (seq,) in self._execute(
                     "SELECT seq FROM message WHERE queue = ? AND id = ? AND topic = ?",
-                    (to, row.id, row.topic),
+                    (to.id, row.id, row.topic),
                 )
             ],
         )
-        seq = self._take_numbers(1)
+        seq = self._next_number(now)
         self._execute(
             """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, source)
                VALUES (?, ?, ?, ?, ?, ?, ?)""",
-            (to, seq, now, row.sent_at, row.id, row.topic, source),
+            (to.id, seq, now, row.sent_at, row.id, row.topic, source),
         )
-        self._execute("INSERT INTO payload VALUES (?, ?, ?)", (seq, row.body, attributes))
+        self._execute("INSERT INTO payload VALUES (?, ?, ?)", (seq, row.body, row.attributes))
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
         chosen = "AND m.id IN (SELECT value FROM json_each(?2))" if ids else ""
@@ -287,36 +237,27 @@ class SqliteRows:
         )
 
     def expire(self, queue: int, sent_before: float) -> None:
-        # Order of storing is nearly order of sending, so the oldest are at the front.
-        while True:
-            old = [
-                seq
-                for seq, sent_at in self._execute(
-                    "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000",
-                    (queue,),
-                )
-                if sent_at <= sent_before
-            ]
-            if not old:
-                return
-            self.drop(queue, old)
-
-    def counts(self, queue: int, now: float) -> tuple[int, int, int, float | None, int, int]:
-        visible, in_flight, delayed = self._execute(
-            """SELECT count(*) FILTER (WHERE visible_at <= ?2),
-                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count > 0),
-                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count = 0)
-               FROM message WHERE queue = ?1""",
-            (queue, now),
-        ).get
         oldest: float | None = self._execute(
             "SELECT sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1", (queue,)
+        ).get
+        if oldest is not None and oldest <= sent_before:
+            front = self._execute(
+                "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000", (queue,)
+            )
+            self.drop(queue, [seq for seq, sent_at in front if sent_at <= sent_before])
+
+    def counts(
+        self, queue: int, now: float, sent_after: float
+    ) -> tuple[int, int, int, float | None, int, int]:
+        visible, in_flight, delayed, oldest = self._execute(
+            """SELECT count(*) FILTER (WHERE visible_at <= ?2),
+                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count > 0),
+                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count = 0),
+                      min(sent_at)
+               FROM message WHERE queue = ?1 AND sent_at > ?3""",
+            (queue, now, sent_after),
         ).get
         handled, dead_lettered = self._execute(
             "SELECT handled, dead_lettered FROM queue WHERE id = ?", (queue,)
         ).get
         return visible, in_flight, delayed, oldest, handled, dead_lettered
-
-
-def _queue_row(found: tuple[Any, ...]) -> QueueRow:
-    return QueueRow(found[0], found[1], QueueSettings(*found[2:]))

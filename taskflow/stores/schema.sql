@@ -22,14 +22,9 @@ CREATE TABLE subscription (
     PRIMARY KEY (topic, queue)
 ) STRICT, WITHOUT ROWID;
 
--- The next `seq`: messages are numbered in the order in which they were stored.
-CREATE TABLE counter (
-    next_seq INTEGER NOT NULL
-) STRICT;
-
-INSERT INTO counter VALUES (1);
-
 -- What changes while a message lives: small rows, since every receive rewrites one.
+-- seq is the microsecond in which the message was stored, or the next free number: it orders
+-- messages as they came, and is not used again.
 -- receipt is NULL until the first receive; source is the queue a dead letter came from.
 CREATE TABLE message (
     queue             INTEGER NOT NULL REFERENCES queue (id),

@@ -29,7 +29,7 @@ def broker(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -
 def queue(broker: Broker) -> str:
     """A queue `work` with a DLQ after two receives, fed by the topic `made`."""
     broker.create_topic("made")
-    broker.create_queue("work-dlq")
+    broker.create_queue("work-dlq", QueueSettings(retention=14 * 86400))
     broker.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=2))
     broker.subscribe("made", "work")
     return "work"

@@ -90,6 +90,18 @@ def test_redrive_sends_letters_back_where_they_came_from(
     assert broker.counts("work-dlq").visible == 0
 
 
+def test_redriven_messages_live_for_another_retention(
+    broker: Broker, clock: ManualClock, put: Put, get: Get
+) -> None:
+    put("1")
+    broker.dead_letter([(get()[0], "{}")])
+    clock.advance(345_600 + 1)  # past the retention of `work`
+    broker.redrive("work-dlq")
+    put("2")
+    assert broker.counts("work").visible == 2
+    assert [(found.id, found.sent_at) for found in get()] == [("1", 346601.0), ("2", 346601.0)]
+
+
 def test_redrive_can_choose_and_limit(broker: Broker, put: Put, get: Get) -> None:
     put("1", "2", "3")
     broker.dead_letter([(held, "{}") for held in get()])

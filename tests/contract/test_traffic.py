@@ -325,3 +325,13 @@ def test_receive_refuses_what_cannot_be(broker: Broker, queue: str) -> None:
             broker.receive("work", **bad)  # type: ignore[arg-type]
     with pytest.raises(LimitExceeded):
         broker.receive()
+
+
+def test_an_id_whose_message_has_expired_may_be_sent_again(
+    clock: ManualClock, put: Put, get: Get
+) -> None:
+    put("1", "2")
+    clock.advance(345600)
+    put("1")
+    put("3", "2")
+    assert ids(get()) == ["1", "3", "2"]

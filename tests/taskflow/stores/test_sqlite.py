@@ -8,13 +8,14 @@ from pathlib import Path
 import apsw
 import pytest
 
-from taskflow.broker import Finish
-from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.broker import Finish, QueueSettings
+from taskflow.brokers.embedded import HOUSEKEEPING, EmbeddedBroker
 from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
 from taskflow.stores import durability
 from taskflow.stores.sqlite import SqliteStore, check_sqlite_version, connect
+from taskflow.testing import ManualClock
 
 
 def address(tmp_path: Path) -> str:
@@ -229,3 +230,20 @@ def test_the_wal_does_not_grow_without_bound(
     again = open_broker(address(tmp_path))
     assert again.counts("work").handled == 600
     again.close()
+
+
+def test_messages_that_nobody_ever_receives_leave_the_file(tmp_path: Path) -> None:
+    clock = ManualClock()
+    store = SqliteStore(tmp_path / "broker.db", durable=False)
+    broker = EmbeddedBroker(store, clock=clock)
+    broker.create_queue("work", QueueSettings(retention=60))
+    for number in range(130):
+        broker.send("work", [Message(f"old-{number}", "x")])
+    clock.advance(60)
+    for number in range(HOUSEKEEPING):
+        broker.send("work", [Message(f"new-{number}", "x")])
+    stored = store._connection.execute(
+        "SELECT count(*), (SELECT count(*) FROM payload) FROM message"
+    )
+    assert stored.get == (HOUSEKEEPING, HOUSEKEEPING)
+    broker.close()
