@@ -8,7 +8,7 @@ from taskflow.event import Context, Event
 from taskflow.middleware import Middleware
 from taskflow.pool import Pool
 from taskflow.publisher import publish, publish_many
-from taskflow.registry import Registry, subscribe
+from taskflow.registry import Registry, subscribe, use
 from taskflow.retry import RetryPolicy
 from taskflow.worker import Worker
 
@@ -32,5 +32,6 @@ __all__ = [
     "publish",
     "publish_many",
     "subscribe",
+    "use",
 ]
 __version__ = "0.1.0"

@@ -3,10 +3,10 @@
 `tests/contract` tests every sentence below over every broker.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from taskflow.clock import Clock
 from taskflow.errors import LimitExceeded
@@ -64,6 +64,23 @@ class QueueCounts:
     oldest_age_seconds: float
     handled: int
     dead_lettered: int
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a running worker says of itself. Times in epoch seconds, `seconds` of run time."""
+
+    id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    started_at: float
+    busy: int
+    slots: int
+    handlers: Mapping[str, Mapping[str, float]]
+    failures: Sequence[Mapping[str, Any]]
+    seen_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,8 @@ class Broker(Protocol):
 
     Thread-safe. Every verb raises BrokerUnavailable when the broker cannot be used, and
     TopicNotFound or QueueNotFound for names that were never declared; then nothing was changed.
+    (One exception: a publish whose wait for the disk failed may be stored. Repeating it with the
+    same ids is safe.)
     Names are checked by `taskflow.limits`. Batches answer entry by entry, in order.
     """
 
@@ -148,7 +167,8 @@ class Broker(Protocol):
     ) -> list[Delivery]:
         """Lend at most `limit` visible messages, hidden for `visibility` seconds.
 
-        Queues are asked in the order given; the oldest due messages of a queue come first.
+        Queues are asked in the order given, paused ones not at all; the oldest due messages of a
+        queue come first.
         With nothing visible it waits up to `wait` seconds and answers as soon as there is
         something (a long poll), or `stop()` is true after `wake`. `visibility` defaults to
         each queue's own. Every receive makes a new receipt and the older ones stale. A message
@@ -212,6 +232,33 @@ class Broker(Protocol):
 
     def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
         """Delete up to `limit` messages of a queue, in flight or not; answers how many."""
+        ...
+
+    def pause(self, queue: str, paused: bool = True) -> None:
+        """Let nobody receive from a queue until it is resumed (`paused=False`). Sends go on."""
+        ...
+
+    # ---- what workers share -----------------------------------------------------------------
+    def allowance(self, name: str, per_second: float) -> float:
+        """How many tokens the bucket `name` holds now. It fills at that rate up to a tenth of a
+        second's worth, 1 at least; below 0 it was overdrawn."""
+        ...
+
+    def spend(self, name: str, per_second: float, tokens: float) -> None:
+        """Take tokens from a bucket; it may go below 0, and fills up again from there."""
+        ...
+
+    def report(self, worker: WorkerReport) -> None:
+        """Remember what a worker says of itself, now."""
+        ...
+
+    def retire(self, worker_id: str) -> None:
+        """Forget a worker that has stopped."""
+        ...
+
+    def workers(self, within: float = 30.0) -> list[WorkerReport]:
+        """The workers that reported within so many seconds, by id; older reports are dropped
+        for good after ten times that."""
         ...
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from taskflow.errors import ConfigError
 
 FILE = "setup.cfg"
 SECTION = "taskflow"
-KNOWN = ("broker", "modules", "concurrency", "grace", "log_level")
+KNOWN = ("broker", "modules", "concurrency", "processes", "grace", "log_level")
 
 
 def setting(name: str) -> str | None:
@@ -43,11 +43,18 @@ def file_settings() -> dict[str, str]:
 
 
 def open_broker(
-    address: str | None = None, *, clock: Clock | None = None, random: Random | None = None
+    address: str | None = None,
+    *,
+    create: bool = True,
+    clock: Clock | None = None,
+    random: Random | None = None,
 ) -> Broker:
     """Open the broker at `address`, by default the one `TASKFLOW_BROKER` or setup.cfg names.
 
     Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]` (docs/guides).
-    Raises ConfigError for an address that is none, BrokerFileError for a file that cannot be used.
+    `create=False` refuses a broker file that does not exist. Raises ConfigError for an address
+    that is none, BrokerFileError for a file that cannot be used.
     """
-    return open_address(address or setting("broker") or DEFAULT_ADDRESS, clock=clock, random=random)
+    return open_address(
+        address or setting("broker") or DEFAULT_ADDRESS, create=create, clock=clock, random=random
+    )

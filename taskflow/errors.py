@@ -5,6 +5,7 @@ TaskflowError
  ├─ ConfigError              a setting that cannot be (address, variable, module)
  ├─ DecodeError              a message that is no event, or does not fit its handler
  ├─ HandlerTimeout           a handler ran past its `timeout`
+ ├─ NoHandler                a message waits in a queue where nothing handles its topic
  ├─ BrokerError
  │   ├─ TopicNotFound        no topic of that name
  │   ├─ QueueNotFound        no queue of that name
@@ -40,6 +41,10 @@ class DecodeError(TaskflowError):
 
 class HandlerTimeout(TaskflowError):
     """A handler ran longer than the `timeout` of its subscription (seconds)."""
+
+
+class NoHandler(TaskflowError):
+    """A message waits in a queue that has no handler for its topic (in this worker)."""
 
 
 class BrokerError(TaskflowError):
@@ -105,8 +110,8 @@ class Retry(HandlerSignal):
     """
 
     def __init__(self, after: float | None = None, reason: str = "") -> None:
-        if after is not None and not after >= 0:
-            raise ValueError(f"Retry(after={after!r}): seconds, 0 or more")
+        if after is not None and not 0 <= after < float("inf"):
+            raise ValueError(f"Retry(after={after!r}): seconds, 0 or more, not infinite")
         super().__init__(reason or f"retry asked for, after {after} s")
         self.after = after
 

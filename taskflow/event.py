@@ -75,6 +75,7 @@ class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
     causationid: str | None = None
     traceparent: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"null")
+    data_base64: str | None = None
 
 
 _write = msgspec.json.Encoder().encode
@@ -85,13 +86,15 @@ def open_envelope(delivery: Delivery) -> Envelope:
     """The envelope in a delivery's body. Raises DecodeError when it is none."""
     try:
         envelope = _read(delivery.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"the body is no CloudEvents JSON: {error}") from None
     if envelope.specversion != "1.0" or not (envelope.id and envelope.source and envelope.type):
         raise DecodeError(
             "the body is no CloudEvents 1.0 JSON: specversion must be '1.0', and id, source and "
             "type must not be empty"
         )
+    if envelope.data_base64 is not None:
+        raise DecodeError("the event holds binary data (data_base64); JSON data is understood")
     return envelope
 
 
@@ -100,7 +103,7 @@ def to_event(delivery: Delivery, envelope: Envelope, decode: json.Decode) -> Eve
     try:
         time = delivery.sent_at if envelope.time is None else from_rfc3339(envelope.time)
     except ValueError as error:
-        raise DecodeError(f"the event's time is none: {error}") from None
+        raise DecodeError(f"the event's time is no RFC 3339 time: {error}") from None
     return Event(
         topic=envelope.type,
         payload=decode(envelope.data),
@@ -126,6 +129,13 @@ class Context:
     attempt: int
     deadline: float | None
     logger: logging.LoggerAdapter[logging.Logger]
+    delivery: Delivery
+
+    @property
+    def lease_lost(self) -> bool:
+        """Whether the message was handed to somebody else meanwhile: how this run ends will not
+        be recorded, so it may as well stop."""
+        return self.delivery.lost
 
 
 current: ContextVar[Event[Any] | None] = ContextVar("taskflow_event", default=None)
@@ -139,7 +149,8 @@ def trace_child(parent: str | None, random: Random) -> str:
     """
     span = f"{random.getrandbits(64) or 1:016x}"
     if parent is not None and (found := _TRACEPARENT.fullmatch(parent)):
-        version, trace, _, flags, rest = found.groups()
-        if version != "ff" and int(trace, 16) and (version != "00" or rest is None):
+        version, trace, cause, flags, rest = found.groups()
+        known = version != "ff" and (version != "00" or rest is None)
+        if known and int(trace, 16) and int(cause, 16):
             return f"00-{trace}-{span}-{flags}"
     return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"

@@ -1,15 +1,16 @@
 """One delivery through one handler: decode, middleware, run, outcome."""
 
 import asyncio
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from taskflow.clock import Clock
-from taskflow.errors import DecodeError, TaskflowError
+from taskflow.errors import DecodeError, NoHandler
 from taskflow.event import Context, Event, current, open_envelope, to_event
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
@@ -27,11 +28,8 @@ class Job:
 
     delivery: Delivery
     subscription: Subscription | None
+    policy: RetryPolicy
     duplicate: bool = False
-
-
-class NoHandler(TaskflowError):
-    """A message waits in a queue that has no handler for its topic (in this worker)."""
 
 
 def find_job(delivery: Delivery, registry: Registry) -> Job:
@@ -42,7 +40,16 @@ def find_job(delivery: Delivery, registry: Registry) -> Job:
             topic = open_envelope(delivery).type
         except DecodeError:
             topic = ""
-    return Job(delivery, registry.find(delivery.queue, topic))
+    subscription = registry.find(delivery.queue, topic)
+    policy = _unhandled(delivery.queue, registry) if subscription is None else subscription.policy
+    return Job(delivery, subscription, policy)
+
+
+def _unhandled(queue: str, registry: Registry) -> RetryPolicy:
+    """How often a message without a handler is tried: no more than the queue's redrive policy
+    allows, so that its failure record tells the reason."""
+    attempts = max((found.max_attempts for found in registry.on(queue)), default=1)
+    return replace(NO_HANDLER, retries=min(NO_HANDLER.retries, attempts - 1))
 
 
 def invoke(subscription: Subscription, context: Context) -> Any:
@@ -63,35 +70,28 @@ def execute(
 
     (KeyboardInterrupt in the main thread is the user's, and goes through.)
     """
-    delivery, subscription = job.delivery, job.subscription
-    policy = NO_HANDLER if subscription is None else subscription.policy
 
     def run(context: Context) -> Outcome:
-        try:
-            return _run(job, context, refusal, random, invoke)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and _in_main_thread():
-                raise
-            return decide(error, delivery.receive_count, policy, random)
+        return _run(job, context, refusal, random, invoke)
+
+    def failed(error: BaseException) -> Outcome:
+        if isinstance(error, KeyboardInterrupt) and _in_main_thread():
+            raise error
+        return decide(error, job.delivery.receive_count, job.policy, random)
 
     context, refusal = _prepare(job, clock.now())
-    try:
-        return wrap(run, middleware)(context)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and _in_main_thread():
-            raise
-        return decide(error, delivery.receive_count, policy, random)
+    return wrap(run, middleware, failed)(context)
 
 
-def _prepare(job: Job, now: float) -> tuple[Context, DecodeError | None]:
+def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
     """The context of a run, and why its event cannot be read, if it cannot."""
     delivery, subscription = job.delivery, job.subscription
-    refusal = None
+    refusal: Exception | None = None
     try:
         envelope = open_envelope(delivery)
         decode = (lambda raw: None) if subscription is None else subscription.signature.decode
         event = to_event(delivery, envelope, decode)
-    except DecodeError as error:
+    except Exception as error:  # a payload type may raise anything when it is made
         refusal = error
         event = Event(
             topic=delivery.topic,
@@ -107,11 +107,11 @@ def _prepare(job: Job, now: float) -> tuple[Context, DecodeError | None]:
         {"event": event.id, "queue": delivery.queue, "handler": name, "attempt": event.attempt},
     )
     deadline = None if timeout is None else now + timeout
-    return Context(event, delivery.queue, name, event.attempt, deadline, logger), refusal
+    return Context(event, delivery.queue, name, event.attempt, deadline, logger, delivery), refusal
 
 
 def _run(
-    job: Job, context: Context, refusal: DecodeError | None, random: Random, invoke: Invoke
+    job: Job, context: Context, refusal: Exception | None, random: Random, invoke: Invoke
 ) -> Outcome:
     subscription = job.subscription
     if refusal is not None:
@@ -130,9 +130,14 @@ def _run(
         )
     token = current.set(context.event)
     try:
-        invoke(subscription, context)
+        result = invoke(subscription, context)
     finally:
         current.reset(token)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            f"{subscription.name} returned a coroutine that nobody awaits; make it `async def`"
+        )
     return decide(None, context.attempt, subscription.policy, random)
 
 

@@ -46,5 +46,6 @@ class Leases:
         """Forget the deliveries whose extension was refused, and answer which they are."""
         gone = [delivery for (delivery, _), ok in zip(extended, answers, strict=True) if not ok]
         for delivery in gone:
+            delivery.lost = True
             self.drop(delivery)
         return gone

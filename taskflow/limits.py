@@ -28,7 +28,7 @@ def check_topic(name: str) -> str:
     Words of letters, digits and `_`, joined by dots, 256 characters at most. No `-`: on AWS the
     dot becomes one, and the way back must stay unambiguous.
     """
-    if len(name) > 256 or not _TOPIC.fullmatch(name):
+    if not isinstance(name, str) or len(name) > 256 or not _TOPIC.fullmatch(name):
         raise InvalidName(
             f"topic {name!r}: letters, digits and '_' in words joined by '.', "
             "256 characters at most, no '-' (example: order.created)"
@@ -38,7 +38,7 @@ def check_topic(name: str) -> str:
 
 def check_queue(name: str) -> str:
     """Return `name` when it is an SQS queue name, else raise InvalidName."""
-    if not _QUEUE.fullmatch(name):
+    if not isinstance(name, str) or not _QUEUE.fullmatch(name):
         raise InvalidName(
             f"queue {name!r}: letters, digits, '-' and '_', 80 characters at most (example: audit)"
         )
@@ -58,6 +58,11 @@ def check_message(body: str, attributes: Mapping[str, str]) -> None:
             "tab, newline, return and U+0020 upwards are allowed"
         )
     size = len(body.encode())
+    for name, text in attributes.items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            raise LimitExceeded(
+                f"message attribute {name!r} is a {type(text).__name__}; names and values are text"
+            )
     if attributes:
         if len(attributes) > MAX_ATTRIBUTES:
             raise LimitExceeded(
@@ -70,5 +75,7 @@ def check_message(body: str, attributes: Mapping[str, str]) -> None:
 
 def check_seconds(what: str, seconds: float, least: float, most: float) -> None:
     """Raise LimitExceeded unless `least <= seconds <= most` (NaN is refused too)."""
+    if not isinstance(seconds, int | float):
+        raise LimitExceeded(f"{what} is {seconds!r}; a number of seconds is wanted")
     if not least <= seconds <= most:
         raise LimitExceeded(f"{what} is {seconds:g} s; {least:g} to {most:g} are allowed")

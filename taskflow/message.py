@@ -36,7 +36,8 @@ class Delivery:
     """One receipt of one message: hidden from others until `visible_at` (epoch seconds).
 
     `receive_count` is 1 at the first receive. `receipt` goes stale when the message is received
-    again. Everything is fixed but `visible_at`, which moves when the lease is extended.
+    again. Everything is fixed but `visible_at`, which moves when the lease is extended, and
+    `lost`, which says that extending it was refused.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Delivery:
     sent_at: float
     first_received_at: float
     visible_at: float
+    lost: bool = False
 
 
 def new_id(now: float, random: Random) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 
 from taskflow.clock import Clock
 from taskflow.event import Context
-from taskflow.retry import Done, Outcome, Retry
+from taskflow.retry import Done, Outcome, Retry, text_of
 
 Run = Callable[[Context], Outcome]
 Middleware = Callable[[Context, Run], Outcome]
@@ -17,15 +17,32 @@ attempt."""
 log = logging.getLogger("taskflow.worker")
 
 
-def wrap(run: Run, middleware: Sequence[Middleware]) -> Run:
-    """`run` inside all middleware; the first is outermost."""
+def wrap(
+    run: Run, middleware: Sequence[Middleware], failed: Callable[[BaseException], Outcome]
+) -> Run:
+    """`run` inside all middleware; the first is outermost.
+
+    What any of them raises becomes an outcome by `failed`, so that those around it see one.
+    """
+    run = partial(_guard, run, failed)
     for around in reversed(middleware):
-        run = partial(_call, around, run)
+        run = partial(_guard, partial(_call, around, run), failed)
     return run
 
 
+def _guard(run: Run, failed: Callable[[BaseException], Outcome], context: Context) -> Outcome:
+    try:
+        return run(context)
+    except BaseException as error:
+        return failed(error)
+
+
 def _call(around: Middleware, run: Run, context: Context) -> Outcome:
-    return around(context, run)
+    outcome = around(context, run)
+    if not isinstance(outcome, Outcome):
+        name = getattr(around, "__qualname__", repr(around))
+        raise TypeError(f"middleware {name} returned {outcome!r}, not the outcome of run(context)")
+    return outcome
 
 
 def log_runs(clock: Clock) -> Middleware:
@@ -43,7 +60,8 @@ def log_runs(clock: Clock) -> Middleware:
         elif isinstance(outcome, Retry):
             kind = type(outcome.error).__name__
             level, word = logging.WARNING, "retry"
-            detail = f" after={outcome.after:.3f}s error={kind}: {outcome.error}"
+            said = " ".join(text_of(outcome.error).split())
+            detail = f" after={outcome.after:.3f}s error={kind}: {said}"
         else:
             level, word, detail = logging.ERROR, "dead", f" reason={outcome.reason}"
         if log.isEnabledFor(level):

@@ -1,13 +1,17 @@
 """Payloads as JSON: any value out, the handler's annotated type back in."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
+import msgspec.inspect
 
 from taskflow.errors import DecodeError
 
 Decode = Callable[[msgspec.Raw], Any]
+_PARTS = (msgspec.inspect.Type, msgspec.inspect.Field)
+_VALUE = re.compile(r"^(Invalid (?:enum )?value) .*?( - at `[^`]*`)?$", re.DOTALL)
 
 
 def _foreign(value: Any) -> Any:
@@ -25,12 +29,16 @@ encode: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode
 def decoder(annotation: Any) -> Decode:
     """A function from JSON bytes to `annotation`. Raises TypeError when there can be none.
 
-    The function raises DecodeError, naming the place and the expected type, never the value.
-    Unknown fields are ignored, so that producers may add some.
+    The function raises DecodeError, naming the place and the expected type, never the value
+    (but for what a type's own checks say). Unknown fields are ignored, so that producers may
+    add some.
     """
-    if hasattr(annotation, "__pydantic_validator__"):
-        return _pydantic_decoder(annotation)
     try:
+        foreign = _foreign_types(annotation)
+        if any(hasattr(kind, "__pydantic_validator__") for kind in foreign):
+            return _pydantic_decoder(annotation)
+        if foreign:
+            raise TypeError(f"{foreign[0].__name__} is a plain class")
         read = msgspec.json.Decoder(annotation).decode
     except (TypeError, NameError) as error:
         raise TypeError(str(error)) from error
@@ -39,22 +47,58 @@ def decoder(annotation: Any) -> Decode:
         try:
             return read(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise DecodeError(f"the payload does not fit: {error}") from None
+            text = _VALUE.sub(r"\1\2", str(error))
+            raise DecodeError(f"the payload does not fit: {text}") from None
 
     return decode
 
 
-def _pydantic_decoder(model: Any) -> Decode:
-    from pydantic import ValidationError
+def _foreign_types(annotation: Any) -> list[type]:
+    """The classes inside `annotation` that msgspec alone cannot make."""
+    found: list[type] = []
+    seen: set[int] = set()
+
+    def walk(part: Any) -> None:
+        if isinstance(part, tuple):
+            for one in part:
+                walk(one)
+        elif isinstance(part, msgspec.inspect.CustomType):
+            found.append(part.cls)
+        elif isinstance(part, _PARTS) and id(part) not in seen:
+            seen.add(id(part))
+            walk(tuple(getattr(part, name) for name in part.__struct_fields__))
+
+    try:
+        walk(msgspec.inspect.type_info(annotation))
+    except TypeError:  # a union of several models
+        found = [kind for kind in get_args(annotation) if hasattr(kind, "__pydantic_validator__")]
+        if not found:
+            raise
+    return [kind for kind in found if kind is not object]
+
+
+def _pydantic_decoder(annotation: Any) -> Decode:
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    try:
+        read = TypeAdapter(annotation).validate_json
+    except PydanticUserError as error:
+        raise TypeError(str(error)) from error
 
     def decode(raw: msgspec.Raw) -> Any:
         try:
-            return model.model_validate_json(bytes(raw))
+            return read(bytes(raw))
         except ValidationError as error:
             places = "; ".join(
-                f"{problem['msg']} - at `$.{'.'.join(map(str, problem['loc']))}`"
+                f"{_without_tag(problem)} - at `{'.'.join(map(str, ('$', *problem['loc'])))}`"
                 for problem in error.errors(include_url=False, include_input=False)
             )
             raise DecodeError(f"the payload does not fit: {places}") from None
 
     return decode
+
+
+def _without_tag(problem: Any) -> str:
+    """A tagged union's message without the tag, which comes from the payload."""
+    message: str = problem["msg"]
+    return message.replace(f"'{problem.get('ctx', {}).get('tag')}' ", "", 1)

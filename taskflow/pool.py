@@ -1,4 +1,4 @@
-"""Threads around a worker: concurrency, leases, time limits, and a graceful stop.
+"""Threads around a worker: concurrency, limits, and a graceful stop.
 
 There is no dispatcher. A thread without work becomes the leader: it settles what has ended,
 receives for all free threads, and starts on the first message itself while it wakes another for
@@ -8,13 +8,18 @@ turns out slower than that is spread over the threads, and what they cannot take
 """
 
 import logging
+import os
+import resource
+import socket
+import sys
 import threading
-from collections import deque
 
+from taskflow.board import Board
+from taskflow.broker import WorkerReport
 from taskflow.errors import BrokerError
-from taskflow.execute import Job
-from taskflow.lease import Leases
-from taskflow.message import Delivery
+from taskflow.gates import ASYNC, SYNC, Gates
+from taskflow.keeper import Hooks, Keeper
+from taskflow.message import new_id
 from taskflow.retry import decide
 from taskflow.running import LoopThread, Running
 from taskflow.worker import Result, Worker
@@ -22,71 +27,90 @@ from taskflow.worker import Result, Worker
 log = logging.getLogger("taskflow.worker")
 
 LONG_POLL = 20.0
-SETTLE_WITHIN = 0.05  # the longest an outcome waits for company
 SHORT = 0.001  # handlers faster than this (on average) run in one thread
 PREFETCH, MOST_PREFETCHED = 0.02, 100  # seconds of short work in one receive, and messages
-HELP_AFTER = 0.005  # seconds after which other threads help with short work after all
-HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
-GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its HandlerTimeout
 FIRST_OUTAGE_WAIT, LAST_OUTAGE_WAIT = 0.5, 30.0
+STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
 
 
 class Pool:
-    """`concurrency` threads that run a worker's handlers until `stop`.
+    """Threads that run a worker's handlers until `stop`.
+
+    `concurrency`: `def` handlers at once; `async_concurrency`: `async def` handlers at once, on
+    one event loop. `burst`: stop when nothing is due any more. `max_tasks` runs or `max_memory`
+    bytes (resident, at its peak) stop the pool gracefully, as does, with `replaceable`, a handler
+    that cannot be stopped; `recycled` then tells why.
 
     `stop` is graceful: nothing new is received, messages not yet started are given back, running
     handlers may finish within `grace` seconds, then they are given back too. `stop_now` does not
     wait. Giving back burns no attempt.
     """
 
-    def __init__(self, worker: Worker, *, concurrency: int = 8, grace: float = 30.0) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency is {concurrency}; 1 or more")
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        concurrency: int = 8,
+        async_concurrency: int = 100,
+        grace: float = 30.0,
+        burst: bool = False,
+        max_tasks: int | None = None,
+        max_memory: int | None = None,
+        replaceable: bool = False,
+    ) -> None:
+        if concurrency < 1 or async_concurrency < 1:
+            raise ValueError(f"concurrency is {concurrency}, {async_concurrency}; 1 or more")
         self._worker = worker
         self._broker = worker.broker
         self._clock = worker.broker.clock
         self._concurrency = concurrency
         self._grace = grace
-        # One lock for all of this; threads wait for jobs on one condition, the keeper and `run`
-        # on their own.
-        lock = threading.RLock()
-        self._jobs_ready = threading.Condition(lock)
-        self._keeper_due = threading.Condition(lock)
-        self._ended = threading.Condition(lock)
-        self._jobs: deque[Job] = deque()
-        self._running: dict[int, Running] = {}
-        self._results: list[Result] = []
-        self._results_since = 0.0
-        self._leases = Leases(worker.broker)
+        self._burst = burst
+        self._max_tasks = max_tasks
+        self._max_memory = max_memory
+        self._replaceable = replaceable
+        asynchronous = any(
+            found.signature.is_async for name in worker.queues for found in worker.registry.on(name)
+        )
+        slots = {SYNC: concurrency, ASYNC: async_concurrency}
+        self._board = Board(worker, Gates(self._broker, worker.registry, slots))
+        self._most_threads = concurrency + (async_concurrency if asynchronous else 0)
         self._leading = False
         self._polling = False
         self._drained = True
-        self._pace = 1.0  # seconds a handler takes on average; slow until proven short
-        self._received_at = 0.0
+        self._gated = False
+        self._gate_opened = False
         self._idle = 0
         self._threads = 0
         self._stopping = False
         self._stop_by: float | None = None
-        self._closed = False
         self._outage_wait = 0.0
+        self._progress_at = self._started_at = self._clock.now()
         self._loop_thread: LoopThread | None = None
+        self._id = new_id(self._started_at, self._broker.random)
+        self.recycled: str | None = None
 
+    # ---- from outside -----------------------------------------------------------------------
     def run(self) -> None:
         """Work until `stop`; returns when every message is settled or given back."""
         self._loop_thread = LoopThread()
-        keeper = threading.Thread(target=self._keep, name="taskflow-keeper", daemon=True)
+        hooks = Hooks(self._help, self._replace, self._beat)
+        keeper = Keeper(self._board, self._broker, SHORT, hooks)
         keeper.start()
-        with self._jobs_ready:
+        with self._board.lock:
             for _ in range(self._concurrency):
                 self._start_thread()
         self._wait_for_end()
-        self._give_back_rest()
-        with self._keeper_due:
-            self._closed = True
-            self._keeper_due.notify()
-        keeper.join()
+        self._board.give_back(
+            self._board.take_running() + self._board.take_unstarted(), "the worker stops"
+        )
+        keeper.close()
         self._loop_thread.close()
-        self._flush()
+        self._board.flush()
+        try:
+            self._broker.retire(self._id)
+        except BrokerError as error:
+            log.debug("not retired: %s", error)
 
     def stop(self) -> None:
         """Stop gracefully. Thread-safe, idempotent, returns at once."""
@@ -96,32 +120,44 @@ class Pool:
         """Stop without waiting for running handlers. Thread-safe, idempotent."""
         self._begin_stop(self._clock.now())
 
+    def problems(self) -> tuple[list[str], list[str]]:
+        """Why the pool is not alive, and why it is not ready for work; empty when it is."""
+        with self._board.lock:
+            dead, unready = [], []
+            silent = self._clock.now() - self._progress_at
+            if len(self._board.running) < self._concurrency and silent > STALLED_AFTER:
+                dead.append(f"the receive loop made no progress for {silent:.0f} s")
+            if self._threads == 0 and not self._stopping:
+                dead.append("no thread is running")
+            if self._stopping:
+                unready.append("stopping")
+            if self._outage_wait:
+                unready.append("the broker cannot be used")
+            return dead, dead + unready
+
     def _begin_stop(self, by: float) -> None:
-        with self._jobs_ready:
+        with self._board.lock:
             self._stopping = True
             self._stop_by = by if self._stop_by is None else min(by, self._stop_by)
-            self._jobs_ready.notify_all()
-            self._ended.notify_all()
+            self._board.jobs_ready.notify_all()
+            self._board.ended.notify_all()
         self._broker.wake()
 
+    def _recycle(self, why: str) -> None:
+        if self.recycled is None and not self._stopping:
+            self.recycled = why
+            log.info("making room for a new process: %s", why)
+            self.stop()
+
     def _wait_for_end(self) -> None:
-        with self._ended:
+        with self._board.ended:
             while self._threads:
                 left = None
                 if self._stop_by is not None:
                     left = self._stop_by - self._clock.now()
                     if left <= 0:
                         return
-                self._clock.wait(self._ended, left)
-
-    def _give_back_rest(self) -> None:
-        with self._jobs_ready:
-            for running in self._running.values():
-                running.abandoned = True
-            rest = [running.job for running in self._running.values()] + list(self._jobs)
-            self._running.clear()
-            self._jobs.clear()
-        self._give_back(rest)
+                self._clock.wait(self._board.ended, left)
 
     # ---- threads ----------------------------------------------------------------------------
     def _start_thread(self) -> None:
@@ -131,199 +167,181 @@ class Pool:
     def _work(self) -> None:
         try:
             while (running := self._next()) is not None:
-                result = self._worker.execute(running.job, running.invoke)
-                if not self._end(running, result):
+                result = self._execute(running)
+                if not self._board.end(running, result):
                     return  # given up on: another thread has this place
+                self._after_run()
         finally:
-            with self._ended:
+            with self._board.lock:
                 self._threads -= 1
-                self._ended.notify_all()
+                self._board.ended.notify_all()
+
+    def _execute(self, running: Running) -> Result:
+        """`execute` never raises; should it, the message must not stay held by a dead thread."""
+        job = running.job
+        try:
+            return self._worker.execute(job, running.invoke)
+        except BaseException as error:
+            log.exception("event=%s could not be run", job.delivery.id)
+            outcome = decide(error, job.delivery.receive_count, job.policy, self._broker.random)
+            return Result(job, outcome, self._clock.now())
+
+    def _after_run(self) -> None:
+        if self._polling or self._stopping or self._burst:
+            self._board.flush()  # no leader comes by soon
+        if self._gated or self._burst:
+            with self._board.lock:
+                self._gate_opened = True
+                self._board.jobs_ready.notify_all()
+            self._broker.wake()
+        if self._max_tasks is not None and self._board.finished >= self._max_tasks:
+            self._recycle(f"{self._board.finished} runs")
 
     def _next(self) -> Running | None:
-        """The next job for this thread, leading if need be; None to stop."""
+        """The next run for this thread, leading if need be; None to stop."""
+        board = self._board
         while True:
-            with self._jobs_ready:
-                while not self._jobs and self._leading and not self._stopping:
+            with board.lock:
+                while not board.jobs and self._leading and not self._stopping:
                     self._idle += 1
-                    self._clock.wait(self._jobs_ready, None)
+                    self._clock.wait(board.jobs_ready, None)
                     self._idle -= 1
                 if self._stopping:
                     return None
-                if self._jobs:
+                if (job := board.pop()) is not None:
                     assert self._loop_thread is not None
-                    running = Running(
-                        self._jobs.popleft(), self._loop_thread.loop, self._clock.now()
-                    )
-                    self._running[id(running)] = running
-                    if self._idle and (
-                        (self._jobs and self._pace > SHORT)
-                        or (not self._jobs and self._drained and not self._leading)
-                    ):
-                        self._jobs_ready.notify()
+                    running = Running(job, self._loop_thread.loop, self._clock.now())
+                    board.running[id(running)] = running
+                    self._call_others()
                     return running
                 self._leading = True
-                wanted = self._concurrency - len(self._running)
-                if self._pace <= SHORT:
-                    wanted = max(wanted, min(MOST_PREFETCHED, int(PREFETCH / self._pace)))
-            self._lead(wanted)
+            self._lead()
 
-    def _lead(self, wanted: int) -> None:
-        """Settle, then receive as many as wanted; with nothing there, wait for it."""
-        jobs: list[Job] = []
+    def _call_others(self) -> None:
+        """Wake (or start) another thread when there is work for it. The lock is held."""
+        waiting = bool(self._board.jobs) and self._board.pace > SHORT
+        leaderless = not self._board.jobs and self._drained and not self._leading
+        if waiting or leaderless:
+            if self._idle:
+                self._board.jobs_ready.notify()
+            elif self._threads < self._most_threads:
+                self._start_thread()
+
+    def _help(self) -> None:
+        if self._idle and (self._board.jobs or not self._leading):
+            self._board.jobs_ready.notify()
+
+    def _replace(self, running: Running) -> None:
+        with self._board.lock:
+            self._start_thread()
+        if self._replaceable:
+            self._recycle("a handler cannot be stopped")
+
+    # ---- leading ----------------------------------------------------------------------------
+    def _lead(self) -> None:
+        """Settle, then receive as many as can be started; with nothing there, wait for it."""
+        board = self._board
         try:
-            self._flush()
-            jobs = self._worker.take(wanted)
-            if not jobs:
-                with self._jobs_ready:
+            board.flush()
+            if not self._receive(0.0) and not self._stopping:
+                with board.lock:
                     self._polling = True
-                self._flush()
-                jobs = self._worker.take(wanted, LONG_POLL, lambda: self._stopping)
+                board.flush()
+                if self._burst:
+                    self._end_burst()
+                else:
+                    self._receive(LONG_POLL)
             self._outage_wait = 0.0
         except BrokerError as error:
-            self._ride_out(error)
+            self._ride_out(str(error))
+        except Exception:
+            log.exception("receiving failed")
+            self._ride_out("see above")
         finally:
-            with self._jobs_ready:
-                now = self._clock.now()
+            with board.lock:
                 self._leading = self._polling = False
-                self._drained = len(jobs) < wanted
-                self._received_at = now
-                if jobs and not len(self._leases):
-                    self._keeper_due.notify()
-                for job in jobs:
-                    self._leases.hold(job.delivery, now)
-                self._jobs.extend(jobs)
-                stopping = self._stopping
-        if stopping and jobs:
-            with self._jobs_ready:
-                rest, self._jobs = list(self._jobs), deque()
-            self._give_back(rest)
+                self._progress_at = self._clock.now()
+        if self._stopping:
+            board.give_back(board.take_unstarted(), "the worker stops")
 
-    def _ride_out(self, error: BrokerError) -> None:
+    def _receive(self, wait: float) -> bool:
+        """Receive from the queues whose gates are open; whether anything came."""
+        queues, limit, opens_in = self._open_queues()
+        wait = min(wait, opens_in)
+        if not queues:
+            with self._board.lock:
+                if not self._gate_opened and not self._stopping:
+                    self._clock.wait(self._board.jobs_ready, wait)
+            return False
+        jobs = self._worker.take(limit, wait, lambda: self._stopping or self._gate_opened, queues)
+        self._board.gates.spend(jobs)
+        self._board.add(jobs)
+        with self._board.lock:
+            self._drained = len(jobs) < limit
+        return bool(jobs)
+
+    def _open_queues(self) -> tuple[list[str], int, float]:
+        """The queues to ask now, for how many messages, and when a closed gate opens by itself."""
+        board = self._board
+        names = self._worker.queue_order()
+        with board.lock:
+            prefetched = 0
+            if board.pace <= SHORT:
+                prefetched = min(MOST_PREFETCHED, int(PREFETCH / board.pace))
+            rooms = {name: board.gates.room(name, prefetched) for name in names}
+            self._gate_opened = False
+            self._gated = any(room <= 0 for room in rooms.values())
+        queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, LONG_POLL
+        for name in names:
+            if rooms[name] <= 0:
+                continue
+            allowed, seconds = board.gates.allowed(name)
+            if allowed == 0:
+                opens_in = min(opens_in, max(0.001, seconds))
+                continue
+            queues.append(name)
+            limit = min(limit, rooms[name], limit if allowed is None else allowed)
+        return queues, limit, opens_in
+
+    def _end_burst(self) -> None:
+        """Nothing is due: stop, unless a running handler may still publish something."""
+        with self._board.lock:
+            if self._board.running:
+                self._clock.wait(self._board.jobs_ready, 1.0)
+                return
+        self.stop()
+
+    def _ride_out(self, error: str) -> None:
         """Wait, longer each time, while the broker cannot be used; say so once."""
         if not self._outage_wait:
             log.error("the broker cannot be used, will keep trying: %s", error)
         longest = max(FIRST_OUTAGE_WAIT, min(LAST_OUTAGE_WAIT, self._outage_wait * 2))
         self._outage_wait = longest
         until = self._clock.now() + self._broker.random.uniform(longest / 2, longest)
-        with self._jobs_ready:
+        with self._board.lock:
             while not self._stopping and (left := until - self._clock.now()) > 0:
-                self._clock.wait(self._jobs_ready, left)
+                self._clock.wait(self._board.jobs_ready, left)
 
-    def _end(self, running: Running, result: Result) -> bool:
-        """Note how a run ended; False when it had been given up."""
-        with self._jobs_ready:
-            if running.abandoned:
-                return False
-            del self._running[id(running)]
-            self._pace += (max(1e-6, result.at - running.started) - self._pace) / 5
-            self._add_result(result)
-            alone = self._polling or self._stopping  # no leader comes by soon
-        if alone:
-            self._flush()
-        return True
+    # ---- reporting --------------------------------------------------------------------------
+    def _beat(self) -> None:
+        if self._max_memory is not None and peak_memory() > self._max_memory:
+            self._recycle(f"{peak_memory() // 2**20} MiB of memory")
+        with self._board.lock:
+            report = WorkerReport(
+                id=self._id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=self._worker.queues,
+                started_at=self._started_at,
+                busy=len(self._board.running),
+                slots=self._concurrency,
+                handlers={name: dict(found) for name, found in self._board.handlers.items()},
+                failures=list(self._board.failures),
+            )
+        self._broker.report(report)
 
-    # ---- settling ---------------------------------------------------------------------------
-    def _add_result(self, result: Result) -> None:
-        if not self._results:
-            self._results_since = self._clock.now()
-        self._results.append(result)
 
-    def _flush(self) -> None:
-        """Settle all outcomes so far; on a broker's failure keep them for the next time."""
-        with self._jobs_ready:
-            results, self._results = self._results, []
-        if not results:
-            return
-        try:
-            self._worker.settle(results)
-        except BrokerError as error:
-            log.error("%d outcomes wait to be settled: %s", len(results), error)
-            with self._jobs_ready:
-                self._results = results + self._results
-            return
-        with self._jobs_ready:
-            for result in results:
-                self._leases.drop(result.job.delivery)
-
-    def _give_back(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
-        with self._jobs_ready:
-            for job in jobs:
-                self._leases.drop(job.delivery)
-        try:
-            self._broker.give_back([job.delivery for job in jobs])
-            log.info("gave back %d messages", len(jobs))
-        except BrokerError as error:
-            log.error("%d messages return when their lease ends: %s", len(jobs), error)
-
-    # ---- the keeper: leases, time limits, outcomes nobody settled ----------------------------
-    def _keep(self) -> None:
-        while True:
-            with self._keeper_due:
-                while not self._leases and not self._closed:
-                    self._clock.wait(self._keeper_due, None)
-                if self._closed:
-                    return
-                short = self._jobs and self._pace <= SHORT
-                self._clock.wait(self._keeper_due, HELP_AFTER if short else SETTLE_WITHIN)
-                if self._closed:
-                    return
-                now = self._clock.now()
-                if self._idle and (self._jobs or not self._leading):
-                    self._jobs_ready.notify()  # slots are free while a slow handler runs
-                late = bool(self._results) and self._results_since + SETTLE_WITHIN <= now
-                unstarted: list[Job] = []
-                if self._jobs and self._received_at + HOLD_UNSTARTED <= now:
-                    unstarted, self._jobs = list(self._jobs), deque()
-                extend = self._leases.due(now)
-                overdue = [
-                    running
-                    for running in self._running.values()
-                    if running.deadline is not None and running.deadline <= now
-                ]
-            self._give_back(unstarted)
-            if late:
-                self._flush()
-            if extend:
-                self._extend(extend)
-            for running in overdue:
-                self._expire(running, now)
-
-    def _extend(self, due: list[tuple[Delivery, float]]) -> None:
-        try:
-            answers = self._broker.change_visibility(due)
-        except BrokerError as error:
-            log.error("%d leases could not be extended: %s", len(due), error)
-            return
-        with self._jobs_ready:
-            lost = self._leases.lost(due, answers)
-            settled = {id(result.job.delivery) for result in self._results}
-            in_work = {id(running.job.delivery) for running in self._running.values()}
-        for delivery in lost:
-            if id(delivery) in in_work and id(delivery) not in settled:
-                log.warning("event=%s queue=%s lost its lease", delivery.id, delivery.queue)
-
-    def _expire(self, running: Running, now: float) -> None:
-        if running.expired_at is None:
-            running.expire(now)
-        elif running.expired_at + GIVE_UP_AFTER <= now:
-            with self._jobs_ready:
-                if self._running.pop(id(running), None) is None:
-                    return
-                running.abandoned = True
-                self._start_thread()
-                delivery, subscription = running.job.delivery, running.job.subscription
-                assert subscription is not None
-                error = running.timeout()
-                log.error(
-                    "event=%s queue=%s handler=%s ignores its timeout; its thread is replaced",
-                    delivery.id,
-                    delivery.queue,
-                    subscription.name,
-                )
-                outcome = decide(
-                    error, delivery.receive_count, subscription.policy, self._broker.random
-                )
-                self._add_result(Result(running.job, outcome, now))
-            self._flush()
+def peak_memory() -> int:
+    """The most memory this process has had resident, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

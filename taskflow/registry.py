@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from taskflow.errors import BrokerError, RegistrationError
 from taskflow.limits import DLQ_SUFFIX, MAX_VISIBILITY, check_queue, check_seconds, check_topic
+from taskflow.middleware import Middleware
 from taskflow.retry import RetryPolicy
 from taskflow.signature import Handler, Signature, read_signature
 
 F = TypeVar("F", bound=Handler)
+M = TypeVar("M", bound=Middleware)
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_WINDOW = 3600.0
 MAX_REMEMBERED = 14 * 86400.0
@@ -21,7 +24,8 @@ class Subscription:
     """One topic of one handler, with everything a worker must know to run it.
 
     `timeout` and `window` in seconds; `window` is how long a finished event is remembered, 0
-    for a handler that is not idempotent.
+    for a handler that is not idempotent. `concurrency`: runs at once in a process; `rate`: starts
+    per second in all processes; None for no limit.
     """
 
     topic: str
@@ -32,6 +36,8 @@ class Subscription:
     timeout: float | None
     window: float
     visibility_timeout: float
+    concurrency: int | None
+    rate: float | None
     signature: Signature
 
     @property
@@ -46,6 +52,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self.middleware: list[Middleware] = []
 
     def subscribe(
         self,
@@ -58,6 +65,8 @@ class Registry:
         idempotent: bool = True,
         window: float = DEFAULT_WINDOW,
         visibility_timeout: float = 30.0,
+        concurrency: int | None = None,
+        rate: str | float | None = None,
         **unknown: Any,
     ) -> Callable[[F], F]:
         """Let a function handle events of `topics` that wait in `queue`; returns it unchanged.
@@ -66,12 +75,15 @@ class Registry:
         `policy`. `timeout`: seconds a run may take, None for no limit. `idempotent`: an event
         that the queue has finished is not handled again within `window` seconds.
         `visibility_timeout`: seconds until a crashed worker's message is visible again.
+        `concurrency`: how many run at once in one process; `rate`: how many start, in all
+        processes together ("100/s", "30/m", "1/h"). Both hold back the whole queue.
         Raises RegistrationError for whatever cannot be, saying how to mend it.
         """
         if unknown:
             raise RegistrationError(
                 f"subscribe does not know {', '.join(map(repr, unknown))}; it knows queue, "
-                "retries, backoff, policy, timeout, idempotent, window, visibility_timeout"
+                "retries, backoff, policy, timeout, idempotent, window, visibility_timeout, "
+                "concurrency, rate"
             )
         if not topics:
             raise RegistrationError("subscribe names no topic; example: 'order.created'")
@@ -80,7 +92,7 @@ class Registry:
                 check_topic(topic)
             check_queue(queue)
             check_seconds("visibility_timeout", visibility_timeout, 1, MAX_VISIBILITY)
-        except (BrokerError, TypeError) as error:
+        except BrokerError as error:
             raise RegistrationError(f"subscribe: {error}") from error
         if queue.endswith(DLQ_SUFFIX):
             raise RegistrationError(
@@ -91,14 +103,17 @@ class Registry:
                 f"queue {queue!r} is too long by {len(queue + DLQ_SUFFIX) - 80}: its dead-letter "
                 f"queue is named {queue}{DLQ_SUFFIX}, and 80 characters are allowed"
             )
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise RegistrationError(f"timeout is {timeout!r}; seconds above 0, or None")
-        if not 0 < window <= MAX_REMEMBERED:
+        if not (isinstance(window, int | float) and 0 < window <= MAX_REMEMBERED):
             raise RegistrationError(
                 f"window is {window!r}; seconds above 0, {MAX_REMEMBERED:g} at most "
                 "(idempotent=False switches it off)"
             )
+        if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
+            raise RegistrationError(f"concurrency is {concurrency!r}; a whole number, 1 or more")
         chosen = _policy(retries, backoff, policy)
+        per_second = None if rate is None else parse_rate(rate)
 
         def register(handler: F) -> F:
             signature = read_signature(handler)
@@ -114,12 +129,21 @@ class Registry:
                         timeout,
                         window if idempotent else 0.0,
                         visibility_timeout,
+                        concurrency,
+                        per_second,
                         signature,
                     )
                 )
             return handler
 
         return register
+
+    def use(self, middleware: M) -> M:
+        """Let a middleware (`taskflow.middleware`) surround every handler of this registry;
+        returns it unchanged. The first one is outermost."""
+        if middleware not in self.middleware:
+            self.middleware.append(middleware)
+        return middleware
 
     def _add(self, new: Subscription) -> None:
         old = self._subscriptions.get((new.queue, new.topic))
@@ -159,10 +183,25 @@ class Registry:
         return len(self._subscriptions)
 
 
+def parse_rate(rate: str | float) -> float:
+    """Starts per second, from "100/s", "30/m", "1/h", or a number per second."""
+    text = str(rate)
+    number, _, unit = text.partition("/")
+    try:
+        per_second = float(number) / {"s": 1, "m": 60, "h": 3600}[unit or "s"]
+    except (ValueError, KeyError):
+        per_second = 0.0
+    if not 0 < per_second < float("inf"):
+        raise RegistrationError(f"rate is {rate!r}; examples: '100/s', '30/m', '1/h'")
+    return per_second
+
+
 def _policy(retries: int | None, backoff: float | None, policy: RetryPolicy | None) -> RetryPolicy:
     if policy is not None:
         if retries is not None or backoff is not None:
             raise RegistrationError("give retries and backoff, or policy=RetryPolicy(…), not both")
+        if not isinstance(policy, RetryPolicy):
+            raise RegistrationError(f"policy is {policy!r}; a RetryPolicy, or leave it out")
         return policy
     short = {"retries": retries, "backoff": backoff}
     try:
@@ -173,6 +212,8 @@ def _policy(retries: int | None, backoff: float | None, policy: RetryPolicy | No
 
 def _name(handler: Handler) -> str:
     """`module.function`, or what the object calls itself."""
+    while isinstance(handler, partial):
+        handler = handler.func
     module = getattr(handler, "__module__", "")
     name = getattr(handler, "__qualname__", type(handler).__qualname__)
     return re.sub(r"^__main__\.", "", f"{module}.{name}")
@@ -180,3 +221,4 @@ def _name(handler: Handler) -> str:
 
 default_registry = Registry()
 subscribe = default_registry.subscribe
+use = default_registry.use

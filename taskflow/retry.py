@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from taskflow import errors
+from taskflow.limits import MAX_RECEIVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ class RetryPolicy:
     rules: Mapping[type[BaseException], "RetryPolicy | None"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.retries < 0 or isinstance(self.retries, bool) or self.retries != int(self.retries):
-            raise ValueError(f"retries is {self.retries!r}; a whole number, 0 or more")
+        if type(self.retries) is not int or not 0 <= self.retries < MAX_RECEIVES:
+            raise ValueError(
+                f"retries is {self.retries!r}; a whole number from 0 to {MAX_RECEIVES - 1}"
+            )
         if not self.backoff >= 0 or not self.maximum >= 0:
             raise ValueError(
                 f"backoff is {self.backoff!r} and maximum {self.maximum!r}; seconds, 0 or more"
@@ -70,7 +73,7 @@ class RetryPolicy:
         try:
             return min(self.maximum, self.backoff * self.factor ** (attempt - 1))
         except OverflowError:
-            return self.maximum
+            return self.maximum if self.backoff else 0.0
 
     def delay(self, attempt: int, random: Random) -> float:
         """How long (seconds) to wait after attempt number `attempt` failed."""
@@ -105,12 +108,20 @@ def decide(
     return Retry(rule.delay(attempt, random), error)
 
 
+def text_of(error: BaseException) -> str:
+    """What the exception says, even when its own `__str__` fails."""
+    try:
+        return str(error)
+    except Exception:
+        return "<its __str__ failed>"
+
+
 def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
     """An exception as data for a failure record: type, text, and the end of the traceback."""
     kind = type(error)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return {
         "error": f"{module}{kind.__qualname__}",
-        "message": str(error)[:most],
+        "message": text_of(error)[:most],
         "traceback": "".join(traceback.format_exception(error))[-most:],
     }

@@ -1,5 +1,6 @@
 """What a handler wants: reads its signature once, at import."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,9 +38,11 @@ def read_signature(handler: Handler) -> Signature:
     name = getattr(handler, "__qualname__", repr(handler))
     if not callable(handler):
         raise RegistrationError(f"{name} is no function")
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise RegistrationError(f"{name} is a generator, whose body would not run; do not yield")
     try:
         parameters = inspect.signature(handler).parameters.values()
-        hints = get_type_hints(handler, include_extras=True)
+        hints = get_type_hints(_annotated(handler), include_extras=True)
     except NameError as error:
         raise RegistrationError(
             f"{name}: the annotation {error.name!r} cannot be resolved; define the type at module "
@@ -52,7 +55,7 @@ def read_signature(handler: Handler) -> Signature:
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise RegistrationError(
-                f"{name}: *{parameter.name} cannot be filled; name what it takes"
+                f"{name}: {str(parameter).partition(':')[0]} cannot be filled; name what it takes"
             )
         if parameter.kind is parameter.KEYWORD_ONLY or (
             parameter.default is not parameter.empty and parameter.name not in hints
@@ -90,3 +93,10 @@ def read_signature(handler: Handler) -> Signature:
         getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
     return Signature(decode, tuple(takes), is_async)
+
+
+def _annotated(handler: Any) -> Any:
+    """Where a handler keeps its annotations: functions do themselves, objects in `__call__`."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    return handler if inspect.isroutine(handler) else handler.__call__

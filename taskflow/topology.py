@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.errors import QueueExists
 from taskflow.limits import DLQ_SUFFIX, MAX_RECEIVES, MAX_RETENTION
 from taskflow.registry import Registry
 
@@ -36,7 +37,10 @@ def declare(broker: Broker, registry: Registry, *, apply: bool = False) -> None:
         broker.create_queue(queue + DLQ_SUFFIX, DEAD_LETTERS)
         if apply and queue in known:
             broker.set_queue(queue, settings)
-        else:
+            continue
+        try:
             broker.create_queue(queue, settings)
+        except QueueExists as error:
+            raise QueueExists(f"{error}; `taskflow topology apply` changes it") from error
     for subscription in registry:
         broker.subscribe(subscription.topic, subscription.queue)

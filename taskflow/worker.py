@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Result:
 class Worker:
     """Runs the handlers of some queues (all queues of the registry by default).
 
+    A mapping gives queues weights: one of weight 6 is asked first six times as often as one of
+    weight 1. `strict`: always in the order given, a later queue only when the earlier are empty.
     Declares topics and queues when it is made. Raises QueueNotFound for a queue without a
     handler, QueueExists when the broker's queues disagree with the subscriptions.
     """
@@ -38,27 +40,50 @@ class Worker:
     def __init__(
         self,
         broker: Broker,
-        queues: Iterable[str] = (),
+        queues: Iterable[str] | Mapping[str, float] = (),
         *,
+        strict: bool = False,
         registry: Registry = default_registry,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self.broker = broker
         self.registry = registry
         self.queues = tuple(dict.fromkeys(queues)) or tuple(registry.queues())
+        self._strict = strict
+        self._weights = (
+            dict(queues) if isinstance(queues, Mapping) else dict.fromkeys(self.queues, 1.0)
+        )
+        for name, weight in self._weights.items():
+            if not weight > 0:
+                raise ConfigError(f"the weight of queue {name!r} is {weight:g}; above 0")
         if not self.queues:
             raise ConfigError("no subscription was loaded: name the modules that hold handlers")
         for name in self.queues:
             if not registry.on(name):
                 raise QueueNotFound(name, registry.queues())
-        self._middleware = (log_runs(broker.clock), *middleware)
+        self._middleware = (log_runs(broker.clock), *registry.middleware, *middleware)
         declare(broker, registry)
+        self._retention = {name: broker.settings(name).retention for name in self.queues}
+
+    def queue_order(self) -> list[str]:
+        """The order in which to ask the queues this time."""
+        if self._strict or len(self.queues) == 1:
+            return list(self.queues)
+        draw = self.broker.random.random
+        return sorted(
+            self.queues, key=lambda name: draw() ** (1 / self._weights[name]), reverse=True
+        )
 
     def take(
-        self, limit: int, wait: float = 0.0, stop: Callable[[], bool] | None = None
+        self,
+        limit: int,
+        wait: float = 0.0,
+        stop: Callable[[], bool] | None = None,
+        queues: Sequence[str] = (),
     ) -> list[Job]:
         """Receive up to `limit` messages, and see which their queue has finished before."""
-        deliveries = self.broker.receive(*self.queues, limit=limit, wait=wait, stop=stop)
+        asked_queues = queues or self.queue_order()
+        deliveries = self.broker.receive(*asked_queues, limit=limit, wait=wait, stop=stop)
         jobs = [find_job(delivery, self.registry) for delivery in deliveries]
         asked: dict[str, list[Job]] = defaultdict(list)
         for job in jobs:
@@ -92,7 +117,7 @@ class Worker:
         retries: list[tuple[Delivery, float]] = []
         dead: list[tuple[Delivery, str]] = []
         for result in results:
-            job, outcome = result.job, result.outcome
+            job, outcome = result.job, self._within_retention(result)
             match outcome:
                 case Done(duplicate=duplicate):
                     window = job.subscription.window if job.subscription else 0.0
@@ -118,6 +143,19 @@ class Worker:
                     delivery.id,
                     delivery.queue,
                 )
+
+    def _within_retention(self, result: Result) -> Outcome:
+        """A retry that the queue would drop before it is due is a dead letter instead."""
+        outcome, delivery = result.outcome, result.job.delivery
+        if isinstance(outcome, Retry):
+            retention = self._retention[delivery.queue]
+            if result.at + outcome.after >= delivery.sent_at + retention:
+                return Dead(
+                    f"its next try, after {outcome.after:g} s, would pass the retention of queue "
+                    f"{delivery.queue!r} ({retention:g} s)",
+                    outcome.error,
+                )
+        return outcome
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Result]:
         """One receive; run and settle what came, in this thread."""

@@ -16,15 +16,23 @@ _DURABILITIES = ("power", "process")
 
 
 def open_address(
-    address: str, *, clock: Clock | None = None, random: Random | None = None
+    address: str,
+    *,
+    create: bool = True,
+    clock: Clock | None = None,
+    random: Random | None = None,
 ) -> Broker:
     """Open the broker at an address.
 
     `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
     `?durability=power` (the default: a publish is answered after fsync) or `=process`.
-    Raises ConfigError for an address that is none of these, BrokerFileError for a bad file.
+    `create=False` refuses a file that does not exist. Raises ConfigError for an address that is
+    none of these, BrokerFileError for a bad file.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise ConfigError(f"broker address {address!r}: {error}") from error
     opener = _SCHEMES.get(parts.scheme)
     if opener is None:
         raise ConfigError(
@@ -38,16 +46,16 @@ def open_address(
             f"broker address {address!r}: {parts.netloc!r} stands where a host would; write "
             f"{parts.scheme}:///{parts.netloc}{path} (three slashes: relative, four: absolute)"
         )
-    return EmbeddedBroker(opener(address, path, options), clock=clock, random=random)
+    return EmbeddedBroker(opener(address, path, options, create), clock=clock, random=random)
 
 
-def _memory(address: str, path: str, options: dict[str, str]) -> SqliteStore:
+def _memory(address: str, path: str, options: dict[str, str], create: bool) -> SqliteStore:
     if path or options:
         raise ConfigError(f"broker address {address!r}: memory:// takes no path and no options")
     return SqliteStore(None, durable=False)
 
 
-def _sqlite(address: str, path: str, options: dict[str, str]) -> SqliteStore:
+def _sqlite(address: str, path: str, options: dict[str, str], create: bool) -> SqliteStore:
     durability = options.pop("durability", "power")
     if options:
         raise ConfigError(
@@ -60,10 +68,10 @@ def _sqlite(address: str, path: str, options: dict[str, str]) -> SqliteStore:
         )
     if not path.strip("/"):
         raise ConfigError(f"broker address {address!r} names no file; example: {DEFAULT_ADDRESS}")
-    return SqliteStore(Path(path[1:]), durable=durability == "power")
+    return SqliteStore(Path(path[1:]), durable=durability == "power", create=create)
 
 
-_SCHEMES: dict[str, Callable[[str, str, dict[str, str]], SqliteStore]] = {
+_SCHEMES: dict[str, Callable[[str, str, dict[str, str], bool], SqliteStore]] = {
     "memory": _memory,
     "sqlite": _sqlite,
 }

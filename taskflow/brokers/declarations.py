@@ -11,7 +11,7 @@ DEFAULT_SETTINGS = QueueSettings()
 
 
 class Declarations:
-    """The first third of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+    """A part of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -32,14 +32,14 @@ class Declarations:
                 return
         with self._store.write() as rows:
             if not self._agrees(rows, name, settings):
-                self._check_dead_letterfind_queue(rows, name, settings)
+                self._check_dead_letter_queue(rows, name, settings)
                 rows.put_queue(name, settings)
         self._store.sync()
 
     def set_queue(self, name: str, settings: QueueSettings) -> None:
         with self._store.write() as rows:
             find_queue(rows, name)
-            self._check_dead_letterfind_queue(rows, name, settings)
+            self._check_dead_letter_queue(rows, name, settings)
             rows.put_queue(name, settings)
         self._store.sync()
 
@@ -60,7 +60,7 @@ class Declarations:
         return True
 
     @staticmethod
-    def _check_dead_letterfind_queue(rows: Rows, name: str, settings: QueueSettings) -> None:
+    def _check_dead_letter_queue(rows: Rows, name: str, settings: QueueSettings) -> None:
         target = settings.dead_letter_queue
         if target == name:
             raise LimitExceeded(f"queue {name!r} cannot be its own dead-letter queue")

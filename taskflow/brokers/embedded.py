@@ -9,6 +9,7 @@ from taskflow.broker import Finish
 from taskflow.brokers.declarations import Declarations, find_queue
 from taskflow.brokers.operations import Operations, bury, read_attributes, worn_out
 from taskflow.brokers.parking import Parking
+from taskflow.brokers.sharing import Sharing
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import MAX_VISIBILITY, check_seconds
@@ -20,7 +21,7 @@ _STALE = Held(-1, -1)
 _T = TypeVar("_T")
 
 
-class EmbeddedBroker(Declarations, Operations):
+class EmbeddedBroker(Declarations, Operations, Sharing):
     """The broker inside the process, over a store. The contract is `taskflow.broker.Broker`."""
 
     def __init__(
@@ -99,7 +100,7 @@ class EmbeddedBroker(Declarations, Operations):
         now = self.clock.now()
         with self._store.read() as rows:  # an empty look costs no lock
             found = [find_queue(rows, name) for name in queues]
-            found = [queue for queue in found if rows.any_due(queue.id, now)]
+            found = [row for row in found if not row.paused and rows.any_due(row.id, now)]
         if not found:
             return []
         taken: list[Delivery] = []

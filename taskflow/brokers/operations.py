@@ -17,7 +17,7 @@ read_attributes = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Operations:
-    """The last third of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+    """A part of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
 
     clock: Clock
     _store: Store
@@ -31,12 +31,13 @@ class Operations:
                 row.id, now, now - row.settings.retention
             )
         age = 0.0 if oldest is None else max(0.0, now - oldest)
-        return QueueCounts(visible, in_flight, delayed, age, handled, dead)
+        return QueueCounts(visible, in_flight, delayed, age, handled, dead, row.paused)
 
     def next_due(self, *queues: str) -> float | None:
         now = self.clock.now()
         with self._store.read() as rows:
-            times = [rows.next_due(find_queue(rows, name).id, now) for name in queues]
+            found = [find_queue(rows, name) for name in queues]
+            times = [rows.next_due(queue.id, now) for queue in found if not queue.paused]
         return min((time for time in times if time is not None), default=None)
 
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:

@@ -9,9 +9,11 @@ import click
 import taskflow
 from taskflow.cli.dlq import dlq
 from taskflow.cli.publish import publish
-from taskflow.cli.queues import queues
+from taskflow.cli.queues import pause, queues, resume
+from taskflow.cli.top import top
 from taskflow.cli.topology import topology
 from taskflow.cli.worker import worker
+from taskflow.cli.workers import workers
 from taskflow.config import setting
 from taskflow.errors import BrokerUnavailable, TaskflowError
 
@@ -58,5 +60,5 @@ def main(log_level: str | None) -> None:
         sys.path.insert(0, folder)
 
 
-for command in (worker, publish, queues, dlq, topology):
+for command in (worker, publish, queues, pause, resume, dlq, topology, workers, top):
     main.add_command(command)

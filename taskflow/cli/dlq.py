@@ -7,9 +7,15 @@ from typing import Any
 import click
 
 from taskflow.broker import Broker
-from taskflow.cli.options import broker_option, dead_letter_queue, opened, table
+from taskflow.cli.options import (
+    broker_option,
+    dead_letter_queue,
+    dead_letter_queues,
+    opened,
+    progress,
+    table,
+)
 from taskflow.clock import rfc3339
-from taskflow.limits import DLQ_SUFFIX
 from taskflow.message import FAILURE, Delivery
 
 CHUNK = 1000
@@ -32,7 +38,7 @@ def dlq() -> None:
 
 @dlq.command("list")
 @click.argument("queue", required=False)
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=100, help="At most. Default: 100.")
 @json_option
 @broker_option
 def list_letters(queue: str | None, limit: int, as_json: bool, address: str | None) -> None:
@@ -46,8 +52,7 @@ def list_letters(queue: str | None, limit: int, as_json: bool, address: str | No
         if queue is None:
             counts = [
                 {"name": name, "dead_letters": broker.counts(name).visible}
-                for name in broker.queues()
-                if name.endswith(DLQ_SUFFIX)
+                for name in dead_letter_queues(broker)
             ]
             lines = [list(one.values()) for one in counts]
             click.echo(json.dumps(counts) if as_json else table(("QUEUE", "DEAD LETTERS"), lines))
@@ -113,7 +118,7 @@ def redrive(queue: str, ids: tuple[str, ...], address: str | None) -> None:
     """
     with opened(address) as broker:
         letters = _known(broker, queue, ids)
-        moved = _in_chunks(broker, letters, ids, broker.redrive)
+        moved = _in_chunks(broker, letters, ids, broker.redrive, "redriving")
     click.echo(f"redrove {moved} dead letters of {queue}")
 
 
@@ -134,30 +139,31 @@ def purge(queue: str, ids: tuple[str, ...], yes: bool, address: str | None) -> N
         held = len(ids) or broker.counts(letters).visible
         if not yes:
             click.confirm(f"Delete {held} dead letters of {queue} for good?", abort=True)
-        gone = _in_chunks(broker, letters, ids, broker.purge)
+        gone = _in_chunks(broker, letters, ids, broker.purge, "deleting")
     click.echo(f"deleted {gone} dead letters of {queue}")
 
 
 def _known(broker: Broker, queue: str, ids: tuple[str, ...]) -> str:
     """The DLQ, with every id in it."""
     letters = dead_letter_queue(broker, queue)
-    if not broker.settings(letters).dead_letter_queue and not letters.endswith(DLQ_SUFFIX):
-        raise click.UsageError(f"queue {queue!r} has no dead-letter queue")
-    missing = set(ids) - {letter.id for letter in broker.peek(letters, len(ids), ids)}
-    if ids and missing:
+    if missing := set(ids) - {letter.id for letter in broker.peek(letters, CHUNK, ids) if ids}:
         raise click.UsageError(f"no dead letter {min(missing)!r} in {letters}")
     return letters
 
 
-def _in_chunks(broker: Broker, letters: str, ids: tuple[str, ...], act: Callable[..., int]) -> int:
+def _in_chunks(
+    broker: Broker, letters: str, ids: tuple[str, ...], act: Callable[..., int], what: str
+) -> int:
     """Short transactions, so that workers go on meanwhile; no more than were there at the start."""
     if ids:
         return act(letters, ids)
     left = broker.counts(letters).visible
     total = 0
-    while left > 0 and (done := act(letters, (), min(left, CHUNK))):
-        total += done
-        left -= done
+    with progress(what, left) as moved:
+        while left > 0 and (done := act(letters, (), min(left, CHUNK))):
+            total += done
+            left -= done
+            moved(done)
     return total
 
 

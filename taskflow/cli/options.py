@@ -3,17 +3,21 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
+import taskflow
 from taskflow.broker import Broker
 from taskflow.config import open_broker, setting
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX
 from taskflow.registry import Registry, default_registry
+
+QUIET = 1000  # work on fewer messages than this shows no progress
 
 broker_option = click.option(
     "--broker", "address", metavar="URL", help="sqlite:///broker.db or memory://."
@@ -28,13 +32,34 @@ module_option = click.option(
 
 
 @contextmanager
-def opened(address: str | None) -> Iterator[Broker]:
-    """The broker of a command, closed at its end."""
-    broker = open_broker(address)
+def opened(address: str | None, create: bool = False) -> Iterator[Broker]:
+    """The broker of a command, closed at its end. Only some commands make a missing file."""
+    broker = open_broker(address, create=create)
     try:
         yield broker
     finally:
         broker.close()
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal for long work; elsewhere a line for every tenth part."""
+    if total <= QUIET or sys.stderr.isatty():
+        with click.progressbar(
+            length=total, label=what, file=sys.stderr, hidden=total <= QUIET
+        ) as bar:
+            yield bar.update
+        return
+    done = tenths = 0
+
+    def tell(count: int) -> None:
+        nonlocal done, tenths
+        done += count
+        if done * 10 // total > tenths:
+            tenths = done * 10 // total
+            click.echo(f"{what}: {done} of {total}", err=True)
+
+    yield tell
 
 
 def load_registry(modules: Sequence[str]) -> Registry:
@@ -47,18 +72,19 @@ def load_registry(modules: Sequence[str]) -> Registry:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-                raise ConfigError(f"no module named {name!r} in {sys.path[0]}") from error
+                raise ConfigError(f"no module named {name!r} in {Path.cwd()}") from error
             raise _failed(name, error) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed(name, error) from error
     return default_registry
 
 
-def _failed(name: str, error: Exception) -> ConfigError:
+def _failed(name: str, error: BaseException) -> ConfigError:
+    ours = str(Path(taskflow.__file__).parent)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and not frame.filename.startswith(__file__)
+        if "importlib" not in frame.filename and not frame.filename.startswith(ours)
     ]
     where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
     if isinstance(error, SyntaxError):
@@ -68,10 +94,23 @@ def _failed(name: str, error: Exception) -> ConfigError:
 
 def dead_letter_queue(broker: Broker, queue: str) -> str:
     """The DLQ of a queue, given by its own name or by the queue's. Raises QueueNotFound."""
+    letters = dead_letter_queues(broker)
+    if queue in letters:
+        return queue
     names = broker.queues()
-    if queue in names:
-        return broker.settings(queue).dead_letter_queue or queue
-    raise QueueNotFound(queue, [name for name in names if not name.endswith(DLQ_SUFFIX)])
+    if queue not in names:
+        raise QueueNotFound(queue, [name for name in names if name not in letters])
+    target = broker.settings(queue).dead_letter_queue
+    if target is None:
+        raise click.UsageError(f"queue {queue!r} has no dead-letter queue")
+    return target
+
+
+def dead_letter_queues(broker: Broker) -> list[str]:
+    """Every queue that takes dead letters, sorted."""
+    names = broker.queues()
+    targets = {broker.settings(name).dead_letter_queue for name in names}
+    return [name for name in names if name in targets or name.endswith(DLQ_SUFFIX)]
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
@@ -107,3 +146,41 @@ class Seconds(click.ParamType[float]):
         if not 0 <= seconds < float("inf"):
             self.fail(f"{value!r} is no duration; examples: 90, 1.5, 90s, 15m, 2h, 1d", param, ctx)
         return seconds
+
+
+class Bytes(click.ParamType[int]):
+    """A size: `536870912`, `512M`, `2G`."""
+
+    name = "size"
+    _units = {"K": 2**10, "M": 2**20, "G": 2**30}  # noqa: RUF012 - click's own style
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).upper()
+        unit = self._units.get(text[-1:], None)
+        try:
+            size = int(text if unit is None else text[:-1]) * (unit or 1)
+        except ValueError:
+            size = 0
+        if size < 1:
+            self.fail(f"{value!r} is no size; examples: 512M, 2G", param, ctx)
+        return size
+
+
+class WeightedQueue(click.ParamType[tuple[str, float]]):
+    """A queue, with a weight if there is a colon: `audit`, `critical:6`."""
+
+    name = "queue"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        name, _, weight = str(value).partition(":")
+        try:
+            number = float(weight or 1)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            self.fail(f"{value!r}: the weight is a number above 0; example: critical:6", param, ctx)
+        return name, number

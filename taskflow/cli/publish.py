@@ -7,7 +7,14 @@ import click
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.cli.options import Seconds, broker_option, load_registry, module_option, opened
+from taskflow.cli.options import (
+    Seconds,
+    broker_option,
+    load_registry,
+    module_option,
+    opened,
+    progress,
+)
 from taskflow.errors import TopicNotFound
 from taskflow.limits import check_topic
 from taskflow.message import Message
@@ -45,21 +52,25 @@ def publish(
       taskflow publish order.created '{"order_id": "ord_1"}' --delay 15m
     """
     check_topic(topic)
+    if event_id == "":
+        raise click.UsageError("--id is empty; 1 character at least")
     if event_id is not None and count > 1:
         raise click.UsageError("--id names one event; leave it out with --count")
     data = msgspec.Raw(_read(payload))
     try:
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"the payload is no JSON: {error}") from error
-    with opened(address) as broker:
+    with opened(address, create=True) as broker:
         _ensure_topic(broker, topic, create, modules)
-        for start in range(0, count, BATCH):
-            messages: list[Message] = [
-                new_event(broker, topic, data, id=event_id).message(delay)
-                for _ in range(min(BATCH, count - start))
-            ]
-            reached = broker.publish(topic, messages)
+        with progress("publishing", count) as done:
+            for start in range(0, count, BATCH):
+                messages: list[Message] = [
+                    new_event(broker, topic, data, id=event_id).message(delay)
+                    for _ in range(min(BATCH, count - start))
+                ]
+                reached = broker.publish(topic, messages)
+                done(len(messages))
         click.echo(messages[0].id if count == 1 else f"published {count} events")
         if not reached:
             click.echo(f"Warning: no queue subscribes to {topic!r}: it went nowhere", err=True)
@@ -73,7 +84,7 @@ def _read(payload: str) -> bytes:
             return Path(payload[1:]).read_bytes()
         except OSError as error:
             raise click.UsageError(f"{payload[1:]}: {error.strerror}") from error
-    return payload.encode()
+    return payload.encode(errors="surrogateescape")
 
 
 def _ensure_topic(broker: Broker, topic: str, create: bool, modules: tuple[str, ...]) -> None:

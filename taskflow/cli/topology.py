@@ -24,16 +24,19 @@ def topology(ctx: click.Context, modules: tuple[str, ...]) -> None:
 
 
 @topology.command()
+@module_option
 @broker_option
 @click.pass_obj
-def apply(registry: Registry, address: str | None) -> None:
+def apply(registry: Registry, modules: tuple[str, ...], address: str | None) -> None:
     """Create what is missing in the broker, and change queues that disagree.
 
     \b
     Example:
-      taskflow topology --module shop.handlers apply
+      taskflow topology apply --module shop.handlers
     """
-    with opened(address) as broker:
+    if modules:
+        load_registry(modules)
+    with opened(address, create=True) as broker:
         declare(broker, registry, apply=True)
     click.echo(tree(registry))
 

@@ -2,112 +2,194 @@
 
 import logging
 import os
-import signal
-import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import click
 
-from taskflow.cli.options import Seconds, broker_option, load_registry, module_option, opened
+from taskflow.cli.options import (
+    Bytes,
+    Seconds,
+    WeightedQueue,
+    broker_option,
+    load_registry,
+    module_option,
+    opened,
+)
+from taskflow.cli.signals import signals_to
+from taskflow.cli.supervise import supervise
 from taskflow.config import setting
 from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.health import HealthServer, write_heartbeat
 from taskflow.pool import Pool
+from taskflow.registry import Registry
+from taskflow.supervisor import RECYCLED
 from taskflow.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 
+HEARTBEAT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of `taskflow worker`."""
+
+    queues: tuple[tuple[str, float], ...]
+    concurrency: int | None
+    async_concurrency: int
+    processes: int | None
+    strict: bool
+    grace: float | None
+    burst: bool
+    max_tasks: int | None
+    max_memory: int | None
+    health_port: int | None
+    heartbeat_file: Path | None
+    reload: bool
+    supervised: int | None
+    modules: tuple[str, ...]
+    address: str | None
+
 
 @click.command()
-@click.argument("queues", nargs=-1, metavar="QUEUE...")
+@click.argument("queues", nargs=-1, type=WeightedQueue(), metavar="QUEUE[:WEIGHT]...")
 @click.option("--concurrency", "-c", type=click.IntRange(1), help="Threads. Default: 8.")
+@click.option(
+    "--async-concurrency",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="`async def` handlers at once, on one event loop.",
+)
+@click.option("--processes", "-p", type=click.IntRange(1), help="Processes. Default: 1.")
+@click.option("--strict", is_flag=True, help="Always ask the queues in the order given.")
 @click.option("--grace", type=Seconds(), help="How long a stop waits for handlers. Default: 30s.")
+@click.option("--burst", is_flag=True, help="Stop when nothing is due any more.")
+@click.option("--max-tasks", type=click.IntRange(1), help="Replace a process after so many runs.")
+@click.option("--max-memory", type=Bytes(), help="Replace a process at this size: 512M, 2G.")
+@click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /live and /ready here.")
+@click.option("--heartbeat-file", type=click.Path(path_type=Path), help="Write the state here.")
+@click.option("--reload", is_flag=True, help="Start anew when a .py file changes (development).")
+@click.option("--supervised", type=int, hidden=True, help="The supervising process.")
 @module_option
 @broker_option
-def worker(
-    queues: tuple[str, ...],
-    concurrency: int | None,
-    grace: float | None,
-    modules: tuple[str, ...],
-    address: str | None,
-) -> None:
+def worker(**flags: Any) -> None:
     """Run the handlers of QUEUE..., or of every queue that has one.
 
+    Queues are asked in random order by weight (1 by default), or with --strict in the order given.
     SIGTERM or SIGINT stops gracefully: running handlers may finish within --grace, all other
     messages are given back at once. A second signal does not wait (exit code 128 + signal).
 
     \b
     Example:
-      taskflow worker audit notifications --concurrency 16 --module shop.handlers
+      taskflow worker critical:6 audit --concurrency 16 --processes 2 --module shop.handlers
     """
-    registry = load_registry(modules)
+    options = Options(**flags)
+    registry = load_registry(options.modules)
     if not len(registry):
         raise ConfigError(
             "no subscription was loaded; name the modules that hold handlers with --module, "
             "TASKFLOW_MODULES, or modules = in setup.cfg [taskflow]"
         )
-    for name in queues:
+    for name, _ in options.queues:
         if not registry.on(name):
             raise QueueNotFound(name, registry.queues())
-    threads = concurrency or int(_number("concurrency", 8))
-    seconds = _number("grace", 30.0) if grace is None else grace
-    with opened(address) as broker:
-        pool = Pool(Worker(broker, queues, registry=registry), concurrency=threads, grace=seconds)
-        served = queues or tuple(registry.queues())
-        with signals_to(pool) as seen:
-            log.info(
-                "working on %s with %d threads, pid %d", ", ".join(served), threads, os.getpid()
-            )
-            pool.run()
+    processes = options.processes or int(_setting("processes", click.IntRange(1), 1))
+    several = processes > 1 or options.reload or options.max_tasks or options.max_memory
+    if several and options.supervised is None:
+        supervise(options, processes)
+    else:
+        work(options, registry)
+
+
+def work(options: Options, registry: Registry) -> None:
+    """One worker process."""
+    threads = options.concurrency or int(_setting("concurrency", click.IntRange(1), 8))
+    grace = options.grace
+    if grace is None:
+        grace = float(_setting("grace", Seconds(), 30.0))
+    with opened(options.address, create=True) as broker, ExitStack() as around:
+        pool = Pool(
+            Worker(broker, dict(options.queues), strict=options.strict, registry=registry),
+            concurrency=threads,
+            async_concurrency=options.async_concurrency,
+            grace=grace,
+            burst=options.burst,
+            max_tasks=options.max_tasks,
+            max_memory=options.max_memory,
+            replaceable=options.supervised is not None,
+        )
+        if options.health_port is not None:
+            server = HealthServer(pool.problems, "127.0.0.1", options.health_port)
+            around.callback(server.close)
+            log.info("health on http://127.0.0.1:%d/ready", server.port)
+        if options.heartbeat_file is not None or options.supervised is not None:
+            beat = _heartbeats(pool, options, broker.clock.now)
+            around.callback(_every(HEARTBEAT_SECONDS, beat, broker.clock.wait))
+        seen = around.enter_context(signals_to(pool))
+        names = [name for name, _ in options.queues] or registry.queues()
+        log.info("working on %s with %d threads, pid %d", ", ".join(names), threads, os.getpid())
+        pool.run()
         log.info("stopped")
-    if len(seen) > 1:
+    if len(seen) > 1 or pool.recycled:
         logging.shutdown()
-        os._exit(128 + seen[-1])  # handlers still run in daemon threads: do not wait for them
+        # Handlers may still run in daemon threads: do not wait for them.
+        os._exit(128 + seen[-1] if len(seen) > 1 else RECYCLED)
 
 
-def _number(name: str, default: float) -> float:
-    text = setting(name)
-    if text is None:
-        return default
-    seconds: float = Seconds().convert(text, None, None)
-    return seconds
+def _heartbeats(pool: Pool, options: Options, now: Callable[[], float]) -> Callable[[], None]:
+    """Write the heartbeat file; stop when the supervisor is gone."""
+
+    def beat() -> None:
+        if options.heartbeat_file is not None:
+            try:
+                write_heartbeat(options.heartbeat_file, pool.problems, now())
+            except OSError as error:
+                log.error("heartbeat file: %s", error)
+        if options.supervised is not None and os.getppid() != options.supervised:
+            log.error("the supervising process is gone")
+            pool.stop()
+
+    return beat
 
 
-@contextmanager
-def signals_to(pool: Pool) -> Iterator[list[int]]:
-    """Stop the pool on SIGTERM and SIGINT; answers the list of signals seen so far.
+def _every(
+    seconds: float, act: Callable[[], None], wait: Callable[[threading.Condition, float], bool]
+) -> Callable[[], None]:
+    """Call `act` now and every so many seconds, in a thread; answers how to end it."""
+    condition = threading.Condition()
+    ended = threading.Event()
 
-    A thread acts on them, not the signal handler: the main thread may hold the pool's locks.
-    """
-    seen: list[int] = []
-    read, write = socket.socketpair()
-    write.setblocking(False)
+    def run() -> None:
+        with condition:
+            while not ended.is_set():
+                act()
+                wait(condition, seconds)
 
-    def listen() -> None:
-        while number := read.recv(1)[0]:
-            seen.append(number)
-            if len(seen) == 1:
-                log.info("%s: finishing what runs", signal.Signals(number).name)
-                pool.stop()
-            else:
-                log.info("%s: not waiting", signal.Signals(number).name)
-                pool.stop_now()
-
-    def nothing(number: int, frame: object) -> None:
-        """Python only writes to the wake-up descriptor for signals that have a handler."""
-
-    before = {number: signal.signal(number, nothing) for number in (signal.SIGTERM, signal.SIGINT)}
-    descriptor = signal.set_wakeup_fd(write.fileno())
-    thread = threading.Thread(target=listen, name="taskflow-signals", daemon=True)
+    thread = threading.Thread(target=run, name="taskflow-heartbeat", daemon=True)
     thread.start()
-    try:
-        yield seen
-    finally:
-        signal.set_wakeup_fd(descriptor)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        write.send(b"\0")
+
+    def end() -> None:
+        ended.set()
+        with condition:
+            condition.notify()
         thread.join()
-        read.close()
-        write.close()
+
+    return end
+
+
+def _setting(name: str, kind: click.ParamType[Any], default: float) -> float:
+    """A number from the environment or setup.cfg, under the rules of its flag."""
+    text = setting(name)
+    if not text:
+        return default
+    try:
+        number: float = kind.convert(text, None, None)
+    except click.BadParameter as error:
+        raise ConfigError(f"{name}: {error.message}") from error
+    return number

@@ -1,7 +1,7 @@
 """The seam under the embedded broker: a store keeps rows and is handed `now`.
 
 It knows no SNS or SQS rule and reads no clock. A new store (PostgreSQL, say) implements these
-verbs; `tests/contract/test_store.py` says what each must do.
+verbs; `tests/contract` says what a broker over it must do.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -17,6 +17,7 @@ class QueueRow(NamedTuple):
 
     id: int
     name: str
+    paused: bool
     settings: QueueSettings
 
 
@@ -54,6 +55,7 @@ class Rows(Protocol):
         """Add the queue or replace its settings."""
         ...
 
+    def pause_queue(self, name: str, paused: bool) -> None: ...
     def subscriptions(self) -> list[tuple[str, str]]: ...
     def add_subscription(self, topic: str, queue: int) -> None: ...
     def subscribed(self, topic: str) -> list[QueueRow]: ...
@@ -126,6 +128,18 @@ class Rows(Protocol):
     ) -> tuple[int, int, int, float | None, int, int]:
         """Of the rows sent after then: visible, in flight, delayed, oldest sent_at; and the
         totals: handled, dead-lettered."""
+        ...
+
+    # what workers share
+    def bucket(self, name: str) -> tuple[float, float] | None:
+        """(tokens, at) of a token bucket, as last written."""
+        ...
+
+    def put_bucket(self, name: str, tokens: float, at: float) -> None: ...
+    def put_worker(self, id: str, seen_at: float, report: str) -> None: ...
+    def drop_worker(self, id: str) -> None: ...
+    def workers(self) -> list[tuple[str, float, str]]:
+        """(id, seen_at, report) of all, sorted."""
         ...
 
 

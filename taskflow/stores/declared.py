@@ -1,4 +1,4 @@
-"""The store verbs for topics, queues and subscriptions, in SQL."""
+"""The store verbs for what is not messages: topics, queues, buckets, workers; in SQL."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import apsw
 from taskflow.broker import QueueSettings
 from taskflow.stores.base import QueueRow
 
-_QUEUE = "id, name, visibility_timeout, delay, retention, dead_letter_queue, max_receives"
+_QUEUE = "id, name, paused, visibility_timeout, delay, retention, dead_letter_queue, max_receives"
 
 
 class DeclaredRows:
-    """The part of `Rows` that is about declarations."""
+    """The part of `Rows` that is not about messages."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -49,6 +49,27 @@ class DeclaredRows:
             ),
         )
 
+    def pause_queue(self, name: str, paused: bool) -> None:
+        self._execute("UPDATE queue SET paused = ? WHERE name = ?", (int(paused), name))
+
+    def bucket(self, name: str) -> tuple[float, float] | None:
+        found: tuple[float, float] | None = self._execute(
+            "SELECT tokens, at FROM bucket WHERE name = ?", (name,)
+        ).get
+        return found
+
+    def put_bucket(self, name: str, tokens: float, at: float) -> None:
+        self._execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?)", (name, tokens, at))
+
+    def put_worker(self, id: str, seen_at: float, report: str) -> None:
+        self._execute("INSERT OR REPLACE INTO worker VALUES (?, ?, ?)", (id, seen_at, report))
+
+    def drop_worker(self, id: str) -> None:
+        self._execute("DELETE FROM worker WHERE id = ?", (id,))
+
+    def workers(self) -> list[tuple[str, float, str]]:
+        return list(self._execute("SELECT id, seen_at, report FROM worker ORDER BY id"))
+
     def subscriptions(self) -> list[tuple[str, str]]:
         return list(
             self._execute(
@@ -72,4 +93,4 @@ class DeclaredRows:
 
 
 def _queue_row(found: tuple[Any, ...]) -> QueueRow:
-    return QueueRow(found[0], found[1], QueueSettings(*found[2:]))
+    return QueueRow(found[0], found[1], bool(found[2]), QueueSettings(*found[3:]))

@@ -29,6 +29,7 @@ class DiskSync:
         self._commits = 0
         self._synced = 0
         self._syncing = False
+        self._failed: OSError | None = None
         self._file = os.open(f"{database}-wal", os.O_RDONLY)
         folder = os.open(database.absolute().parent, os.O_RDONLY)
         try:
@@ -52,12 +53,25 @@ class DiskSync:
                 self._condition.release()
                 reached = self._commits
                 try:
+                    self._check()
                     _to_disk(self._file)
+                except OSError as error:
+                    self._failed = error
+                    raise
                 finally:
                     self._condition.acquire()
                     self._syncing = False
                     self._condition.notify_all()
                 self._synced = reached
+
+    def _check(self) -> None:
+        """After one failure the kernel may call lost pages clean: never say "on disk" again."""
+        if self._failed is not None:
+            raise OSError(
+                self._failed.errno,
+                f"{self._failed.strerror}; what was sent may be stored but not on disk: mend the "
+                "disk and start this process again (sending with the same ids is safe)",
+            )
 
     def close(self) -> None:
         os.close(self._file)

@@ -121,17 +121,17 @@ class SqliteRows(DeclaredRows):
 
     def remove(self, queue: int, held: Sequence[Held]) -> list[bool]:
         gone = {
-            seq
-            for (seq,) in self._execute(
+            Held(seq, receipt)
+            for seq, receipt in self._execute(
                 """DELETE FROM message WHERE queue = ?1 AND seq IN (
                        SELECT m.seq FROM json_each(?2) j CROSS JOIN message m
                        ON m.queue = ?1 AND m.seq = j.value ->> 0 AND m.receipt = j.value ->> 1)
-                   RETURNING seq""",
+                   RETURNING seq, receipt""",
                 (queue, _encode(held).decode()),
             )
         }
-        self._forget_payloads(gone)
-        return [seq in gone for seq, _ in held]
+        self._forget_payloads([seq for seq, _ in gone])
+        return [one in gone for one in held]
 
     def drop(self, queue: int, seqs: Collection[int]) -> None:
         self._execute(

@@ -13,7 +13,8 @@ CREATE TABLE queue (
     dead_letter_queue  TEXT REFERENCES queue (name),
     max_receives       INTEGER,
     handled            INTEGER NOT NULL DEFAULT 0,
-    dead_lettered      INTEGER NOT NULL DEFAULT 0
+    dead_lettered      INTEGER NOT NULL DEFAULT 0,
+    paused             INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE subscription (
@@ -24,7 +25,7 @@ CREATE TABLE subscription (
 
 -- What changes while a message lives: small rows, since every receive rewrites one.
 -- seq is the microsecond in which the message was stored, or the next free number: it orders
--- messages as they came, and is not used again.
+-- messages as they came.
 -- receipt is NULL until the first receive; source is the queue a dead letter came from.
 CREATE TABLE message (
     queue             INTEGER NOT NULL REFERENCES queue (id),
@@ -60,3 +61,17 @@ CREATE TABLE finished (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX finished_expiry ON finished (expires_at);
+
+-- Token buckets of rate-limited handlers, shared by all workers of the file.
+CREATE TABLE bucket (
+    name   TEXT PRIMARY KEY,
+    tokens REAL NOT NULL,
+    at     REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What each running worker last said of itself, as JSON.
+CREATE TABLE worker (
+    id      TEXT PRIMARY KEY,
+    seen_at REAL NOT NULL,
+    report  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

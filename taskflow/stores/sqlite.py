@@ -24,10 +24,11 @@ class SqliteStore:
     """Rows in SQLite.
 
     `path` is None for `:memory:` (one process). `durable` makes `sync` wait for the disk.
+    `create=False` refuses a file that does not exist.
     Raises BrokerFileError when the file cannot be used.
     """
 
-    def __init__(self, path: Path | None, *, durable: bool) -> None:
+    def __init__(self, path: Path | None, *, durable: bool, create: bool = True) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
         self._path = path
         self._lock = threading.RLock()
@@ -36,10 +37,15 @@ class SqliteStore:
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
         self.poll_interval = None if path is None else 1.0
+        if path is not None and not create and _folder_exists(path) and not path.exists():
+            raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         with self._translated():
             self._connection = connect(path)
             try:
                 self._prepare()
+                if path is not None:
+                    self._connection.pragma("journal_mode", "wal")
+                    self._connection.pragma("user_version")  # a first look makes the WAL
             except BaseException:
                 self._connection.close()
                 raise
@@ -54,6 +60,8 @@ class SqliteStore:
     def _prepare(self) -> None:
         """Make the schema in a new file, or check that this one is ours."""
         connection = self._connection
+        if connection.readonly("main"):
+            raise BrokerFileError(f"{self._path} is read-only; the broker must write")
         connection.execute("BEGIN IMMEDIATE")
         try:
             application = connection.pragma("application_id")
@@ -165,8 +173,6 @@ def connect(path: Path | None) -> apsw.Connection:
     connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        if path is not None:
-            connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "normal")
         connection.pragma("foreign_keys", True)
         connection.pragma("temp_store", "memory")

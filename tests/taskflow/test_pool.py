@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskflow import Pool, Registry, Worker, publish
+from taskflow import Context, Pool, Registry, Worker, publish
 from taskflow.broker import Broker, Finish
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery
@@ -201,7 +201,6 @@ def test_a_lost_lease_is_told_and_the_late_result_refused(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     started, go_on, refused = threading.Event(), threading.Event(), threading.Event()
 
@@ -211,13 +210,15 @@ def test_a_lost_lease_is_told_and_the_late_result_refused(
                 refused.set()
 
     @taskflow_registry.subscribe("made", queue="work", timeout=None)
-    def slow(payload: Any) -> None:
+    def slow(payload: Any, ctx: Context) -> None:
         started.set()
         assert go_on.wait(WAIT)
+        knew.append(ctx.lease_lost)
 
+    knew: list[bool] = []
     listener = Listener()
     logging.getLogger("taskflow.worker").addHandler(listener)
-    with running(taskflow_broker, taskflow_registry):
+    with running(taskflow_broker, taskflow_registry, concurrency=1):
         publish("made", 1)
         assert started.wait(WAIT)
         (held,) = taskflow_broker.peek("work")
@@ -225,9 +226,10 @@ def test_a_lost_lease_is_told_and_the_late_result_refused(
         taskflow_broker.clock = ManualClock(held.visible_at + 1)
         stolen = taskflow_broker.receive("work")
         assert [found.receive_count for found in stolen] == [2]
+        until(taskflow_clock, refused)  # the keeper cannot extend it
         go_on.set()
-        until(taskflow_clock, refused)
     logging.getLogger("taskflow.worker").removeHandler(listener)
+    assert knew == [True]
     assert taskflow_broker.delete([Finish(stolen[0])]) == [True]
 
 

@@ -1,0 +1,176 @@
+"""What a pool is at: jobs, runs, outcomes and leases, under one lock; and what becomes of them."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from taskflow.errors import BrokerError
+from taskflow.execute import Job
+from taskflow.gates import Gates
+from taskflow.lease import Leases
+from taskflow.message import Delivery
+from taskflow.retry import Done
+from taskflow.running import Running
+from taskflow.worker import Result, Worker
+
+log = logging.getLogger("taskflow.worker")
+
+FAILURES_KEPT = 20
+
+
+class Board:
+    """Thread-safe. `jobs_ready` wakes threads, `keeper_due` the keeper, `ended` who waits for
+    the end; all three share `lock`."""
+
+    def __init__(self, worker: Worker, gates: Gates) -> None:
+        self._worker = worker
+        self._broker = worker.broker
+        self._clock = worker.broker.clock
+        self.lock = threading.RLock()
+        self.jobs_ready = threading.Condition(self.lock)
+        self.keeper_due = threading.Condition(self.lock)
+        self.ended = threading.Condition(self.lock)
+        self.gates = gates
+        self.leases = Leases(worker.broker)
+        self.jobs: deque[Job] = deque()
+        self.running: dict[int, Running] = {}
+        self.results: list[Result] = []
+        self.results_since = 0.0
+        self.received_at = 0.0
+        self.pace = 1.0  # seconds a handler takes on average; slow until proven short
+        self.finished = 0
+        self.handlers: dict[str, dict[str, float]] = {}
+        self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
+
+    def add(self, jobs: list[Job]) -> None:
+        """Take received jobs in: their leases are kept from now on."""
+        with self.lock:
+            now = self._clock.now()
+            self.received_at = now
+            if jobs and not len(self.leases):
+                self.keeper_due.notify()
+            for job in jobs:
+                self.leases.hold(job.delivery, now)
+            self.gates.enter(jobs)
+            self.jobs.extend(jobs)
+
+    def pop(self) -> Job | None:
+        """The next job whose lease is alive; lapsed ones belong to somebody else by now."""
+        now = self._clock.now()
+        while self.jobs:
+            job = self.jobs.popleft()
+            if not job.delivery.lost and job.delivery.visible_at > now:
+                return job
+            self.gates.leave([job])
+            self.leases.drop(job.delivery)
+            log.warning("event=%s lost its lease before it could start", job.delivery.id)
+        return None
+
+    def end(self, running: Running, result: Result) -> bool:
+        """Note how a run ended; False when it had been given up."""
+        with self.lock:
+            if running.abandoned:
+                return False
+            del self.running[id(running)]
+            self.pace += (max(1e-6, result.at - running.started) - self.pace) / 5
+            self.add_result(result, result.at - running.started)
+            return True
+
+    def abandon(self, running: Running, result: Result) -> bool:
+        """Give a run up, with this result; False when it has just ended by itself."""
+        with self.lock:
+            if self.running.pop(id(running), None) is None:
+                return False
+            running.abandoned = True
+            self.add_result(result, result.at - running.started)
+            return True
+
+    def add_result(self, result: Result, seconds: float) -> None:
+        """Keep an outcome until it is settled, and count it. The lock is held."""
+        if not self.results:
+            self.results_since = result.at
+        self.results.append(result)
+        self.gates.leave([result.job])
+        self.finished += 1
+        subscription = result.job.subscription
+        name = subscription.name if subscription else "-"
+        totals = self.handlers.setdefault(name, {"runs": 0, "failed": 0, "seconds": 0, "most": 0})
+        totals["runs"] += 1
+        totals["seconds"] += seconds
+        totals["most"] = max(totals["most"], seconds)
+        if not isinstance(result.outcome, Done):
+            totals["failed"] += 1
+            error = result.outcome.error
+            self.failures.append(
+                {
+                    "at": result.at,
+                    "queue": result.job.delivery.queue,
+                    "event": result.job.delivery.id,
+                    "handler": name,
+                    "outcome": type(result.outcome).__name__.lower(),
+                    "error": type(error).__name__ if error else "",
+                }
+            )
+
+    def flush(self) -> None:
+        """Settle all outcomes so far; on a broker's failure keep them for the next time."""
+        with self.lock:
+            results, self.results = self.results, []
+        if not results:
+            return
+        try:
+            self._worker.settle(results)
+        except BrokerError as error:
+            log.error("%d outcomes wait to be settled: %s", len(results), error)
+            with self.lock:
+                self.results = results + self.results
+            return
+        with self.lock:
+            for result in results:
+                self.leases.drop(result.job.delivery)
+
+    def extend(self, due: list[tuple[Delivery, float]]) -> None:
+        """Extend leases; a refused one is lost, and its handler may know (`ctx.lease_lost`)."""
+        try:
+            answers = self._broker.change_visibility(due)
+        except BrokerError as error:
+            log.error("%d leases could not be extended: %s", len(due), error)
+            return
+        with self.lock:
+            # One that was settled in the meantime was refused too, and has lost nothing.
+            lost = self.leases.lost(due, answers)
+            at_work = {id(running.job.delivery) for running in self.running.values()}
+        for delivery in lost:
+            if id(delivery) in at_work:
+                log.warning("event=%s queue=%s lost its lease", delivery.id, delivery.queue)
+
+    def take_unstarted(self) -> list[Job]:
+        """Remove and answer the jobs that no thread has begun."""
+        with self.lock:
+            rest = list(self.jobs)
+            self.jobs.clear()
+            return rest
+
+    def take_running(self) -> list[Job]:
+        """Give up everything that runs, and answer it."""
+        with self.lock:
+            rest = [running.job for running in self.running.values()]
+            for running in self.running.values():
+                running.abandoned = True
+            self.running.clear()
+            return rest
+
+    def give_back(self, jobs: Sequence[Job], why: str) -> None:
+        """Let others have these messages at once; no attempt is counted."""
+        if not jobs:
+            return
+        with self.lock:
+            self.gates.leave(jobs)
+            for job in jobs:
+                self.leases.drop(job.delivery)
+        try:
+            self._broker.give_back([job.delivery for job in jobs])
+            log.info("gave back %d messages: %s", len(jobs), why)
+        except BrokerError as error:
+            log.error("%d messages return when their lease ends: %s", len(jobs), error)

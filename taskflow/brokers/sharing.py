@@ -1,0 +1,67 @@
+"""The broker verbs by which workers know of each other: pauses, rates, reports."""
+
+from dataclasses import replace
+
+import msgspec
+
+from taskflow.broker import WorkerReport
+from taskflow.brokers.declarations import find_queue
+from taskflow.brokers.parking import Parking
+from taskflow.clock import Clock
+from taskflow.stores.base import Rows, Store
+
+_read_report = msgspec.json.Decoder(WorkerReport).decode
+BURST_SECONDS = 0.1
+
+
+class Sharing:
+    """A part of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+
+    clock: Clock
+    _store: Store
+    _parking: Parking
+
+    def pause(self, queue: str, paused: bool = True) -> None:
+        with self._store.write() as rows:
+            find_queue(rows, queue)
+            rows.pause_queue(queue, paused)
+        self._parking.announce([queue])
+        self._store.sync()
+
+    def allowance(self, name: str, per_second: float) -> float:
+        with self._store.read() as rows:
+            return self._tokens(rows, name, per_second)
+
+    def spend(self, name: str, per_second: float, tokens: float) -> None:
+        with self._store.write() as rows:
+            left = self._tokens(rows, name, per_second) - tokens
+            rows.put_bucket(name, left, self.clock.now())
+
+    def _tokens(self, rows: Rows, name: str, per_second: float) -> float:
+        most = max(1.0, per_second * BURST_SECONDS)
+        found = rows.bucket(name)
+        if found is None:
+            return most
+        tokens, at = found
+        return min(most, tokens + max(0.0, self.clock.now() - at) * per_second)
+
+    def report(self, worker: WorkerReport) -> None:
+        now = self.clock.now()
+        with self._store.write() as rows:
+            rows.put_worker(
+                worker.id, now, msgspec.json.encode(replace(worker, seen_at=now)).decode()
+            )
+
+    def retire(self, worker_id: str) -> None:
+        with self._store.write() as rows:
+            rows.drop_worker(worker_id)
+
+    def workers(self, within: float = 30.0) -> list[WorkerReport]:
+        now = self.clock.now()
+        with self._store.read() as rows:
+            found = rows.workers()
+        if old := [id for id, seen_at, _ in found if seen_at < now - 10 * within]:
+            with self._store.write() as rows:
+                for id in old:
+                    rows.drop_worker(id)
+        return [_read_report(text) for _, seen_at, text in found if seen_at >= now - within]

@@ -1,0 +1,95 @@
+"""`taskflow worker --processes`: the same command several times, under a supervisor."""
+
+import logging
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from taskflow.cli.signals import signals_to
+from taskflow.clock import SystemClock
+from taskflow.errors import ConfigError
+from taskflow.health import HealthServer
+from taskflow.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from taskflow.cli.worker import Options
+
+log = logging.getLogger("taskflow.supervisor")
+
+
+def supervise(options: "Options", processes: int) -> None:
+    """Run until stopped; exits with the worst exit code of the children."""
+    with tempfile.TemporaryDirectory(prefix="taskflow-") as folder, ExitStack() as around:
+        supervisor = Supervisor(
+            _command(options),
+            processes=processes,
+            folder=Path(folder),
+            environment=os.environ,
+            once=options.burst,
+            clock=SystemClock(),
+            random=SystemRandom(),
+        )
+        if options.health_port is not None:
+            server = HealthServer(supervisor.problems, "127.0.0.1", options.health_port)
+            around.callback(server.close)
+            log.info("health on http://127.0.0.1:%d/ready", server.port)
+        if options.reload:
+            around.enter_context(_reloading(supervisor))
+        around.enter_context(signals_to(supervisor))
+        code = supervisor.run()
+    sys.exit(code)
+
+
+def _command(options: "Options") -> Callable[[Path], Sequence[str]]:
+    """The command line of a child, by its heartbeat file."""
+    flags: list[str] = []
+    for name in ("concurrency", "async_concurrency", "grace", "max_tasks", "max_memory"):
+        value = getattr(options, name)
+        if value is not None:
+            flags += [f"--{name.replace('_', '-')}", str(value)]
+    flags += [f"--{name}" for name in ("strict", "burst") if getattr(options, name)]
+    for module in options.modules:
+        flags += ["--module", module]
+    if options.address is not None:
+        flags += ["--broker", options.address]
+    queues = [f"{name}:{weight:g}" for name, weight in options.queues]
+    level = logging.getLevelName(logging.getLogger().level)
+
+    def command(heartbeat: Path) -> Sequence[str]:
+        return [
+            *[sys.executable, "-m", "taskflow.cli", "--log-level", level, "worker", *queues],
+            *[*flags, "--supervised", str(os.getpid()), "--heartbeat-file", str(heartbeat)],
+        ]
+
+    return command
+
+
+@contextmanager
+def _reloading(supervisor: Supervisor) -> Iterator[None]:
+    """Replace the children whenever a Python file below the current folder changes."""
+    try:
+        from watchfiles import PythonFilter, watch
+    except ImportError as error:
+        raise ConfigError(
+            "--reload needs watchfiles: pip install 'taskflow-events[reload]'"
+        ) from error
+    ended = threading.Event()
+
+    def run() -> None:
+        for changes in watch(Path.cwd(), watch_filter=PythonFilter(), stop_event=ended):
+            log.info("%s changed: starting anew", min(path for _, path in changes))
+            supervisor.replace_all()
+
+    thread = threading.Thread(target=run, name="taskflow-reload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

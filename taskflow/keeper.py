@@ -1,0 +1,118 @@
+"""The keeper: a pool's thread for leases, time limits, late outcomes, and its own report."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taskflow.board import Board
+from taskflow.broker import Broker
+from taskflow.clock import Clock
+from taskflow.errors import BrokerError
+from taskflow.retry import decide
+from taskflow.running import Running
+from taskflow.worker import Result
+
+log = logging.getLogger("taskflow.worker")
+
+SETTLE_WITHIN = 0.05  # the longest an outcome waits for company
+HELP_AFTER = 0.005  # seconds after which other threads help with short work after all
+HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
+GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its HandlerTimeout
+BEAT = 10.0  # seconds between two reports
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the keeper asks of its pool."""
+
+    help: Callable[[], None]
+    """Slots may be free while a slow handler runs: wake a thread. The lock is held."""
+    replace: Callable[[Running], None]
+    """A run was given up: its thread needs a successor."""
+    beat: Callable[[], None]
+    """Report to the broker, check memory."""
+
+
+class Keeper:
+    """Wakes every SETTLE_WITHIN seconds while messages are held, else once every BEAT."""
+
+    def __init__(self, board: Board, broker: Broker, short: float, hooks: Hooks) -> None:
+        self._board = board
+        self._broker = broker
+        self._clock: Clock = broker.clock
+        self._short = short
+        self._hooks = hooks
+        self._closed = False
+        self._next_beat = self._clock.now()
+        self._thread = threading.Thread(target=self._run, name="taskflow-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, and wait for it."""
+        with self._board.keeper_due:
+            self._closed = True
+            self._board.keeper_due.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        board = self._board
+        while True:
+            with board.keeper_due:
+                while not board.leases and not self._closed and self._clock.now() < self._next_beat:
+                    self._clock.wait(board.keeper_due, self._next_beat - self._clock.now())
+                if board.leases and not self._closed:
+                    helping = board.jobs and board.pace <= self._short
+                    self._clock.wait(board.keeper_due, HELP_AFTER if helping else SETTLE_WITHIN)
+                if self._closed:
+                    return
+            try:
+                self._tick(self._clock.now())
+            except Exception:
+                log.exception("the keeper failed at a step, and goes on")
+
+    def _tick(self, now: float) -> None:
+        board = self._board
+        with board.lock:
+            self._hooks.help()
+            late = bool(board.results) and board.results_since + SETTLE_WITHIN <= now
+            unstarted = board.take_unstarted() if board.received_at + HOLD_UNSTARTED <= now else []
+            extend = board.leases.due(now)
+            overdue = [
+                running
+                for running in board.running.values()
+                if running.deadline is not None and running.deadline <= now
+            ]
+        board.give_back(unstarted, "no thread is free for them")
+        if late:
+            board.flush()
+        if extend:
+            board.extend(extend)
+        for running in overdue:
+            self._expire(running, now)
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT
+            try:
+                self._hooks.beat()
+            except BrokerError as error:
+                log.debug("no report: %s", error)
+
+    def _expire(self, running: Running, now: float) -> None:
+        if running.expired_at is None:
+            running.expire(now)
+        elif running.expired_at + GIVE_UP_AFTER <= now:
+            job = running.job
+            outcome = decide(
+                running.timeout(), job.delivery.receive_count, job.policy, self._broker.random
+            )
+            if self._board.abandon(running, Result(job, outcome, now)):
+                log.error(
+                    "event=%s queue=%s ignores its timeout and was given up",
+                    job.delivery.id,
+                    job.delivery.queue,
+                )
+                self._hooks.replace(running)
+                self._board.flush()

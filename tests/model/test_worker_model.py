@@ -1,0 +1,234 @@
+"""Any sequence of a worker's steps, crashes, lost leases and clock jumps against a small model.
+
+Two workers share a broker in memory. The model follows each event by id: it waits (live), it was
+finished, or it is a dead letter; nothing else may become of it.
+"""
+
+import json
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from taskflow import Event, Registry, Reject, Retry, RetryPolicy, Worker, open_broker, publish
+from taskflow import retry as outcomes
+from taskflow.execute import Job
+from taskflow.message import FAILURE
+from taskflow.testing import ManualClock
+from taskflow.worker import Result
+
+RETRIES = 2
+VISIBILITY = 30.0
+WINDOW = 1000.0
+BACKOFF = 10.0
+
+
+@dataclass
+class Entry:
+    """A message that the queue holds. `runs` and `returns` count since it was published."""
+
+    visible_at: float
+    receives: int = 0
+    receipt: str | None = None
+    runs: int = 0
+    returns: int = 0
+
+
+class WorkerMachine(RuleBasedStateMachine):
+    """One queue, one handler that does what the next rule says."""
+
+    jobs: Bundle[Job] = Bundle("jobs")
+    results: Bundle[Result] = Bundle("results")
+
+    @initialize()
+    def open(self) -> None:
+        self.clock = ManualClock(1_000_000.0)
+        self.broker = open_broker("memory://", clock=self.clock, random=random.Random(1))
+        registry = Registry()
+        policy = RetryPolicy(retries=RETRIES, backoff=BACKOFF, factor=1, jitter=False)
+        registry.subscribe(
+            "made", queue="work", policy=policy, window=WINDOW, visibility_timeout=VISIBILITY
+        )(self._handle)
+        self.workers = [Worker(self.broker, registry=registry) for _ in range(2)]
+        self.handled: list[tuple[str, int]] = []
+        self.raises: Exception | None = None
+        self.published: set[str] = set()
+        self.live: dict[str, Entry] = {}
+        self.dead: set[str] = set()
+        self.finished: dict[str, float] = {}
+        self.latest = self.clock.now()
+
+    def _handle(self, event: Event[Any]) -> None:
+        self.handled.append((event.id, event.attempt))
+        if self.raises is not None:
+            raise self.raises
+
+    # ---- publishing -------------------------------------------------------------------------
+    @rule(number=st.integers(0, 12))
+    def publish(self, number: int) -> None:
+        """An id again is one event while it is held, and within the window of its end."""
+        id = f"e{number}"
+        publish("made", number, id=id, broker=self.broker)
+        self.published.add(id)
+        self.live.setdefault(id, Entry(self.clock.now()))
+
+    @rule()
+    def redrive(self) -> None:
+        assert self.broker.redrive("work-dlq") == len(self.dead)
+        for id in self.dead:
+            self.live[id] = Entry(self.clock.now())
+        self.dead.clear()
+
+    # ---- working ----------------------------------------------------------------------------
+    @rule(target=jobs, number=st.integers(0, 1), limit=st.integers(1, 4))
+    def take(self, number: int, limit: int) -> MultipleResults[Job]:
+        now = self.clock.now()
+        jobs = self.workers[number].take(limit)
+        due = {id: entry for id, entry in self.live.items() if entry.visible_at <= now}
+        worn = {id for id, entry in due.items() if entry.receives > RETRIES}
+        assert len(jobs) == min(limit, len(due) - len(worn))
+        buried = {letter.id for letter in self.broker.peek("work-dlq", 1000)} - self.dead
+        assert buried <= worn
+        for id in worn:
+            if not self.broker.peek("work", ids=[id]):  # buried, perhaps over an older letter
+                del self.live[id]
+                self.dead.add(id)
+        for job in jobs:
+            delivery = job.delivery
+            assert delivery.id in due, "two leases alive, or one that is over came back"
+            entry = due[delivery.id]
+            entry.receives += 1
+            entry.visible_at, entry.receipt = now + VISIBILITY, delivery.receipt
+            assert delivery.receive_count == entry.receives <= RETRIES + 1
+            expires_at = self.finished.get(delivery.id, 0.0)
+            if expires_at <= now:
+                assert not job.duplicate
+            elif expires_at > self.latest:  # else it may be forgotten: the clock was past it once
+                assert job.duplicate
+        return multiple(*jobs)
+
+    @rule(
+        target=results,
+        job=consumes(jobs),
+        raises=st.sampled_from([None, None, ValueError(), Retry(), Retry(5.0), Reject("no")]),
+    )
+    def execute(self, job: Job, raises: Exception | None) -> Result:
+        self.raises = raises
+        before = len(self.handled)
+        result = self.workers[0].execute(job)
+        id, attempt = job.delivery.id, job.delivery.receive_count
+        ran = self.handled[before:]
+        assert ran == ([] if job.duplicate else [(id, attempt)])
+        expected: type[Any]
+        if job.duplicate or raises is None:
+            expected = outcomes.Done
+        elif attempt > RETRIES or isinstance(raises, Reject):
+            expected = outcomes.Dead
+        else:
+            expected = outcomes.Retry
+        assert isinstance(result.outcome, expected)
+        entry = self._held(job)
+        if entry is not None and ran:
+            entry.runs += 1
+            assert entry.runs <= RETRIES + 1 + entry.returns, "more attempts than retries + 1"
+        return result
+
+    @rule(some=st.lists(consumes(results), min_size=1, max_size=3))
+    def settle(self, some: list[Result]) -> None:
+        """One call for several; what has lost its lease changes nothing."""
+        now = self.clock.now()
+        self.workers[0].settle(some)
+        for result in some:
+            entry, id = self._held(result.job), result.job.delivery.id
+            match result.outcome:
+                case _ if entry is None:
+                    pass
+                case outcomes.Done(duplicate=duplicate):
+                    del self.live[id]
+                    if not duplicate:
+                        self.finished[id] = now + WINDOW
+                case outcomes.Retry(after=after):
+                    if entry.visible_at > now:  # else it is visible already
+                        entry.visible_at = now + after
+                case outcomes.Dead():
+                    del self.live[id]
+                    self.dead.add(id)
+
+    @rule(job=consumes(jobs))
+    def crash_in_the_handler(self, job: Job) -> None:
+        """Nobody will settle this."""
+
+    @rule(result=consumes(results))
+    def crash_before_the_ack(self, result: Result) -> None:
+        """The handler has run, and nobody will know."""
+
+    @rule(job=consumes(jobs))
+    def give_back(self, job: Job) -> None:
+        entry = self._held(job)
+        assert self.broker.give_back([job.delivery]) == [entry is not None]
+        if entry is not None:
+            entry.receives -= 1
+            entry.returns += 1
+            entry.visible_at, entry.receipt = self.clock.now(), None
+
+    @rule(job=jobs)
+    def extend(self, job: Job) -> None:
+        entry, now = self._held(job), self.clock.now()
+        (ok,) = self.broker.change_visibility([(job.delivery, VISIBILITY)])
+        assert ok == (entry is not None and entry.visible_at > now)
+        if ok:
+            assert entry is not None
+            entry.visible_at = now + VISIBILITY
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 31.0, 1001.0, 3600.0, -1.0, -31.0, -1001.0]))
+    def jump(self, seconds: float) -> None:
+        """Forwards, leases end; backwards, everything takes longer and nothing is lost."""
+        self.clock.set(self.clock.now() + seconds)
+        self.latest = max(self.latest, self.clock.now())
+
+    def _held(self, job: Job) -> Entry | None:
+        """The entry whose lease this job still has, or had last."""
+        entry = self.live.get(job.delivery.id)
+        return entry if entry is not None and entry.receipt == job.delivery.receipt else None
+
+    # ---- what always holds ------------------------------------------------------------------
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        if not hasattr(self, "live"):
+            return
+        assert self.published == {*self.live, *self.finished, *self.dead}
+        assert {found.id for found in self.broker.peek("work", 1000)} == set(self.live)
+        counts, now = self.broker.counts("work"), self.clock.now()
+        assert counts.visible == sum(entry.visible_at <= now for entry in self.live.values())
+        assert counts.visible + counts.in_flight + counts.delayed == len(self.live)
+
+    @invariant()
+    def every_dead_letter_says_why(self) -> None:
+        if not hasattr(self, "dead"):
+            return
+        letters = self.broker.peek("work-dlq", 1000)
+        assert {letter.id for letter in letters} == self.dead
+        for letter in letters:
+            record = json.loads(letter.attributes[FAILURE])
+            assert record["reason"]
+            assert 1 <= record["attempts"] <= RETRIES + 1
+
+    def teardown(self) -> None:
+        if hasattr(self, "broker"):
+            self.broker.close()
+
+
+TestWorkerModel = WorkerMachine.TestCase
+TestWorkerModel.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

@@ -1,0 +1,178 @@
+"""What all commands share: help, version, errors, settings."""
+
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import Result
+
+import taskflow
+from taskflow.cli import main
+
+Run = Callable[..., Result]
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+ALL = list(commands(main))
+
+
+def test_the_commands_are_these() -> None:
+    assert {" ".join(path) for path in ALL} == {
+        "",
+        "worker",
+        "publish",
+        "queues",
+        "dlq",
+        "dlq list",
+        "dlq show",
+        "dlq redrive",
+        "dlq purge",
+        "topology",
+        "topology apply",
+        "pause",
+        "resume",
+        "workers",
+        "top",
+    }
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help_with_an_example(run: Run, path: tuple[str, ...], flag: str) -> None:
+    result = run(*path, flag)
+    assert result.exit_code == 0
+    _, _, example = result.output.partition("Example:\n")
+    assert example.strip().startswith(" ".join(["taskflow", *path]).strip())
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    unexplained = [
+        option.name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert unexplained == []
+
+
+def test_version(run: Run) -> None:
+    installed = importlib.metadata.version("taskflow-events")
+    assert run("--version").output == f"taskflow, version {installed}\n"
+
+
+def test_the_installed_command_and_the_module_are_the_same(folder: Path) -> None:
+    script = Path(sys.executable).parent / "taskflow"
+    root = str(Path(taskflow.__file__).parent.parent)
+    for command in ([str(script)], [sys.executable, "-m", "taskflow.cli"]):
+        done = subprocess.run(
+            [*command, "topology"],
+            env={"PYTHONPATH": root},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "no subscriptions were loaded\n"
+
+
+def test_an_unknown_command_exits_2(run: Run) -> None:
+    result = run("wroker")
+    assert (result.exit_code, "No such command 'wroker'" in result.stderr) == (2, True)
+
+
+# ---- settings ---------------------------------------------------------------------------------
+def settings_file(text: str) -> None:
+    Path("setup.cfg").write_text(f"[taskflow]\n{text}\n")
+
+
+def test_the_broker_comes_from_flag_environment_or_file(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings_file("broker = sqlite:///file.db")
+    monkeypatch.setenv("TASKFLOW_BROKER", "sqlite:///environment.db")
+    for arguments, made in [
+        (("--broker", "sqlite:///flag.db"), "flag.db"),
+        ((), "environment.db"),
+    ]:
+        assert run("publish", "made", "1", "--create", *arguments).exit_code == 0
+        assert {path.name for path in folder.glob("*.db")} == {made}
+        (folder / made).unlink()
+    monkeypatch.delenv("TASKFLOW_BROKER")
+    assert run("publish", "made", "1", "--create").exit_code == 0
+    assert {path.name for path in folder.glob("*.db")} == {"file.db"}
+
+
+def test_the_modules_come_from_flag_environment_or_file(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("flag", "environment", "file", "second"):
+        (folder / f"by_{name}.py").write_text(
+            f"from taskflow import subscribe\n@subscribe('t', queue='{name}')\ndef f(e): ...\n"
+        )
+    settings_file("modules =\n  by_file\n  by_second")
+    assert "file" in run("topology").output
+    assert "second" in run("topology").output
+    monkeypatch.setenv("TASKFLOW_MODULES", "by_environment")
+    assert "environment" in run("topology").output
+    assert "flag" in run("topology", "-m", "by_flag").output
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("concurrency", "0", "0 is not in the range x>=1"),
+        ("concurrency", "many", "'many' is not a valid integer"),
+        ("grace", "soon", "'soon' is no duration; examples: 90, 1.5, 90s, 15m, 2h, 1d"),
+        ("grace", "nan", "'nan' is no duration"),
+        ("log_level", "LOUD", "LOUD"),
+        ("broker", "redis://x", "redis scheme; allowed are memory://"),
+    ],
+)
+def test_a_wrong_value_is_refused_alike_wherever_it_comes_from(
+    run: Run, monkeypatch: pytest.MonkeyPatch, source: str, name: str, value: str, reason: str
+) -> None:
+    command = ["worker", "-m", "shop"]
+    if source == "flag":
+        flag = [f"--{name.replace('_', '-')}", value]
+        command = flag + command if name == "log_level" else command + flag
+    elif source == "environment":
+        monkeypatch.setenv(f"TASKFLOW_{name.upper()}", value)
+    else:
+        settings_file(f"{name} = {value}")
+    result = run(*command)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert name in result.stderr.replace("-", "_"), "it names the setting"
+    assert not Path("taskflow.db").exists()
+
+
+def test_an_unknown_setting_exits_2_with_the_known_ones(run: Run) -> None:
+    settings_file("brokr = memory://")
+    result = run("queues")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: setup.cfg [taskflow]: unknown setting 'brokr'; known: broker, modules, "
+        "concurrency, processes, grace, log_level\n"
+    )
+
+
+def test_a_log_level_is_a_level_in_any_case(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKFLOW_LOG_LEVEL", "warning")
+    assert run("topology").exit_code == 0

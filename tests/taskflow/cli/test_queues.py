@@ -1,0 +1,90 @@
+"""`taskflow queues`."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import taskflow
+from taskflow import Broker
+from taskflow.broker import Finish, QueueSettings
+from taskflow.message import Message
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def busy(broker: Broker) -> None:
+    """`work` holds one of each kind, and has handled one and given up one."""
+    broker.create_queue("work-dlq")
+    broker.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=5))
+    broker.send("work", [Message(str(number), "x") for number in range(4)])
+    held = broker.receive("work", limit=3)
+    broker.delete([Finish(held[0])])
+    broker.dead_letter([(held[1], "{}")])
+    broker.send("work", [Message("late", "x", {}, 3600)])
+
+
+def test_json_is_a_list_of_objects(run: Run) -> None:
+    found = {one.pop("name"): one for one in json.loads(run("queues", "--json").output)}
+    assert list(found) == ["plain", "work", "work-dlq"]
+    assert found["work"]["oldest_age_seconds"] >= 0
+    expected = {"visible": 1, "in_flight": 1, "delayed": 1, "handled": 1, "dead_lettered": 1}
+    assert expected.items() <= found["work"].items()
+    assert found["plain"]["oldest_age_seconds"] == 0.0
+
+
+def test_the_table_has_a_line_for_each_queue(run: Run) -> None:
+    heads, *lines = run("queues").output.splitlines()
+    words = "QUEUE VISIBLE IN FLIGHT DELAYED OLDEST(S) HANDLED DEAD-LETTERED STATE"
+    assert heads.split() == words.split()
+    name, visible, in_flight, delayed, _, handled, dead = lines[1].split()
+    assert [name, visible, in_flight, delayed, handled, dead] == ["work", "1", "1", "1", "1", "1"]
+    assert len({len(line) for line in lines}) == 1, "columns are aligned"
+
+
+def test_a_paused_queue_is_shown_as_such_until_it_is_resumed(run: Run) -> None:
+    assert run("pause", "work").output == "paused work\n"
+    assert run("queues").output.splitlines()[2].split()[-1] == "paused"
+    assert json.loads(run("queues", "--json").output)[1]["paused"] is True
+    assert run("resume", "work").output == "resumed work\n"
+    assert "paused" not in run("queues").output
+
+
+def test_pausing_an_unknown_queue_names_the_nearest(run: Run) -> None:
+    result = run("pause", "wrk")
+    assert (result.exit_code, "did you mean 'work'" in result.stderr) == (2, True)
+
+
+def test_without_queues_it_says_who_makes_them(run: Run) -> None:
+    result = run("queues", "--broker", "memory://")
+    assert result.output == "no queues; a worker declares them\n"
+    assert run("queues", "--json", "--broker", "memory://").output == "[]\n"
+
+
+def test_watch_shows_it_again_until_interrupted() -> None:
+    root = str(Path(taskflow.__file__).parent.parent)
+    command = [
+        sys.executable,
+        "-m",
+        "taskflow.cli",
+        "queues",
+        "--json",
+        "--watch",
+        "--every",
+        "0.1",
+    ]
+    with subprocess.Popen(
+        command, env={"PYTHONPATH": root}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        assert [len(json.loads(watching.stdout.readline())) for _ in range(3)] == [3, 3, 3]
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=15)
+    assert "Traceback" not in said
+    assert watching.returncode == 0, "an interrupt is the way to end it"
