@@ -127,7 +127,9 @@ class Pool:
             silent = self._clock.now() - self._progress_at
             if len(self._board.running) < self._concurrency and silent > STALLED_AFTER:
                 dead.append(f"the receive loop made no progress for {silent:.0f} s")
-            if self._threads == 0 and not self._stopping:
+            if self._loop_thread is None:
+                unready.append("starting")
+            elif self._threads == 0 and not self._stopping:
                 dead.append("no thread is running")
             if self._stopping:
                 unready.append("stopping")

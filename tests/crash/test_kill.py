@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,3 +185,56 @@ def test_publishers_and_consumers_killed_at_random_lose_nothing(
     assert not held & set(deleted), "back after an answered delete"
     assert len(deleted) == len(set(deleted)), "deleted twice"
     check_integrity(address)
+
+
+HANDLERS = """
+import os
+from taskflow import subscribe
+
+@subscribe("made", queue="work", retries=2, visibility_timeout=1)
+def handle(payload: object) -> None:
+    if payload == "deadly":
+        os._exit(9)
+    print("handled", payload, flush=True)
+"""
+
+
+def test_supervised_workers_survive_a_deadly_message_and_a_kill(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(HANDLERS)
+    address = f"sqlite:///{tmp_path}/broker.db?durability=process"
+    command = [sys.executable, "-m", "taskflow.cli", "worker", "work", "--module", "shop"]
+    with subprocess.Popen(
+        [*command, "--processes", "2", "--concurrency", "1", "--broker", address],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            opened = open_broker(address)
+            opened.create_topic("made")
+            until_there(opened, "work")
+            publish("made", "deadly", broker=opened)
+            for number in range(20):
+                publish("made", number, broker=opened)
+            said = lines(process, 20)
+            until_there(opened, "work-dlq", 1)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+    assert {f"handled {number}" for number in range(20)} <= set(said)
+    (letter,) = opened.peek("work-dlq")
+    assert "never finished" in letter.attributes["failure"]
+    assert opened.counts("work").visible == opened.counts("work").in_flight == 0
+    opened.close()
+    check_integrity(address)
+
+
+def until_there(broker: Broker, queue: str, holding: int = 0) -> None:
+    """Wait for a queue to be declared, and to hold so many messages."""
+    clock, pause = SystemClock(), threading.Condition()
+    until = clock.now() + 60
+    with pause:
+        while queue not in broker.queues() or broker.counts(queue).visible < holding:
+            assert clock.now() < until
+            clock.wait(pause, 0.05)
