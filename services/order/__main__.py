@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
@@ -11,14 +10,14 @@ from services import process
 from services.database import open_database
 from services.order.api import create_app
 from services.order.config import Config
-from services.order.outbox import Outbox, Relay
+from services.order.outbox import Outbox, Relay, publisher
 from services.order.payments import GrpcPayments
 from services.order.repository import OrderRepository
 from services.order.service import TOPICS, OrderService
 from services.order.status import HealthResource, StatsResource
 from services.order.sweeper import Sweeper
 from services.order.tables import metadata
-from taskflow import Event, open_broker, publish_many
+from taskflow import open_broker
 from taskflow.clock import SystemClock
 from taskflow.errors import TaskflowError
 
@@ -49,13 +48,10 @@ def main() -> None:
     except TaskflowError as error:
         process.fail(f"the broker cannot be used: {process.first_line(error)}")
 
-    def publish(events: list[Event[Any]]) -> None:
-        publish_many(events, broker=broker)
-
     clock = SystemClock()
     repository, outbox = OrderRepository(engine), Outbox(engine)
     payments = GrpcPayments(config.payment_address, config.payment_timeout)
-    relay = Relay(outbox, publish, clock)
+    relay = Relay(outbox, publisher(broker), clock)
     service = OrderService(
         repository, outbox, payments, clock, new_id, relay.wake, config.payment_timeout
     )

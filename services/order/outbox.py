@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.database import READ_ONLY
 from services.order.tables import outbox
-from taskflow import Event
+from taskflow import Broker, Event, publish_many
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
 
@@ -102,6 +102,30 @@ class Outbox:
         """Delete rows published before that time; answers how many."""
         with self._engine.begin() as connection:
             return connection.execute(delete(outbox).where(outbox.c.published_at < before)).rowcount
+
+
+class NobodySubscribes(BrokerError):
+    """No queue takes events of this topic yet: publishing one would lose it."""
+
+
+def publisher(broker: Broker) -> Callable[[list[Event[Any]]], None]:
+    """Publishes events, but only where a queue takes them.
+
+    A topic without queues drops what it is sent, as on SNS. On a fresh broker that is the case
+    until the workers have declared their queues; until then the events wait in the outbox.
+    """
+
+    def publish(events: list[Event[Any]]) -> None:
+        heard = {topic for topic, _ in broker.subscriptions()}
+        for event in events:
+            if event.topic not in heard:
+                raise NobodySubscribes(
+                    f"no queue subscribes to {event.topic!r} yet; start the workers, or declare "
+                    "their queues with `python cli.py topology apply`"
+                )
+        publish_many(events, broker=broker)
+
+    return publish
 
 
 class Relay:

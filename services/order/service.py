@@ -177,8 +177,9 @@ class OrderService:
             raise Problem(
                 503,
                 "payment-unavailable",
-                "The payment cannot be settled now. Repeat the request with the same"
-                " Idempotency-Key: the card is not charged twice.",
+                "The payment cannot be settled now. A request that carried an Idempotency-Key may"
+                " be repeated with it: the card is not charged twice. Without one the order is"
+                " given up, and a charge refunded.",
                 retry_after=2,
             ) from None
         except PaymentRefused as error:

@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from services.order.outbox import MAX_BACKOFF_SECONDS, Outbox, Relay
+from services.order.outbox import (
+    MAX_BACKOFF_SECONDS,
+    NobodySubscribes,
+    Outbox,
+    Relay,
+    publisher,
+)
 from services.order.service import TOPICS
 from services.order.tables import metadata
 from taskflow import Event, publish_many
 from taskflow.broker import QueueSettings
 from taskflow.errors import BrokerUnavailable
-from taskflow.testing import ManualClock
+from taskflow.testing import ManualClock, memory_broker
 from tests.services.order.doubles import Store, new_order
 
 
@@ -185,3 +191,20 @@ def test_counts_what_waits_and_since_when(store: Store, engine: Engine) -> None:
     assert outbox.count_pending() == (0, None)
     store.post(new_order())
     assert outbox.count_pending() == (1, store.clock.now())
+
+
+def test_events_wait_until_a_queue_takes_them(store: Store) -> None:
+    clock = store.clock
+    broker = memory_broker(clock=clock)
+    for topic in TOPICS:
+        broker.create_topic(topic)
+    relay = Relay(store.outbox, publisher(broker), clock)
+    store.post(new_order())
+    with pytest.raises(NobodySubscribes, match="topology apply"):
+        relay.publish_pending()
+    assert store.outbox.count_pending()[0] == 1
+    broker.create_queue("audit")
+    broker.subscribe("order.created", "audit")
+    assert relay.publish_pending() == 1
+    assert broker.counts("audit").visible == 1
+    broker.close()
