@@ -290,6 +290,34 @@ def test_a_handler_that_cannot_be_interrupted_loses_its_thread_not_the_worker(
     assert (counts.handled, counts.dead_lettered) == (1, 1)
 
 
+def test_in_a_replaceable_process_a_stuck_handler_ends_the_process(
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+) -> None:
+    started, never, ended = threading.Event(), threading.Event(), threading.Event()
+
+    @taskflow_registry.subscribe("made", queue="work", timeout=5, retries=0)
+    def stuck(payload: str) -> None:
+        started.set()
+        never.wait()
+
+    worker = Worker(taskflow_broker, registry=taskflow_registry)
+    pool = Pool(worker, concurrency=2, grace=3, replaceable=True)
+
+    def run() -> None:
+        pool.run()
+        ended.set()
+
+    publish("made", "stuck")
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(WAIT)
+    until(taskflow_clock, ended)
+    never.set()
+    thread.join(WAIT)
+    assert pool.recycled == "a handler cannot be stopped"
+    assert taskflow_broker.counts("work").dead_lettered == 1
+
+
 def test_a_handler_that_exits_or_raises_anything_does_not_end_its_thread(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
