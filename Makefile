@@ -30,6 +30,10 @@ up: .venv/.ready ## Start all services and workers and keep them up (Ctrl-C stop
 test: .venv/.ready ## Run all tests
 	$(BIN)/python -m pytest
 
+.PHONY: chaos
+chaos: .venv/.ready ## 100,000 messages under 500 kills, stops, a lock, a full disk: nothing lost, 8 minutes
+	$(BIN)/python -m tests.chaos $(CHAOS)
+
 .PHONY: check
 check: .venv/.ready ## Format, lint, types, import contract
 	$(BIN)/ruff format --check .
@@ -55,3 +59,14 @@ verify: .venv/.ready ## Check that the generated code is fresh
 .PHONY: wheel
 wheel: .venv/.ready ## Build the wheel and try it in an empty environment
 	.ci/try-wheel $(BIN)/python
+
+.venv-bench/.ready: benchmarks/requirements.txt setup.cfg
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --timeout 180 --requirement benchmarks/requirements.txt --editable .
+	touch $@
+
+.PHONY: bench
+bench: .venv-bench/.ready ## Measure taskflow beside its peers, 16 minutes (make bench BENCH=--quick: 2)
+	@command -v redis-server >/dev/null || { test $$(id -u) = 0 && apt-get install -y redis-server; } || \
+	echo 'redis-server is missing (apt-get install redis-server): peers that need it will fail'
+	.venv-bench/bin/python -m benchmarks $(BENCH)

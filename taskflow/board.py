@@ -9,7 +9,6 @@ from taskflow.errors import BrokerError
 from taskflow.execute import Job
 from taskflow.gates import Gates
 from taskflow.lease import Leases
-from taskflow.message import Delivery
 from taskflow.retry import Done
 from taskflow.running import Running
 from taskflow.worker import Result, Worker
@@ -28,6 +27,9 @@ class Board:
         self._broker = worker.broker
         self._clock = worker.broker.clock
         self.lock = threading.RLock()
+        # A lease must not be extended after its message was settled: a retry's wait would be
+        # overwritten. So one of the two at a time.
+        self._verbs = threading.Lock()
         self.jobs_ready = threading.Condition(self.lock)
         self.keeper_due = threading.Condition(self.lock)
         self.ended = threading.Condition(self.lock)
@@ -115,30 +117,36 @@ class Board:
 
     def flush(self) -> None:
         """Settle all outcomes so far; on a broker's failure keep them for the next time."""
-        with self.lock:
-            results, self.results = self.results, []
-        if not results:
-            return
-        try:
-            self._worker.settle(results)
-        except BrokerError as error:
-            log.error("%d outcomes wait to be settled: %s", len(results), error)
+        with self._verbs:
             with self.lock:
-                self.results = results + self.results
-            return
-        with self.lock:
-            for result in results:
-                self.leases.drop(result.job.delivery)
+                results, self.results = self.results, []
+                for result in results:
+                    self.leases.drop(result.job.delivery)
+            if not results:
+                return
+            try:
+                self._worker.settle(results)
+            except BrokerError as error:
+                log.error("%d outcomes wait to be settled: %s", len(results), error)
+                with self.lock:
+                    self.results = results + self.results
+                    now = self._clock.now()
+                    for result in results:
+                        self.leases.hold(result.job.delivery, now)
 
-    def extend(self, due: list[tuple[Delivery, float]]) -> None:
+    def extend(self) -> None:
         """Extend leases; a refused one is lost, and its handler may know (`ctx.lease_lost`)."""
-        try:
-            answers = self._broker.change_visibility(due)
-        except BrokerError as error:
-            log.error("%d leases could not be extended: %s", len(due), error)
-            return
+        with self._verbs:
+            with self.lock:
+                due = self.leases.due(self._clock.now())
+            if not due:
+                return
+            try:
+                answers = self._broker.change_visibility(due)
+            except BrokerError as error:
+                log.error("%d leases could not be extended: %s", len(due), error)
+                return
         with self.lock:
-            # One that was settled in the meantime was refused too, and has lost nothing.
             lost = self.leases.lost(due, answers)
             at_work = {id(running.job.delivery) for running in self.running.values()}
         for delivery in lost:

@@ -80,7 +80,7 @@ class Keeper:
             self._hooks.help()
             late = bool(board.results) and board.results_since + SETTLE_WITHIN <= now
             unstarted = board.take_unstarted() if board.received_at + HOLD_UNSTARTED <= now else []
-            extend = board.leases.due(now)
+            extend = bool(board.leases.due(now))
             overdue = [
                 running
                 for running in board.running.values()
@@ -90,7 +90,7 @@ class Keeper:
         if late:
             board.flush()
         if extend:
-            board.extend(extend)
+            board.extend()
         for running in overdue:
             self._expire(running, now)
         if now >= self._next_beat:

@@ -18,7 +18,7 @@ class Leases:
 
     def hold(self, delivery: Delivery, now: float) -> None:
         """Keep this one from now on."""
-        self._held[delivery.receipt] = delivery, delivery.visible_at - now
+        self._held[delivery.receipt] = delivery, max(1.0, delivery.visible_at - now)
 
     def drop(self, delivery: Delivery) -> None:
         """Let it go: it was settled, or is about to be."""
@@ -26,13 +26,6 @@ class Leases:
 
     def __len__(self) -> int:
         return len(self._held)
-
-    def next_due(self) -> float | None:
-        """When (epoch seconds) the next lease wants extending."""
-        return min(
-            (delivery.visible_at - span / 2 for delivery, span in self._held.values()),
-            default=None,
-        )
 
     def due(self, now: float) -> list[tuple[Delivery, float]]:
         """What to extend now, each with the seconds to ask for."""

@@ -178,12 +178,15 @@ def failure_record(result: Result, outcome: Dead) -> dict[str, Any]:
     """What a dead letter says of itself. Times in epoch seconds."""
     job = result.job
     delivery = job.delivery
+    attempts = delivery.receive_count
+    if job.subscription is not None:  # the receive that finds it worn out is no attempt
+        attempts = min(attempts, job.subscription.max_attempts)
     record = {
         "reason": outcome.reason,
         "handler": job.subscription.name if job.subscription else None,
         "topic": delivery.topic,
         "queue": delivery.queue,
-        "attempts": delivery.receive_count,
+        "attempts": attempts,
         "sent_at": delivery.sent_at,
         "first_received_at": delivery.first_received_at,
         "failed_at": result.at,

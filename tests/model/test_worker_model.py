@@ -33,6 +33,7 @@ RETRIES = 2
 VISIBILITY = 30.0
 WINDOW = 1000.0
 BACKOFF = 10.0
+OUTCOMES = st.sampled_from([None, None, ValueError(), Retry(), Retry(5.0), Reject("no")])
 
 
 @dataclass
@@ -76,7 +77,7 @@ class WorkerMachine(RuleBasedStateMachine):
             raise self.raises
 
     # ---- publishing -------------------------------------------------------------------------
-    @rule(number=st.integers(0, 12))
+    @rule(number=st.integers(0, 3))
     def publish(self, number: int) -> None:
         """An id again is one event while it is held, and within the window of its end."""
         id = f"e{number}"
@@ -94,6 +95,20 @@ class WorkerMachine(RuleBasedStateMachine):
     # ---- working ----------------------------------------------------------------------------
     @rule(target=jobs, number=st.integers(0, 1), limit=st.integers(1, 4))
     def take(self, number: int, limit: int) -> MultipleResults[Job]:
+        return multiple(*self._take(number, limit))
+
+    @rule(number=st.integers(0, 1), limit=st.integers(1, 4), raises=OUTCOMES)
+    def step(self, number: int, limit: int, raises: Exception | None) -> None:
+        """What happens when nothing goes wrong in between."""
+        for job in self._take(number, limit):
+            self._settle([self._execute(job, raises)])
+
+    @rule(number=st.integers(0, 1), limit=st.integers(1, 4))
+    def die_and_let_the_leases_end(self, number: int, limit: int) -> None:
+        self._take(number, limit)
+        self.jump(VISIBILITY)
+
+    def _take(self, number: int, limit: int) -> list[Job]:
         now = self.clock.now()
         jobs = self.workers[number].take(limit)
         due = {id: entry for id, entry in self.live.items() if entry.visible_at <= now}
@@ -117,14 +132,13 @@ class WorkerMachine(RuleBasedStateMachine):
                 assert not job.duplicate
             elif expires_at > self.latest:  # else it may be forgotten: the clock was past it once
                 assert job.duplicate
-        return multiple(*jobs)
+        return jobs
 
-    @rule(
-        target=results,
-        job=consumes(jobs),
-        raises=st.sampled_from([None, None, ValueError(), Retry(), Retry(5.0), Reject("no")]),
-    )
+    @rule(target=results, job=consumes(jobs), raises=OUTCOMES)
     def execute(self, job: Job, raises: Exception | None) -> Result:
+        return self._execute(job, raises)
+
+    def _execute(self, job: Job, raises: Exception | None) -> Result:
         self.raises = raises
         before = len(self.handled)
         result = self.workers[0].execute(job)
@@ -148,6 +162,9 @@ class WorkerMachine(RuleBasedStateMachine):
     @rule(some=st.lists(consumes(results), min_size=1, max_size=3))
     def settle(self, some: list[Result]) -> None:
         """One call for several; what has lost its lease changes nothing."""
+        self._settle(some)
+
+    def _settle(self, some: list[Result]) -> None:
         now = self.clock.now()
         self.workers[0].settle(some)
         for result in some:

@@ -45,6 +45,7 @@ def test_a_message_that_kills_its_worker_stops_at_its_own_handlers_retries(
     record = failure(taskflow_broker)
     assert record["reason"].startswith("started 2 times and never finished")
     assert record["handler"] == "tests.taskflow.making.Handler"
+    assert record["attempts"] == 2
 
 
 def test_outcomes_of_a_batch_are_settled_together(work: Work, taskflow_broker: Broker) -> None:

@@ -1,0 +1,57 @@
+"""`python -m tests.chaos`: a chaos run from a seed, and what the checker says of it.
+
+The seed fixes the messages, the faults, whom they hit and when. It does not fix how the machine
+schedules the processes: two runs of a seed meet the same faults at different points of the code.
+There are no FIFO queues in it: taskflow has none yet.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from random import SystemRandom
+
+from tests.chaos.check import Verdict, check_run, show
+from tests.chaos.conductor import Conductor
+from tests.chaos.plan import make_plan
+
+
+def run(
+    messages: int, kills: int, seed: int, folder: Path, *, say: bool = True
+) -> tuple[Verdict, str]:
+    """One run in an empty folder; answers the verdict, and how the disk was made full."""
+    plan = make_plan(messages, kills, seed)
+    if say:
+        print(f"seed {seed}: {messages} messages, {kills} kills, {plan.seconds:.0f} s and a rest")
+    conductor = Conductor(folder, plan, (messages, kills, seed), say)
+    try:
+        address = conductor.run()
+        return check_run(conductor.histories, address), conductor.disk.how
+    finally:
+        conductor.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, help="default: a new one, printed")
+    parser.add_argument("--report", type=Path, help="write the result to this file, as JSON")
+    parser.add_argument("--keep", type=Path, help="a new folder in which histories are kept")
+    given = parser.parse_args()
+    seed = SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
+        folder = given.keep or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        verdict, disk = run(given.messages, given.kills, seed, folder)
+    print(f"disk made full by {disk}; no FIFO queues (there are none yet)\n")
+    print(show(verdict))
+    if given.report:
+        report = {"seed": seed, "disk": disk, **verdict.table, "violations": verdict.violations}
+        given.report.write_text(json.dumps(report, indent=2) + "\n")
+    return bool(verdict.violations)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

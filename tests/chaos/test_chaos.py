@@ -1,0 +1,46 @@
+"""The short chaos run, and what its seed fixes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import run
+from tests.chaos.check import show
+from tests.chaos.maker import repeats
+from tests.chaos.plan import KINDS, make_plan
+
+
+@pytest.mark.crash
+def test_a_short_chaos_run_keeps_every_promise(tmp_path: Path) -> None:
+    verdict, _ = run(600, 8, 11, tmp_path, say=False)
+    print(show(verdict))
+    assert verdict.violations == []
+    assert verdict.table["kills"] >= 8
+    assert verdict.table["lost"] == 0
+    assert verdict.table["handled"] > 500
+
+
+def test_a_seed_gives_one_plan() -> None:
+    assert make_plan(2000, 50, 7) == make_plan(2000, 50, 7)
+    assert make_plan(2000, 50, 7) != make_plan(2000, 50, 8)
+
+
+def test_the_smallest_run_has_one_message_of_each_kind_and_every_fault() -> None:
+    plan = make_plan(100, 3, 1)
+    assert set(plan.kinds) == set(KINDS)
+    assert {fault.what for fault in plan.faults} == {"kill", "stop", "lock", "disk"}
+
+
+def test_the_long_run_is_as_long_as_it_says() -> None:
+    plan = make_plan(100_000, 500, 1)
+    assert len(plan.kinds) == 100_000
+    assert sum(fault.what == "kill" for fault in plan.faults) == 500
+    assert all(0 < fault.at < plan.seconds for fault in plan.faults)
+    assert plan.kinds.count("kills") == 10
+
+
+def test_toxic_messages_are_never_published_twice() -> None:
+    plan = make_plan(500, 5, 3)
+    again = [plan.kinds[number] for number in range(500) if repeats(plan, number)]
+    assert len(again) > 100
+    assert {KINDS[name].fate for name in again} == {"handled"}

@@ -1,0 +1,160 @@
+"""Histories put together: what was published, each attempt of each message, each trouble."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Fact = dict[str, Any]
+Key = tuple[str, str]
+"""(queue, id)"""
+
+ANSWERS = {"published", "publish-refused"}
+SETTLEMENTS = {"acked", "stale", "buried", "given-back"}
+
+
+@dataclass
+class Attempt:
+    """One start of a handler. Times in epoch seconds, None for what did not happen."""
+
+    who: str
+    number: int
+    start: float
+    end: float | None = None
+    error: str | None = None
+    acked: float | None = None
+    given_back: bool = False
+
+
+@dataclass
+class Trouble:
+    """Something done to a process, or that it suffered, between two times."""
+
+    cause: str
+    since: float
+    until: float
+
+
+@dataclass
+class Traces:
+    """Everything the checker asks about, from the facts of all processes."""
+
+    kinds: dict[str, Fact] = field(default_factory=dict)
+    kind_of: dict[str, str] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    accepted: dict[str, float] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+    attempts: dict[Key, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    buried: set[Key] = field(default_factory=set)
+    troubles: dict[str, list[Trouble]] = field(default_factory=lambda: defaultdict(list))
+    phases: list[Trouble] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    exits: list[tuple[str, int]] = field(default_factory=list)
+
+    def cause(self, attempt: Attempt, until: float, lease: float) -> str | None:
+        """Why the lease of an attempt may have ended by then, or None when nothing was amiss.
+
+        What counts is what happened to its own process: it was killed, it was stopped, it was
+        not scheduled, or its calls to the broker failed or took long (then the phase in which
+        they did gives the cause its name).
+        """
+        early = min(attempt.start, until) - 2 * lease
+        for trouble in self.troubles[attempt.who]:
+            if trouble.cause in ("killed", "died") and trouble.since >= attempt.start - 0.5:
+                return trouble.cause
+        for trouble in self.troubles[attempt.who]:
+            if trouble.cause in ("killed", "died"):
+                continue
+            if trouble.until >= early and trouble.since <= max(attempt.start, until):
+                return self._named(trouble)
+        return None
+
+    def _named(self, trouble: Trouble) -> str:
+        if trouble.cause != "broker slow":
+            return trouble.cause
+        for phase in self.phases:
+            if phase.until >= trouble.since and phase.since <= trouble.until:
+                return phase.cause
+        return trouble.cause
+
+
+def trace(facts: Iterable[Fact]) -> Traces:
+    """Facts of one process come in its order; processes in any order."""
+    traces = Traces()
+    pending: dict[str, list[str]] = {}
+    since: dict[str, float] = {}
+    running: dict[tuple[str, str, str, int], Attempt] = {}
+    for fact in facts:
+        name, at, who = fact["fact"], fact["at"], fact["who"]
+        traces.counts[name] += 1
+        if name == "kind":
+            traces.kinds[fact["name"]] = fact
+        elif name == "publishing":
+            pending[who] = fact["ids"]
+            for id in fact["ids"]:
+                traces.kind_of[id] = fact["kind"]
+                traces.tries[id] += 1
+        elif name in ANSWERS:
+            pending[who] = []
+            for id in fact["ids"]:
+                if name == "published":
+                    traces.accepted.setdefault(id, at)
+                else:
+                    traces.refused.add(id)
+        elif name == "start":
+            attempt = Attempt(who, fact["attempt"], at)
+            traces.attempts[fact["queue"], fact["id"]].append(attempt)
+            running[who, fact["queue"], fact["id"], fact["attempt"]] = attempt
+        elif name in ("end", "failed") or name in SETTLEMENTS:
+            key = who, fact["queue"], fact["id"], fact["attempt"]
+            if name == "buried":
+                traces.buried.add((fact["queue"], fact["id"]))
+            _ended(running.get(key), fact)
+        else:
+            _troubled(traces, fact, since)
+    traces.unanswered = {id for ids in pending.values() for id in ids}
+    for attempts in traces.attempts.values():
+        attempts.sort(key=lambda attempt: (attempt.number, attempt.start))
+    return traces
+
+
+def _ended(attempt: Attempt | None, fact: Fact) -> None:
+    match attempt, fact["fact"]:
+        case None, _:  # received and given back unstarted, or a duplicate that did not run
+            pass
+        case Attempt(), "end":
+            attempt.end = fact["at"]
+        case Attempt(), "failed":
+            attempt.error = fact["error"]
+        case Attempt(), "acked":
+            attempt.acked = fact["at"]
+        case Attempt(), "given-back":
+            attempt.given_back = True
+
+
+def _troubled(traces: Traces, fact: Fact, since: dict[str, float]) -> None:
+    at: float = fact["at"]
+    who: str = fact["process"] if "process" in fact else fact["who"]
+    mine = traces.troubles[who]
+    match fact["fact"]:
+        case "killed":
+            mine.append(Trouble("killed", at, at))
+        case "exited":
+            traces.exits.append((who, fact["code"]))
+            if fact["code"] != 0:
+                mine.append(Trouble("died", at, at))
+        case "slow" | "refused":
+            mine.append(Trouble("broker slow", fact["since"], at))
+        case "stall":
+            mine.append(Trouble("not scheduled", fact["since"], at))
+        case "stop" | "locked" | "disk-full":
+            since[who + fact["fact"]] = at
+        case "continued":
+            began = since.pop(who + "stop", at)
+            mine.insert(0, Trouble("stopped", began, at))
+            traces.phases.append(Trouble("another stopped", began, at))
+        case "unlocked":
+            traces.phases.insert(0, Trouble("locked", since.pop(who + "locked"), at))
+        case "disk-free":
+            traces.phases.insert(0, Trouble("disk full", since.pop(who + "disk-full"), at))
