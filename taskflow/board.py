@@ -1,10 +1,13 @@
 """What a pool is at: jobs, runs, outcomes and leases, under one lock; and what becomes of them."""
 
 import logging
+import os
+import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
 
+from taskflow.broker import WorkerReport
 from taskflow.errors import BrokerError
 from taskflow.execute import Job
 from taskflow.gates import Gates
@@ -182,3 +185,18 @@ class Board:
             log.info("gave back %d messages: %s", len(jobs), why)
         except BrokerError as error:
             log.error("%d messages return when their lease ends: %s", len(jobs), error)
+
+    def report(self, id: str, started_at: float, slots: int) -> WorkerReport:
+        """What this process says of itself to the broker."""
+        with self.lock:
+            return WorkerReport(
+                id=id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=self._worker.queues,
+                started_at=started_at,
+                busy=len(self.running),
+                slots=slots,
+                handlers={name: dict(found) for name, found in self.handlers.items()},
+                failures=list(self.failures),
+            )

@@ -1,6 +1,8 @@
 """Whether a process is alive and ready: as a file that keeps being written, and over HTTP."""
 
 import json
+import resource
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,3 +76,9 @@ def read_heartbeat(path: Path, now: float, stale_after: float) -> tuple[list[str
         late = [f"no heartbeat for {now - found['at']:.0f} s"]
         return late, late
     return ([] if found["live"] else found["reasons"]), found["reasons"]
+
+
+def peak_memory() -> int:
+    """The most memory this process has had resident, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -8,16 +8,12 @@ turns out slower than that is spread over the threads, and what they cannot take
 """
 
 import logging
-import os
-import resource
-import socket
-import sys
 import threading
 
 from taskflow.board import Board
-from taskflow.broker import WorkerReport
 from taskflow.errors import BrokerError
 from taskflow.gates import ASYNC, SYNC, Gates
+from taskflow.health import peak_memory
 from taskflow.keeper import Hooks, Keeper
 from taskflow.message import new_id
 from taskflow.retry import decide
@@ -328,22 +324,4 @@ class Pool:
     def _beat(self) -> None:
         if self._max_memory is not None and peak_memory() > self._max_memory:
             self._recycle(f"{peak_memory() // 2**20} MiB of memory")
-        with self._board.lock:
-            report = WorkerReport(
-                id=self._id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                queues=self._worker.queues,
-                started_at=self._started_at,
-                busy=len(self._board.running),
-                slots=self._concurrency,
-                handlers={name: dict(found) for name, found in self._board.handlers.items()},
-                failures=list(self._board.failures),
-            )
-        self._broker.report(report)
-
-
-def peak_memory() -> int:
-    """The most memory this process has had resident, in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+        self._broker.report(self._board.report(self._id, self._started_at, self._concurrency))

@@ -7,9 +7,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
-from typing import TYPE_CHECKING
 
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
@@ -17,13 +17,31 @@ from taskflow.errors import ConfigError
 from taskflow.health import HealthServer
 from taskflow.supervisor import Supervisor
 
-if TYPE_CHECKING:
-    from taskflow.cli.worker import Options
-
 log = logging.getLogger("taskflow.supervisor")
 
 
-def supervise(options: "Options", processes: int) -> None:
+@dataclass(frozen=True)
+class Options:
+    """The flags of `taskflow worker`."""
+
+    queues: tuple[tuple[str, float], ...]
+    concurrency: int | None
+    async_concurrency: int
+    processes: int | None
+    strict: bool
+    grace: float | None
+    burst: bool
+    max_tasks: int | None
+    max_memory: int | None
+    health_port: int | None
+    heartbeat_file: Path | None
+    reload: bool
+    supervised: int | None
+    modules: tuple[str, ...]
+    address: str | None
+
+
+def supervise(options: Options, processes: int) -> None:
     """Run until stopped; exits with the worst exit code of the children."""
     with tempfile.TemporaryDirectory(prefix="taskflow-") as folder, ExitStack() as around:
         supervisor = Supervisor(
@@ -46,7 +64,7 @@ def supervise(options: "Options", processes: int) -> None:
     sys.exit(code)
 
 
-def _command(options: "Options") -> Callable[[Path], Sequence[str]]:
+def _command(options: Options) -> Callable[[Path], Sequence[str]]:
     """The command line of a child, by its heartbeat file."""
     flags: list[str] = []
     for name in ("concurrency", "async_concurrency", "grace", "max_tasks", "max_memory"):

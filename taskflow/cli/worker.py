@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from taskflow.cli.options import (
     opened,
 )
 from taskflow.cli.signals import signals_to
-from taskflow.cli.supervise import supervise
+from taskflow.cli.supervise import Options, supervise
 from taskflow.config import setting
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.health import HealthServer, write_heartbeat
@@ -33,27 +32,6 @@ from taskflow.worker import Worker
 log = logging.getLogger("taskflow.worker")
 
 HEARTBEAT_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """The flags of `taskflow worker`."""
-
-    queues: tuple[tuple[str, float], ...]
-    concurrency: int | None
-    async_concurrency: int
-    processes: int | None
-    strict: bool
-    grace: float | None
-    burst: bool
-    max_tasks: int | None
-    max_memory: int | None
-    health_port: int | None
-    heartbeat_file: Path | None
-    reload: bool
-    supervised: int | None
-    modules: tuple[str, ...]
-    address: str | None
 
 
 @click.command()
