@@ -76,6 +76,7 @@ class Pool:
         self._drained = True
         self._gated = False
         self._gate_opened = False
+        self._held_back = False
         self._idle = 0
         self._threads = 0
         self._stopping = False
@@ -289,6 +290,7 @@ class Pool:
             rooms = {name: board.gates.room(name, prefetched) for name in names}
             self._gate_opened = False
             self._gated = any(room <= 0 for room in rooms.values())
+        self._held_back = self._gated
         queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, LONG_POLL
         for name in names:
             if rooms[name] <= 0:
@@ -296,13 +298,18 @@ class Pool:
             allowed, seconds = board.gates.allowed(name)
             if allowed == 0:
                 opens_in = min(opens_in, max(0.001, seconds))
+                self._held_back = True
                 continue
             queues.append(name)
             limit = min(limit, rooms[name], limit if allowed is None else allowed)
         return queues, limit, opens_in
 
     def _end_burst(self) -> None:
-        """Nothing is due: stop, unless a running handler may still publish something."""
+        """Nothing is due: stop, unless a gate holds something back or a running handler may
+        still publish something."""
+        if self._held_back:
+            self._receive(LONG_POLL)
+            return
         with self._board.lock:
             if self._board.running:
                 self._clock.wait(self._board.jobs_ready, 1.0)

@@ -14,6 +14,7 @@ from taskflow.health import read_heartbeat
 
 log = logging.getLogger("taskflow.supervisor")
 
+WRONG = 2  # exit code of a worker that can never start
 RECYCLED = 75  # exit code of a worker that asks for a successor
 STABLE_AFTER = 30.0  # seconds of life after which a death starts the back-off anew
 QUICK = 1.0  # seconds; whoever ends sooner has not worked
@@ -38,7 +39,8 @@ class Supervisor:
 
     A child that exits with 0 or RECYCLED is replaced at once, one that dies otherwise (or within
     a second) after a back-off that doubles from 0.5 s to 30 s. With `once`, exit code 0 is the end
-    of a child. `command` is given the path of the child's heartbeat file.
+    of a child; exit code 2 (it can never start) always is. `command` is given the path of
+    the child's heartbeat file.
     """
 
     def __init__(
@@ -92,6 +94,9 @@ class Supervisor:
             lived = now - child.started_at
             if code == 0 and self._once:
                 return 0
+            if code == WRONG:
+                log.error("worker process %d: wrong settings; it is not started again", pid)
+                return code
             if code in (0, RECYCLED) and lived >= QUICK:
                 child.failures, child.restart_at = 0, now
             else:

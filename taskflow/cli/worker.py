@@ -80,6 +80,10 @@ def worker(**flags: Any) -> None:
     processes = options.processes or int(_setting("processes", click.IntRange(1), 1))
     several = processes > 1 or options.reload or options.max_tasks or options.max_memory
     if several and options.supervised is None:
+        if options.heartbeat_file is not None:
+            raise ConfigError(
+                "--heartbeat-file is about one process; ask --health-port about several"
+            )
         supervise(options, processes)
     else:
         work(options, registry)

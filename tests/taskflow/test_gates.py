@@ -250,6 +250,26 @@ def test_a_burst_handles_what_is_due_and_what_follows_then_ends(
     assert taskflow_broker.counts("work").delayed == 1
 
 
+def test_a_burst_waits_for_what_a_rate_holds_back(
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+) -> None:
+    taskflow_registry.subscribe("made", queue="work", rate="1/s")(_ignore)
+    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), burst=True)
+    for number in range(4):
+        publish("made", number)
+    ended = threading.Event()
+
+    def run() -> None:
+        pool.run()
+        ended.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    turn(taskflow_clock, ended, 0.1)
+    thread.join(WAIT)
+    assert taskflow_broker.counts("work").handled == 4
+
+
 def test_after_max_tasks_the_pool_asks_to_be_replaced_and_loses_nothing(
     taskflow_broker: Broker, taskflow_registry: Registry
 ) -> None:

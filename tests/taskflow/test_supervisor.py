@@ -154,3 +154,12 @@ def test_problems_name_the_child(tmp_path: Path) -> None:
     assert dead == unready == ["process 0: no heartbeat for 100 s"]
     supervisor.stop()
     run.end()
+
+
+def test_children_that_can_never_start_end_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor, starts = supervise(tmp_path, lambda number: "raise SystemExit(2)", processes=2)
+    assert Run(supervisor).end() == 2
+    assert len(starts) == 2
+    assert "it is not started again" in caplog.text

@@ -85,6 +85,11 @@ def test_a_worker_is_alive_ready_listed_and_writes_its_heartbeat(run: Run, folde
     assert run("workers").output == "no worker has reported within 30 s\n"
 
 
+def test_a_heartbeat_file_is_for_one_process(run: Run) -> None:
+    result = run("worker", "audit", "-m", "shop", "-p", "2", "--heartbeat-file", "x")
+    assert (result.exit_code, "--health-port" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("weight", ["audit:0", "audit:-1", "audit:x", "audit:inf"])
 def test_a_bad_weight_exits_2(run: Run, weight: str) -> None:
     result = run("worker", weight, "-m", "shop")
