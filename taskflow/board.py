@@ -19,6 +19,7 @@ from taskflow.worker import Result, Worker
 log = logging.getLogger("taskflow.worker")
 
 FAILURES_KEPT = 20
+TRY_AGAIN = 1.0  # seconds until outcomes that could not be settled are tried again
 
 
 class Board:
@@ -33,6 +34,7 @@ class Board:
         # A lease must not be extended after its message was settled: a retry's wait would be
         # overwritten. So one of the two at a time.
         self._verbs = threading.Lock()
+        self._troubled = False
         self.jobs_ready = threading.Condition(self.lock)
         self.keeper_due = threading.Condition(self.lock)
         self.ended = threading.Condition(self.lock)
@@ -130,12 +132,15 @@ class Board:
             try:
                 self._worker.settle(results)
             except BrokerError as error:
-                log.error("%d outcomes wait to be settled: %s", len(results), error)
+                self._complain("outcomes wait to be settled: %s", error)
                 with self.lock:
                     self.results = results + self.results
                     now = self._clock.now()
+                    self.results_since = now + TRY_AGAIN
                     for result in results:
                         self.leases.hold(result.job.delivery, now)
+                return
+            self._troubled = False
 
     def extend(self) -> None:
         """Extend leases; a refused one is lost, and its handler may know (`ctx.lease_lost`)."""
@@ -147,14 +152,21 @@ class Board:
             try:
                 answers = self._broker.change_visibility(due)
             except BrokerError as error:
-                log.error("%d leases could not be extended: %s", len(due), error)
+                self._complain("leases could not be extended: %s", error)
                 return
+            self._troubled = False
         with self.lock:
             lost = self.leases.lost(due, answers)
             at_work = {id(running.job.delivery) for running in self.running.values()}
         for delivery in lost:
             if id(delivery) in at_work:
                 log.warning("event=%s queue=%s lost its lease", delivery.id, delivery.queue)
+
+    def _complain(self, text: str, error: BrokerError) -> None:
+        """Say once that the broker fails, not at every try."""
+        if not self._troubled:
+            log.error(text, error)
+        self._troubled = True
 
     def take_unstarted(self) -> list[Job]:
         """Remove and answer the jobs that no thread has begun."""

@@ -122,6 +122,14 @@ def test_a_slow_call_is_named_after_its_phase() -> None:
     assert verdict.table["started again without having failed"] == "1 (locked 1)"
 
 
+def test_the_ack_of_a_repeated_publish_is_not_that_of_an_earlier_attempt() -> None:
+    """A publisher that was killed unanswered repeats its publish after the first copy is done: a
+    worker that failed the first copy's attempt 1 deletes the second, as attempt 1, unrun."""
+    story = Story().publish(answer="").work("start", "failed", error="ConnectionError")
+    story.work("start", "end", "acked", attempt=2, who="v")
+    story.publish().work("acked").finish().expect()
+
+
 def test_too_high_an_attempt_is_found() -> None:
     story = Story().publish()
     for attempt in range(1, 8):  # retries=5

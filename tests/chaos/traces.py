@@ -111,6 +111,8 @@ def trace(facts: Iterable[Fact]) -> Traces:
             if name == "buried":
                 traces.buried.add((fact["queue"], fact["id"]))
             _ended(running.get(key), fact)
+            if name != "end":  # what this worker settles next under that number is another copy
+                running.pop(key, None)
         else:
             _troubled(traces, fact, since)
     traces.unanswered = {id for ids in pending.values() for id in ids}

@@ -201,6 +201,7 @@ def test_outcomes_that_cannot_be_settled_are_kept_and_settled_later(
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     runs: list[int] = []
 
@@ -223,3 +224,4 @@ def test_outcomes_that_cannot_be_settled_are_kept_and_settled_later(
         until(taskflow_clock, done, step=0.1)
     assert runs == [1]
     assert taskflow_broker.counts("work").handled == 1
+    assert caplog.text.count("outcomes wait to be settled") == 1, "told once, not at each try"

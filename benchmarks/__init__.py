@@ -1,0 +1,1 @@
+"""taskflow beside other task frameworks, on one machine, interleaved in one run."""
