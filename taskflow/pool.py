@@ -218,8 +218,9 @@ class Pool:
 
     def _call_others(self) -> None:
         """Wake (or start) another thread when there is work for it. The lock is held."""
-        waiting = bool(self._board.jobs) and self._board.pace > SHORT
-        leaderless = not self._board.jobs and self._drained and not self._leading
+        slow = self._board.pace > SHORT  # else whoever is done soon goes on by itself
+        waiting = bool(self._board.jobs) and slow
+        leaderless = not (self._board.jobs or self._leading) and (self._drained or slow)
         if waiting or leaderless:
             if self._idle:
                 self._board.jobs_ready.notify()
