@@ -183,7 +183,8 @@ def _summary(failure: dict[str, Any]) -> str:
     reason = str(failure.get("reason", ""))
     if "error" in failure:
         text = str(failure["message"]).partition("\n")[0]
-        reason += f": {failure['error']}: {text}"
+        if text != reason:  # a rejection says its reason once
+            reason += f": {failure['error']}: {text}"
     return reason if len(reason) <= 100 else reason[:99] + "…"
 
 
