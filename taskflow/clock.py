@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from threading import Condition
 from typing import Protocol
 
@@ -33,7 +34,13 @@ class SystemClock:
 
 def rfc3339(seconds: float) -> str:
     """Epoch seconds as RFC 3339 in UTC with microseconds: `2026-01-31T12:00:00.000000Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_to_the_second(whole)}.{micros:06d}Z"
+
+
+@lru_cache(8)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
 
 def from_rfc3339(text: str) -> float:

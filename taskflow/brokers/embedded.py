@@ -1,6 +1,5 @@
 """SNS and SQS semantics, written once, over any store."""
 
-import random as _random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
 from typing import TypeVar
@@ -28,7 +27,7 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
         self, store: Store, *, clock: Clock | None = None, random: Random | None = None
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.random: Random = random or _random.SystemRandom()
+        self.random: Random = random or Random()
         super().__init__(store)
         self._parking = Parking(store, self.clock)
         self._sends = 0

@@ -1,5 +1,6 @@
 """The store verbs for what is not messages: topics, queues, buckets, workers; in SQL."""
 
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -92,5 +93,6 @@ class DeclaredRows:
         ]
 
 
+@lru_cache(1024)  # the same rows are read for every message
 def _queue_row(found: tuple[Any, ...]) -> QueueRow:
     return QueueRow(found[0], found[1], bool(found[2]), QueueSettings(*found[3:]))

@@ -3,21 +3,27 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 import apsw
 
-from taskflow.errors import BrokerError, BrokerFileError, BrokerUnavailable
+from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.stores.base import Rows
 from taskflow.stores.doorbell import Doorbell
 from taskflow.stores.durability import Checkpointer, DiskSync
 from taskflow.stores.rows import SqliteRows
+from taskflow.stores.transaction import (
+    BUSY_TIMEOUT_MS,
+    Reading,
+    Writing,
+    folder_exists,
+    translate,
+)
 
 APPLICATION_ID = 0x7461736B  # "task"
 SCHEMA_VERSION = 1
-BUSY_TIMEOUT_MS = 30_000
 
 
 class SqliteStore:
@@ -37,7 +43,7 @@ class SqliteStore:
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
         self.poll_interval = None if path is None else 1.0
-        if path is not None and not create and _folder_exists(path) and not path.exists():
+        if path is not None and not create and folder_exists(path) and not path.exists():
             raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         with self._translated():
             self._connection = connect(path)
@@ -49,13 +55,16 @@ class SqliteStore:
             except BaseException:
                 self._connection.close()
                 raise
-        self._rows = SqliteRows(self._connection)
+        rows, execute = SqliteRows(self._connection), self._connection.execute
         if path is not None:
             self._bell = Doorbell(path)
             self._checkpointer = Checkpointer(lambda: connect(path))
             self._connection.set_wal_hook(self._wal_grew)
             if durable:
                 self._disk = DiskSync(path)
+        committed = self._disk.committed if self._disk is not None else None
+        self._reading = Reading(path, self._lock, rows, execute)
+        self._writing = Writing(path, self._lock, rows, execute, committed)
 
     def _prepare(self) -> None:
         """Make the schema in a new file, or check that this one is ours."""
@@ -83,25 +92,11 @@ class SqliteStore:
             connection.execute("ROLLBACK")
             raise
 
-    @contextmanager
-    def write(self) -> Iterator[Rows]:
-        with self._lock, self._translated():
-            execute = self._connection.execute
-            execute("BEGIN IMMEDIATE")
-            try:
-                yield self._rows
-                execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    execute("ROLLBACK")
-                raise
-            if self._disk is not None:
-                self._disk.committed()
+    def write(self) -> AbstractContextManager[Rows]:
+        return self._writing
 
-    @contextmanager
-    def read(self) -> Iterator[Rows]:
-        with self._lock, self._translated():
-            yield self._rows
+    def read(self) -> AbstractContextManager[Rows]:
+        return self._reading
 
     def sync(self) -> None:
         if self._disk is not None:
@@ -133,35 +128,10 @@ class SqliteStore:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """SQLite's errors as ours, with the file and what to do."""
         try:
             yield
-        except BrokerError:
-            raise
-        except apsw.ConnectionClosedError as error:
-            raise BrokerUnavailable("the broker is closed") from error
-        except (apsw.BusyError, apsw.LockedError) as error:
-            raise BrokerUnavailable(
-                f"{self._path} was locked by another process for {BUSY_TIMEOUT_MS // 1000} s"
-            ) from error
-        except apsw.FullError as error:
-            raise BrokerFileError(f"{self._path}: the disk is full; nothing was stored") from error
-        except apsw.ReadOnlyError as error:
-            raise BrokerFileError(f"{self._path} is read-only; the broker must write") from error
-        except apsw.NotADBError as error:
-            raise BrokerFileError(f"{self._path} is not an SQLite file") from error
-        except (apsw.CantOpenError, apsw.PermissionsError, apsw.AuthError) as error:
-            reason = "does not exist" if not _folder_exists(self._path) else "cannot be opened"
-            what = self._path.parent if reason == "does not exist" and self._path else self._path
-            raise BrokerFileError(f"{what} {reason}; check the path and its rights") from error
-        except (apsw.IOError, apsw.CorruptError) as error:
-            raise BrokerFileError(f"{self._path}: {error}") from error
-        except OSError as error:
-            raise BrokerFileError(f"{self._path}: {error.strerror or error}") from error
-
-
-def _folder_exists(path: Path | None) -> bool:
-    return path is None or path.parent.is_dir()
+        except (apsw.Error, OSError) as error:
+            raise translate(error, self._path) from error
 
 
 def connect(path: Path | None) -> apsw.Connection:

@@ -1,0 +1,113 @@
+"""What `with store.read()` and `with store.write()` do, and SQLite's errors as ours."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow.stores.base import Rows
+from taskflow.stores.rows import SqliteRows
+
+BUSY_TIMEOUT_MS = 30_000
+Execute = Callable[[str], Any]
+
+
+class Reading:
+    """`with` it to look at rows: the process's connection is yours until the end of the block.
+
+    Written out, as is `Writing`: a generator would cost each message some microseconds.
+    """
+
+    def __init__(
+        self, path: Path | None, lock: threading.RLock, rows: SqliteRows, execute: Execute
+    ) -> None:
+        self._path = path
+        self._lock = lock
+        self._rows = rows
+        self._execute = execute
+
+    def __enter__(self) -> Rows:
+        self._lock.acquire()
+        return self._rows
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._lock.release()
+        if isinstance(error, apsw.Error | OSError):
+            raise translate(error, self._path) from error
+
+
+class Writing(Reading):
+    """`with` it for one transaction: committed at the end of the block, undone by an error."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        lock: threading.RLock,
+        rows: SqliteRows,
+        execute: Execute,
+        committed: Callable[[], None] | None,
+    ) -> None:
+        super().__init__(path, lock, rows, execute)
+        self._committed = committed
+
+    def __enter__(self) -> Rows:
+        self._lock.acquire()
+        try:
+            self._execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            super().__exit__(None, error, None)
+            raise
+        return self._rows
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            try:
+                self._execute("COMMIT")
+                if self._committed is not None:
+                    self._committed()
+            except BaseException as failure:
+                error = failure
+                self._undo()
+                super().__exit__(None, failure, None)
+                raise
+        else:
+            self._undo()
+        super().__exit__(kind, error, trace)
+
+    def _undo(self) -> None:
+        with contextlib.suppress(apsw.Error):  # SQLite may have undone it by itself
+            self._execute("ROLLBACK")
+
+
+def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
+    """SQLite's errors as ours, with the file and what to do."""
+    match error:
+        case apsw.ConnectionClosedError():
+            return BrokerUnavailable("the broker is closed")
+        case apsw.BusyError() | apsw.LockedError():
+            return BrokerUnavailable(
+                f"{path} was locked by another process for {BUSY_TIMEOUT_MS // 1000} s"
+            )
+        case apsw.FullError():
+            return BrokerFileError(f"{path}: the disk is full; nothing was stored")
+        case apsw.ReadOnlyError():
+            return BrokerFileError(f"{path} is read-only; the broker must write")
+        case apsw.NotADBError():
+            return BrokerFileError(f"{path} is not an SQLite file")
+        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+            reason = "does not exist" if not folder_exists(path) else "cannot be opened"
+            what = path.parent if reason == "does not exist" and path else path
+            return BrokerFileError(f"{what} {reason}; check the path and its rights")
+        case apsw.IOError() | apsw.CorruptError():
+            return BrokerFileError(f"{path}: {error}")
+        case OSError():
+            return BrokerFileError(f"{path}: {error.strerror or error}")
+    return error
+
+
+def folder_exists(path: Path | None) -> bool:
+    return path is None or path.parent.is_dir()
