@@ -12,6 +12,7 @@ TaskflowError
  │   ├─ QueueExists          declared again with other attributes
  │   ├─ InvalidName          a name outside the rules of `limits`
  │   ├─ LimitExceeded        too large, too many, too long
+ │   ├─ InvalidFilterPolicy  a filter policy that SNS would refuse
  │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
  └─ HandlerSignal            raised by handlers to say more than "failed"
@@ -89,6 +90,10 @@ class InvalidName(BrokerError):
 
 class LimitExceeded(BrokerError):
     """A size, count or duration is outside its bounds."""
+
+
+class InvalidFilterPolicy(BrokerError):
+    """A filter policy that SNS would refuse; the message says which part and why."""
 
 
 class BrokerUnavailable(BrokerError):

@@ -6,6 +6,21 @@ from random import Random
 
 from taskflow.limits import check_message, check_seconds
 
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A message attribute that is not plain text.
+
+    `type` is `Number`, `Binary` or `String`, with a label of your own after a dot if you like
+    (`Number.int`); `value` is bytes for `Binary`, else text. An attribute given as `str` is a
+    `String`.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
+    """
+
+    type: str
+    value: str | bytes
+
+
 NO_ATTRIBUTES: Mapping[str, str] = {}
 FAILURE = "failure"
 """The attribute of a dead letter that holds its failure record, as JSON."""
