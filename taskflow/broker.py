@@ -4,95 +4,32 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from taskflow.clock import Clock
-from taskflow.errors import LimitExceeded
-from taskflow.limits import (
-    MAX_RECEIVES,
-    MAX_RETENTION,
-    MAX_VISIBILITY,
-    MIN_RETENTION,
-    check_seconds,
-)
 from taskflow.message import Delivery, Message
+from taskflow.settings import (
+    Described,
+    Finish,
+    Lease,
+    MoveTask,
+    Published,
+    QueueCounts,
+    QueueSettings,
+    Sent,
+    TopicSettings,
+    TopicSubscription,
+    WorkerReport,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class QueueSettings:
-    """The attributes of a queue. Seconds throughout; the defaults are those of SQS.
-
-    A message received `max_receives` times without being deleted goes to `dead_letter_queue` at
-    its next receive (SQS: redrive policy). Both are set or neither is.
-    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
-    """
-
-    visibility_timeout: float = 30.0
-    delay: float = 0.0
-    retention: float = 345600.0
-    dead_letter_queue: str | None = None
-    max_receives: int | None = None
-
-    def __post_init__(self) -> None:
-        check_seconds("visibility_timeout", self.visibility_timeout, 0, MAX_VISIBILITY)
-        check_seconds("retention", self.retention, MIN_RETENTION, MAX_RETENTION)
-        check_seconds("delay", self.delay, 0, self.retention)
-        if (self.dead_letter_queue is None) != (self.max_receives is None):
-            raise LimitExceeded(
-                "a redrive policy has both: dead_letter_queue and max_receives, or neither"
-            )
-        if self.max_receives is not None and not 1 <= self.max_receives <= MAX_RECEIVES:
-            raise LimitExceeded(
-                f"max_receives is {self.max_receives}; 1 to {MAX_RECEIVES} are allowed"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
-    """How much a queue holds now, and what became of what it held before.
-
-    `visible`: may be received now. `in_flight`: received and still hidden. `delayed`: never
-    received and not yet due. `oldest_age_seconds`: since the oldest of them was sent, 0 when
-    there is none. `handled`: deleted so far. `dead_lettered`: moved to the DLQ so far.
-    """
-
-    visible: int
-    in_flight: int
-    delayed: int
-    oldest_age_seconds: float
-    handled: int
-    dead_lettered: int
-    paused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReport:
-    """What a running worker says of itself. Times in epoch seconds, `seconds` of run time."""
-
-    id: str
-    host: str
-    pid: int
-    queues: tuple[str, ...]
-    started_at: float
-    busy: int
-    slots: int
-    handlers: Mapping[str, Mapping[str, float]]
-    failures: Sequence[Mapping[str, Any]]
-    seen_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """One entry of `Broker.delete`: a receipt, and how long (seconds) to remember the id.
-
-    `remember=0` records nothing; else the queue answers True for this id in `finished` until
-    then. Record and deletion are one transaction.
-    """
-
-    delivery: Delivery
-    remember: float = 0.0
+__all__ = [
+    "Broker",
+    "Finish",
+    "QueueCounts",
+    "QueueSettings",
+    "WorkerReport",
+]
 
 
 class Broker(Protocol):
@@ -109,22 +46,49 @@ class Broker(Protocol):
     random: Random
 
     # ---- declare ----------------------------------------------------------------------------
-    def create_topic(self, name: str) -> None:
-        """Declare a topic. Idempotent. A message published to it before a queue subscribes
+    def create_topic(self, name: str, settings: TopicSettings = ...) -> None:
+        """Declare a topic, a FIFO one if its name ends in `.fifo`. Idempotent; raises TopicExists
+        when it exists with other settings. A message published to it before a queue subscribes
         goes nowhere, as on SNS."""
         ...
 
+    def set_topic(self, name: str, settings: TopicSettings) -> None:
+        """Replace the settings of a topic."""
+        ...
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and its subscriptions. Idempotent. Messages in queues stay."""
+        ...
+
     def create_queue(self, name: str, settings: QueueSettings = ...) -> None:
-        """Declare a queue. Idempotent; raises QueueExists, naming each attribute that differs,
-        when it exists with other settings. The dead-letter queue must exist first."""
+        """Declare a queue, a FIFO one if its name ends in `.fifo`. Idempotent; raises QueueExists,
+        naming each attribute that differs, when it exists with other settings. The dead-letter
+        queue must exist first, be of the same kind, and allow it."""
         ...
 
     def set_queue(self, name: str, settings: QueueSettings) -> None:
-        """Replace the settings of a queue. Messages that wait keep what they were given."""
+        """Replace the settings of a queue. Messages that wait keep what they were given, but for
+        the delay of a FIFO queue, which counts for those never received too."""
+        ...
+
+    def delete_queue(self, name: str) -> None:
+        """Remove a queue and all it holds. Raises QueueNotFound. Its subscriptions stay, and
+        deliver again when a queue of this name is made."""
         ...
 
     def subscribe(self, topic: str, queue: str) -> None:
-        """Fan messages of `topic` out to `queue` from now on. Idempotent."""
+        """Fan messages of `topic` out to `queue` from now on, raw. Idempotent."""
+        ...
+
+    def put_subscription(self, subscription: TopicSubscription) -> None:
+        """Add a subscription, or replace the one with the same id. Takes effect at once.
+
+        Raises InvalidFilterPolicy; LimitExceeded for a FIFO queue under a standard topic.
+        """
+        ...
+
+    def unsubscribe(self, id: str) -> None:
+        """Remove a subscription. Idempotent."""
         ...
 
     def topics(self) -> list[str]:
@@ -135,26 +99,50 @@ class Broker(Protocol):
         """All queues, sorted, dead-letter queues among them."""
         ...
 
-    def subscriptions(self) -> list[tuple[str, str]]:
-        """All (topic, queue) pairs, sorted."""
+    def subscriptions(self, topic: str | None = None) -> list[TopicSubscription]:
+        """All subscriptions, of one topic if given, sorted by topic and endpoint."""
         ...
 
     def settings(self, queue: str) -> QueueSettings:
         """The attributes of a queue."""
         ...
 
-    # ---- traffic ----------------------------------------------------------------------------
-    def publish(self, topic: str, messages: Sequence[Message]) -> int:
-        """Store the messages in every queue that subscribes to `topic`, all or none.
+    def topic_settings(self, topic: str) -> TopicSettings:
+        """The attributes of a topic."""
+        ...
 
-        When it returns, they are as safe as the broker's durability says. Answers how many
-        queues subscribe. A message the queue still holds (same id and topic) is not stored
-        again.
+    def describe_queue(self, queue: str) -> Described:
+        """When a queue was made and changed, and its tags."""
+        ...
+
+    def describe_topic(self, topic: str) -> Described:
+        """When a topic was made and changed, and its tags."""
+        ...
+
+    def tag_queue(self, queue: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags of a queue; None removes one. 50 tags at most."""
+        ...
+
+    def tag_topic(self, topic: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags of a topic; None removes one. 50 tags at most."""
+        ...
+
+    # ---- traffic ----------------------------------------------------------------------------
+    def publish(self, topic: str, messages: Sequence[Message]) -> Published:
+        """Store the messages in every queue that subscribes to `topic` and whose filter policy
+        they match, all or none.
+
+        When it returns, they are as safe as the broker's durability says. A message the queue
+        still holds (same id and topic) is not stored again. A FIFO topic wants a group and a
+        deduplication id (or content-based deduplication: SHA-256 of the body) of each message,
+        and hands both to its FIFO queues; one that was published within the last five minutes
+        is not published again, and answered as the first one was.
         """
         ...
 
-    def send(self, queue: str, messages: Sequence[Message]) -> None:
-        """Store the messages in one queue, all or none, under the empty topic."""
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
+        """Store the messages in one queue, all or none, under the empty topic. FIFO queues want
+        and do as FIFO topics do."""
         ...
 
     def receive(
@@ -164,6 +152,7 @@ class Broker(Protocol):
         wait: float = 0.0,
         visibility: float | None = None,
         stop: Callable[[], bool] | None = None,
+        attempt: str | None = None,
     ) -> list[Delivery]:
         """Lend at most `limit` visible messages, hidden for `visibility` seconds.
 
@@ -174,6 +163,13 @@ class Broker(Protocol):
         each queue's own. Every receive makes a new receipt and the older ones stale. A message
         past its queue's `max_receives` is moved to the DLQ instead; one past its retention is
         dropped.
+
+        Of a FIFO queue no message is lent while an earlier one of its group is hidden; one
+        receive may lend several of a group, in order. A receive with the same `attempt` id within
+        five minutes lends the same messages again with the same receipts, unless one of them was
+        settled, hidden anew or has become visible. Of a standard queue, message groups that have
+        30 and more than a tenth of the messages in flight come after the others. With 120,000 in
+        flight, a standard queue raises OverLimit and a FIFO queue has nothing to lend.
         """
         ...
 
@@ -182,7 +178,12 @@ class Broker(Protocol):
         ...
 
     def delete(self, entries: Sequence[Finish]) -> list[bool]:
-        """Acknowledge: never delivered again. False for a stale receipt, which deletes nothing."""
+        """Acknowledge: never delivered again. False for a stale receipt, which deletes nothing;
+        on a FIFO queue also for one whose lease has ended."""
+        ...
+
+    def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
+        """How each receipt stands."""
         ...
 
     def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
@@ -234,6 +235,37 @@ class Broker(Protocol):
         """Delete up to `limit` messages of a queue, in flight or not; answers how many."""
         ...
 
+    def purged(self, queue: str) -> None:
+        """Note that a queue is being purged now: what it has seen may be sent to it again."""
+        ...
+
+    def start_move(
+        self, source: str, destination: str | None = None, rate: int | None = None
+    ) -> MoveTask:
+        """Begin to move the messages of a dead-letter queue to `destination`, or each back to the
+        queue it came from, at most `rate` a second. `step_moves` does the moving.
+
+        Raises LimitExceeded when `source` is nobody's dead-letter queue or has a task running.
+        """
+        ...
+
+    def cancel_move(self, handle: str) -> MoveTask:
+        """Stop a running task. Raises MoveTaskNotFound when there is none."""
+        ...
+
+    def moves(self, source: str | None = None) -> list[MoveTask]:
+        """Move tasks, newest first; ended ones too."""
+        ...
+
+    def step_moves(self, limit: int = 100) -> bool:
+        """Move what is due of every running task, `limit` messages of each at most; whether any
+        is running still."""
+        ...
+
+    def watch(self, heard: Callable[[Collection[str]], None]) -> None:
+        """Call `heard(queues)`, from any thread, when these queues may have something new."""
+        ...
+
     def pause(self, queue: str, paused: bool = True) -> None:
         """Let nobody receive from a queue until it is resumed (`paused=False`). Sends go on."""
         ...
@@ -259,6 +291,14 @@ class Broker(Protocol):
     def workers(self, within: float = 30.0) -> list[WorkerReport]:
         """The workers that reported within so many seconds, by id; older reports are dropped
         for good after ten times that."""
+        ...
+
+    def identity(self) -> dict[str, str]:
+        """What the wire server noted of itself: account, region, address, signing key."""
+        ...
+
+    def set_identity(self, values: Mapping[str, str]) -> None:
+        """Note it, for whoever writes an SNS envelope into a queue of this broker."""
         ...
 
     def close(self) -> None:

@@ -10,6 +10,9 @@ TaskflowError
  │   ├─ TopicNotFound        no topic of that name
  │   ├─ QueueNotFound        no queue of that name
  │   ├─ QueueExists          declared again with other attributes
+ │   ├─ TopicExists          declared again with other attributes
+ │   ├─ MoveTaskNotFound     no running move of that handle
+ │   ├─ OverLimit            120,000 messages of a queue are in flight
  │   ├─ InvalidName          a name outside the rules of `limits`
  │   ├─ LimitExceeded        too large, too many, too long
  │   ├─ InvalidFilterPolicy  a filter policy that SNS would refuse
@@ -82,6 +85,18 @@ class QueueNotFound(_NotFound):
 
 class QueueExists(BrokerError):
     """A queue was declared again with attributes that differ from the stored ones."""
+
+
+class TopicExists(BrokerError):
+    """A topic was declared again with attributes that differ from the stored ones."""
+
+
+class MoveTaskNotFound(BrokerError):
+    """No move task of that handle is running."""
+
+
+class OverLimit(BrokerError):
+    """As many messages of a queue are in flight as may be; delete some first."""
 
 
 class InvalidName(BrokerError):

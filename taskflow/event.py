@@ -16,10 +16,12 @@ import msgspec
 from taskflow import payload as json
 from taskflow.clock import from_rfc3339, rfc3339
 from taskflow.errors import DecodeError
-from taskflow.message import NO_ATTRIBUTES, Delivery, Message
+from taskflow.limits import is_fifo
+from taskflow.message import Attributes, Delivery, Message, plain_text
 
 T = TypeVar("T")
 DEFAULT_SOURCE = "taskflow"
+NO_TEXTS: Mapping[str, str] = {}
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
@@ -28,7 +30,8 @@ class Event(Generic[T]):
     """Something that happened. `topic` and `id` together are its identity.
 
     `time` is in epoch seconds; `attempt` is 1 for the first run of its handler. `attributes`
-    travel outside the JSON, as message attributes (10 at most).
+    travel outside the JSON, as message attributes (10 at most). `group` is the message group:
+    events of one group run one after the other on a FIFO queue.
     """
 
     topic: str
@@ -42,10 +45,11 @@ class Event(Generic[T]):
     traceparent: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
+    group: str | None = None
 
     def message(self, delay: float = 0.0) -> Message:
-        """The event as a broker carries it. Raises LimitExceeded, or TypeError for a payload
-        that cannot be JSON."""
+        """The event as a broker carries it. On a FIFO topic its id keeps it from being stored
+        twice. Raises LimitExceeded, or TypeError for a payload that cannot be JSON."""
         envelope = Envelope(
             specversion="1.0",
             id=self.id,
@@ -58,7 +62,14 @@ class Event(Generic[T]):
             causationid=self.causation_id,
             traceparent=self.traceparent,
         )
-        return Message(self.id, _write(envelope).decode(), self.attributes, delay)
+        return Message(
+            self.id,
+            _write(envelope).decode(),
+            self.attributes,
+            delay or None,
+            self.group,
+            self.id if is_fifo(self.topic) else None,
+        )
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -114,9 +125,14 @@ def to_event(delivery: Delivery, envelope: Envelope, decode: json.Decode) -> Eve
         correlation_id=envelope.correlationid,
         causation_id=envelope.causationid,
         traceparent=envelope.traceparent,
-        attributes=delivery.attributes or NO_ATTRIBUTES,
+        attributes=_texts(delivery.attributes) if delivery.attributes else NO_TEXTS,
+        group=delivery.group,
         attempt=delivery.receive_count,
     )
+
+
+def _texts(attributes: Attributes) -> Mapping[str, str]:
+    return {name: plain_text(value) for name, value in attributes.items()}
 
 
 @dataclass(slots=True)

@@ -6,19 +6,31 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from taskflow.errors import InvalidName, LimitExceeded
 
 MAX_MESSAGE_BYTES = 1024 * 1024
+MIN_MESSAGE_BYTES = 1024
+MAX_TOPIC_MESSAGE_BYTES = 1024 * 1024
 MAX_ATTRIBUTES = 10
+MAX_RECEIVE_WAIT = 20.0
+MAX_IN_FLIGHT = 120_000
+MAX_MOVE_RATE = 500
+MAX_TAGS = 50
+DEDUPLICATION_WINDOW = 300.0
 MAX_VISIBILITY = 12 * 3600.0
 MAX_RETENTION = 14 * 86400.0
 MIN_RETENTION = 60.0
 MAX_RECEIVES = 1000
 DLQ_SUFFIX = "-dlq"
+FIFO_SUFFIX = ".fifo"
 
 _TOPIC = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
-_QUEUE = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_STORED_TOPIC = re.compile(r"[A-Za-z0-9_.]{1,256}")
+_QUEUE = re.compile(r"[A-Za-z0-9_-]+")
+_REGION = re.compile(r"\A[a-z0-9-]{1,40}/")
+_GROUP = re.compile(r"[\x21-\x7e]{1,128}")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -36,19 +48,64 @@ def check_topic(name: str) -> str:
     return name
 
 
+def check_stored_topic(name: str) -> str:
+    """Return `name` when a broker can keep a topic under it, else raise InvalidName.
+
+    More than `check_topic` allows: clients of the wire server may name a topic `-a` or `a--b`,
+    which is `.a` and `a..b` here, and the region may stand before it (`eu-west-1/order.created`).
+    """
+    plain = _REGION.sub("", name, count=1) if isinstance(name, str) else ""
+    if not _STORED_TOPIC.fullmatch(plain):
+        check_topic(name)
+    return name
+
+
 def check_queue(name: str) -> str:
-    """Return `name` when it is an SQS queue name, else raise InvalidName."""
-    if not isinstance(name, str) or not _QUEUE.fullmatch(name):
+    """Return `name` when it is an SQS queue name, else raise InvalidName.
+
+    A FIFO queue's name ends in `.fifo`, which counts. The wire server puts the region before the
+    names of other regions than its own (`eu-west-1/audit`).
+    """
+    plain = _REGION.sub("", name, count=1) if isinstance(name, str) else ""
+    if len(plain) > 80 or not _QUEUE.fullmatch(plain.removesuffix(FIFO_SUFFIX)):
         raise InvalidName(
-            f"queue {name!r}: letters, digits, '-' and '_', 80 characters at most (example: audit)"
+            f"queue {name!r}: letters, digits, '-' and '_', 80 characters at most, '.fifo' at the "
+            "end of a FIFO queue's (example: audit)"
         )
     return name
 
 
-def check_message(body: str, attributes: Mapping[str, str]) -> None:
-    """Raise LimitExceeded when a message is empty, too large, or has too many attributes.
+def is_fifo(name: str) -> bool:
+    """Whether a queue or topic of this name is a FIFO one."""
+    return name.endswith(FIFO_SUFFIX)
 
-    The size is the UTF-8 length of the body and of every attribute name and value.
+
+def dlq_of(queue: str) -> str:
+    """The name of a queue's dead-letter queue: `audit-dlq`, `audit-dlq.fifo`."""
+    if is_fifo(queue):
+        return queue.removesuffix(FIFO_SUFFIX) + DLQ_SUFFIX + FIFO_SUFFIX
+    return queue + DLQ_SUFFIX
+
+
+def check_group(what: str, text: str) -> str:
+    """Return a message group or deduplication id, else raise LimitExceeded.
+
+    1 to 128 letters, digits and punctuation.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+    """
+    if not isinstance(text, str) or not _GROUP.fullmatch(text):
+        raise LimitExceeded(
+            f"{what} is {text!r}; 1 to 128 letters, digits and punctuation are allowed"
+        )
+    return text
+
+
+def check_message(body: str, attributes: Mapping[str, Any]) -> int:
+    """Answer the size of a message in bytes: the UTF-8 length of the body and of every attribute's
+    name, type and value.
+
+    An attribute is text, or has a `type` and a `value` (`taskflow.message.Attribute`). Raises
+    LimitExceeded when the message is empty, too large, or has too many attributes.
     """
     if not body:
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
@@ -58,19 +115,27 @@ def check_message(body: str, attributes: Mapping[str, str]) -> None:
             "tab, newline, return and U+0020 upwards are allowed"
         )
     size = len(body.encode())
-    for name, text in attributes.items():
-        if not (isinstance(name, str) and isinstance(text, str)):
-            raise LimitExceeded(
-                f"message attribute {name!r} is a {type(text).__name__}; names and values are text"
-            )
     if attributes:
         if len(attributes) > MAX_ATTRIBUTES:
             raise LimitExceeded(
                 f"{len(attributes)} message attributes; {MAX_ATTRIBUTES} are allowed"
             )
-        size += sum(len(name.encode()) + len(text.encode()) for name, text in attributes.items())
+        size += sum(_attribute_size(name, value) for name, value in attributes.items())
     if size > MAX_MESSAGE_BYTES:
         raise LimitExceeded(f"the message is {size} bytes; {MAX_MESSAGE_BYTES} are allowed")
+    return size
+
+
+def _attribute_size(name: str, value: Any) -> int:
+    kind = getattr(value, "type", "String")
+    content = value if isinstance(value, str) else getattr(value, "value", None)
+    if not isinstance(name, str) or not isinstance(content, str | bytes):
+        raise LimitExceeded(
+            f"message attribute {name!r} is a {type(value).__name__}; names and values are text "
+            "(taskflow.message.Attribute for other types)"
+        )
+    data = content.encode() if isinstance(content, str) else content
+    return len(name.encode()) + len(kind.encode()) + len(data)
 
 
 def check_seconds(what: str, seconds: float, least: float, most: float) -> None:

@@ -1,10 +1,11 @@
 """What travels: Message (as sent) and Delivery (as received). Frozen data, no behaviour."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from taskflow.limits import check_message, check_seconds
+from taskflow.limits import check_group, check_message, check_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Attribute:
     value: str | bytes
 
 
-NO_ATTRIBUTES: Mapping[str, str] = {}
+Attributes = Mapping[str, str | Attribute]
+NO_ATTRIBUTES: Attributes = {}
 FAILURE = "failure"
 """The attribute of a dead letter that holds its failure record, as JSON."""
 
@@ -31,19 +33,34 @@ class Message:
     """A body with an identity, on its way into a topic or queue.
 
     `id` together with the topic names the message: a queue that still holds it does not store
-    it again, so sending twice is harmless. `delay` (seconds) hides it at first.
-    Raises LimitExceeded (`taskflow.limits`).
+    it again, so sending twice is harmless. `delay` (seconds) hides it at first; None leaves it to
+    the queue. `group` is the message group: order within it on a FIFO queue, fairness between
+    them on others. `deduplication_id` is for FIFO queues and topics: a second one within five
+    minutes is the first one again. `trace` is an X-Ray header, `sender` who sent it.
+    `subject` and `bodies` (another body for some protocols: sqs, http, https) are for topics.
+    `size` is its length in bytes. Raises LimitExceeded (`taskflow.limits`).
     """
 
     id: str
     body: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
+    attributes: Attributes = field(default_factory=dict)
+    delay: float | None = None
+    group: str | None = None
+    deduplication_id: str | None = None
+    trace: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    size: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_message(self.body, self.attributes)
+        object.__setattr__(self, "size", check_message(self.body, self.attributes))
         if self.delay:
             check_seconds("delay", self.delay, 0, float("inf"))
+        if self.group is not None:
+            check_group("the message group", self.group)
+        if self.deduplication_id is not None:
+            check_group("the deduplication id", self.deduplication_id)
 
 
 @dataclass(slots=True)
@@ -52,13 +69,14 @@ class Delivery:
 
     `receive_count` is 1 at the first receive. `receipt` goes stale when the message is received
     again. Everything is fixed but `visible_at`, which moves when the lease is extended, and
-    `lost`, which says that extending it was refused.
+    `lost`, which says that extending it was refused. `sequence` rises in the order of sending.
+    `source` is the queue that a dead letter came from; the rest is as in Message.
     """
 
     id: str
     topic: str
     body: str
-    attributes: Mapping[str, str]
+    attributes: Attributes
     queue: str
     receipt: str
     receive_count: int
@@ -66,6 +84,22 @@ class Delivery:
     first_received_at: float
     visible_at: float
     lost: bool = False
+    sequence: int = 0
+    source: str | None = None
+    group: str | None = None
+    deduplication_id: str | None = None
+    trace: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+
+
+def plain_text(value: str | Attribute) -> str:
+    """An attribute as a handler sees it: text; binary values in base64."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value.value, bytes):
+        return b64encode(value.value).decode()
+    return value.value
 
 
 def new_id(now: float, random: Random) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from taskflow.broker import Broker
 from taskflow.config import open_broker
-from taskflow.event import DEFAULT_SOURCE, Event, current, trace_child
-from taskflow.message import NO_ATTRIBUTES, new_id
+from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
+from taskflow.message import new_id
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -47,7 +47,8 @@ def publish(
     subject: str | None = None,
     correlation_id: str | None = None,
     traceparent: str | None = None,
-    attributes: Mapping[str, str] = NO_ATTRIBUTES,
+    attributes: Mapping[str, str] = NO_TEXTS,
+    group: str | None = None,
     broker: Broker | None = None,
 ) -> str:
     """Publish one event to every queue that subscribes to `topic`; answers its id.
@@ -55,7 +56,8 @@ def publish(
     When it returns, the event is stored (`durability=power`: on disk). `payload` is anything
     JSON can hold: dict, dataclass, Struct, pydantic model. `id` defaults to a UUIDv7; the same
     id on the same topic is one event. It is due after `delay` seconds, or at `at` (epoch
-    seconds). Inside a handler it continues the trace and correlation of the handled event.
+    seconds). On a FIFO topic (`orders.fifo`) `group` is needed: events of one group are handled
+    in order. Inside a handler it continues the trace and correlation of the handled event.
     Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError when the payload is no JSON.
     """
     broker = broker or default_broker()
@@ -73,6 +75,7 @@ def publish(
         correlation_id=correlation_id,
         traceparent=traceparent,
         attributes=attributes,
+        group=group,
     )
     broker.publish(topic, [event.message(delay)])
     return event.id
@@ -88,7 +91,8 @@ def new_event(
     subject: str | None = None,
     correlation_id: str | None = None,
     traceparent: str | None = None,
-    attributes: Mapping[str, str] = NO_ATTRIBUTES,
+    attributes: Mapping[str, str] = NO_TEXTS,
+    group: str | None = None,
 ) -> Event[Any]:
     """An event that happens now, on the broker's clock, in the trace of the current one."""
     if id is not None and not id:
@@ -110,6 +114,7 @@ def new_event(
         causation_id=None if cause is None else cause.id,
         traceparent=trace_child(traceparent, broker.random),
         attributes=attributes,
+        group=group,
     )
 
 

@@ -7,7 +7,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from taskflow.errors import BrokerError, RegistrationError
-from taskflow.limits import DLQ_SUFFIX, MAX_VISIBILITY, check_queue, check_seconds, check_topic
+from taskflow.limits import (
+    DLQ_SUFFIX,
+    FIFO_SUFFIX,
+    MAX_VISIBILITY,
+    check_queue,
+    check_seconds,
+    check_topic,
+)
 from taskflow.middleware import Middleware
 from taskflow.retry import RetryPolicy
 from taskflow.signature import Handler, Signature, read_signature
@@ -94,7 +101,7 @@ class Registry:
             check_seconds("visibility_timeout", visibility_timeout, 1, MAX_VISIBILITY)
         except BrokerError as error:
             raise RegistrationError(f"subscribe: {error}") from error
-        if queue.endswith(DLQ_SUFFIX):
+        if queue.removesuffix(FIFO_SUFFIX).endswith(DLQ_SUFFIX):
             raise RegistrationError(
                 f"queue {queue!r}: names in {DLQ_SUFFIX} belong to dead-letter queues"
             )

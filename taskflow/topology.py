@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from taskflow.broker import Broker, QueueSettings
 from taskflow.errors import QueueExists
-from taskflow.limits import DLQ_SUFFIX, MAX_RECEIVES, MAX_RETENTION
+from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
 from taskflow.registry import Registry
 
 DEAD_LETTERS = QueueSettings(retention=MAX_RETENTION)
@@ -19,7 +19,7 @@ def settings_for(registry: Registry, queue: str) -> QueueSettings:
     return replace(
         QueueSettings(),
         visibility_timeout=handlers[0].visibility_timeout,
-        dead_letter_queue=queue + DLQ_SUFFIX,
+        dead_letter_queue=dlq_of(queue),
         max_receives=min(MAX_RECEIVES, max(found.max_attempts for found in handlers)),
     )
 
@@ -34,7 +34,7 @@ def declare(broker: Broker, registry: Registry, *, apply: bool = False) -> None:
     known = set(broker.queues())
     for queue in registry.queues():
         settings = settings_for(registry, queue)
-        broker.create_queue(queue + DLQ_SUFFIX, DEAD_LETTERS)
+        broker.create_queue(dlq_of(queue), DEAD_LETTERS)
         if apply and queue in known:
             broker.set_queue(queue, settings)
             continue

@@ -116,7 +116,7 @@ def publisher(broker: Broker) -> Callable[[list[Event[Any]]], None]:
     """
 
     def publish(events: list[Event[Any]]) -> None:
-        heard = {topic for topic, _ in broker.subscriptions()}
+        heard = {found.topic for found in broker.subscriptions()}
         for event in events:
             if event.topic not in heard:
                 raise NobodySubscribes(

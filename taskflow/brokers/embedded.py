@@ -4,23 +4,26 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
 from typing import TypeVar
 
-from taskflow.broker import Finish
-from taskflow.brokers.declarations import Declarations, find_queue
-from taskflow.brokers.operations import Operations, bury, read_attributes, worn_out
+from taskflow.brokers.declarations import Declarations, find_queue, find_topic
+from taskflow.brokers.fanout import Deduplication, is_plain, messages_for, with_deduplication
+from taskflow.brokers.lending import Lending
+from taskflow.brokers.moves import Moves
+from taskflow.brokers.operations import Operations, bury
 from taskflow.brokers.parking import Parking
 from taskflow.brokers.sharing import Sharing
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import LimitExceeded, TopicNotFound
-from taskflow.limits import MAX_VISIBILITY, check_seconds
-from taskflow.message import NO_ATTRIBUTES, Delivery, Message
-from taskflow.stores.base import Held, QueueRow, Row, Rows, Store
+from taskflow.limits import MAX_VISIBILITY, check_seconds, is_fifo
+from taskflow.message import Delivery, Message
+from taskflow.settings import Finish, Lease, Published, Sent, TopicSettings
+from taskflow.stores.base import Held, QueueRow, Rows, Store, Target
 
 HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 _STALE = Held(-1, -1)
 _T = TypeVar("_T")
 
 
-class EmbeddedBroker(Declarations, Operations, Sharing):
+class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
     """The broker inside the process, over a store. The contract is `taskflow.broker.Broker`."""
 
     def __init__(
@@ -28,43 +31,107 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or Random()
-        super().__init__(store)
+        self._store = store
         self._parking = Parking(store, self.clock)
         self._sends = 0
+        self._lending = Lending(self.random)
 
     # ---- send -------------------------------------------------------------------------------
-    def publish(self, topic: str, messages: Sequence[Message]) -> int:
+    def publish(self, topic: str, messages: Sequence[Message]) -> Published:
         with self._store.write() as rows:
-            queues = rows.subscribed(topic)
-            if not queues and topic not in rows.topics():
-                raise TopicNotFound(topic, rows.topics())
-            self._add(rows, queues, topic, messages)
-        self._parking.announce([queue.name for queue in queues])
+            now = self.clock.now()
+            targets = rows.subscribed(topic)
+            if is_fifo(topic):
+                sent = self._publish_fifo(rows, topic, targets, messages, now)
+            else:
+                if not targets and topic not in rows.topics():
+                    raise TopicNotFound(topic, rows.topics())
+                sent = self._fan_out(rows, topic, targets, messages, [], now)
+        self._parking.announce([target.queue.name for target in targets])
         self._store.sync()
-        return len(queues)
+        return Published(len(targets), sent)
 
-    def send(self, queue: str, messages: Sequence[Message]) -> None:
+    def _publish_fifo(
+        self, rows: Rows, topic: str, targets: list[Target], messages: Sequence[Message], now: float
+    ) -> list[Sent]:
+        settings = find_topic(rows, topic).settings
+        messages = with_deduplication(
+            messages, settings.content_based_deduplication, f"topic {topic!r}"
+        )
+        per_group = settings.deduplication_scope == "messageGroup"
+        seen = Deduplication(rows, f"topic:{topic}", per_group, messages, now)
+        sent = [Sent(message.id, rows.next_sequence(topic, int(now * 1e6))) for message in seen.new]
+        self._fan_out(rows, topic, targets, seen.new, sent, now)
+        return seen.record(sent)
+
+    def _fan_out(
+        self,
+        rows: Rows,
+        topic: str,
+        targets: list[Target],
+        messages: Sequence[Message],
+        sent: Sequence[Sent],
+        now: float,
+    ) -> list[Sent]:
+        """Store in every queue; answers what became of the messages in the last one."""
+        numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
+        settings: TopicSettings | None = None
+        for target in targets:
+            chosen = messages
+            if not is_plain(target, topic):
+                if settings is None:
+                    settings, identity = find_topic(rows, topic).settings, rows.identity()
+                chosen = messages_for(target, messages, numbers, settings, now, identity)
+            self._add(rows, target.queue, topic, chosen, now)
+        return numbers
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
         with self._store.write() as rows:
-            self._add(rows, [find_queue(rows, queue)], "", messages)
+            sent = self._add(rows, find_queue(rows, queue), "", messages, self.clock.now())
         self._parking.announce([queue])
         self._store.sync()
+        return sent
 
     def _add(
-        self, rows: Rows, queues: list[QueueRow], topic: str, messages: Sequence[Message]
-    ) -> None:
-        now = self.clock.now()
-        for queue in queues:
-            for message in messages:
-                if message.delay >= queue.settings.retention:
-                    raise LimitExceeded(
-                        f"a delay of {message.delay:g} s passes the retention of queue "
-                        f"{queue.name!r} ({queue.settings.retention:g} s): it would never be due"
-                    )
-            rows.add(queue, topic, messages, now)
+        self, rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
+    ) -> list[Sent]:
+        settings = queue.settings
+        for message in messages:
+            if message.delay and message.delay >= settings.retention:
+                raise LimitExceeded(
+                    f"a delay of {message.delay:g} s passes the retention of queue "
+                    f"{queue.name!r} ({settings.retention:g} s): it would never be due"
+                )
+            if message.size > settings.max_message_bytes:
+                raise LimitExceeded(
+                    f"the message is {message.size} bytes; queue {queue.name!r} takes "
+                    f"{settings.max_message_bytes}"
+                )
         self._sends += 1
         if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
-            for queue in queues:
-                rows.expire(queue.id, now - queue.settings.retention)
+            rows.expire(queue.id, now - settings.retention)
+        if not queue.fifo:
+            return self._store_all(rows, queue, topic, messages, now)
+        messages = with_deduplication(
+            messages, settings.content_based_deduplication, f"queue {queue.name!r}"
+        )
+        for message in messages:
+            if message.delay:
+                raise LimitExceeded(
+                    f"queue {queue.name!r} is FIFO: its messages have no delays of their own"
+                )
+        per_group = settings.deduplication_scope == "messageGroup"
+        seen = Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
+        return seen.record(self._store_all(rows, queue, topic, seen.new, now))
+
+    @staticmethod
+    def _store_all(
+        rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
+    ) -> list[Sent]:
+        if not messages:
+            return []
+        first = rows.add(queue, topic, messages, now)
+        return [Sent(message.id, number) for number, message in enumerate(messages, first)]
 
     # ---- receive ----------------------------------------------------------------------------
     def receive(
@@ -74,6 +141,7 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
         wait: float = 0.0,
         visibility: float | None = None,
         stop: Callable[[], bool] | None = None,
+        attempt: str | None = None,
     ) -> list[Delivery]:
         if not queues:
             raise LimitExceeded("receive names no queue; it needs one at least")
@@ -87,7 +155,7 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
             self._parking.listen()
         while True:
             rung = self._parking.rung(queues)
-            if taken := self._take(queues, limit, visibility):
+            if taken := self._take(queues, limit, visibility, attempt):
                 return taken
             until = deadline
             if wait and (due := self.next_due(*queues)) is not None:
@@ -95,68 +163,34 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
             if self.clock.now() >= deadline or not self._parking.park(queues, rung, until, stop):
                 return []
 
-    def _take(self, queues: Sequence[str], limit: int, visibility: float | None) -> list[Delivery]:
-        now = self.clock.now()
-        with self._store.read() as rows:  # an empty look costs no lock
-            found = [find_queue(rows, name) for name in queues]
-            found = [row for row in found if not row.paused and rows.any_due(row.id, now)]
-        if not found:
-            return []
+    def _take(
+        self, queues: Sequence[str], limit: int, visibility: float | None, attempt: str | None
+    ) -> list[Delivery]:
+        if attempt is None:  # an empty look costs no lock
+            now = self.clock.now()
+            with self._store.read() as rows:
+                found = [find_queue(rows, name) for name in queues]
+                found = [row for row in found if not row.paused and rows.any_due(row, now)]
+            if not found:
+                return []
         taken: list[Delivery] = []
         with self._store.write() as rows:
             now = self.clock.now()
+            if attempt is not None:
+                found = [find_queue(rows, name) for name in queues]
+                found = [row for row in found if not row.paused]
             for queue in found:
                 if len(taken) < limit:
-                    taken += self._claim(rows, queue, limit - len(taken), visibility, now)
+                    taken += self._lending.lend(
+                        rows, queue, limit - len(taken), visibility, now, attempt
+                    )
         return taken
-
-    def _claim(
-        self, rows: Rows, queue: QueueRow, limit: int, visibility: float | None, now: float
-    ) -> list[Delivery]:
-        """Take due rows; what is too old is dropped, what was received too often is moved."""
-        settings = queue.settings
-        until = now + (settings.visibility_timeout if visibility is None else visibility)
-        receipt = self.random.getrandbits(62)
-        taken: list[Row] = []
-        while len(taken) < limit:
-            due = rows.due(queue.id, now, limit - len(taken))
-            expired = [row for row in due if row.sent_at + settings.retention <= now]
-            rest = [row for row in due if row.sent_at + settings.retention > now]
-            worn = [
-                row
-                for row in rest
-                if settings.max_receives is not None and row.receive_count >= settings.max_receives
-            ]
-            if expired:
-                rows.drop(queue.id, [row.seq for row in expired])
-            if worn:
-                bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
-                rest = [row for row in rest if row not in worn]
-            if rest:
-                rows.hold(queue.id, [row.seq for row in rest], receipt, until, now)
-                taken += rest
-            if not expired and not worn:
-                break
-        return [
-            Delivery(
-                row.id,
-                row.topic,
-                row.body,
-                read_attributes(row.attributes) if row.attributes != "{}" else NO_ATTRIBUTES,
-                queue.name,
-                f"{row.seq}.{receipt}",
-                row.receive_count + 1,
-                row.sent_at,
-                now if row.first_received_at is None else row.first_received_at,
-                until,
-            )
-            for row in taken
-        ]
 
     # ---- settle -----------------------------------------------------------------------------
     def delete(self, entries: Sequence[Finish]) -> list[bool]:
         def delete(rows: Rows, queue: QueueRow, chosen: Sequence[Finish], now: float) -> list[bool]:
-            gone = rows.remove(queue.id, [_held(entry.delivery) for entry in chosen])
+            held = [_held(entry.delivery) for entry in chosen]
+            gone = rows.remove(queue.id, held, now if queue.fifo else None)
             keys = [
                 (entry.delivery.id, entry.delivery.topic, now + entry.remember)
                 for entry, ok in zip(chosen, gone, strict=True)
@@ -167,7 +201,20 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
             rows.tally(queue.id, sum(gone), 0)
             return gone
 
-        return self._settle(entries, lambda entry: entry.delivery.queue, delete)
+        answers = self._settle(entries, lambda entry: entry.delivery.queue, delete)
+        # What was acknowledged may have kept back the rest of its group.
+        self._parking.announce(
+            {entry.delivery.queue for entry in entries if is_fifo(entry.delivery.queue)}
+        )
+        return answers
+
+    def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
+        now = self.clock.now()
+        with self._store.read() as rows:
+            return [
+                rows.leases(find_queue(rows, one.queue).id, [_held(one)], now)[0]
+                for one in deliveries
+            ]
 
     def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
         wanted = list(entries)
@@ -245,6 +292,9 @@ class EmbeddedBroker(Declarations, Operations, Sharing):
 
     def wake(self) -> None:
         self._parking.wake()
+
+    def watch(self, heard: Callable[[Collection[str]], None]) -> None:
+        self._parking.watch(heard)
 
     def close(self) -> None:
         self._store.close()

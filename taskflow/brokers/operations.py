@@ -3,8 +3,6 @@
 import json
 from collections.abc import Collection, Sequence
 
-import msgspec
-
 from taskflow.broker import QueueCounts
 from taskflow.brokers.declarations import find_queue
 from taskflow.brokers.parking import Parking
@@ -12,8 +10,7 @@ from taskflow.clock import Clock
 from taskflow.errors import LimitExceeded
 from taskflow.message import FAILURE, Delivery
 from taskflow.stores.base import QueueRow, Row, Rows, Store
-
-read_attributes = msgspec.json.Decoder(dict[str, str]).decode
+from taskflow.stores.extra import read_attributes, read_extra
 
 
 class Operations:
@@ -37,7 +34,7 @@ class Operations:
         now = self.clock.now()
         with self._store.read() as rows:
             found = [find_queue(rows, name) for name in queues]
-            times = [rows.next_due(queue.id, now) for queue in found if not queue.paused]
+            times = [rows.next_due(queue, now) for queue in found if not queue.paused]
         return min((time for time in times if time is not None), default=None)
 
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
@@ -45,22 +42,11 @@ class Operations:
         with self._store.read() as rows:
             row = find_queue(rows, queue)
             found = rows.select(row.id, ids, limit)
-        return [
-            Delivery(
-                one.id,
-                one.topic,
-                one.body,
-                read_attributes(one.attributes),
-                queue,
-                "",
-                one.receive_count,
-                one.sent_at,
-                one.first_received_at or 0.0,
-                one.visible_at,
-            )
-            for one in found
-            if one.sent_at + row.settings.retention > now
-        ]
+            return [
+                delivery(rows, one, row, one.receive_count, one.first_received_at or 0.0)
+                for one in found
+                if one.sent_at + row.settings.retention > now
+            ]
 
     def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
         woken: set[str] = set()
@@ -68,15 +54,11 @@ class Operations:
         with self._store.write() as rows:
             now = self.clock.now()
             row = find_queue(rows, queue)
-            names = {found.id: found for found in map(rows.queue, rows.queues()) if found}
             for letter in rows.select(row.id, ids, limit):
-                home = names.get(letter.source) if letter.source is not None else None
+                home = rows.queue_of(letter.source) if letter.source is not None else None
                 if home is None:
                     continue
-                attributes = read_attributes(letter.attributes)
-                attributes.pop(FAILURE, None)
-                anew = letter._replace(attributes=json.dumps(attributes), sent_at=now)
-                rows.move(row.id, anew, home, None, now)
+                rows.move(row.id, anew(letter, now), home, None, now)
                 woken.add(home.name)
                 moved += 1
         self._parking.announce(woken)
@@ -90,6 +72,50 @@ class Operations:
             rows.drop(row.id, chosen)
         return len(chosen)
 
+    def purged(self, queue: str) -> None:
+        with self._store.write() as rows:
+            rows.purged(find_queue(rows, queue).id, self.clock.now())
+
+
+def delivery(
+    rows: Rows,
+    row: Row,
+    queue: QueueRow,
+    receive_count: int,
+    first_received_at: float,
+    receipt: str = "",
+    until: float | None = None,
+) -> Delivery:
+    """A row as it is handed out."""
+    made = Delivery(
+        row.id,
+        row.topic,
+        row.body,
+        read_attributes(row.attributes),
+        queue.name,
+        receipt,
+        receive_count,
+        row.sent_at,
+        first_received_at,
+        row.visible_at if until is None else until,
+        False,
+        row.seq,
+    )
+    if row.extra is not None:
+        extra = read_extra(row.extra)
+        made.group, made.deduplication_id = extra.group, extra.deduplication_id
+        made.trace, made.sender, made.subject = extra.trace, extra.sender, extra.subject
+    if row.source is not None and (source := rows.queue_of(row.source)):
+        made.source = source.name
+    return made
+
+
+def anew(letter: Row, now: float) -> Row:
+    """A dead letter as it goes back: without its failure record, sent now."""
+    attributes = json.loads(letter.attributes)
+    attributes.pop(FAILURE, None)
+    return letter._replace(attributes=json.dumps(attributes), sent_at=now)
+
 
 def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> None:
     """Move rows into the DLQ, each with its failure record."""
@@ -98,7 +124,7 @@ def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: fl
         raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
     to = find_queue(rows, target)
     for row, failure in failed:
-        attributes = read_attributes(row.attributes) | {FAILURE: failure}
+        attributes = json.loads(row.attributes) | {FAILURE: failure}
         letter = row._replace(attributes=json.dumps(attributes))
         rows.move(queue.id, letter, to, queue.id, now)
     rows.expire(to.id, now - to.settings.retention)

@@ -21,6 +21,7 @@ class Parking:
         self._parked = threading.Condition()
         self._waiting = 0
         self._rings: dict[str, int] = defaultdict(int)
+        self._watchers: list[Callable[[Collection[str]], None]] = []
 
     def listen(self) -> None:
         """Hear other processes from now on."""
@@ -60,6 +61,13 @@ class Parking:
                 self._rings[name] += 1
             if self._waiting:
                 self._parked.notify_all()
+        for watcher in self._watchers:
+            watcher(queues)
+
+    def watch(self, heard: Callable[[Collection[str]], None]) -> None:
+        """Call `heard` at each ring, of other processes too."""
+        self._watchers.append(heard)
+        self.listen()
 
     def wake(self) -> None:
         """Let everybody parked here look at their `stop`."""

@@ -1,5 +1,6 @@
 """The broker verbs by which workers know of each other: pauses, rates, reports."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
@@ -44,6 +45,15 @@ class Sharing:
             return most
         tokens, at = found
         return min(most, tokens + max(0.0, self.clock.now() - at) * per_second)
+
+    def identity(self) -> dict[str, str]:
+        with self._store.read() as rows:
+            return rows.identity()
+
+    def set_identity(self, values: Mapping[str, str]) -> None:
+        with self._store.write() as rows:
+            rows.put_identity(values)
+        self._store.sync()
 
     def report(self, worker: WorkerReport) -> None:
         now = self.clock.now()

@@ -16,7 +16,7 @@ from taskflow.cli.options import (
     table,
 )
 from taskflow.clock import rfc3339
-from taskflow.message import FAILURE, Delivery
+from taskflow.message import FAILURE, Delivery, plain_text
 
 CHUNK = 1000
 ids_option = click.option("--id", "ids", multiple=True, help="Only this event; may be repeated.")
@@ -168,8 +168,8 @@ def _in_chunks(
 
 
 def _describe(letter: Delivery) -> dict[str, Any]:
-    attributes = dict(letter.attributes)
-    failure = json.loads(attributes.pop(FAILURE, "{}"))
+    attributes = {name: plain_text(value) for name, value in letter.attributes.items()}
+    failure = json.loads(str(attributes.pop(FAILURE, "{}")))
     return {
         "id": letter.id,
         "topic": letter.topic,

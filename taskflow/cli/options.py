@@ -14,7 +14,7 @@ import taskflow
 from taskflow.broker import Broker
 from taskflow.config import open_broker, setting
 from taskflow.errors import ConfigError, QueueNotFound
-from taskflow.limits import DLQ_SUFFIX
+from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.registry import Registry, default_registry
 
 QUIET = 1000  # work on fewer messages than this shows no progress
@@ -110,7 +110,11 @@ def dead_letter_queues(broker: Broker) -> list[str]:
     """Every queue that takes dead letters, sorted."""
     names = broker.queues()
     targets = {broker.settings(name).dead_letter_queue for name in names}
-    return [name for name in names if name in targets or name.endswith(DLQ_SUFFIX)]
+    return [
+        name
+        for name in names
+        if name in targets or name.removesuffix(FIFO_SUFFIX).endswith(DLQ_SUFFIX)
+    ]
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:

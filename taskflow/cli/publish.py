@@ -30,6 +30,7 @@ BATCH = 500
 @click.option("--delay", type=Seconds(), default=0.0, help="Due so much later: 90, 15m, 2h.")
 @click.option("--count", type=click.IntRange(1), default=1, help="Publish it so many times.")
 @click.option("--id", "event_id", help="The event's id; a new one by default.")
+@click.option("--group", help="The message group; a FIFO topic wants one.")
 @click.option("--create", is_flag=True, help="Create the topic if it does not exist.")
 @module_option
 @broker_option
@@ -39,6 +40,7 @@ def publish(
     delay: float,
     count: int,
     event_id: str | None,
+    group: str | None,
     create: bool,
     modules: tuple[str, ...],
     address: str | None,
@@ -66,10 +68,10 @@ def publish(
         with progress("publishing", count) as done:
             for start in range(0, count, BATCH):
                 messages: list[Message] = [
-                    new_event(broker, topic, data, id=event_id).message(delay)
+                    new_event(broker, topic, data, id=event_id, group=group).message(delay)
                     for _ in range(min(BATCH, count - start))
                 ]
-                reached = broker.publish(topic, messages)
+                reached = broker.publish(topic, messages).subscriptions
                 done(len(messages))
         click.echo(messages[0].id if count == 1 else f"published {count} events")
         if not reached:

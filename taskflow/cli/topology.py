@@ -3,7 +3,7 @@
 import click
 
 from taskflow.cli.options import broker_option, load_registry, module_option, opened
-from taskflow.limits import DLQ_SUFFIX
+from taskflow.limits import dlq_of
 from taskflow.registry import Registry
 from taskflow.topology import declare, settings_for
 
@@ -52,7 +52,7 @@ def tree(registry: Registry) -> str:
             lines.append(f"{'└' if last else '├'}── {one.queue}  →  {one.name}")
             settings = settings_for(registry, one.queue)
             lines.append(
-                f"{' ' if last else '│'}   └── {one.queue}{DLQ_SUFFIX}  after "
+                f"{' ' if last else '│'}   └── {dlq_of(one.queue)}  after "
                 f"{one.policy.retries} retries (crashes: {settings.max_receives} receives)"
             )
     return "\n".join(lines)

@@ -4,12 +4,20 @@ It knows no SNS or SQS rule and reads no clock. A new store (PostgreSQL, say) im
 verbs; `tests/contract` says what a broker over it must do.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from taskflow.broker import QueueSettings
+from taskflow.limits import is_fifo
 from taskflow.message import Message
+from taskflow.settings import (
+    Described,
+    Lease,
+    MoveTask,
+    QueueSettings,
+    TopicSettings,
+    TopicSubscription,
+)
 
 
 class QueueRow(NamedTuple):
@@ -19,6 +27,25 @@ class QueueRow(NamedTuple):
     name: str
     paused: bool
     settings: QueueSettings
+
+    @property
+    def fifo(self) -> bool:
+        """Whether messages keep the order of their groups."""
+        return is_fifo(self.name)
+
+
+class TopicRow(NamedTuple):
+    """A topic as stored."""
+
+    name: str
+    settings: TopicSettings
+
+
+class Target(NamedTuple):
+    """A subscription and the queue that stores its messages."""
+
+    subscription: TopicSubscription
+    queue: QueueRow
 
 
 class Row(NamedTuple):
@@ -34,6 +61,7 @@ class Row(NamedTuple):
     source: int | None
     body: str
     attributes: str
+    extra: str | None
 
 
 class Held(NamedTuple):
@@ -48,44 +76,118 @@ class Rows(Protocol):
 
     # declarations
     def topics(self) -> list[str]: ...
-    def add_topic(self, name: str) -> None: ...
-    def queues(self) -> list[str]: ...
+    def topic(self, name: str) -> TopicRow | None: ...
+    def put_topic(self, name: str, settings: TopicSettings, now: float) -> None:
+        """Add the topic or replace its settings."""
+        ...
+
+    def drop_topic(self, name: str) -> None:
+        """Remove a topic, its subscriptions and its tags."""
+        ...
+
+    def next_sequence(self, topic: str, least: int) -> int:
+        """The next number of a FIFO topic: `least` or more, higher each time."""
+        ...
+
+    def queues(self) -> list[str]:
+        """The names of all queues but hidden ones (`~...`), sorted."""
+        ...
+
     def queue(self, name: str) -> QueueRow | None: ...
-    def put_queue(self, name: str, settings: QueueSettings) -> None:
+    def queue_of(self, id: int) -> QueueRow | None: ...
+    def put_queue(self, name: str, settings: QueueSettings, now: float) -> None:
         """Add the queue or replace its settings."""
         ...
 
+    def drop_queue(self, queue: QueueRow) -> None:
+        """Remove a queue with all it holds. Subscriptions stay, as on SNS."""
+        ...
+
     def pause_queue(self, name: str, paused: bool) -> None: ...
-    def subscriptions(self) -> list[tuple[str, str]]: ...
-    def add_subscription(self, topic: str, queue: int) -> None: ...
-    def subscribed(self, topic: str) -> list[QueueRow]: ...
+    def purged(self, queue: int, now: float) -> None:
+        """Note when the queue was purged, and forget what it deduplicates by."""
+        ...
+
+    def described(self, kind: str, name: str) -> Described | None:
+        """Times and tags of a `queue` or `topic`."""
+        ...
+
+    def tag(self, kind: str, name: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags; remove those whose value is None."""
+        ...
+
+    def subscriptions(self, topic: str | None = None) -> list[TopicSubscription]: ...
+    def subscription(self, id: str) -> TopicSubscription | None: ...
+    def find_subscription(
+        self, topic: str, protocol: str, endpoint: str
+    ) -> TopicSubscription | None: ...
+    def put_subscription(self, subscription: TopicSubscription) -> None: ...
+    def drop_subscription(self, id: str) -> None: ...
+    def subscribed(self, topic: str) -> list[Target]:
+        """The confirmed subscriptions of a topic whose queue exists."""
+        ...
+
+    def put_move(self, task: MoveTask) -> None: ...
+    def moves(self, source: str | None = None) -> list[MoveTask]:
+        """Move tasks, newest first."""
+        ...
 
     # messages
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
-        """Append messages, due after their own delay or the queue's; answers how many.
+        """Append messages, due after their own delay or the queue's; answers the number of the
+        first, the others follow.
 
         One that the queue holds already (id and topic) is left out.
         """
         ...
 
-    def due(self, queue: int, now: float, limit: int) -> list[Row]:
-        """Rows with `visible_at <= now`, earliest first."""
+    def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
+        """Rows that may be received, earliest first; of a FIFO queue whole groups, in order, up
+        to their first hidden row."""
         ...
 
-    def any_due(self, queue: int, now: float) -> bool: ...
-    def next_due(self, queue: int, now: float) -> float | None:
-        """The least `visible_at` after `now`."""
+    def due_fairly(self, queue: int, now: float, limit: int, noisy: Sequence[str]) -> list[Row]:
+        """As `due` for a standard queue, groups not among `noisy` first, then those in the order
+        given."""
+        ...
+
+    def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
+        """How many hidden rows each message group of a standard queue has."""
+        ...
+
+    def any_due(self, queue: QueueRow, now: float) -> bool: ...
+    def next_due(self, queue: QueueRow, now: float) -> float | None:
+        """When, after `now`, `due` will have more."""
+        ...
+
+    def delay_again(self, queue: int, delay: float) -> None:
+        """Make rows never received due that long after they were sent."""
+        ...
+
+    def count_in_flight(self, queue: int, now: float, most: int) -> int:
+        """How many rows are received and hidden; counts no further than `most`."""
         ...
 
     def hold(self, queue: int, seqs: Sequence[int], receipt: int, until: float, now: float) -> None:
         """Hide rows until then under a new receipt and count one receive more."""
         ...
 
+    def extend(self, queue: int, seqs: Sequence[int], until: float) -> None:
+        """Hide held rows until then, whatever their receipt."""
+        ...
+
     def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
         """The rows that still carry these receipts, None where one does not."""
         ...
 
-    def remove(self, queue: int, held: Sequence[Held]) -> list[bool]: ...
+    def leases(self, queue: int, held: Sequence[Held], now: float) -> list[Lease]:
+        """How each receipt stands."""
+        ...
+
+    def remove(self, queue: int, held: Sequence[Held], hidden_at: float | None) -> list[bool]:
+        """Delete rows that still carry the receipt; with `hidden_at`, only those hidden then."""
+        ...
+
     def drop(self, queue: int, seqs: Collection[int]) -> None:
         """Remove rows whatever their receipt."""
         ...
@@ -99,8 +201,8 @@ class Rows(Protocol):
         ...
 
     def move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> None:
-        """Append a row, as given, to another queue as never received and due now; `source` is
-        the queue to remember. A row there with the same id and topic is replaced."""
+        """Append a row, as given, to another queue as never received and due now;
+        `source` is the queue to remember. A row there with the same id and topic is replaced."""
         ...
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
@@ -130,7 +232,41 @@ class Rows(Protocol):
         totals: handled, dead-lettered."""
         ...
 
-    # what workers share
+    # FIFO
+    def deduplicated(
+        self, scope: str, keys: Sequence[str], now: float
+    ) -> dict[str, tuple[str, int]]:
+        """(id, number) of the messages that these keys stand for within the window."""
+        ...
+
+    def deduplicate(
+        self, scope: str, entries: Sequence[tuple[str, str, int]], expires_at: float, now: float
+    ) -> None:
+        """Record (key, id, number), and forget a few expired records."""
+        ...
+
+    def attempted(self, queue: int, attempt: str, now: float) -> tuple[int, list[Row]] | None:
+        """Receipt and rows of a receive that may be answered again; None when there is none, or
+        one of the rows was deleted, hidden anew or received since."""
+        ...
+
+    def remember_attempt(
+        self,
+        queue: int,
+        attempt: str,
+        receipt: int,
+        seqs: Sequence[int],
+        until: float,
+        expires_at: float,
+        now: float,
+    ) -> None: ...
+
+    # what workers and servers share
+    def identity(self) -> dict[str, str]:
+        """What the wire server noted of itself."""
+        ...
+
+    def put_identity(self, values: Mapping[str, str]) -> None: ...
     def bucket(self, name: str) -> tuple[float, float] | None:
         """(tokens, at) of a token bucket, as last written."""
         ...

@@ -8,18 +8,15 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import msgspec
-
 from taskflow.message import Message
+from taskflow.settings import Lease
 from taskflow.stores.base import Held, QueueRow, Row
 from taskflow.stores.declared import DeclaredRows
-
-_COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
-              m.visible_at, m.source, p.body, p.attributes"""
-_encode = msgspec.json.Encoder().encode
+from taskflow.stores.extra import read_extra, write_attributes, write_extra
+from taskflow.stores.fifo import COLUMNS, FifoRows, encode
 
 
-class SqliteRows(DeclaredRows):
+class SqliteRows(DeclaredRows, FifoRows):
     """`Rows` over one SQLite connection."""
 
     # ---- messages ---------------------------------------------------------------------------
@@ -27,15 +24,25 @@ class SqliteRows(DeclaredRows):
         count = len(messages)
         first = self._next_number(now)
         default = queue.settings.delay
+        fifo = queue.fifo
         new = [
-            (queue.id, seq, now + (message.delay or default), now, message.id, topic)
+            (
+                queue.id,
+                seq,
+                now + (default if message.delay is None else message.delay),
+                now,
+                message.id,
+                topic,
+                message.group if fifo else None,
+                None if fifo else message.group,
+            )
             for seq, message in enumerate(messages, first)
         ]
         added = self._insert(new)
         stored: Collection[int] = range(first, first + count)
-        if added < count:  # some are held already, or were until their retention ended
+        if added < count or fifo:  # some are held already, or were until their retention ended
             self._drop_expired(queue, [message.id for message in messages], now)
-            added += self._insert(new)
+            self._insert(new)
             stored = {
                 seq
                 for (seq,) in self._execute(
@@ -43,24 +50,26 @@ class SqliteRows(DeclaredRows):
                 )
             }
         self._connection.executemany(
-            "INSERT INTO payload VALUES (?, ?, ?)",
+            "INSERT INTO payload VALUES (?, ?, ?, ?)",
             [
                 (
                     seq,
                     message.body,
-                    _encode(message.attributes).decode() if message.attributes else "{}",
+                    write_attributes(message.attributes) if message.attributes else "{}",
+                    write_extra(message),
                 )
                 for seq, message in enumerate(messages, first)
                 if seq in stored
             ],
         )
-        return added
+        return first
 
-    def _insert(self, new: Sequence[tuple[int, int, float, float, str, str]]) -> int:
+    def _insert(self, new: Sequence[tuple[Any, ...]]) -> int:
+        """How many were new; with what triggers did, on a FIFO queue."""
         before = self._connection.total_changes()
         self._connection.executemany(
-            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
-               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, lane, tenant)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
             new,
         )
         return self._connection.total_changes() - before
@@ -69,7 +78,7 @@ class SqliteRows(DeclaredRows):
         expired = self._execute(
             """SELECT seq FROM message
                WHERE queue = ? AND id IN (SELECT value FROM json_each(?)) AND sent_at <= ?""",
-            (queue.id, _encode(ids).decode(), now - queue.settings.retention),
+            (queue.id, encode(ids).decode(), now - queue.settings.retention),
         )
         self.drop(queue.id, [seq for (seq,) in expired])
 
@@ -77,26 +86,45 @@ class SqliteRows(DeclaredRows):
         last: int | None = self._execute("SELECT max(seq) FROM payload").get
         return max(int(now * 1e6), 0 if last is None else last + 1)
 
-    def due(self, queue: int, now: float, limit: int) -> list[Row]:
+    def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
+        if queue.fifo:
+            return self._due_in_lanes(queue.id, now, limit)
         return [
             Row._make(found)
             for found in self._execute(
-                f"""SELECT {_COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.visible_at <= ?
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
-                (queue, now, limit),
+                (queue.id, now, limit),
             )
         ]
 
-    def any_due(self, queue: int, now: float) -> bool:
+    def any_due(self, queue: QueueRow, now: float) -> bool:
+        table, column = ("lane", "ready_at") if queue.fifo else ("message", "visible_at")
         found = self._execute(
-            "SELECT 1 FROM message WHERE queue = ? AND visible_at <= ? LIMIT 1", (queue, now)
+            f"SELECT 1 FROM {table} WHERE queue = ? AND {column} <= ? LIMIT 1", (queue.id, now)
         ).get
         return found is not None
 
-    def next_due(self, queue: int, now: float) -> float | None:
+    def next_due(self, queue: QueueRow, now: float) -> float | None:
+        table, column = ("lane", "ready_at") if queue.fifo else ("message", "visible_at")
         found: float | None = self._execute(
-            "SELECT min(visible_at) FROM message WHERE queue = ? AND visible_at > ?", (queue, now)
+            f"SELECT min({column}) FROM {table} WHERE queue = ? AND {column} > ?", (queue.id, now)
+        ).get
+        return found
+
+    def delay_again(self, queue: int, delay: float) -> None:
+        self._execute(
+            """UPDATE message SET visible_at = sent_at + ?
+               WHERE queue = ? AND receive_count = 0 AND receipt IS NULL""",
+            (delay, queue),
+        )
+
+    def count_in_flight(self, queue: int, now: float, most: int) -> int:
+        found: int = self._execute(
+            """SELECT count(*) FROM (SELECT 1 FROM message WHERE queue = ? AND visible_at > ?
+                                     AND receipt IS NOT NULL LIMIT ?)""",
+            (queue, now, most),
         ).get
         return found
 
@@ -105,13 +133,13 @@ class SqliteRows(DeclaredRows):
             """UPDATE message SET visible_at = ?, receive_count = receive_count + 1, receipt = ?,
                                   first_received_at = coalesce(first_received_at, ?)
                WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
-            (until, receipt, now, queue, _encode(seqs).decode()),
+            (until, receipt, now, queue, encode(seqs).decode()),
         )
 
     def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
         found = [
             self._execute(
-                f"""SELECT {_COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.seq = ? AND m.receipt = ?""",
                 (queue, seq, receipt),
             ).get
@@ -119,15 +147,31 @@ class SqliteRows(DeclaredRows):
         ]
         return [None if row is None else Row._make(row) for row in found]
 
-    def remove(self, queue: int, held: Sequence[Held]) -> list[bool]:
+    def leases(self, queue: int, held: Sequence[Held], now: float) -> list[Lease]:
+        return [self._lease(queue, one, now) for one in held]
+
+    def _lease(self, queue: int, held: Held, now: float) -> Lease:
+        found = self._execute(
+            "SELECT receipt, visible_at FROM message WHERE queue = ? AND seq = ?",
+            (queue, held.seq),
+        ).get
+        if found is None:
+            return "gone"
+        receipt, visible_at = found
+        if receipt != held.receipt:
+            return "stale"
+        return "held" if visible_at > now else "lapsed"
+
+    def remove(self, queue: int, held: Sequence[Held], hidden_at: float | None) -> list[bool]:
         gone = {
             Held(seq, receipt)
             for seq, receipt in self._execute(
                 """DELETE FROM message WHERE queue = ?1 AND seq IN (
                        SELECT m.seq FROM json_each(?2) j CROSS JOIN message m
                        ON m.queue = ?1 AND m.seq = j.value ->> 0 AND m.receipt = j.value ->> 1)
+                     AND (?3 IS NULL OR visible_at > ?3)
                    RETURNING seq, receipt""",
-                (queue, _encode(held).decode()),
+                (queue, encode(held).decode(), hidden_at),
             )
         }
         self._forget_payloads([seq for seq, _ in gone])
@@ -136,7 +180,7 @@ class SqliteRows(DeclaredRows):
     def drop(self, queue: int, seqs: Collection[int]) -> None:
         self._execute(
             "DELETE FROM message WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))",
-            (queue, _encode(list(seqs)).decode()),
+            (queue, encode(list(seqs)).decode()),
         )
         self._forget_payloads(seqs)
 
@@ -144,7 +188,7 @@ class SqliteRows(DeclaredRows):
         if seqs:
             self._execute(
                 "DELETE FROM payload WHERE seq IN (SELECT value FROM json_each(?))",
-                (_encode(list(seqs)).decode(),),
+                (encode(list(seqs)).decode(),),
             )
 
     def hide(self, queue: int, held: Sequence[tuple[Held, float]], now: float) -> list[bool]:
@@ -185,19 +229,33 @@ class SqliteRows(DeclaredRows):
             ],
         )
         seq = self._next_number(now)
+        group = read_extra(row.extra).group
         self._execute(
-            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, source)
-               VALUES (?, ?, ?, ?, ?, ?, ?)""",
-            (to.id, seq, now, row.sent_at, row.id, row.topic, source),
+            """INSERT INTO message
+                   (queue, seq, visible_at, sent_at, id, topic, source, lane, tenant)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                to.id,
+                seq,
+                now,
+                row.sent_at,
+                row.id,
+                row.topic,
+                source,
+                group if to.fifo else None,
+                None if to.fifo else group,
+            ),
         )
-        self._execute("INSERT INTO payload VALUES (?, ?, ?)", (seq, row.body, row.attributes))
+        self._execute(
+            "INSERT INTO payload VALUES (?, ?, ?, ?)", (seq, row.body, row.attributes, row.extra)
+        )
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
         chosen = "AND m.id IN (SELECT value FROM json_each(?2))" if ids else ""
         return [
             Row._make(found)
             for found in self._execute(
-                f"""SELECT {_COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
                     WHERE m.queue = ?1 {chosen} ORDER BY m.seq LIMIT ?3""",
                 (queue, json.dumps(list(ids)), limit),
             )
@@ -225,7 +283,7 @@ class SqliteRows(DeclaredRows):
                 """SELECT f.id, f.topic FROM json_each(?2) j CROSS JOIN finished f
                    ON f.queue = ?1 AND f.id = j.value ->> 0 AND f.topic = j.value ->> 1
                    WHERE f.expires_at > ?3""",
-                (queue, _encode(list(keys)).decode(), now),
+                (queue, encode(list(keys)).decode(), now),
             )
         )
 

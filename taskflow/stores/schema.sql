@@ -1,32 +1,50 @@
 -- The embedded broker's file. Times are epoch seconds; who writes them passes `now` in.
 
 CREATE TABLE topic (
-    name TEXT PRIMARY KEY
+    name        TEXT PRIMARY KEY,
+    settings    TEXT NOT NULL,     -- JSON of taskflow.settings.TopicSettings
+    created_at  REAL NOT NULL,
+    modified_at REAL NOT NULL,
+    sequence    INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE queue (
-    id                 INTEGER PRIMARY KEY,
-    name               TEXT NOT NULL UNIQUE,
-    visibility_timeout REAL NOT NULL,
-    delay              REAL NOT NULL,
-    retention          REAL NOT NULL,
-    dead_letter_queue  TEXT REFERENCES queue (name),
-    max_receives       INTEGER,
-    handled            INTEGER NOT NULL DEFAULT 0,
-    dead_lettered      INTEGER NOT NULL DEFAULT 0,
-    paused             INTEGER NOT NULL DEFAULT 0
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    name          TEXT NOT NULL UNIQUE,
+    settings      TEXT NOT NULL,   -- JSON of taskflow.settings.QueueSettings
+    created_at    REAL NOT NULL,
+    modified_at   REAL NOT NULL,
+    purged_at     REAL NOT NULL DEFAULT 0,
+    handled       INTEGER NOT NULL DEFAULT 0,
+    dead_lettered INTEGER NOT NULL DEFAULT 0,
+    paused        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- Tags of queues and topics: resource is 'queue:NAME' or 'topic:NAME'.
+CREATE TABLE tag (
+    resource TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    PRIMARY KEY (resource, key)
+) STRICT, WITHOUT ROWID;
+
+-- queue is the name of the queue that stores its messages; it may be gone, as on SNS.
 CREATE TABLE subscription (
-    topic TEXT NOT NULL REFERENCES topic (name),
-    queue INTEGER NOT NULL REFERENCES queue (id),
-    PRIMARY KEY (topic, queue)
+    topic    TEXT NOT NULL REFERENCES topic (name),
+    protocol TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    id       TEXT NOT NULL UNIQUE,
+    queue    TEXT NOT NULL,
+    pending  INTEGER NOT NULL,
+    record   TEXT NOT NULL,        -- JSON of taskflow.settings.TopicSubscription
+    PRIMARY KEY (topic, protocol, endpoint)
 ) STRICT, WITHOUT ROWID;
 
 -- What changes while a message lives: small rows, since every receive rewrites one.
 -- seq is the microsecond in which the message was stored, or the next free number: it orders
 -- messages as they came.
 -- receipt is NULL until the first receive; source is the queue a dead letter came from.
+-- The message group is lane on a FIFO queue, tenant on a standard one.
 CREATE TABLE message (
     queue             INTEGER NOT NULL REFERENCES queue (id),
     seq               INTEGER NOT NULL,
@@ -37,19 +55,95 @@ CREATE TABLE message (
     sent_at           REAL NOT NULL,
     id                TEXT NOT NULL,
     topic             TEXT NOT NULL,
-    source            INTEGER REFERENCES queue (id),
+    source            INTEGER,
+    lane              TEXT,
+    tenant            TEXT,
     PRIMARY KEY (queue, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX message_due ON message (queue, visible_at, seq);
 CREATE UNIQUE INDEX message_id ON message (queue, id, topic);
+CREATE INDEX message_lane ON message (queue, lane, seq) WHERE lane IS NOT NULL;
+CREATE INDEX message_tenant ON message (queue, tenant, visible_at, seq) WHERE tenant IS NOT NULL;
 
 -- What does not change: written once, however often the message is received.
+-- extra is JSON of what few messages have (group, deduplication id, ...), or NULL.
 CREATE TABLE payload (
     seq        INTEGER PRIMARY KEY,
     body       TEXT NOT NULL,
-    attributes TEXT NOT NULL
+    attributes TEXT NOT NULL,
+    extra      TEXT
 ) STRICT;
+
+-- The message groups of FIFO queues that hold something. A group may be received from once its
+-- first message is visible: a held one keeps back all that came after it.
+CREATE TABLE lane (
+    queue    INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    ready_at REAL NOT NULL,
+    PRIMARY KEY (queue, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX lane_ready ON lane (queue, ready_at);
+
+CREATE TRIGGER lane_grew AFTER INSERT ON message WHEN NEW.lane IS NOT NULL
+BEGIN
+    INSERT INTO lane VALUES (NEW.queue, NEW.lane, NEW.visible_at) ON CONFLICT DO NOTHING;
+END;
+
+CREATE TRIGGER lane_shrank AFTER DELETE ON message WHEN OLD.lane IS NOT NULL
+BEGIN
+    DELETE FROM lane WHERE queue = OLD.queue AND name = OLD.lane AND NOT EXISTS (
+        SELECT 1 FROM message WHERE queue = OLD.queue AND lane = OLD.lane);
+    UPDATE lane SET ready_at = (
+        SELECT visible_at FROM message WHERE queue = OLD.queue AND lane = OLD.lane
+        ORDER BY seq LIMIT 1)
+    WHERE queue = OLD.queue AND name = OLD.lane;
+END;
+
+CREATE TRIGGER lane_moved AFTER UPDATE OF visible_at ON message WHEN NEW.lane IS NOT NULL
+BEGIN
+    UPDATE lane SET ready_at = (
+        SELECT visible_at FROM message WHERE queue = NEW.queue AND lane = NEW.lane
+        ORDER BY seq LIMIT 1)
+    WHERE queue = NEW.queue AND name = NEW.lane;
+END;
+
+-- Messages sent to FIFO queues and topics within the deduplication window, deleted ones too.
+CREATE TABLE deduplication (
+    scope      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    seq        INTEGER NOT NULL,
+    expires_at REAL NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deduplication_expiry ON deduplication (expires_at);
+
+-- Receives from FIFO queues that may be asked for again by their attempt id.
+CREATE TABLE attempt (
+    queue      INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    receipt    INTEGER NOT NULL,
+    seqs       TEXT NOT NULL,
+    until      REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    PRIMARY KEY (queue, id)
+) STRICT, WITHOUT ROWID;
+
+-- Moves of messages out of dead-letter queues.
+CREATE TABLE move_task (
+    handle      TEXT PRIMARY KEY,
+    source      TEXT NOT NULL,
+    destination TEXT,
+    rate        INTEGER,
+    status      TEXT NOT NULL,
+    moved       INTEGER NOT NULL,
+    total       INTEGER NOT NULL,
+    started_at  REAL NOT NULL,
+    failure     TEXT
+) STRICT, WITHOUT ROWID;
 
 -- Events that a queue has finished and still remembers (idempotency).
 CREATE TABLE finished (
@@ -74,4 +168,10 @@ CREATE TABLE worker (
     id      TEXT PRIMARY KEY,
     seen_at REAL NOT NULL,
     report  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What the wire server is called and signs with, for whoever writes an SNS envelope.
+CREATE TABLE identity (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

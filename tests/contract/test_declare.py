@@ -19,7 +19,8 @@ def test_declaring_twice_changes_nothing(broker: Broker, queue: str) -> None:
     broker.create_queue("work", broker.settings("work"))
     broker.subscribe("made", "work")
     assert (broker.topics(), broker.queues(), broker.subscriptions()) == before
-    assert before == (["made"], ["work", "work-dlq"], [("made", "work")])
+    assert before[:2] == (["made"], ["work", "work-dlq"])
+    assert [(one.topic, one.queue) for one in before[2]] == [("made", "work")]
 
 
 def test_a_disagreeing_declaration_names_each_difference(broker: Broker, queue: str) -> None:
@@ -39,7 +40,7 @@ def test_set_queue_replaces_the_settings(broker: Broker, queue: str) -> None:
     assert broker.settings("work") == wanted
 
 
-@pytest.mark.parametrize("name", ["order-created", "", "a..b", ".a", "é", "a" * 257, "a b"])
+@pytest.mark.parametrize("name", ["order-created", "", "é", "a" * 257, "a b", "a/b/c", "Eu/a"])
 def test_bad_topic_names_are_refused(broker: Broker, name: str) -> None:
     with pytest.raises(InvalidName, match="letters, digits"):
         broker.create_topic(name)

@@ -1,0 +1,137 @@
+"""From a publish to the messages of each queue: filters, envelopes, deduplication."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from taskflow.brokers.envelope import notification
+from taskflow.errors import LimitExceeded
+from taskflow.filters import parse_filter
+from taskflow.limits import DEDUPLICATION_WINDOW, is_fifo
+from taskflow.message import NO_ATTRIBUTES, Message
+from taskflow.settings import Sent, TopicSettings
+from taskflow.stores.base import Rows, Target
+
+
+def messages_for(
+    target: Target,
+    messages: Sequence[Message],
+    sent: Sequence[Sent],
+    settings: TopicSettings,
+    now: float,
+    identity: Mapping[str, str],
+) -> Sequence[Message]:
+    """What one subscription gets of a publish: the messages its filter lets through, as its queue
+    stores them."""
+    subscription = target.subscription
+    chosen = list(zip(messages, sent, strict=True))
+    if subscription.filter_policy is not None:
+        policy = parse_filter(subscription.filter_policy, subscription.filter_scope)
+        chosen = [
+            (message, one)
+            for message, one in chosen
+            if policy.matches(message.attributes, message.body)
+        ]
+    grouped = is_fifo(subscription.topic) == target.queue.fifo
+    return [
+        _stored(message, one, target, settings, now, identity, grouped) for message, one in chosen
+    ]
+
+
+def _stored(
+    message: Message,
+    sent: Sent,
+    target: Target,
+    settings: TopicSettings,
+    now: float,
+    identity: Mapping[str, str],
+    grouped: bool,
+) -> Message:
+    subscription = target.subscription
+    if not grouped:  # a standard queue under a FIFO topic knows no order
+        message = replace(message, group=None, deduplication_id=None)
+    if subscription.protocol != "sqs":  # whoever calls the URL writes the envelope
+        body = message.bodies.get(subscription.protocol, message.body)
+        return replace(message, body=body, bodies={}) if body is not message.body else message
+    if subscription.raw:
+        if message.subject is None and not message.bodies:
+            return message
+        body = message.bodies.get("sqs", message.body)
+        return replace(message, body=body, subject=None, bodies={})
+    body = notification(message, subscription, settings, sent.sequence, now, identity)
+    return replace(message, body=body, attributes=NO_ATTRIBUTES, subject=None, bodies={})
+
+
+def is_plain(target: Target, topic: str) -> bool:
+    """Whether the queue gets messages just as they were published."""
+    subscription = target.subscription
+    return (
+        subscription.raw
+        and subscription.filter_policy is None
+        and subscription.protocol == "sqs"
+        and is_fifo(topic) == target.queue.fifo
+    )
+
+
+def with_deduplication(
+    messages: Sequence[Message], content_based: bool, where: str
+) -> list[Message]:
+    """FIFO messages with a deduplication id each. Raises LimitExceeded when one has no group, or
+    no id where content does not make one."""
+    complete = []
+    for message in messages:
+        if message.group is None:
+            raise LimitExceeded(f"{where} is FIFO: a message needs a group")
+        if message.deduplication_id is None:
+            if not content_based:
+                raise LimitExceeded(
+                    f"{where} is FIFO: a message needs a deduplication id, or the "
+                    f"{where.split()[0]} content-based deduplication"
+                )
+            digest = sha256(message.body.encode()).hexdigest()
+            message = replace(message, deduplication_id=digest)
+        complete.append(message)
+    return complete
+
+
+class Deduplication:
+    """Which messages of one send to a FIFO queue or topic are new."""
+
+    def __init__(
+        self, rows: Rows, owner: str, per_group: bool, messages: Sequence[Message], now: float
+    ) -> None:
+        self._rows = rows
+        self._now = now
+        self._scopes = [f"{owner}/{message.group}" if per_group else owner for message in messages]
+        self._messages = messages
+        wanted: dict[str, list[str]] = {}
+        for scope, message in zip(self._scopes, messages, strict=True):
+            wanted.setdefault(scope, []).append(message.deduplication_id or "")
+        self._known = {
+            (scope, key): Sent(id, seq)
+            for scope, keys in wanted.items()
+            for key, (id, seq) in rows.deduplicated(scope, keys, now).items()
+        }
+        self.new: list[Message] = []
+        seen = set(self._known)
+        for scope, message in zip(self._scopes, messages, strict=True):
+            key = (scope, message.deduplication_id or "")
+            if key not in seen:
+                seen.add(key)
+                self.new.append(message)
+
+    def record(self, sent: Sequence[Sent]) -> list[Sent]:
+        """Remember the new ones, given what became of them; answers for every message."""
+        fresh = iter(sent)
+        entries: dict[str, list[tuple[str, str, int]]] = {}
+        answers = []
+        for scope, message in zip(self._scopes, self._messages, strict=True):
+            key = (scope, message.deduplication_id or "")
+            if key not in self._known:
+                one = next(fresh)
+                self._known[key] = one
+                entries.setdefault(scope, []).append((key[1], one.id, one.sequence))
+            answers.append(self._known[key])
+        for scope, some in entries.items():
+            self._rows.deduplicate(scope, some, self._now + DEDUPLICATION_WINDOW, self._now)
+        return answers

@@ -1,0 +1,130 @@
+"""What a receive takes: due rows, less what is too old or worn out, in the order the queue asks."""
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+
+from taskflow.brokers.operations import bury, delivery, worn_out
+from taskflow.errors import OverLimit
+from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
+from taskflow.message import Delivery
+from taskflow.stores.base import QueueRow, Row, Rows
+
+NOISY_IN_FLIGHT, NOISY_SHARE = 30, 0.1
+
+
+class Lending:
+    """Lends messages of one process. Called inside the store's transaction."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._room: Counter[int] = Counter()  # until in-flight messages are counted again
+
+    def lend(
+        self,
+        rows: Rows,
+        queue: QueueRow,
+        limit: int,
+        visibility: float | None,
+        now: float,
+        attempt: str | None,
+    ) -> list[Delivery]:
+        """Take due rows; what is too old is dropped, what was received too often is moved."""
+        until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
+        if attempt is not None and queue.fifo:
+            again = rows.attempted(queue.id, attempt, now)
+            if again is not None:
+                receipt, held = again
+                rows.extend(queue.id, [row.seq for row in held], until)
+                self._remember(rows, queue, attempt, receipt, held, until, now)
+                return [
+                    self._hand_out(rows, row, queue, row.receive_count, receipt, until, now)
+                    for row in held
+                ]
+        limit = min(limit, self._allowed(rows, queue, limit, now))
+        if limit <= 0:
+            return []
+        # The milliseconds in front make a receipt tell when it was made.
+        receipt = int(now * 1000) << 20 | self._random.getrandbits(20)
+        taken = self._take(rows, queue, limit, receipt, until, now)
+        if attempt is not None and queue.fifo and taken:
+            self._remember(rows, queue, attempt, receipt, taken, until, now)
+        return [
+            self._hand_out(rows, row, queue, row.receive_count + 1, receipt, until, now)
+            for row in taken
+        ]
+
+    def _take(
+        self, rows: Rows, queue: QueueRow, limit: int, receipt: int, until: float, now: float
+    ) -> list[Row]:
+        settings = queue.settings
+        target = settings.dead_letter_queue
+        taken: list[Row] = []
+        while len(taken) < limit:
+            due = self._due(rows, queue, limit - len(taken), now)
+            expired = [row for row in due if row.sent_at + settings.retention <= now]
+            rest = [row for row in due if row.sent_at + settings.retention > now]
+            worn: list[Row] = []
+            if settings.max_receives is not None and target is not None:
+                worn = [row for row in rest if row.receive_count >= settings.max_receives]
+                if worn and rows.queue(target) is None:
+                    worn = []  # nowhere to go
+            if expired:
+                rows.drop(queue.id, [row.seq for row in expired])
+            if worn:
+                bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
+                rest = [row for row in rest if row not in worn]
+            if rest:
+                rows.hold(queue.id, [row.seq for row in rest], receipt, until, now)
+                taken += rest
+            if not expired and not worn:
+                break
+        self._room[queue.id] -= len(taken)
+        return taken
+
+    @staticmethod
+    def _due(rows: Rows, queue: QueueRow, limit: int, now: float) -> list[Row]:
+        """Due rows; of a standard queue with message groups, those of quiet groups first.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+        """
+        due = rows.due(queue, now, limit)
+        if queue.fifo or not any(row.extra is not None for row in due):
+            return due
+        held = rows.tenants_in_flight(queue.id, now)
+        least = max(NOISY_IN_FLIGHT, NOISY_SHARE * sum(held.values()) + 1e-9)
+        noisy = sorted((name for name in held if held[name] >= least), key=lambda name: held[name])
+        return rows.due_fairly(queue.id, now, limit, noisy) if noisy else due
+
+    def _allowed(self, rows: Rows, queue: QueueRow, limit: int, now: float) -> int:
+        """How many more may be in flight. Counted only when the last count has been used up."""
+        if self._room[queue.id] < limit:
+            in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
+            self._room[queue.id] = MAX_IN_FLIGHT - in_flight
+        room = self._room[queue.id]
+        if room <= 0 and not queue.fifo:
+            raise OverLimit(
+                f"queue {queue.name!r} has {MAX_IN_FLIGHT} messages in flight, which is the most"
+            )
+        return room
+
+    @staticmethod
+    def _remember(
+        rows: Rows,
+        queue: QueueRow,
+        attempt: str,
+        receipt: int,
+        held: Sequence[Row],
+        until: float,
+        now: float,
+    ) -> None:
+        expires = now + DEDUPLICATION_WINDOW
+        seqs = [row.seq for row in held]
+        rows.remember_attempt(queue.id, attempt, receipt, seqs, until, expires, now)
+
+    @staticmethod
+    def _hand_out(
+        rows: Rows, row: Row, queue: QueueRow, count: int, receipt: int, until: float, now: float
+    ) -> Delivery:
+        first = now if row.first_received_at is None else row.first_received_at
+        return delivery(rows, row, queue, count, first, f"{row.seq}.{receipt}", until)

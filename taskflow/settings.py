@@ -1,0 +1,225 @@
+"""What a broker is told and tells: attributes of queues, topics, subscriptions; counts, answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from taskflow.errors import LimitExceeded
+from taskflow.limits import (
+    MAX_MESSAGE_BYTES,
+    MAX_RECEIVE_WAIT,
+    MAX_RECEIVES,
+    MAX_RETENTION,
+    MAX_TOPIC_MESSAGE_BYTES,
+    MAX_VISIBILITY,
+    MIN_MESSAGE_BYTES,
+    MIN_RETENTION,
+    check_seconds,
+)
+from taskflow.message import Delivery
+
+NO_TEXTS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """The attributes of a queue. Seconds throughout; the defaults are those of SQS.
+
+    A message received `max_receives` times without being deleted goes to `dead_letter_queue` at
+    its next receive (SQS: redrive policy). Both are set or neither is. `redrive_sources` says who
+    may name this queue as its dead-letter queue: None for all, else these queues only (SQS:
+    redrive allow policy). A queue is FIFO by its name, which ends in `.fifo`: the deduplication
+    fields are for those. `policy` is the access policy as JSON text, `others` what is only kept
+    and shown (encryption). None of the three changes what the embedded broker does.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    """
+
+    visibility_timeout: float = 30.0
+    delay: float = 0.0
+    retention: float = 345600.0
+    dead_letter_queue: str | None = None
+    max_receives: int | None = None
+    receive_wait: float = 0.0
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    content_based_deduplication: bool = False
+    deduplication_scope: Literal["queue", "messageGroup"] = "queue"
+    throughput_limit: Literal["perQueue", "perMessageGroupId"] = "perQueue"
+    redrive_sources: tuple[str, ...] | None = None
+    policy: str | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_seconds("visibility_timeout", self.visibility_timeout, 0, MAX_VISIBILITY)
+        check_seconds("retention", self.retention, MIN_RETENTION, MAX_RETENTION)
+        check_seconds("delay", self.delay, 0, self.retention)
+        check_seconds("receive_wait", self.receive_wait, 0, MAX_RECEIVE_WAIT)
+        _check_bytes("max_message_bytes", self.max_message_bytes, MAX_MESSAGE_BYTES)
+        if (self.dead_letter_queue is None) != (self.max_receives is None):
+            raise LimitExceeded(
+                "a redrive policy has both: dead_letter_queue and max_receives, or neither"
+            )
+        if self.max_receives is not None and not 1 <= self.max_receives <= MAX_RECEIVES:
+            raise LimitExceeded(
+                f"max_receives is {self.max_receives}; 1 to {MAX_RECEIVES} are allowed"
+            )
+        per_group = self.throughput_limit == "perMessageGroupId"
+        if per_group and self.deduplication_scope != "messageGroup":
+            raise LimitExceeded(
+                "throughput_limit perMessageGroupId needs deduplication_scope messageGroup"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """The attributes of a topic. It is FIFO by its name, which ends in `.fifo`.
+
+    `max_message_bytes` bounds body and attributes of a publish; `signature_version` chooses SHA1
+    (1) or SHA256 (2) for what is delivered in an envelope. `policy` and `others` are kept and
+    shown (display name, delivery policy, encryption).
+    https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
+    """
+
+    content_based_deduplication: bool = False
+    deduplication_scope: Literal["topic", "messageGroup"] = "topic"
+    max_message_bytes: int = 262_144
+    signature_version: Literal[1, 2] = 1
+    policy: str | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_bytes("max_message_bytes", self.max_message_bytes, MAX_TOPIC_MESSAGE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSubscription:
+    """Who gets what is published to a topic.
+
+    `protocol` is `sqs`, with a queue's name as `endpoint`, or `http` or `https` with a URL. A
+    `raw` one gets the body as it was published, others an SNS envelope around it. `filter_policy`
+    is JSON text (`taskflow.filters`); `filter_scope` says what it looks at. What cannot be
+    delivered goes to `dead_letter_queue`. Until a URL's owner has confirmed with `token` the
+    subscription is pending and gets nothing. `others` is kept and shown (delivery policy).
+    https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
+    """
+
+    id: str
+    topic: str
+    protocol: Literal["sqs", "http", "https"]
+    endpoint: str
+    raw: bool = True
+    filter_policy: str | None = None
+    filter_scope: Literal["MessageAttributes", "MessageBody"] = "MessageAttributes"
+    dead_letter_queue: str | None = None
+    pending: bool = False
+    token: str | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def queue(self) -> str:
+        """The queue its messages are stored in; a hidden one for a URL."""
+        return self.endpoint if self.protocol == "sqs" else f"~{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """When a queue or topic was made and last changed (epoch seconds), and its tags."""
+
+    created_at: float
+    modified_at: float
+    tags: Mapping[str, str]
+    purged_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How much a queue holds now, and what became of what it held before.
+
+    `visible`: may be received now. `in_flight`: received and still hidden. `delayed`: never
+    received and not yet due. `oldest_age_seconds`: since the oldest of them was sent, 0 when
+    there is none. `handled`: deleted so far. `dead_lettered`: moved to the DLQ so far.
+    """
+
+    visible: int
+    in_flight: int
+    delayed: int
+    oldest_age_seconds: float
+    handled: int
+    dead_lettered: int
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one message: its id and number, those of the first one for a duplicate.
+
+    `sequence` rises with every message; on a FIFO queue or topic it is the sequence number.
+    """
+
+    id: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How many subscriptions the topic has, and what became of each message, in order."""
+
+    subscriptions: int
+    sent: Sequence[Sent]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """One entry of `Broker.delete`: a receipt, and how long (seconds) to remember the id.
+
+    `remember=0` records nothing; else the queue answers True for this id in `finished` until
+    then. Record and deletion are one transaction.
+    """
+
+    delivery: Delivery
+    remember: float = 0.0
+
+
+Lease = Literal["held", "lapsed", "stale", "gone"]
+"""How a receipt stands: its message is hidden for it, was and may be received again, was received
+by somebody else since, or is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTask:
+    """A running or ended move of messages out of a dead-letter queue. Times in epoch seconds.
+
+    Without `destination` each message goes back to the queue it came from. `rate` is messages
+    per second, None for as fast as it goes; `total` what the queue held at the start.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+    """
+
+    handle: str
+    source: str
+    destination: str | None
+    rate: int | None
+    status: Literal["RUNNING", "COMPLETED", "CANCELLED", "FAILED"]
+    moved: int
+    total: int
+    started_at: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a running worker says of itself. Times in epoch seconds, `seconds` of run time."""
+
+    id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    started_at: float
+    busy: int
+    slots: int
+    handlers: Mapping[str, Mapping[str, float]]
+    failures: Sequence[Mapping[str, Any]]
+    seen_at: float = 0.0
+
+
+def _check_bytes(what: str, size: int, most: int) -> None:
+    if not MIN_MESSAGE_BYTES <= size <= most:
+        raise LimitExceeded(f"{what} is {size} bytes; {MIN_MESSAGE_BYTES} to {most} are allowed")

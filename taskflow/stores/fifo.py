@@ -1,0 +1,175 @@
+"""The store verbs for message groups, in SQL: FIFO order, deduplication, fairness."""
+
+from collections.abc import Collection, Sequence
+
+import apsw
+import msgspec
+
+from taskflow.stores.base import Row
+
+COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
+             m.visible_at, m.source, p.body, p.attributes, p.extra"""
+encode = msgspec.json.Encoder().encode
+
+
+class FifoRows:
+    """The part of `Rows` that knows message groups."""
+
+    _connection: apsw.Connection
+
+    def _due_in_lanes(self, queue: int, now: float, limit: int) -> list[Row]:
+        """Of each group whose first message is visible, all up to its first hidden one."""
+        found: list[Row] = []
+        lanes = self._connection.execute(
+            "SELECT name FROM lane WHERE queue = ? AND ready_at <= ? ORDER BY ready_at LIMIT ?",
+            (queue, now, limit),
+        )
+        for (lane,) in list(lanes):
+            if len(found) >= limit:
+                break
+            for row in self._connection.execute(
+                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ? AND m.lane = ? ORDER BY m.seq LIMIT ?""",
+                (queue, lane, limit - len(found)),
+            ):
+                if row[6] > now:
+                    break
+                found.append(Row._make(row))
+        return found
+
+    def due_fairly(self, queue: int, now: float, limit: int, noisy: Sequence[str]) -> list[Row]:
+        quiet = self._due_of_others(queue, now, limit, noisy)
+        for tenant in noisy:
+            if len(quiet) >= limit:
+                break
+            quiet += self._due_of(queue, now, limit - len(quiet), tenant)
+        return quiet
+
+    def _due_of_others(
+        self, queue: int, now: float, limit: int, noisy: Collection[str]
+    ) -> list[Row]:
+        """The earliest rows of quiet groups. Goes from group to group in the index, so that a
+        noisy backlog costs nothing."""
+        seqs = self._connection.execute(
+            """WITH RECURSIVE tenant (name) AS (
+                   SELECT min(tenant) FROM message WHERE queue = ?1 AND tenant IS NOT NULL
+                   UNION ALL
+                   SELECT (SELECT min(m.tenant) FROM message m
+                           WHERE m.queue = ?1 AND m.tenant > tenant.name)
+                   FROM tenant WHERE name IS NOT NULL)
+               SELECT m.seq FROM tenant CROSS JOIN message m
+               WHERE tenant.name IS NOT NULL
+                 AND tenant.name NOT IN (SELECT value FROM json_each(?4))
+                 AND m.queue = ?1 AND m.tenant = tenant.name AND m.visible_at <= ?2
+                 AND m.seq IN (SELECT n.seq FROM message n
+                               WHERE n.queue = ?1 AND n.tenant = tenant.name AND n.visible_at <= ?2
+                               ORDER BY n.visible_at, n.seq LIMIT ?3)
+               ORDER BY m.visible_at, m.seq LIMIT ?3""",
+            (queue, now, limit, encode(list(noisy)).decode()),
+        )
+        chosen = [seq for (seq,) in seqs]
+        loose = self._connection.execute(
+            """SELECT seq FROM message WHERE queue = ? AND visible_at <= ? AND tenant IS NULL
+               ORDER BY visible_at, seq LIMIT ?""",
+            (queue, now, limit if len(chosen) < limit else 0),
+        )
+        chosen += [seq for (seq,) in loose]
+        return self._by_number(queue, chosen[:limit])
+
+    def _due_of(self, queue: int, now: float, limit: int, tenant: str) -> list[Row]:
+        return [
+            Row._make(found)
+            for found in self._connection.execute(
+                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ? AND m.tenant = ? AND m.visible_at <= ?
+                    ORDER BY m.visible_at, m.seq LIMIT ?""",
+                (queue, tenant, now, limit),
+            )
+        ]
+
+    def _by_number(self, queue: int, seqs: Sequence[int]) -> list[Row]:
+        return [
+            Row._make(found)
+            for found in self._connection.execute(
+                f"""SELECT {COLUMNS} FROM json_each(?2) j CROSS JOIN message m
+                    ON m.queue = ?1 AND m.seq = j.value JOIN payload p ON p.seq = m.seq
+                    ORDER BY j.key""",
+                (queue, encode(list(seqs)).decode()),
+            )
+        ]
+
+    def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
+        return dict(
+            self._connection.execute(
+                """SELECT tenant, count(*) FROM message
+                   WHERE queue = ? AND visible_at > ? AND receipt IS NOT NULL
+                     AND tenant IS NOT NULL GROUP BY tenant""",
+                (queue, now),
+            )
+        )
+
+    def deduplicated(
+        self, scope: str, keys: Sequence[str], now: float
+    ) -> dict[str, tuple[str, int]]:
+        return {
+            key: (id, seq)
+            for key, id, seq in self._connection.execute(
+                """SELECT d.key, d.id, d.seq FROM json_each(?2) j CROSS JOIN deduplication d
+                   ON d.scope = ?1 AND d.key = j.value WHERE d.expires_at > ?3""",
+                (scope, encode(keys).decode(), now),
+            )
+        }
+
+    def deduplicate(
+        self, scope: str, entries: Sequence[tuple[str, str, int]], expires_at: float, now: float
+    ) -> None:
+        self._connection.execute(
+            """DELETE FROM deduplication WHERE (scope, key) IN (
+                   SELECT scope, key FROM deduplication WHERE expires_at <= ?
+                   ORDER BY expires_at LIMIT ?)""",
+            (now, 2 * len(entries)),
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO deduplication VALUES (?, ?, ?, ?, ?)",
+            [(scope, key, id, seq, expires_at) for key, id, seq in entries],
+        )
+
+    def attempted(self, queue: int, attempt: str, now: float) -> tuple[int, list[Row]] | None:
+        found = self._connection.execute(
+            """SELECT receipt, seqs, until FROM attempt
+               WHERE queue = ? AND id = ? AND expires_at > ?""",
+            (queue, attempt, now),
+        ).get
+        if found is None:
+            return None
+        receipt, text, until = found
+        seqs = msgspec.json.decode(text, type=list[int])
+        intact = self._connection.execute(
+            """SELECT count(*) FROM message WHERE queue = ?1 AND receipt = ?2 AND visible_at = ?3
+               AND seq IN (SELECT value FROM json_each(?4))""",
+            (queue, receipt, until, text),
+        ).get
+        return (receipt, self._by_number(queue, seqs)) if intact == len(seqs) else None
+
+    def extend(self, queue: int, seqs: Sequence[int], until: float) -> None:
+        self._connection.execute(
+            """UPDATE message SET visible_at = ?
+               WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
+            (until, queue, encode(list(seqs)).decode()),
+        )
+
+    def remember_attempt(
+        self,
+        queue: int,
+        attempt: str,
+        receipt: int,
+        seqs: Sequence[int],
+        until: float,
+        expires_at: float,
+        now: float,
+    ) -> None:
+        self._connection.execute("DELETE FROM attempt WHERE expires_at <= ?", (now,))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?)",
+            (queue, attempt, receipt, encode(list(seqs)).decode(), until, expires_at),
+        )
