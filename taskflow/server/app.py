@@ -1,0 +1,283 @@
+"""The ASGI application: an HTTP request becomes a call of an action, in either dialect.
+
+No action knows its dialect and nothing here knows what an action means.
+"""
+
+import asyncio
+import inspect
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from taskflow.clock import Clock
+from taskflow.errors import BrokerError
+from taskflow.server.errors import WireError, common_error, translate
+from taskflow.server.json_dialect import JsonDialect
+from taskflow.server.names import is_region, parse_queue_path, queue_url, region_of_host
+from taskflow.server.protocol import (
+    AsgiEvent,
+    Dialect,
+    HttpRequest,
+    HttpResponse,
+    Receive,
+    check_result,
+    find_base,
+    find_operation,
+    read_body,
+    read_head,
+)
+from taskflow.server.query_dialect import QueryDialect
+
+log = logging.getLogger("taskflow.server")
+
+# 1 MiB of message is at most 3 MiB when each byte is percent-encoded or a \u escape.
+MAX_BODY = 4 * 1024 * 1024
+
+_ACTION = re.compile(r"(?:^|&)Action=")
+
+Send = Callable[[AsgiEvent], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the account they act in, their ARN, and the access key that signed."""
+
+    account: str
+    arn: str
+    access_key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an action.
+
+    `params` fit the operation's input shape (members as botocore names them, blobs as bytes).
+    `base_url` is the scheme and host that the client used. `now` is when the call came, in epoch
+    seconds. `gone` is set when the client has hung up: whoever waits should stop, and lend
+    nothing to it.
+    """
+
+    service: str
+    action: str
+    params: Mapping[str, Any]
+    region: str
+    account: str
+    caller: Caller
+    base_url: str
+    request_id: str
+    now: float
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Result = Mapping[str, Any] | None
+Action = Callable[[Call], Awaitable[Result] | Result]
+Page = Callable[[HttpRequest], Awaitable[HttpResponse] | HttpResponse]
+Authorize = Callable[[HttpRequest, str, str], Caller]
+ReadScope = Callable[[HttpRequest], tuple[str, str, str] | None]
+Hook = Callable[[], Awaitable[None]]
+
+
+class App:
+    """An ASGI 3 application.
+
+    `actions`: by (service, operation), a function of a Call, plain or async. A plain one runs on
+    the event loop and must not block. It answers a mapping that fits the operation's output
+    shape, or raises WireError or BrokerError.
+    `authorize`: by request, service and action, who asks; raises WireError to refuse. It runs
+    before the parameters are read.
+    `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
+    `pages`: by (method, path), what else is served; a request for an action goes before them.
+    `region` is the server's own, for requests that name none. `public_url` is put into queue URLs
+    instead of the host that the client used.
+    `startup` and `shutdown` run with the server (ASGI lifespan).
+    """
+
+    def __init__(
+        self,
+        actions: Mapping[tuple[str, str], Action],
+        authorize: Authorize,
+        *,
+        clock: Clock,
+        new_request_id: Callable[[], str],
+        region: str,
+        scope_of: ReadScope = lambda _: None,
+        pages: Mapping[tuple[str, str], Page] | None = None,
+        public_url: str | None = None,
+        max_body: int = MAX_BODY,
+        startup: Hook | None = None,
+        shutdown: Hook | None = None,
+    ) -> None:
+        self._actions = actions
+        self._authorize = authorize
+        self._clock = clock
+        self._new_request_id = new_request_id
+        self._region = region
+        self._scope_of = scope_of
+        self._pages = pages or {}
+        self._public_url = public_url
+        self._max_body = max_body
+        self._startup = startup
+        self._shutdown = shutdown
+
+    async def __call__(self, scope: AsgiEvent, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        for phase, hook in (("startup", self._startup), ("shutdown", self._shutdown)):
+            await receive()
+            try:
+                if hook is not None:
+                    await hook()
+            except Exception as error:
+                log.exception("%s failed", phase)
+                await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+                return
+            await send({"type": f"lifespan.{phase}.complete"})
+
+    async def _serve(self, scope: AsgiEvent, receive: Receive, send: Send) -> None:
+        request = read_head(scope)
+        page = self._find_page(request)
+        handled = self._show(page, request, receive) if page else self._call(request, receive)
+        response = await handled
+        if response is None:
+            return
+        headers = [
+            (name.encode("latin-1"), text.encode("latin-1")) for name, text in response.headers
+        ]
+        headers.append((b"content-length", str(len(response.body)).encode()))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    def _find_page(self, request: HttpRequest) -> Page | None:
+        if JsonDialect.speaks(request) or _ACTION.search(request.query):
+            return None
+        method = "GET" if request.method == "HEAD" else request.method
+        return self._pages.get((method, request.path), _no_page if method == "GET" else None)
+
+    async def _show(
+        self, page: Page, request: HttpRequest, receive: Receive
+    ) -> HttpResponse | None:
+        try:
+            body = await read_body(request, receive, self._max_body)
+            if body is None:
+                return None
+            response = page(replace(request, body=body))
+            return await response if inspect.isawaitable(response) else response
+        except WireError as error:
+            return _hang_up(_text_page(error.status, error.message))
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return _text_page(500, "The request failed; the server's log says why.")
+
+    async def _call(self, request: HttpRequest, receive: Receive) -> HttpResponse | None:
+        request_id = self._new_request_id()
+        scope = self._read_scope(request)
+        dialect = _choose_dialect(request, scope)
+        try:
+            body = await read_body(request, receive, self._max_body)
+        except WireError as error:
+            return _hang_up(dialect.refuse(error, request_id))
+        if body is None:
+            return None
+        request = replace(request, body=body)
+        dialect = _choose_dialect(request, scope)
+        gone = asyncio.Event()
+        service = "sqs"
+        try:
+            service, action = dialect.identify()
+            operation = find_operation(service, action)
+            if (service, action) not in self._actions:
+                raise common_error("InvalidAction", f"{action} is not supported by this server")
+            caller = self._authorize(request, service, action)
+            base = self._public_url or find_base(request)
+            params = dialect.read(operation.input, _find_defaults(request, base))
+            region = self._find_region(request, scope)
+            call = Call(
+                service=service,
+                action=action,
+                params=params,
+                region=region,
+                account=caller.account,
+                caller=caller,
+                base_url=base,
+                request_id=request_id,
+                now=self._clock.now(),
+                gone=gone,
+            )
+            result = check_result(operation.output, await self._run(call, receive))
+            response = dialect.write(action, operation.output, result, request_id)
+        except WireError as error:
+            response = dialect.refuse(error, request_id)
+        except BrokerError as error:
+            refusal = translate(error, service)
+            if not refusal.sender:
+                log.warning("%s: %s: %s", request_id, type(error).__name__, error)
+            response = dialect.refuse(refusal, request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            failure = common_error("InternalFailure", "The request failed for an unknown reason.")
+            response = dialect.refuse(failure, request_id)
+        return None if gone.is_set() else response
+
+    async def _run(self, call: Call, receive: Receive) -> Result:
+        result = self._actions[call.service, call.action](call)
+        if not inspect.isawaitable(result):
+            return result
+        watch = asyncio.ensure_future(_watch(receive, call.gone))
+        try:
+            return await result
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    def _read_scope(self, request: HttpRequest) -> tuple[str, str, str] | None:
+        try:
+            return self._scope_of(request)
+        except WireError:
+            # `authorize` will say what is wrong with it.
+            return None
+
+    def _find_region(self, request: HttpRequest, scope: tuple[str, str, str] | None) -> str:
+        signed = scope[1] if scope else ""
+        named = region_of_host(request.header("host").partition(":")[0])
+        return signed if is_region(signed) else named or self._region
+
+
+# ---- requests -----------------------------------------------------------------------------------
+def _find_defaults(request: HttpRequest, base: str) -> Mapping[str, str]:
+    queue = parse_queue_path(request.path)
+    return {"QueueUrl": queue_url(base, *queue)} if queue else {}
+
+
+def _choose_dialect(request: HttpRequest, scope: tuple[str, str, str] | None) -> Dialect:
+    if JsonDialect.speaks(request):
+        return JsonDialect(request)
+    return QueryDialect(request, scope[2] if scope else None)
+
+
+async def _watch(receive: Receive, gone: asyncio.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+# ---- answers ------------------------------------------------------------------------------------
+def _hang_up(response: HttpResponse) -> HttpResponse:
+    """The rest of the body is never read, so the connection ends with this answer."""
+    return replace(response, headers=(*response.headers, ("connection", "close")))
+
+
+def _text_page(status: int, text: str) -> HttpResponse:
+    return HttpResponse(status, (("content-type", "text/plain; charset=utf-8"),), text.encode())
+
+
+def _no_page(_: HttpRequest) -> HttpResponse:
+    return _text_page(404, "There is nothing here.\n")

@@ -1,0 +1,95 @@
+"""What the actions of the wire server work with: the broker, its names, threads for its verbs."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from taskflow.broker import Broker
+from taskflow.errors import QueueNotFound
+from taskflow.server.app import Call
+from taskflow.server.errors import service_error
+from taskflow.server.names import (
+    parse_arn,
+    parse_queue_url,
+    queue_arn,
+    queue_url,
+    store_queue,
+    store_topic,
+    topic_arn,
+    wire_queue,
+    wire_topic,
+)
+from taskflow.server.waiting import Waiting
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One broker as one AWS account sees it. `region` is the one whose names have no prefix.
+
+    Verbs run in `threads`: they may wait for the disk, and several that wait together share one
+    fsync.
+    """
+
+    broker: Broker
+    waiting: Waiting
+    threads: Executor
+    account: str
+    region: str
+
+    async def run(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call a verb of the broker in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
+
+    # ---- queues -----------------------------------------------------------------------------
+    def queue_of(self, call: Call) -> str:
+        """The broker's name of the queue that `QueueUrl` names. Raises WireError."""
+        address = parse_queue_url(call.params["QueueUrl"], call.region)
+        if address.account != self.account:
+            raise service_error("sqs", "QueueDoesNotExist")
+        return store_queue(address.name, address.region, self.region)
+
+    def queue_named(self, name: str, call: Call) -> str:
+        """The broker's name of a queue in the region of the call."""
+        return store_queue(name, call.region, self.region)
+
+    def queue_of_arn(self, arn: str) -> str:
+        """The broker's name of the queue with this ARN. Raises WireError for what is no ARN of a
+        queue of this account; QueueNotFound is left to the broker."""
+        found = parse_arn(arn, "QueueArn")
+        if found.service != "sqs" or found.account != self.account:
+            raise QueueNotFound(arn)
+        return store_queue(found.resource, found.region, self.region)
+
+    def url_of(self, queue: str, call: Call) -> str:
+        """The URL of a queue, on the host that the client used."""
+        _, name = wire_queue(queue, self.region)
+        return queue_url(call.base_url, self.account, name)
+
+    def arn_of_queue(self, queue: str) -> str:
+        """The ARN of a queue by its name in the broker."""
+        region, name = wire_queue(queue, self.region)
+        return queue_arn(region, self.account, name)
+
+    # ---- topics -----------------------------------------------------------------------------
+    def topic_named(self, name: str, call: Call) -> str:
+        """The broker's name of a topic in the region of the call."""
+        return store_topic(name, call.region, self.region)
+
+    def topic_of_arn(self, arn: str, parameter: str = "TopicArn") -> str:
+        """The broker's name of the topic with this ARN. Raises WireError."""
+        found = parse_arn(arn, parameter)
+        if found.service != "sns" or found.account != self.account or ":" in found.resource:
+            raise service_error("sns", "NotFoundException", "Topic does not exist")
+        return store_topic(found.resource, found.region, self.region)
+
+    def arn_of_topic(self, topic: str) -> str:
+        """The ARN of a topic by its name in the broker."""
+        region, name = wire_topic(topic, self.region)
+        return topic_arn(region, self.account, name)

@@ -1,0 +1,142 @@
+"""Where long polls of HTTP clients wait: futures on the event loop, woken by rings and by time.
+
+A parked poll costs a future and an entry in a heap. A ring wakes the poll that waits longest; once
+it has got something it wakes the next, so a hundred polls do not all look for one message.
+"""
+
+import asyncio
+import heapq
+import itertools
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection
+from functools import partial
+
+from taskflow.broker import Broker
+from taskflow.clock import Clock
+
+LOOK_AGAIN = 5.0  # seconds: a ring of another process may be lost
+
+
+class Timekeeper:
+    """Calls back on the event loop at times of the broker's clock. One thread, asleep mostly."""
+
+    def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+        self._clock = clock
+        self._loop = loop
+        self._changed = threading.Condition()
+        self._entries: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="taskflow-time", daemon=True)
+        self._thread.start()
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> None:
+        """Call `callback` on the loop at `when` (epoch seconds) or soon after."""
+        with self._changed:
+            heapq.heappush(self._entries, (when, next(self._numbers), callback))
+            if self._entries[0][0] == when:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = self._clock.now()
+                while self._entries and self._entries[0][0] <= now:
+                    _, _, callback = heapq.heappop(self._entries)
+                    self._loop.call_soon_threadsafe(callback)
+                left = self._entries[0][0] - now if self._entries else None
+                self._clock.wait(self._changed, left)
+
+    def close(self) -> None:
+        """Stop; what was due later is never called."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+
+class Waiting:
+    """The parked polls of one server. Used on its event loop only, but for `_heard`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._clock = broker.clock
+        self._broker = broker
+        self._parked: dict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
+        self._rings: dict[str, int] = defaultdict(int)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._time: Timekeeper | None = None
+        self.closing = False
+
+    def start(self) -> None:
+        """Listen to the broker from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._time = Timekeeper(self._clock, self._loop)
+        self._broker.watch(self._heard)
+
+    def _heard(self, queues: Collection[str]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ring, tuple(queues))
+
+    def _ring(self, queues: Collection[str]) -> None:
+        for queue in queues:
+            self._rings[queue] += 1
+            self.wake_next(queue)
+
+    def rung(self, queue: str) -> int:
+        """How often the queue has rung; read it before looking into the queue."""
+        return self._rings[queue]
+
+    def wake_next(self, queue: str) -> None:
+        """Let the poll that waits longest on a queue look again."""
+        parked = self._parked.get(queue)
+        while parked:
+            if _settle(parked.popleft()):
+                return
+
+    async def park(
+        self, queue: str, rung: int, due: float | None, until: float, gone: asyncio.Event
+    ) -> None:
+        """Wait until the queue rings, something of it is due, `until`, or the client has gone."""
+        if self.closing or rung != self._rings[queue]:
+            return
+        assert self._time is not None
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        parked = self._parked[queue]
+        parked.append(future)
+        at = min(until, self._clock.now() + LOOK_AGAIN, until if due is None else due)
+        self._time.call_at(at, partial(_settle, future))
+        left = asyncio.ensure_future(gone.wait())
+        try:
+            await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left.cancel()
+            woken = future.done()
+            future.cancel()
+            if future in parked:
+                parked.remove(future)
+            if not parked and self._parked.get(queue) is parked:
+                del self._parked[queue]
+            if woken and gone.is_set():
+                self.wake_next(queue)  # it was somebody else's turn
+
+    def count(self) -> int:
+        """How many polls are parked."""
+        return sum(len(parked) for parked in self._parked.values())
+
+    def close(self) -> None:
+        """Let every parked poll answer now, and none park again."""
+        self.closing = True
+        for parked in list(self._parked.values()):
+            for future in parked:
+                _settle(future)
+        if self._time is not None:
+            self._time.close()
+
+
+def _settle(future: asyncio.Future[None]) -> bool:
+    """Wake who waits for it; False when it is awake already."""
+    if future.done():
+        return False
+    future.set_result(None)
+    return True
