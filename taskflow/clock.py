@@ -49,3 +49,8 @@ def from_rfc3339(text: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write 2026-01-31T12:00:00Z")
     return moment.timestamp()
+
+
+def to_datetime(seconds: float) -> datetime:
+    """Epoch seconds as a datetime in UTC, for libraries that want one."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,14 +1,16 @@
 """pytest fixtures over `taskflow.testing`; registered by installing taskflow."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.config import open_broker
 from taskflow.publisher import using
 from taskflow.registry import Registry
-from taskflow.testing import ManualClock, Run, drain, memory_broker
+from taskflow.testing import ManualClock, Run, drain, memory_broker, wire_server
 
 
 @pytest.fixture
@@ -24,6 +26,14 @@ def taskflow_broker(taskflow_clock: ManualClock) -> Iterator[Broker]:
     with using(broker):
         yield broker
     broker.close()
+
+
+@pytest.fixture
+def taskflow_server() -> Iterator[str]:
+    """The URL of an SQS and SNS server over a broker of its own in memory, on real time: an
+    endpoint for boto3 and others. Needs the extra `server`."""
+    with closing(open_broker("memory://")) as broker, wire_server(broker) as server:
+        yield server.url
 
 
 @pytest.fixture

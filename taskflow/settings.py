@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from taskflow.errors import LimitExceeded
 from taskflow.limits import (
@@ -148,8 +148,7 @@ class QueueCounts:
     paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What became of one message: its id and number, those of the first one for a duplicate.
 
     `sequence` rises with every message; on a FIFO queue or topic it is the sequence number.

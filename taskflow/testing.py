@@ -1,13 +1,16 @@
 """For users' tests: a clock you turn by hand, a broker in memory, and `drain`.
 
-The fixtures `taskflow_clock`, `taskflow_broker`, `taskflow_registry` and `taskflow_drain` come
-with the pytest plugin (`taskflow.pytest_plugin`), which installing taskflow registers.
+The fixtures `taskflow_clock`, `taskflow_broker`, `taskflow_registry`, `taskflow_drain` and
+`taskflow_server` come with the pytest plugin (`taskflow.pytest_plugin`), which installing taskflow
+registers.
 """
 
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from taskflow.broker import Broker
 from taskflow.clock import Clock
@@ -16,6 +19,9 @@ from taskflow.middleware import Middleware
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Outcome
 from taskflow.worker import Result, Worker
+
+if TYPE_CHECKING:
+    from taskflow.server.serving import WireServer
 
 _REAL_LIMIT = 30.0  # seconds of real time a test may wait for another thread
 
@@ -77,6 +83,27 @@ class ManualClock:
 def memory_broker(*, clock: Clock | None = None, seed: int = 0) -> Broker:
     """A broker in memory, on a ManualClock by default, with a seeded random: fully repeatable."""
     return open_broker("memory://", clock=clock or ManualClock(), random=random.Random(seed))
+
+
+@contextmanager
+def wire_server(broker: Broker, **options: Any) -> Iterator["WireServer"]:
+    """Serve a broker as SQS and SNS on a free port of this machine; `.url` is the endpoint.
+
+    `options` are those of `taskflow.server.serving.ServerOptions`; `allow_reset` is on. Needs the
+    extra `server`. The server has ended, and the broker is open, when the block ends.
+    """
+    from taskflow.server.serving import ServerOptions, WireServer
+
+    server = WireServer(broker, ServerOptions(**{"port": 0, "allow_reset": True} | options))
+    thread = threading.Thread(target=server.run, name="taskflow-test-server")
+    thread.start()
+    try:
+        if not server.wait_until_ready(_REAL_LIMIT):
+            raise TimeoutError("the server did not start; see its log")
+        yield server
+    finally:
+        server.stop()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from random import Random
 
+from taskflow.brokers.parking import Parking
 from taskflow.clock import Clock
 from taskflow.errors import (
     LimitExceeded,
@@ -28,6 +29,7 @@ class Declarations:
     clock: Clock
     random: Random
     _store: Store
+    _parking: Parking
 
     # ---- topics -----------------------------------------------------------------------------
     def create_topic(self, name: str, settings: TopicSettings = DEFAULT_TOPIC) -> None:
@@ -94,10 +96,11 @@ class Declarations:
     def set_queue(self, name: str, settings: QueueSettings) -> None:
         with self._store.write() as rows:
             found = find_queue(rows, name)
-            _check_queue_settings(rows, name, settings)
+            _check_queue_settings(rows, name, settings, found.settings)
             rows.put_queue(name, settings, self.clock.now())
             if found.fifo and settings.delay != found.settings.delay:
                 rows.delay_again(found.id, settings.delay)
+        self._parking.announce([name])
         self._store.sync()
 
     def delete_queue(self, name: str) -> None:
@@ -190,11 +193,14 @@ def _differences(found: object, declared: object) -> str:
     )
 
 
-def _check_queue_settings(rows: Rows, name: str, settings: QueueSettings) -> None:
+def _check_queue_settings(
+    rows: Rows, name: str, settings: QueueSettings, before: QueueSettings = DEFAULT_SETTINGS
+) -> None:
     target = settings.dead_letter_queue
     if target == name:
         raise LimitExceeded(f"queue {name!r} cannot be its own dead-letter queue")
-    if target is not None:
+    # One that was named before may have been deleted since: other settings can change still.
+    if target is not None and target != before.dead_letter_queue:
         found = find_queue(rows, target)
         if found.fifo != is_fifo(name):
             raise LimitExceeded(

@@ -73,12 +73,13 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         sent: Sequence[Sent],
         now: float,
     ) -> list[Sent]:
-        """Store in every queue; answers what became of the messages in the last one."""
+        """Store in every queue; answers each message's id and number."""
         numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
         settings: TopicSettings | None = None
+        bare = all(message.subject is None and not message.bodies for message in messages)
         for target in targets:
             chosen = messages
-            if not is_plain(target, topic):
+            if not (bare and is_plain(target, topic)):
                 if settings is None:
                     settings, identity = find_topic(rows, topic).settings, rows.identity()
                 chosen = messages_for(target, messages, numbers, settings, now, identity)
@@ -174,6 +175,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             if not found:
                 return []
         taken: list[Delivery] = []
+        woken: set[str] = set()
         with self._store.write() as rows:
             now = self.clock.now()
             if attempt is not None:
@@ -182,8 +184,10 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             for queue in found:
                 if len(taken) < limit:
                     taken += self._lending.lend(
-                        rows, queue, limit - len(taken), visibility, now, attempt
+                        rows, queue, limit - len(taken), visibility, now, attempt, woken
                     )
+        if woken:
+            self._parking.announce(woken)
         return taken
 
     # ---- settle -----------------------------------------------------------------------------
@@ -250,6 +254,8 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         return answers
 
     def dead_letter(self, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
+        woken: set[str] = set()
+
         def move(
             rows: Rows, queue: QueueRow, chosen: Sequence[tuple[Delivery, str]], now: float
         ) -> list[bool]:
@@ -259,10 +265,12 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 for row, (_, failure) in zip(found, chosen, strict=True)
                 if row is not None
             ]
-            bury(rows, queue, failed, now)
+            woken.update(bury(rows, queue, failed, now))
             return [row is not None for row in found]
 
-        return self._settle(entries, lambda entry: entry[0].queue, move)
+        answers = self._settle(entries, lambda entry: entry[0].queue, move)
+        self._parking.announce(woken)
+        return answers
 
     def _settle(
         self,

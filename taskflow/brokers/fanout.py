@@ -63,7 +63,7 @@ def _stored(
 
 
 def is_plain(target: Target, topic: str) -> bool:
-    """Whether the queue gets messages just as they were published."""
+    """Whether the queue gets messages that have one body and no subject just as they are."""
     subscription = target.subscription
     return (
         subscription.raw

@@ -10,7 +10,8 @@ from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
 from taskflow.stores.base import QueueRow, Row, Rows
 
-NOISY_IN_FLIGHT, NOISY_SHARE = 30, 0.1
+NOISY_IN_FLIGHT = 30
+NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
 
 
 class Lending:
@@ -28,8 +29,12 @@ class Lending:
         visibility: float | None,
         now: float,
         attempt: str | None,
+        woken: set[str],
     ) -> list[Delivery]:
-        """Take due rows; what is too old is dropped, what was received too often is moved."""
+        """Take due rows; what is too old is dropped, what was received too often is moved.
+
+        `woken` gains the queues that have something new by that.
+        """
         until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
         if attempt is not None and queue.fifo:
             again = rows.attempted(queue.id, attempt, now)
@@ -46,7 +51,7 @@ class Lending:
             return []
         # The milliseconds in front make a receipt tell when it was made.
         receipt = int(now * 1000) << 20 | self._random.getrandbits(20)
-        taken = self._take(rows, queue, limit, receipt, until, now)
+        taken = self._take(rows, queue, limit, receipt, until, now, woken)
         if attempt is not None and queue.fifo and taken:
             self._remember(rows, queue, attempt, receipt, taken, until, now)
         return [
@@ -55,7 +60,14 @@ class Lending:
         ]
 
     def _take(
-        self, rows: Rows, queue: QueueRow, limit: int, receipt: int, until: float, now: float
+        self,
+        rows: Rows,
+        queue: QueueRow,
+        limit: int,
+        receipt: int,
+        until: float,
+        now: float,
+        woken: set[str],
     ) -> list[Row]:
         settings = queue.settings
         target = settings.dead_letter_queue
@@ -72,7 +84,7 @@ class Lending:
             if expired:
                 rows.drop(queue.id, [row.seq for row in expired])
             if worn:
-                bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
+                woken |= bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
                 rest = [row for row in rest if row not in worn]
             if rest:
                 rows.hold(queue.id, [row.seq for row in rest], receipt, until, now)
@@ -91,9 +103,12 @@ class Lending:
         due = rows.due(queue, now, limit)
         if queue.fifo or not any(row.extra is not None for row in due):
             return due
-        held = rows.tenants_in_flight(queue.id, now)
-        least = max(NOISY_IN_FLIGHT, NOISY_SHARE * sum(held.values()) + 1e-9)
-        noisy = sorted((name for name in held if held[name] >= least), key=lambda name: held[name])
+        groups = rows.tenants_in_flight(queue.id, now).items()
+        many = sorted((count, name) for name, count in groups if count >= NOISY_IN_FLIGHT)
+        if not many:
+            return due
+        in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
+        noisy = [name for count, name in many if count * NOISY_PART > in_flight]
         return rows.due_fairly(queue.id, now, limit, noisy) if noisy else due
 
     def _allowed(self, rows: Rows, queue: QueueRow, limit: int, now: float) -> int:

@@ -13,7 +13,9 @@ from taskflow.message import new_id
 from taskflow.settings import MoveTask
 from taskflow.stores.base import QueueRow, Row, Rows, Store
 
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html
 GONE = "AWS.SimpleQueueService.NonExistentQueue"
+UNKNOWN = "CouldNotDetermineMessageSource"
 
 
 class Moves:
@@ -32,8 +34,11 @@ class Moves:
         with self._store.write() as rows:
             now = self.clock.now()
             queue = find_queue(rows, source)
-            if destination is not None:
-                find_queue(rows, destination)
+            if destination is not None and find_queue(rows, destination).fifo != queue.fifo:
+                raise LimitExceeded(
+                    f"a FIFO queue's messages move to a FIFO queue, a standard queue's to a "
+                    f"standard one; {source!r} and {destination!r} differ"
+                )
             if not sources_of(rows, source):
                 raise LimitExceeded(f"queue {source!r} is no queue's dead-letter queue")
             if any(task.status == "RUNNING" for task in rows.moves(source)):
@@ -86,9 +91,14 @@ class Moves:
         woken: set[str] = set()
         letters = rows.due(source, now, limit) if limit > 0 else []
         for letter in letters:
+            if letter.sent_at + source.settings.retention <= now:
+                rows.drop(source.id, [letter.seq])
+                continue
             home = self._home(rows, task, letter)
             if home is None:
-                rows.put_move(replace(task, status="FAILED", failure=GONE))
+                unknown = task.destination is None and letter.source is None
+                failure = UNKNOWN if unknown else GONE
+                rows.put_move(replace(task, status="FAILED", failure=failure))
                 return woken
             rows.move(source.id, anew(letter, now), home, None, now)
             task = replace(task, moved=task.moved + 1)

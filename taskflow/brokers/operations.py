@@ -55,11 +55,14 @@ class Operations:
             now = self.clock.now()
             row = find_queue(rows, queue)
             for letter in rows.select(row.id, ids, limit):
+                if letter.sent_at + row.settings.retention <= now:
+                    rows.drop(row.id, [letter.seq])
+                    continue
                 home = rows.queue_of(letter.source) if letter.source is not None else None
                 if home is None:
                     continue
                 rows.move(row.id, anew(letter, now), home, None, now)
-                woken.add(home.name)
+                woken |= {home.name, queue} if row.fifo else {home.name}
                 moved += 1
         self._parking.announce(woken)
         self._store.sync()
@@ -70,6 +73,8 @@ class Operations:
             row = find_queue(rows, queue)
             chosen = [found.seq for found in rows.select(row.id, ids, limit)]
             rows.drop(row.id, chosen)
+        if row.fifo:  # they may have kept back the rest of their groups
+            self._parking.announce([queue])
         return len(chosen)
 
     def purged(self, queue: str) -> None:
@@ -117,8 +122,9 @@ def anew(letter: Row, now: float) -> Row:
     return letter._replace(attributes=json.dumps(attributes), sent_at=now)
 
 
-def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> None:
-    """Move rows into the DLQ, each with its failure record."""
+def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> set[str]:
+    """Move rows into the DLQ, each with its failure record; answers the queues to ring: the DLQ,
+    and a FIFO queue whose groups a row may have kept back."""
     target = queue.settings.dead_letter_queue
     if target is None:
         raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
@@ -129,6 +135,7 @@ def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: fl
         rows.move(queue.id, letter, to, queue.id, now)
     rows.expire(to.id, now - to.settings.retention)
     rows.tally(queue.id, 0, len(failed))
+    return {target, queue.name} if queue.fifo else {target}
 
 
 def worn_out(queue: QueueRow, row: Row, now: float) -> str:

@@ -8,8 +8,10 @@ import click
 
 import taskflow
 from taskflow.cli.dlq import dlq
+from taskflow.cli.keys import keys
 from taskflow.cli.publish import publish
 from taskflow.cli.queues import pause, queues, resume
+from taskflow.cli.serve import serve
 from taskflow.cli.top import top
 from taskflow.cli.topology import topology
 from taskflow.cli.worker import worker
@@ -60,5 +62,6 @@ def main(log_level: str | None) -> None:
         sys.path.insert(0, folder)
 
 
-for command in (worker, publish, queues, pause, resume, dlq, topology, workers, top):
+COMMANDS = (worker, publish, queues, pause, resume, dlq, topology, workers, top, serve, keys)
+for command in COMMANDS:
     main.add_command(command)

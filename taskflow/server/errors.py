@@ -166,7 +166,7 @@ SNS_ERRORS: Mapping[type[BrokerError], tuple[str, str]] = {
     LimitExceeded: ("InvalidParameterException", "Invalid parameter: {}"),
     InvalidFilterPolicy: (
         "InvalidParameterException",
-        "Invalid parameter: Attributes Reason: FilterPolicy: {}",
+        "Invalid parameter: Attributes Reason: {}",
     ),
     BrokerUnavailable: _AWAY,
     BrokerFileError: _BROKEN,

@@ -1,12 +1,14 @@
 """Where long polls of HTTP clients wait: futures on the event loop, woken by rings and by time.
 
-A parked poll costs a future and an entry in a heap. A ring wakes the poll that waits longest; once
-it has got something it wakes the next, so a hundred polls do not all look for one message.
+A parked poll costs a future and an entry in a heap. A ring, or the time when something of its
+queue is due, wakes the poll that waits longest; once it has got something it wakes the next, so a
+hundred polls do not all look for one message.
 """
 
 import asyncio
 import heapq
 import itertools
+import math
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection
@@ -64,6 +66,7 @@ class Waiting:
         self._broker = broker
         self._parked: dict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
         self._rings: dict[str, int] = defaultdict(int)
+        self._alarms: dict[str, float] = {}  # when a queue that is waited for has something due
         self._loop: asyncio.AbstractEventLoop | None = None
         self._time: Timekeeper | None = None
         self.closing = False
@@ -85,7 +88,7 @@ class Waiting:
 
     def rung(self, queue: str) -> int:
         """How often the queue has rung; read it before looking into the queue."""
-        return self._rings[queue]
+        return self._rings.get(queue, 0)
 
     def wake_next(self, queue: str) -> None:
         """Let the poll that waits longest on a queue look again."""
@@ -98,14 +101,17 @@ class Waiting:
         self, queue: str, rung: int, due: float | None, until: float, gone: asyncio.Event
     ) -> None:
         """Wait until the queue rings, something of it is due, `until`, or the client has gone."""
-        if self.closing or rung != self._rings[queue]:
+        if self.closing or rung != self.rung(queue):
             return
         assert self._time is not None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         parked = self._parked[queue]
         parked.append(future)
-        at = min(until, self._clock.now() + LOOK_AGAIN, until if due is None else due)
-        self._time.call_at(at, partial(_settle, future))
+        look = min(until, self._clock.now() + LOOK_AGAIN)
+        self._time.call_at(look, partial(_settle, future))
+        if due is not None and due < min(look, self._alarms.get(queue, math.inf)):
+            self._alarms[queue] = due
+            self._time.call_at(due, partial(self._sound, queue, due))
         left = asyncio.ensure_future(gone.wait())
         try:
             await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +125,18 @@ class Waiting:
                 del self._parked[queue]
             if woken and gone.is_set():
                 self.wake_next(queue)  # it was somebody else's turn
+
+    def _sound(self, queue: str, due: float) -> None:
+        if self._alarms.get(queue) == due:  # else one for an earlier time has taken its place
+            del self._alarms[queue]
+        self.wake_next(queue)
+
+    async def pause(self, seconds: float) -> None:
+        """Let that much time of the broker's clock pass."""
+        assert self._time is not None
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._time.call_at(self._clock.now() + seconds, partial(_settle, future))
+        await future
 
     def count(self) -> int:
         """How many polls are parked."""

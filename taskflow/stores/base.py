@@ -82,7 +82,7 @@ class Rows(Protocol):
         ...
 
     def drop_topic(self, name: str) -> None:
-        """Remove a topic, its subscriptions and its tags."""
+        """Remove a topic, its subscriptions, its tags and what it deduplicates by."""
         ...
 
     def next_sequence(self, topic: str, least: int) -> int:
@@ -124,7 +124,8 @@ class Rows(Protocol):
     def put_subscription(self, subscription: TopicSubscription) -> None: ...
     def drop_subscription(self, id: str) -> None: ...
     def subscribed(self, topic: str) -> list[Target]:
-        """The confirmed subscriptions of a topic whose queue exists."""
+        """The confirmed subscriptions of a topic, each with its queue, or its dead-letter queue if
+        that is gone; without those that have neither."""
         ...
 
     def put_move(self, task: MoveTask) -> None: ...
@@ -247,7 +248,7 @@ class Rows(Protocol):
 
     def attempted(self, queue: int, attempt: str, now: float) -> tuple[int, list[Row]] | None:
         """Receipt and rows of a receive that may be answered again; None when there is none, or
-        one of the rows was deleted, hidden anew or received since."""
+        one of the rows was deleted, hidden anew, received or visible since."""
         ...
 
     def remember_attempt(

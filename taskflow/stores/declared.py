@@ -1,7 +1,6 @@
 """The store verbs for what is not messages: topics, queues, subscriptions, buckets; in SQL."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -30,6 +29,22 @@ class DeclaredRows:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.execute
+        self._stamp: int | None = None
+        self._queues: dict[str, QueueRow] = {}
+        self._targets: dict[str, list[Target]] = {}
+
+    def _changed_declarations(self) -> None:
+        """Tell everybody that topics, queues or subscriptions changed. Random, so that a number
+        of a transaction that was undone does not come again."""
+        self._execute("UPDATE declared SET stamp = random()")
+
+    def _look_for_changes(self) -> None:
+        """Forget what is kept of queues and subscriptions if somebody has changed any."""
+        stamp: int = self._execute("SELECT stamp FROM declared").get
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._queues.clear()
+            self._targets.clear()
 
     # ---- topics -----------------------------------------------------------------------------
     def topics(self) -> list[str]:
@@ -46,11 +61,14 @@ class DeclaredRows:
                SET settings = excluded.settings, modified_at = excluded.modified_at""",
             (name, _text(settings), now),
         )
+        self._changed_declarations()
 
     def drop_topic(self, name: str) -> None:
         self._execute("DELETE FROM subscription WHERE topic = ?", (name,))
         self._execute("DELETE FROM tag WHERE resource = ?", (f"topic:{name}",))
+        self._forget_duplicates(f"topic:{name}")
         self._execute("DELETE FROM topic WHERE name = ?", (name,))
+        self._changed_declarations()
 
     def next_sequence(self, topic: str, least: int) -> int:
         found: int = self._execute(
@@ -69,8 +87,13 @@ class DeclaredRows:
         ]
 
     def queue(self, name: str) -> QueueRow | None:
-        found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
-        return None if found is None else _queue_row(found)
+        self._look_for_changes()
+        if name not in self._queues:
+            found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
+            if found is None:
+                return None
+            self._queues[name] = _queue_row(found)
+        return self._queues[name]
 
     def queue_of(self, id: int) -> QueueRow | None:
         found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.id = ?", (id,)).get
@@ -83,6 +106,7 @@ class DeclaredRows:
                SET settings = excluded.settings, modified_at = excluded.modified_at""",
             (name, _text(settings), now),
         )
+        self._changed_declarations()
 
     def drop_queue(self, queue: QueueRow) -> None:
         id = (queue.id,)
@@ -93,15 +117,20 @@ class DeclaredRows:
             self._execute(f"DELETE FROM {table} WHERE queue = ?", id)
         self._execute("DELETE FROM tag WHERE resource = ?", (f"queue:{queue.name}",))
         self._execute("DELETE FROM queue WHERE id = ?", id)
+        self._changed_declarations()
 
     def pause_queue(self, name: str, paused: bool) -> None:
         self._execute("UPDATE queue SET paused = ? WHERE name = ?", (int(paused), name))
+        self._changed_declarations()
 
     def purged(self, queue: int, now: float) -> None:
         self._execute("UPDATE queue SET purged_at = ? WHERE id = ?", (now, queue))
+        self._forget_duplicates(f"queue:{queue}")
+
+    def _forget_duplicates(self, owner: str) -> None:
+        """Of the owner, and of each of its groups."""
         self._execute(
-            "DELETE FROM deduplication WHERE scope = ?1 OR scope GLOB ?1 || '/*'",
-            (f"queue:{queue}",),
+            "DELETE FROM deduplication WHERE scope = ?1 OR scope GLOB ?1 || '/*'", (owner,)
         )
 
     def described(self, kind: str, name: str) -> Described | None:
@@ -164,19 +193,26 @@ class DeclaredRows:
                 _text(subscription),
             ),
         )
+        self._changed_declarations()
 
     def drop_subscription(self, id: str) -> None:
         self._execute("DELETE FROM subscription WHERE id = ?", (id,))
+        self._changed_declarations()
 
     def subscribed(self, topic: str) -> list[Target]:
-        return [
-            _target(found)
-            for found in self._execute(
-                f"""SELECT s.record, {_QUEUE} FROM subscription s JOIN queue q ON q.name = s.queue
-                    WHERE s.topic = ? AND NOT s.pending""",
-                (topic,),
-            )
-        ]
+        self._look_for_changes()
+        if (kept := self._targets.get(topic)) is not None:
+            return kept
+        found = []
+        for subscription in self.subscriptions(topic):
+            queue = self.queue(subscription.queue)
+            if queue is None and subscription.dead_letter_queue is not None:
+                queue = self.queue(subscription.dead_letter_queue)
+            if queue is not None and not subscription.pending:
+                found.append(Target(subscription, queue))
+        if found:
+            self._targets[topic] = found
+        return found
 
     # ---- move tasks -------------------------------------------------------------------------
     def put_move(self, task: MoveTask) -> None:
@@ -236,11 +272,5 @@ def _text(record: object) -> str:
     return _write(record).decode()
 
 
-@lru_cache(1024)  # the same rows are read for every message
 def _queue_row(found: tuple[Any, ...]) -> QueueRow:
     return QueueRow(found[0], found[1], bool(found[2]), _read_queue(found[3]))
-
-
-@lru_cache(1024)
-def _target(found: tuple[Any, ...]) -> Target:
-    return Target(_read_subscription(found[0]), _queue_row(found[1:]))

@@ -18,16 +18,15 @@ class Extra(msgspec.Struct, omit_defaults=True):
 
 
 NOTHING = Extra()
+_NONE = (None,) * 5
 _read = msgspec.json.Decoder(Extra).decode
 _write = msgspec.json.Encoder().encode
 
 
 def write_extra(message: Message) -> str | None:
     """The column for a message; None when it has nothing of the kind."""
-    extra = Extra(
-        message.group, message.deduplication_id, message.trace, message.sender, message.subject
-    )
-    return None if extra == NOTHING else _write(extra).decode()
+    rare = (message.group, message.deduplication_id, message.trace, message.sender, message.subject)
+    return None if rare == _NONE else _write(Extra(*rare)).decode()
 
 
 def read_extra(column: str | None) -> Extra:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 import apsw
 import msgspec
 
+from taskflow.limits import is_fifo
 from taskflow.stores.base import Row
 
 COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
@@ -15,7 +16,43 @@ encode = msgspec.json.Encoder().encode
 class FifoRows:
     """The part of `Rows` that knows message groups."""
 
-    _connection: apsw.Connection
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._kinds: dict[int, bool] = {}
+
+    def _is_fifo(self, queue: int) -> bool:
+        known = self._kinds.get(queue)
+        if known is None:  # a queue never changes its kind, and no number is used twice
+            name = self._connection.execute("SELECT name FROM queue WHERE id = ?", (queue,)).get
+            known = self._kinds[queue] = is_fifo(name or "")
+        return known
+
+    def _lanes_of(self, queue: int, seqs: Collection[int]) -> list[str]:
+        """The groups of these rows, if the queue is FIFO; ask before they are changed."""
+        if not self._is_fifo(queue):
+            return []
+        lanes = self._connection.execute(
+            """SELECT DISTINCT lane FROM message
+               WHERE queue = ? AND seq IN (SELECT value FROM json_each(?)) AND lane IS NOT NULL""",
+            (queue, encode(list(seqs)).decode()),
+        )
+        return [lane for (lane,) in lanes]
+
+    def _refresh(self, queue: int, lanes: Collection[str]) -> None:
+        """Note again when these groups may be received from: when their first row is visible."""
+        for lane in lanes:
+            ready_at = self._connection.execute(
+                "SELECT visible_at FROM message WHERE queue = ? AND lane = ? ORDER BY seq LIMIT 1",
+                (queue, lane),
+            ).get
+            if ready_at is None:
+                self._connection.execute(
+                    "DELETE FROM lane WHERE queue = ? AND name = ?", (queue, lane)
+                )
+            else:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO lane VALUES (?, ?, ?)", (queue, lane, ready_at)
+                )
 
     def _due_in_lanes(self, queue: int, now: float, limit: int) -> list[Row]:
         """Of each group whose first message is visible, all up to its first hidden one."""
@@ -50,14 +87,14 @@ class FifoRows:
     ) -> list[Row]:
         """The earliest rows of quiet groups. Goes from group to group in the index, so that a
         noisy backlog costs nothing."""
-        seqs = self._connection.execute(
+        grouped = self._connection.execute(
             """WITH RECURSIVE tenant (name) AS (
                    SELECT min(tenant) FROM message WHERE queue = ?1 AND tenant IS NOT NULL
                    UNION ALL
                    SELECT (SELECT min(m.tenant) FROM message m
                            WHERE m.queue = ?1 AND m.tenant > tenant.name)
                    FROM tenant WHERE name IS NOT NULL)
-               SELECT m.seq FROM tenant CROSS JOIN message m
+               SELECT m.visible_at, m.seq FROM tenant CROSS JOIN message m
                WHERE tenant.name IS NOT NULL
                  AND tenant.name NOT IN (SELECT value FROM json_each(?4))
                  AND m.queue = ?1 AND m.tenant = tenant.name AND m.visible_at <= ?2
@@ -67,14 +104,14 @@ class FifoRows:
                ORDER BY m.visible_at, m.seq LIMIT ?3""",
             (queue, now, limit, encode(list(noisy)).decode()),
         )
-        chosen = [seq for (seq,) in seqs]
-        loose = self._connection.execute(
-            """SELECT seq FROM message WHERE queue = ? AND visible_at <= ? AND tenant IS NULL
+        without_group = self._connection.execute(
+            """SELECT visible_at, seq FROM message
+               WHERE queue = ? AND visible_at <= ? AND tenant IS NULL
                ORDER BY visible_at, seq LIMIT ?""",
-            (queue, now, limit if len(chosen) < limit else 0),
+            (queue, now, limit),
         )
-        chosen += [seq for (seq,) in loose]
-        return self._by_number(queue, chosen[:limit])
+        earliest = sorted([*grouped, *without_group])[:limit]
+        return self._by_number(queue, [seq for _, seq in earliest])
 
     def _due_of(self, queue: int, now: float, limit: int, tenant: str) -> list[Row]:
         return [
@@ -143,6 +180,8 @@ class FifoRows:
         if found is None:
             return None
         receipt, text, until = found
+        if until <= now:
+            return None
         seqs = msgspec.json.decode(text, type=list[int])
         intact = self._connection.execute(
             """SELECT count(*) FROM message WHERE queue = ?1 AND receipt = ?2 AND visible_at = ?3
@@ -157,6 +196,7 @@ class FifoRows:
                WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
             (until, queue, encode(list(seqs)).decode()),
         )
+        self._refresh(queue, self._lanes_of(queue, seqs))
 
     def remember_attempt(
         self,

@@ -8,6 +8,8 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import apsw
+
 from taskflow.message import Message
 from taskflow.settings import Lease
 from taskflow.stores.base import Held, QueueRow, Row
@@ -19,10 +21,14 @@ from taskflow.stores.fifo import COLUMNS, FifoRows, encode
 class SqliteRows(DeclaredRows, FifoRows):
     """`Rows` over one SQLite connection."""
 
+    def __init__(self, connection: apsw.Connection) -> None:
+        DeclaredRows.__init__(self, connection)
+        FifoRows.__init__(self, connection)
+
     # ---- messages ---------------------------------------------------------------------------
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
         count = len(messages)
-        first = self._next_number(now)
+        first = self._next_numbers(queue, count, now)
         default = queue.settings.delay
         fifo = queue.fifo
         new = [
@@ -40,7 +46,7 @@ class SqliteRows(DeclaredRows, FifoRows):
         ]
         added = self._insert(new)
         stored: Collection[int] = range(first, first + count)
-        if added < count or fifo:  # some are held already, or were until their retention ended
+        if added < count:  # some are held already, or were until their retention ended
             self._drop_expired(queue, [message.id for message in messages], now)
             self._insert(new)
             stored = {
@@ -62,10 +68,12 @@ class SqliteRows(DeclaredRows, FifoRows):
                 if seq in stored
             ],
         )
+        if fifo:
+            self._refresh(queue.id, {message.group for message in messages if message.group})
         return first
 
     def _insert(self, new: Sequence[tuple[Any, ...]]) -> int:
-        """How many were new; with what triggers did, on a FIFO queue."""
+        """How many were new."""
         before = self._connection.total_changes()
         self._connection.executemany(
             """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, lane, tenant)
@@ -82,9 +90,17 @@ class SqliteRows(DeclaredRows, FifoRows):
         )
         self.drop(queue.id, [seq for (seq,) in expired])
 
-    def _next_number(self, now: float) -> int:
+    def _next_numbers(self, queue: QueueRow, count: int, now: float) -> int:
+        """The first of so many free numbers."""
         last: int | None = self._execute("SELECT max(seq) FROM payload").get
-        return max(int(now * 1e6), 0 if last is None else last + 1)
+        first = max(int(now * 1e6), 0 if last is None else last + 1)
+        if queue.fifo:  # higher than those of deleted messages, though the clock was set back
+            first = self._execute(
+                """UPDATE queue SET sequence = max(sequence + 1, ?2) + ?3 - 1 WHERE id = ?1
+                   RETURNING sequence - ?3 + 1""",
+                (queue.id, first, count),
+            ).get
+        return first
 
     def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
         if queue.fifo:
@@ -119,6 +135,8 @@ class SqliteRows(DeclaredRows, FifoRows):
                WHERE queue = ? AND receive_count = 0 AND receipt IS NULL""",
             (delay, queue),
         )
+        lanes = self._execute("SELECT name FROM lane WHERE queue = ?", (queue,))
+        self._refresh(queue, [lane for (lane,) in list(lanes)])
 
     def count_in_flight(self, queue: int, now: float, most: int) -> int:
         found: int = self._execute(
@@ -135,6 +153,7 @@ class SqliteRows(DeclaredRows, FifoRows):
                WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
             (until, receipt, now, queue, encode(seqs).decode()),
         )
+        self._refresh(queue, self._lanes_of(queue, seqs))
 
     def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
         found = [
@@ -163,6 +182,7 @@ class SqliteRows(DeclaredRows, FifoRows):
         return "held" if visible_at > now else "lapsed"
 
     def remove(self, queue: int, held: Sequence[Held], hidden_at: float | None) -> list[bool]:
+        lanes = self._lanes_of(queue, [one.seq for one in held])
         gone = {
             Held(seq, receipt)
             for seq, receipt in self._execute(
@@ -175,14 +195,17 @@ class SqliteRows(DeclaredRows, FifoRows):
             )
         }
         self._forget_payloads([seq for seq, _ in gone])
+        self._refresh(queue, lanes)
         return [one in gone for one in held]
 
     def drop(self, queue: int, seqs: Collection[int]) -> None:
+        lanes = self._lanes_of(queue, seqs)
         self._execute(
             "DELETE FROM message WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))",
             (queue, encode(list(seqs)).decode()),
         )
         self._forget_payloads(seqs)
+        self._refresh(queue, lanes)
 
     def _forget_payloads(self, seqs: Collection[int]) -> None:
         if seqs:
@@ -192,7 +215,7 @@ class SqliteRows(DeclaredRows, FifoRows):
             )
 
     def hide(self, queue: int, held: Sequence[tuple[Held, float]], now: float) -> list[bool]:
-        return [
+        hidden = [
             self._changed(
                 """UPDATE message SET visible_at = ?
                    WHERE queue = ? AND seq = ? AND receipt = ? AND visible_at > ?""",
@@ -200,9 +223,11 @@ class SqliteRows(DeclaredRows, FifoRows):
             )
             for (seq, receipt), until in held
         ]
+        self._refresh(queue, self._lanes_of(queue, [one.seq for one, _ in held]))
+        return hidden
 
     def release(self, queue: int, held: Sequence[Held], now: float) -> list[bool]:
-        return [
+        released = [
             self._changed(
                 """UPDATE message
                    SET visible_at = ?, receive_count = receive_count - 1, receipt = NULL
@@ -211,6 +236,8 @@ class SqliteRows(DeclaredRows, FifoRows):
             )
             for seq, receipt in held
         ]
+        self._refresh(queue, self._lanes_of(queue, [one.seq for one in held]))
+        return released
 
     def _changed(self, sql: str, values: tuple[Any, ...]) -> bool:
         self._execute(sql, values)
@@ -228,7 +255,7 @@ class SqliteRows(DeclaredRows, FifoRows):
                 )
             ],
         )
-        seq = self._next_number(now)
+        seq = self._next_numbers(to, 1, now)
         group = read_extra(row.extra).group
         self._execute(
             """INSERT INTO message
@@ -249,6 +276,8 @@ class SqliteRows(DeclaredRows, FifoRows):
         self._execute(
             "INSERT INTO payload VALUES (?, ?, ?, ?)", (seq, row.body, row.attributes, row.extra)
         )
+        if to.fifo and group is not None:
+            self._refresh(to.id, [group])
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
         chosen = "AND m.id IN (SELECT value FROM json_each(?2))" if ids else ""

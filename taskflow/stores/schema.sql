@@ -17,8 +17,17 @@ CREATE TABLE queue (
     purged_at     REAL NOT NULL DEFAULT 0,
     handled       INTEGER NOT NULL DEFAULT 0,
     dead_lettered INTEGER NOT NULL DEFAULT 0,
-    paused        INTEGER NOT NULL DEFAULT 0
+    paused        INTEGER NOT NULL DEFAULT 0,
+    sequence      INTEGER NOT NULL DEFAULT 0   -- the last number given, if it is FIFO
 ) STRICT;
+
+-- A new random number with every change of a topic, a queue or a subscription: processes may keep
+-- what they read of those while it stays the same.
+CREATE TABLE declared (
+    stamp INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO declared VALUES (0);
 
 -- Tags of queues and topics: resource is 'queue:NAME' or 'topic:NAME'.
 CREATE TABLE tag (
@@ -85,29 +94,6 @@ CREATE TABLE lane (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX lane_ready ON lane (queue, ready_at);
-
-CREATE TRIGGER lane_grew AFTER INSERT ON message WHEN NEW.lane IS NOT NULL
-BEGIN
-    INSERT INTO lane VALUES (NEW.queue, NEW.lane, NEW.visible_at) ON CONFLICT DO NOTHING;
-END;
-
-CREATE TRIGGER lane_shrank AFTER DELETE ON message WHEN OLD.lane IS NOT NULL
-BEGIN
-    DELETE FROM lane WHERE queue = OLD.queue AND name = OLD.lane AND NOT EXISTS (
-        SELECT 1 FROM message WHERE queue = OLD.queue AND lane = OLD.lane);
-    UPDATE lane SET ready_at = (
-        SELECT visible_at FROM message WHERE queue = OLD.queue AND lane = OLD.lane
-        ORDER BY seq LIMIT 1)
-    WHERE queue = OLD.queue AND name = OLD.lane;
-END;
-
-CREATE TRIGGER lane_moved AFTER UPDATE OF visible_at ON message WHEN NEW.lane IS NOT NULL
-BEGIN
-    UPDATE lane SET ready_at = (
-        SELECT visible_at FROM message WHERE queue = NEW.queue AND lane = NEW.lane
-        ORDER BY seq LIMIT 1)
-    WHERE queue = NEW.queue AND name = NEW.lane;
-END;
 
 -- Messages sent to FIFO queues and topics within the deduplication window, deleted ones too.
 CREATE TABLE deduplication (

@@ -1,14 +1,18 @@
 """What it means to be a broker: the suite runs over every embedded address."""
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
 from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
+from taskflow.settings import Sent
 from taskflow.testing import ManualClock
 
 
@@ -51,3 +55,51 @@ def get(broker: Broker) -> Callable[..., list[Delivery]]:
         return broker.receive(queue, limit=limit, **more)  # type: ignore[arg-type]
 
     return get
+
+
+@pytest.fixture
+def fifo(broker: Broker) -> str:
+    """A FIFO queue `work.fifo` with a DLQ after three receives."""
+    broker.create_queue("work-dlq.fifo", QueueSettings(retention=14 * 86400))
+    broker.create_queue(
+        "work.fifo", QueueSettings(dead_letter_queue="work-dlq.fifo", max_receives=3)
+    )
+    return "work.fifo"
+
+
+@pytest.fixture
+def send(broker: Broker, fifo: str) -> Callable[..., list[Sent]]:
+    """Send to `work.fifo` by id: the first letter is the group, the whole deduplicates."""
+
+    def send(*ids: str) -> list[Sent]:
+        messages = [Message(id, f"of {id}", group=id[0], deduplication_id=id) for id in ids]
+        return broker.send(fifo, messages)
+
+    return send
+
+
+@pytest.fixture
+def take(broker: Broker, fifo: str) -> Callable[..., list[Delivery]]:
+    """Receive from `work.fifo`."""
+
+    def take(limit: int = 10, **more: Any) -> list[Delivery]:
+        return broker.receive(fifo, limit=limit, **more)
+
+    return take
+
+
+@pytest.fixture
+def poll(broker: Broker, clock: ManualClock) -> Iterator[Callable[..., Future[list[Delivery]]]]:
+    """Begin a long poll of 20 seconds in another thread; it is parked when this returns, and
+    ended with the test."""
+    ended = threading.Event()
+    with ThreadPoolExecutor() as pool:
+
+        def poll(queue: str, **more: Any) -> Future[list[Delivery]]:
+            begun = pool.submit(broker.receive, queue, limit=10, wait=20, stop=ended.is_set, **more)
+            clock.wait_until_parked()
+            return begun
+
+        yield poll
+        ended.set()
+        broker.wake()

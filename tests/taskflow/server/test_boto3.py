@@ -33,7 +33,7 @@ class Raw:
         yield self._body
 
 
-def connect(app: Any, service: str) -> Any:
+def connect(app: Any, service: str, region: str = "eu-west-1") -> Any:
     """A boto3 client that calls the app in this process."""
 
     def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
@@ -49,7 +49,7 @@ def connect(app: Any, service: str) -> Any:
 
     client = boto3.client(
         service,
-        region_name="eu-west-1",
+        region_name=region,
         endpoint_url="http://localhost:9324",
         aws_access_key_id="TF1",
         aws_secret_access_key="s",

@@ -86,7 +86,7 @@ def test_a_broker_error_without_a_code_is_found() -> None:
             "too long",
         ),
         (
-            InvalidFilterPolicy("too complex"),
+            InvalidFilterPolicy("FilterPolicy: too complex"),
             "sns",
             "InvalidParameter",
             "InvalidParameterException",

@@ -1,0 +1,76 @@
+"""`taskflow serve`: the broker over HTTP, for any AWS SDK."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from taskflow.brokers import DEFAULT_ADDRESS
+from taskflow.cli.options import broker_option, load_registry, opened
+from taskflow.config import setting
+from taskflow.errors import ConfigError
+from taskflow.topology import declare
+
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=9324, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Others need access keys.")
+@click.option("--account", default="000000000000", show_default=True, help="Twelve digits.")
+@click.option("--region", default="us-east-1", show_default=True, help="Its names have no prefix.")
+@click.option("--url", help="What clients are told to use; default: the host they used.")
+@click.option("--init", "init", metavar="FILE.yaml|MODULE", help="Declare this at the start.")
+@click.option("--certificate", type=_EXISTING, help="TLS: certificate chain in PEM.")
+@click.option("--certificate-key", type=_EXISTING, help="TLS: its private key in PEM.")
+@click.option("--allow-reset", is_flag=True, help="POST /_taskflow/reset empties everything.")
+@broker_option
+def serve(
+    port: int,
+    host: str,
+    account: str,
+    region: str,
+    url: str | None,
+    init: str | None,
+    certificate: Path | None,
+    certificate_key: Path | None,
+    allow_reset: bool,
+    address: str | None,
+) -> None:
+    """Serve the broker as SQS and SNS on one port, with a page at /.
+
+    Without keys (`taskflow keys`) it listens on this machine only and accepts any signature.
+    SIGTERM answers parked polls and finishes running requests.
+
+    \b
+    Example:
+      taskflow serve --broker sqlite:///broker.db
+      aws --endpoint-url http://127.0.0.1:9324 sqs create-queue --queue-name orders
+    """
+    try:
+        serving = importlib.import_module("taskflow.server.serving")
+        declaring = importlib.import_module("taskflow.server.declaring")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"taskflow serve needs {error.name}: pip install 'taskflow-events[server]'"
+        ) from error
+    keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
+    with opened(address, create=True) as broker:
+        if init is not None and init.endswith((".yaml", ".yml")):
+            declaring.declare_file(broker, Path(init))
+        elif init is not None:
+            declare(broker, load_registry((init,)), apply=True)
+        options = serving.ServerOptions(
+            host=host,
+            port=port,
+            account=account,
+            region=region,
+            url=url,
+            keys=keys,
+            certificate=certificate,
+            certificate_key=certificate_key,
+            allow_reset=allow_reset,
+        )
+        server = serving.WireServer(broker, options)
+        click.echo(f"SQS and SNS at {server.url} (account {account}, region {region})", err=True)
+        server.run()

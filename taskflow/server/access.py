@@ -1,0 +1,217 @@
+"""Who may: signatures and keys before an action, queue and topic policies within it.
+
+Without keys every signature, or none, is accepted: the server then listens on loopback only. What
+a browser sends on behalf of another site is refused either way.
+"""
+
+import inspect
+from base64 import b64decode
+from collections.abc import Mapping
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+from taskflow.errors import BrokerError
+from taskflow.server.app import Action, Call, Caller, Result
+from taskflow.server.backend import Backend
+from taskflow.server.errors import WireError, common_error
+from taskflow.server.keys import Key, Keys, allows
+from taskflow.server.paging import read_token
+from taskflow.server.policies import PolicyError, parse_policy
+from taskflow.server.protocol import HttpRequest, HttpResponse
+from taskflow.server.signing import AuthError, Request, denied, scope_of, verify
+
+# Links in SNS messages that their receiver follows without a signature.
+UNSIGNED = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
+# The parameters that name what an action is about.
+QUEUES = ("QueueUrl", "QueueName", "SourceArn", "DestinationArn", "TaskHandle")
+TOPICS = ("TopicArn", "TargetArn", "Name", "ResourceArn", "SubscriptionArn")
+
+
+class Access:
+    """The gate of one server. `keys` is None, or has no file, for a server that is open."""
+
+    def __init__(self, backend: Backend, keys: Keys | None) -> None:
+        self._backend = backend
+        self._keys = keys
+
+    @property
+    def open(self) -> bool:
+        """Whether any signature is accepted."""
+        return self._keys is None or not self._keys.configured
+
+    # ---- who asks ---------------------------------------------------------------------------
+    def authenticate(self, request: HttpRequest, service: str, action: str) -> Caller:
+        """Who signed a request. Raises WireError."""
+        if is_cross_site(request) or (self.open and is_rebound(request)):
+            raise common_error("AccessDenied", "A browser sent this for another site.")
+        account = self._backend.account
+        root = Caller(account, f"arn:aws:iam::{account}:root")
+        if self.open:
+            scope = scope_of(_signed_part(request))
+            return Caller(account, root.arn, scope[0]) if scope else root
+        if (service, action) in UNSIGNED and request.method == "GET":
+            return root
+        assert self._keys is not None
+        try:
+            signed = verify(
+                _signed_part(request),
+                self._keys.find,
+                self._backend.broker.clock.now(),
+                services=(service,),
+            )
+            key = self._keys.find(signed.access_key_id)
+        except AuthError as error:
+            raise WireError(error.code, error.message, status=error.status) from None
+        name = key.name if key else signed.access_key_id
+        return Caller(account, f"arn:aws:iam::{account}:user/{name}", signed.access_key_id)
+
+    @staticmethod
+    def scope_of(request: HttpRequest) -> tuple[str, str, str] | None:
+        """Key id, region and service that a signature names; nothing is verified."""
+        return scope_of(_signed_part(request))
+
+    # ---- what they may do -------------------------------------------------------------------
+    def guard(self, actions: Mapping[tuple[str, str], Action]) -> dict[tuple[str, str], Action]:
+        """The same actions, each refused to a caller whose key, or a policy, says no."""
+        return {name: self._guarded(action) for name, action in actions.items()}
+
+    def _guarded(self, action: Action) -> Action:
+        async def guarded(call: Call) -> Result:
+            if not self.open and call.caller.access_key_id:
+                await self._check(call)
+            result = action(call)
+            return await result if inspect.isawaitable(result) else result
+
+        return guarded
+
+    async def _check(self, call: Call) -> None:
+        assert self._keys is not None
+        key = self._keys.find(call.caller.access_key_id)
+        if key is None:
+            raise common_error("InvalidClientTokenId", "The security token is invalid.")
+        wanted: list[tuple[str, str | None]] = [*self._wanted(call)]
+        for service, name in wanted or [(call.service, None)]:
+            policy, arn = None, "*"
+            if name is not None:
+                policy, arn = await self._backend.run(self._policy, service, name)
+            allowed = allows(key, service, _as_asked(call, service), name)
+            if policy is not None:
+                try:
+                    decision = parse_policy(policy).decides(
+                        call.caller.arn,
+                        f"{call.service}:{call.action}",
+                        arn,
+                        {"aws:SecureTransport": str(call.base_url.startswith("https")).lower()},
+                    )
+                except PolicyError:
+                    decision = "none"
+                allowed = decision == "allow" or (allowed and decision == "none")
+            if not allowed:
+                error = denied(call.service, call.caller.arn, f"{service}:{call.action}", arn)
+                raise WireError(error.code, error.message, status=error.status)
+
+    def _wanted(self, call: Call) -> list[tuple[str, str]]:
+        """(service, name in the broker) of everything a call is about."""
+        found = []
+        for parameter in QUEUES if call.service == "sqs" else TOPICS:
+            text = call.params.get(parameter)
+            if text:
+                found.append((call.service, self._name(parameter, text, call)))
+        if call.action == "Subscribe" and call.params.get("Protocol") == "sqs":
+            found.append(("sqs", self._backend.queue_of_arn(call.params.get("Endpoint", ""))))
+        return found
+
+    def _name(self, parameter: str, text: str, call: Call) -> str:
+        match parameter:
+            case "QueueUrl":
+                return self._backend.queue_of(call)
+            case "QueueName":
+                return self._backend.queue_named(text, call)
+            case "SourceArn" | "DestinationArn":
+                return self._backend.queue_of_arn(text)
+            case "TaskHandle":
+                return self._backend.queue_of_arn(read_token(text).partition("|")[2])
+            case "Name":
+                return self._backend.topic_named(text, call)
+            case "SubscriptionArn":
+                return self._backend.topic_of_arn(text.rpartition(":")[0], parameter)
+        return self._backend.topic_of_arn(text, parameter)
+
+    def _policy(self, service: str, name: str) -> tuple[str | None, str]:
+        broker = self._backend.broker
+        try:
+            if service == "sqs":
+                return broker.settings(name).policy, self._backend.arn_of_queue(name)
+            return broker.topic_settings(name).policy, self._backend.arn_of_topic(name)
+        except BrokerError:
+            return None, "*"
+
+    # ---- pages ------------------------------------------------------------------------------
+    def allows_page(
+        self, request: HttpRequest, verb: Literal["read", "manage"]
+    ) -> HttpResponse | None:
+        """None when whoever asks for a page may see (`read`) or change (`manage`) everything;
+        else the answer: HTTP Basic, with a key's id and secret."""
+        if self.open:
+            return None
+        key = self._basic(request)
+        if key is not None and verb in key.verbs and "*" in key.queues and "*" in key.topics:
+            return None
+        status = 403 if key is not None else 401
+        return HttpResponse(
+            status,
+            (
+                ("content-type", "text/plain; charset=utf-8"),
+                ("www-authenticate", 'Basic realm="taskflow", charset="UTF-8"'),
+            ),
+            f"A key is needed that may {verb} all queues and topics.\n".encode(),
+        )
+
+    def _basic(self, request: HttpRequest) -> Key | None:
+        scheme, _, coded = request.header("authorization").partition(" ")
+        try:
+            id, _, secret = b64decode(coded, validate=True).decode().partition(":")
+        except ValueError:
+            return None
+        assert self._keys is not None
+        key = self._keys.find(id) if scheme.lower() == "basic" else None
+        same = compare_digest((key.secret if key else "").encode(), secret.encode())
+        return key if key is not None and same else None
+
+
+def _signed_part(request: HttpRequest) -> Request:
+    return Request(request.method, request.path, request.query, request.headers, request.body)
+
+
+def _as_asked(call: Call, service: str) -> str:
+    """The action whose right is needed: to subscribe a queue one must be able to manage it."""
+    return call.action if service == call.service else "SetQueueAttributes"
+
+
+def is_cross_site(request: HttpRequest) -> bool:
+    """Whether a browser sent this from a page of another origin."""
+    origin = request.header("origin")
+    site = request.header("sec-fetch-site")
+    if not origin and not site:
+        return False
+    if site in ("cross-site", "same-site"):
+        return True
+    host = request.header("host")
+    return bool(origin) and urlsplit(origin).netloc != host
+
+
+def is_rebound(request: HttpRequest) -> bool:
+    """Whether a browser sent this by a name that is none of this machine's own: another site may
+    have pointed it here."""
+    if not request.header("origin") and not request.header("sec-fetch-site"):
+        return False
+    host = urlsplit(f"//{request.header('host')}").hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,278 @@
+"""Posts the messages of http and https subscriptions, and tries again.
+
+They wait in hidden queues, one for each subscription, so a retry is a message that becomes visible
+later, and nothing is lost when the server stops.
+
+https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.html
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+"""
+
+import asyncio
+import logging
+import ssl
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Literal, Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import NAMESPACE_URL, uuid5
+
+from taskflow.brokers.envelope import confirmation, notification
+from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
+from taskflow.message import NO_ATTRIBUTES, Attributes, Delivery, Message
+from taskflow.server.backend import Backend
+from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_policy
+from taskflow.server.waiting import LOOK_AGAIN
+from taskflow.settings import Finish, TopicSubscription
+
+log = logging.getLogger("taskflow.server")
+
+TIMEOUT = 15.0  # seconds for a URL to answer
+LEASE = 60.0  # seconds a message is kept from others; more than a post takes
+AT_ONCE = 16
+AT_ONCE_EACH = 4  # so that one slow URL leaves room for others
+AGENT = "Amazon Simple Notification Service Agent"
+
+Verdict = Literal["done", "again", "never"]
+
+
+class Client(Protocol):
+    """How a URL is called."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
+        """The status of the answer. Raises OSError or HTTPException when there is none."""
+        ...
+
+
+class HttpClient:
+    """Posts over a new connection each time, and follows no redirects. Thread-safe."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
+        """As in `Client`. A user and password in the URL become basic authentication."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            connection: HTTPConnection = HTTPSConnection(
+                host, parts.port, timeout=timeout, context=context
+            )
+        else:
+            connection = HTTPConnection(host, parts.port, timeout=timeout)
+        if parts.username is not None:
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            basic = b64encode(user.encode()).decode()
+            headers = {**headers, "Authorization": f"Basic {basic}"}
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            connection.request("POST", path, body, dict(headers))
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """One message as its URL gets it. `attributes` go with it into a dead-letter queue."""
+
+    headers: Mapping[str, str]
+    body: str
+    attributes: Attributes
+    policy: DeliveryPolicy
+
+
+class Deliveries:
+    """What one server delivers. `run` it on the server's loop, once `backend.waiting` started."""
+
+    def __init__(self, backend: Backend, client: Client | None = None) -> None:
+        self._backend = backend
+        self._broker = backend.broker
+        self._client = client or HttpClient()
+        self._threads = ThreadPoolExecutor(AT_ONCE, "taskflow-post")
+        self._running: set[asyncio.Task[None]] = set()
+        self._busy: Counter[str] = Counter()
+        self._first = 0
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver until cancelled. What was begun then is delivered again later."""
+        loop = asyncio.get_running_loop()
+
+        def heard(queues: Collection[str]) -> None:
+            # A new subscription is heard of too: its URL is asked to confirm it.
+            if any(queue.startswith("~") for queue in queues) and not loop.is_closed():
+                loop.call_soon_threadsafe(self._woken.set)
+
+        self._broker.watch(heard)
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    if not await self._start():
+                        await self._sleep(await self._find_pause())
+                except QueueNotFound:  # unsubscribed just now
+                    continue
+                except BrokerError:
+                    log.exception("messages for URLs cannot be read; trying again")
+                    await self._backend.waiting.pause(LOOK_AGAIN)
+        finally:
+            for task in self._running:
+                task.cancel()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def step(self) -> int:
+        """Deliver what is due now, once; answers how many messages that were."""
+        started = await self._start()
+        await asyncio.gather(*self._running)
+        return started
+
+    # ---- when -------------------------------------------------------------------------------
+    async def _start(self) -> int:
+        """Begin to deliver what is due, as far as there is room; answers how many messages."""
+        subscriptions = await self._subscriptions()
+        free = [name for name in subscriptions if self._busy[name] < AT_ONCE_EACH]
+        room = AT_ONCE - len(self._running)
+        if not free or room <= 0:
+            return 0
+        self._first = (self._first + 1) % len(free)
+        started = 0
+        for queue in free[self._first :] + free[: self._first]:
+            limit = min(room - started, AT_ONCE_EACH - self._busy[queue])
+            if limit > 0:
+                taken = await self._backend.run(
+                    self._broker.receive, queue, limit=limit, visibility=LEASE
+                )
+                for delivery in taken:
+                    self._begin(subscriptions[queue], delivery)
+                started += len(taken)
+        return started
+
+    async def _subscriptions(self) -> dict[str, TopicSubscription]:
+        found = await self._backend.run(self._broker.subscriptions)
+        return {one.queue: one for one in found if one.protocol != "sqs"}
+
+    def _begin(self, subscription: TopicSubscription, delivery: Delivery) -> None:
+        queue = subscription.queue
+        self._busy[queue] += 1
+
+        def end(task: asyncio.Task[None]) -> None:
+            self._running.discard(task)
+            self._busy[queue] -= 1
+            if not self._busy[queue]:
+                del self._busy[queue]
+            self._woken.set()
+
+        task = asyncio.create_task(self._deliver(subscription, delivery))
+        self._running.add(task)
+        task.add_done_callback(end)
+
+    async def _find_pause(self) -> float:
+        queues = list(await self._subscriptions())
+        if not queues:
+            return LOOK_AGAIN
+        due = await self._backend.run(self._broker.next_due, *queues)
+        left = LOOK_AGAIN if due is None else due - self._broker.clock.now()
+        return min(LOOK_AGAIN, max(0.0, left))
+
+    async def _sleep(self, seconds: float) -> None:
+        waits = {
+            asyncio.ensure_future(self._woken.wait()),
+            asyncio.ensure_future(self._backend.waiting.pause(seconds)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    # ---- one message ------------------------------------------------------------------------
+    async def _deliver(self, subscription: TopicSubscription, delivery: Delivery) -> None:
+        try:
+            post = await self._backend.run(self._prepare, subscription, delivery)
+            verdict: Verdict = "done"
+            if post is not None:
+                loop = asyncio.get_running_loop()
+                verdict = await loop.run_in_executor(
+                    self._threads, self._post, subscription.endpoint, post
+                )
+            await self._backend.run(self._settle, subscription, delivery, post, verdict)
+        except QueueNotFound:
+            log.debug("%s was unsubscribed during a delivery", subscription.endpoint)
+        except Exception:
+            log.exception("message %s for %s failed", delivery.id, subscription.endpoint)
+
+    def _prepare(self, subscription: TopicSubscription, delivery: Delivery) -> _Post | None:
+        """The request for a message; None for a question that has been answered."""
+        settings = self._broker.topic_settings(subscription.topic)
+        identity = self._broker.identity()
+        policy = read_policy(
+            subscription.others.get("DeliveryPolicy"), settings.others.get("DeliveryPolicy")
+        )
+        topic = self._backend.arn_of_topic(subscription.topic)
+        headers = {
+            "x-amz-sns-message-type": "Notification",
+            "x-amz-sns-message-id": delivery.id,
+            "x-amz-sns-topic-arn": topic,
+            "Content-Type": CONTENT_TYPE,
+            "User-Agent": AGENT,
+        }
+        at = delivery.sent_at
+        if not delivery.topic:
+            if not subscription.pending:
+                return None
+            headers["x-amz-sns-message-type"] = "SubscriptionConfirmation"
+            body = confirmation(subscription, delivery.id, settings, at, identity)
+            return _Post(headers, body, NO_ATTRIBUTES, policy)
+        headers["x-amz-sns-subscription-arn"] = f"{topic}:{subscription.id}"
+        headers["Content-Type"] = policy.content_type
+        if subscription.raw:
+            headers["x-amz-sns-rawdelivery"] = "true"
+            return _Post(headers, delivery.body, delivery.attributes, policy)
+        message = Message(delivery.id, delivery.body, delivery.attributes, subject=delivery.subject)
+        body = notification(message, subscription, settings, 0, at, identity)
+        return _Post(headers, body, NO_ATTRIBUTES, policy)
+
+    def _post(self, url: str, post: _Post) -> Verdict:
+        try:
+            status = self._client.post(url, post.headers, post.body.encode(), TIMEOUT)
+        except (OSError, HTTPException, ValueError) as error:
+            log.info("%s does not answer: %s", url, error)
+            return "again"
+        if 200 <= status < 300:
+            return "done"
+        log.info("%s answers %d", url, status)
+        return "never" if 400 <= status < 500 and status != 429 else "again"
+
+    def _settle(
+        self,
+        subscription: TopicSubscription,
+        delivery: Delivery,
+        post: _Post | None,
+        verdict: Verdict,
+    ) -> None:
+        if post is not None and verdict == "again":
+            delay = post.policy.delay(delivery.receive_count)
+            if delay is not None:
+                self._broker.change_visibility([(delivery, delay)])
+                return
+        if post is not None and verdict != "done":
+            self._give_up(subscription, delivery, post)
+        self._broker.delete([Finish(delivery)])
+
+    def _give_up(self, subscription: TopicSubscription, delivery: Delivery, post: _Post) -> None:
+        target = subscription.dead_letter_queue if delivery.topic else None
+        if target is None:
+            log.warning(
+                "message %s is dropped: %s did not take it", delivery.id, subscription.endpoint
+            )
+            return
+        # The same id each time, but one for each subscription that shares the dead-letter queue.
+        id = str(uuid5(NAMESPACE_URL, f"{subscription.id}/{delivery.id}"))
+        try:
+            self._broker.send(target, [Message(id, post.body, post.attributes)])
+        except (QueueNotFound, LimitExceeded) as error:
+            log.warning(
+                "message %s for %s is dropped: %s", delivery.id, subscription.endpoint, error
+            )

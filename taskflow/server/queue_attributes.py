@@ -1,0 +1,295 @@
+"""Queue attributes as SQS writes them, to and from the settings of a queue.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from taskflow.broker import QueueCounts, QueueSettings
+from taskflow.errors import QueueNotFound
+from taskflow.limits import (
+    MAX_MESSAGE_BYTES,
+    MAX_RECEIVE_WAIT,
+    MAX_RECEIVES,
+    MAX_RETENTION,
+    MAX_VISIBILITY,
+    MIN_MESSAGE_BYTES,
+    MIN_RETENTION,
+    is_fifo,
+)
+from taskflow.server.backend import Backend
+from taskflow.server.errors import WireError, invalid_value, service_error
+from taskflow.server.policies import PolicyError, parse_policy
+from taskflow.settings import Described
+
+MAX_DELAY = 900
+MAX_REDRIVE_SOURCES = 10
+
+# Attributes that are numbers: field of the settings, least, most.
+NUMBERS: Mapping[str, tuple[str, int, int]] = {
+    "VisibilityTimeout": ("visibility_timeout", 0, int(MAX_VISIBILITY)),
+    "DelaySeconds": ("delay", 0, MAX_DELAY),
+    "MessageRetentionPeriod": ("retention", int(MIN_RETENTION), int(MAX_RETENTION)),
+    "ReceiveMessageWaitTimeSeconds": ("receive_wait", 0, int(MAX_RECEIVE_WAIT)),
+    "MaximumMessageSize": ("max_message_bytes", MIN_MESSAGE_BYTES, MAX_MESSAGE_BYTES),
+}
+# Attributes of FIFO queues that are one of a few words: field, word to value.
+WORDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "ContentBasedDeduplication": ("content_based_deduplication", {"true": True, "false": False}),
+    "DeduplicationScope": (
+        "deduplication_scope",
+        {"queue": "queue", "messageGroup": "messageGroup"},
+    ),
+    "FifoThroughputLimit": (
+        "throughput_limit",
+        {"perQueue": "perQueue", "perMessageGroupId": "perMessageGroupId"},
+    ),
+}
+ENCRYPTION = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled")
+READ_ONLY = (
+    "QueueArn",
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+    "CreatedTimestamp",
+    "LastModifiedTimestamp",
+)
+SETTABLE = (*NUMBERS, *WORDS, *ENCRYPTION, "Policy", "RedrivePolicy", "RedriveAllowPolicy")
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+KNOWN = frozenset((*READ_ONLY, *SETTABLE, "FifoQueue"))
+
+
+def read_attributes(
+    attributes: Mapping[str, str], settings: QueueSettings, queue: str, backend: Backend
+) -> QueueSettings:
+    """`settings` with the attributes in place; `queue` is its name in the broker.
+
+    Raises WireError, naming attribute, value and bounds. Calls the broker for a DLQ's name.
+    """
+    changes: dict[str, Any] = {}
+    others = dict(settings.others)
+    for name, text in attributes.items():
+        if name in NUMBERS:
+            field, least, most = NUMBERS[name]
+            changes[field] = read_number(name, text, least, most)
+        elif name in WORDS and is_fifo(queue):
+            field, words = WORDS[name]
+            if text not in words:
+                raise _invalid(name, f"{text!r} is none of {', '.join(words)}")
+            changes[field] = words[text]
+        elif name == "RedrivePolicy":
+            target, count = _read_redrive(text, queue, backend)
+            changes |= {"dead_letter_queue": target, "max_receives": count}
+        elif name == "RedriveAllowPolicy":
+            changes["redrive_sources"] = _read_redrive_allow(text, backend)
+            others[name] = text
+        elif name == "Policy":
+            changes["policy"] = _read_policy(text)
+        elif name in ENCRYPTION:
+            others |= _read_encryption(name, text, attributes)
+        elif name != "FifoQueue":
+            raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
+    changes["others"] = {name: text for name, text in others.items() if text}
+    scope = changes.get("deduplication_scope", settings.deduplication_scope)
+    limit = changes.get("throughput_limit", settings.throughput_limit)
+    if limit == "perMessageGroupId" and scope != "messageGroup":
+        raise _invalid(
+            "FifoThroughputLimit", "perMessageGroupId needs DeduplicationScope messageGroup"
+        )
+    return replace(settings, **changes)
+
+
+def read_number(name: str, text: str, least: int, most: int) -> int:
+    """The number in an attribute, else WireError InvalidAttributeValue."""
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise _invalid(name, f"{text!r} is no integer from {least} to {most}")
+    return int(text)
+
+
+def _invalid(name: str, reason: str) -> WireError:
+    text = f"Invalid value for the parameter {name}. Reason: {reason}."
+    return service_error("sqs", "InvalidAttributeValue", text)
+
+
+def _read_json(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise invalid_value(text, name, "Redrive policy is not a valid JSON map.")
+    return found
+
+
+def _read_redrive(text: str, queue: str, backend: Backend) -> tuple[str | None, int | None]:
+    if not text:
+        return None, None
+    policy = _read_json("RedrivePolicy", text)
+    for name in ("deadLetterTargetArn", "maxReceiveCount"):
+        if policy.get(name) in (None, ""):
+            reason = f"Redrive policy does not contain mandatory attribute: {name}."
+            raise invalid_value(text, "RedrivePolicy", reason)
+    for name in policy:
+        if name not in ("deadLetterTargetArn", "maxReceiveCount"):
+            raise invalid_value(text, "RedrivePolicy", f"Invalid attribute name: {name}.")
+    count = str(policy["maxReceiveCount"])
+    if not _NUMBER.fullmatch(count) or not 1 <= int(count) <= MAX_RECEIVES:
+        raise invalid_value(
+            text,
+            "RedrivePolicy",
+            f"Invalid value for maxReceiveCount: {count}, valid values are from 1 to "
+            f"{MAX_RECEIVES} both inclusive.",
+        )
+    arn = policy["deadLetterTargetArn"]
+    try:
+        target = backend.queue_of_arn(arn if isinstance(arn, str) else "")
+        found = backend.broker.settings(target)
+    except WireError:
+        reason = "Invalid value for deadLetterTargetArn."
+        raise invalid_value(text, "RedrivePolicy", reason) from None
+    except QueueNotFound:
+        reason = "Dead letter target does not exist."
+        raise invalid_value(text, "RedrivePolicy", reason) from None
+    _check_target(text, queue, target, found)
+    return target, int(count)
+
+
+def _check_target(text: str, queue: str, target: str, found: QueueSettings) -> None:
+    if is_fifo(queue) != is_fifo(target):
+        kind = "FIFO" if is_fifo(queue) else "standard"
+        reason = f"Dead-letter queue of a {kind} queue must also be a {kind} queue."
+    elif target == queue:
+        reason = "Dead-letter queue must not be the queue itself."
+    elif queue.rpartition("/")[0] != target.rpartition("/")[0]:
+        reason = "Dead-letter queue must be in the region of the queue."
+    elif found.redrive_sources is not None and queue not in found.redrive_sources:
+        reason = "Queue does not have permission to use the dead-letter queue as its target."
+    else:
+        return
+    raise invalid_value(text, "RedrivePolicy", reason)
+
+
+def _read_redrive_allow(text: str, backend: Backend) -> tuple[str, ...] | None:
+    if not text:
+        return None
+    policy = _read_json("RedriveAllowPolicy", text)
+    arns = policy.get("sourceQueueArns", [])
+    permission = policy.get("redrivePermission")
+    if permission == "allowAll" and not arns:
+        return None
+    if permission == "denyAll" and not arns:
+        return ()
+    if permission == "byQueue" and isinstance(arns, list) and 1 <= len(arns) <= MAX_REDRIVE_SOURCES:
+        try:
+            return tuple(backend.queue_of_arn(str(arn)) for arn in arns)
+        except (WireError, QueueNotFound):
+            pass
+    raise invalid_value(
+        text,
+        "RedriveAllowPolicy",
+        "redrivePermission must be allowAll, denyAll, or byQueue with 1 to "
+        f"{MAX_REDRIVE_SOURCES} sourceQueueArns.",
+    )
+
+
+def _read_policy(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        parse_policy(text)
+    except PolicyError as error:
+        raise service_error("sqs", "InvalidAttributeValue", error.message) from None
+    return text
+
+
+def _read_encryption(name: str, text: str, attributes: Mapping[str, str]) -> dict[str, str]:
+    if name == "KmsDataKeyReusePeriodSeconds":
+        read_number(name, text, 60, 86400)
+    if name == "SqsManagedSseEnabled":
+        if text not in ("true", "false"):
+            raise _invalid(name, f"{text!r} is none of true, false")
+        if text == "true" and attributes.get("KmsMasterKeyId"):
+            raise service_error(
+                "sqs",
+                "InvalidAttributeName",
+                "You can use one type of server-side encryption (SSE) at one time. You can either "
+                "enable KMS SSE or SQS SSE.",
+            )
+        if text == "true":
+            return {name: text, "KmsMasterKeyId": "", "KmsDataKeyReusePeriodSeconds": ""}
+    if name == "KmsMasterKeyId" and text:
+        return {name: text, "SqsManagedSseEnabled": "false"}
+    return {name: text}
+
+
+def write_attributes(
+    queue: str,
+    settings: QueueSettings,
+    described: Described,
+    count: Callable[[], QueueCounts],
+    wanted: list[str],
+    backend: Backend,
+) -> dict[str, str]:
+    """The attributes that GetQueueAttributes answers; unknown names are refused."""
+    for name in wanted:
+        if name != "All" and name not in KNOWN:
+            raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
+    if not wanted:
+        return {}
+    texts = show_settings(queue, settings, backend)
+    counts = count()
+    texts |= {
+        "QueueArn": backend.arn_of_queue(queue),
+        "ApproximateNumberOfMessages": str(counts.visible),
+        "ApproximateNumberOfMessagesNotVisible": str(counts.in_flight),
+        "ApproximateNumberOfMessagesDelayed": str(counts.delayed),
+        "CreatedTimestamp": str(int(described.created_at)),
+        "LastModifiedTimestamp": str(int(described.modified_at)),
+    }
+    return texts if "All" in wanted else {name: texts[name] for name in wanted if name in texts}
+
+
+def show_settings(queue: str, settings: QueueSettings, backend: Backend) -> dict[str, str]:
+    """What was set of a queue, and the defaults, as texts."""
+    texts = {name: f"{getattr(settings, field):.0f}" for name, (field, *_) in NUMBERS.items()}
+    texts |= {"SqsManagedSseEnabled": "true"} | dict(settings.others)
+    if "KmsMasterKeyId" in texts:
+        texts.setdefault("KmsDataKeyReusePeriodSeconds", "300")
+    if is_fifo(queue):
+        texts["FifoQueue"] = "true"
+        for name, (field, words) in WORDS.items():
+            value = getattr(settings, field)
+            texts[name] = next(word for word, meaning in words.items() if meaning == value)
+    if settings.policy is not None:
+        texts["Policy"] = settings.policy
+    if settings.dead_letter_queue is not None:
+        texts["RedrivePolicy"] = json.dumps(
+            {
+                "deadLetterTargetArn": backend.arn_of_queue(settings.dead_letter_queue),
+                "maxReceiveCount": settings.max_receives,
+            },
+            separators=(",", ":"),
+        )
+    return texts
+
+
+def same_attribute(name: str, given: str, stored: str | None) -> bool:
+    """Whether CreateQueue repeats what a queue has."""
+    if given == (stored or ""):
+        return True
+    if name.endswith("Policy") and stored is not None:
+        try:
+            return bool(_normal(json.loads(given)) == _normal(json.loads(stored)))
+        except ValueError:
+            return False
+    return False
+
+
+def _normal(policy: Any) -> Any:
+    if isinstance(policy, dict) and "maxReceiveCount" in policy:
+        return policy | {"maxReceiveCount": str(policy["maxReceiveCount"])}
+    return policy

@@ -1,0 +1,229 @@
+"""The wire server put together: broker, actions, pages, background loops, uvicorn around them."""
+
+import asyncio
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from taskflow.broker import Broker
+from taskflow.errors import ConfigError
+from taskflow.message import new_id
+from taskflow.server.access import Access
+from taskflow.server.app import App
+from taskflow.server.backend import Backend
+from taskflow.server.certificate import certificate_page, ensure_identity
+from taskflow.server.deliveries import Deliveries
+from taskflow.server.keys import Keys, keys_file
+from taskflow.server.names import is_account, is_region
+from taskflow.server.pages import pages
+from taskflow.server.sns import Sns
+from taskflow.server.sqs import sqs_actions
+from taskflow.server.sqs_moves import MoveActions
+from taskflow.server.sts import Sts
+from taskflow.server.waiting import Waiting
+
+log = logging.getLogger("taskflow.server")
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+THREADS = 16  # broker verbs at once; those that wait for the disk share one fsync
+KEEP_ALIVE = 75  # seconds: longer than clients keep idle connections in their pools
+GRACE = 30  # seconds that running requests have after SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What `taskflow serve` is told. `keys` is the file of access keys; None for a broker that
+    can have none. `url` is what clients are told to use (default: the host they used)."""
+
+    host: str = "127.0.0.1"
+    port: int = 9324
+    account: str = "000000000000"
+    region: str = "us-east-1"
+    url: str | None = None
+    keys: Path | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    allow_reset: bool = False
+
+
+def find_keys(address: str) -> Path | None:
+    """Where the access keys of the broker at an address lie; None for one in memory."""
+    return None if address.startswith("memory:") else keys_file(address)
+
+
+class WireServer:
+    """An SNS/SQS server over a broker. Binds its port at once, serves in `run`.
+
+    Raises ConfigError for options that cannot be, and for a port that is taken. Port 0 is any
+    free one; `port` and `url` then tell which.
+    """
+
+    def __init__(self, broker: Broker, options: ServerOptions = ServerOptions()) -> None:
+        check_options(options)
+        self._broker = broker
+        self._options = options
+        self._socket = _bind(options.host, options.port)
+        self.port: int = self._socket.getsockname()[1]
+        scheme = "https" if options.certificate else "http"
+        shown = f"[{options.host}]" if ":" in options.host else options.host
+        if options.host in ("0.0.0.0", "::"):
+            shown = "localhost"
+        self.url = options.url or f"{scheme}://{shown}:{self.port}"
+        self._waiting = Waiting(broker)
+        self._threads = ThreadPoolExecutor(THREADS, "taskflow-server")
+        self._loops: list[asyncio.Task[None]] = []
+        self._ready = threading.Event()
+        backend = Backend(broker, self._waiting, self._threads, options.account, options.region)
+        identity = ensure_identity(broker, options.account, options.region, self.url, broker.clock)
+        self._moves = MoveActions(backend)
+        self._deliveries = Deliveries(backend)
+        access = Access(backend, Keys.load(options.keys) if options.keys else None)
+        actions = {
+            **sqs_actions(backend, self._moves),
+            **Sns(backend).actions(),
+            **Sts().actions(),
+        }
+        app = App(
+            access.guard(actions),
+            access.authenticate,
+            clock=broker.clock,
+            new_request_id=lambda: new_id(broker.clock.now(), broker.random),
+            region=options.region,
+            scope_of=access.scope_of,
+            pages={
+                **pages(backend, access.allows_page, allow_reset=options.allow_reset),
+                **certificate_page(identity),
+            },
+            public_url=options.url,
+            startup=self._start,
+            shutdown=self._end,
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=GRACE,
+                backlog=1024,
+                ssl_certfile=options.certificate,
+                ssl_keyfile=options.certificate_key,
+            ),
+            self._listens,
+            self._waiting.close,
+        )
+
+    def run(self) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT. Parked polls are answered, running requests
+        finished. The broker stays open."""
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            self._threads.shutdown()
+        if not self._ready.is_set():
+            raise ConfigError("the server could not start; see the log above")
+
+    def stop(self) -> None:
+        """Begin to stop. Thread-safe."""
+        self._server.handle_exit(signal.SIGTERM, None)
+
+    def wait_until_ready(self, timeout: float | None = None) -> bool:
+        """Wait, in another thread, until requests are answered."""
+        return self._ready.wait(timeout)
+
+    async def _start(self) -> None:
+        self._server.loop = asyncio.get_running_loop()
+        self._waiting.start()
+        for work in (self._moves.run(), self._deliveries.run()):
+            self._loops.append(asyncio.create_task(_kept_up(work)))
+
+    def _listens(self) -> None:
+        self._ready.set()
+        log.info("serving SQS and SNS at %s", self.url)
+
+    async def _end(self) -> None:
+        self._waiting.close()
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and lets parked polls answer as soon as it is told to stop: uvicorn
+    waits for requests before it ends the application."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listens: Callable[[], None],
+        close_polls: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._listens = listens
+        self._close_polls = close_polls
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listens()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second SIGINT does not wait for running requests. (uvicorn's own would send itself
+        the signal again in the end: stopping on SIGTERM is no failure.)"""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._close_polls)
+
+
+async def _kept_up(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("a background loop of the server ended")
+
+
+def check_options(options: ServerOptions) -> None:
+    """Raise ConfigError for options that cannot be, saying what would do."""
+    if not is_account(options.account):
+        raise ConfigError(f"account is {options.account!r}; twelve digits")
+    if not is_region(options.region):
+        raise ConfigError(f"region is {options.region!r}; example: us-east-1")
+    if (options.certificate is None) != (options.certificate_key is None):
+        raise ConfigError("TLS needs both: --certificate and --certificate-key")
+    has_keys = options.keys is not None and Keys.load(options.keys).configured
+    if options.host not in LOOPBACK and not has_keys:
+        raise ConfigError(
+            f"--host {options.host} lets other machines in, which needs access keys: "
+            "`taskflow keys add NAME` makes one"
+        )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}") from error
+    return bound

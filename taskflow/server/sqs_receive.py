@@ -1,0 +1,280 @@
+"""The SQS actions that receive and settle: ReceiveMessage, DeleteMessage, ChangeMessageVisibility.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from taskflow.broker import Finish
+from taskflow.errors import LimitExceeded
+from taskflow.limits import MAX_RECEIVE_WAIT, MAX_VISIBILITY, check_group, is_fifo
+from taskflow.message import FAILURE, NO_ATTRIBUTES, Attributes, Delivery
+from taskflow.server.app import Call, Result
+from taskflow.server.backend import Backend
+from taskflow.server.batches import check_batch, failed
+from taskflow.server.errors import WireError, invalid_value, service_error
+from taskflow.server.message_attributes import (
+    md5_of_attributes,
+    md5_of_body,
+    write_sqs_attributes,
+)
+from taskflow.server.queue_attributes import KNOWN
+from taskflow.settings import Lease
+
+MAX_MESSAGES = 10
+
+SYSTEM_ATTRIBUTES = frozenset(
+    {
+        "SenderId",
+        "SentTimestamp",
+        "ApproximateReceiveCount",
+        "ApproximateFirstReceiveTimestamp",
+        "SequenceNumber",
+        "MessageDeduplicationId",
+        "MessageGroupId",
+        "AWSTraceHeader",
+        "DeadLetterQueueSourceArn",
+    }
+)
+_HANDLE = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
+
+
+class ReceiveActions:
+    """One method per operation."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._broker = backend.broker
+
+    # ---- receive ----------------------------------------------------------------------------
+    async def receive_message(self, call: Call) -> Result:
+        params = call.params
+        limit = _bounded(params, "MaxNumberOfMessages", 1, MAX_MESSAGES) or 1
+        visibility = params.get("VisibilityTimeout")
+        if visibility is not None:
+            _check_visibility(visibility)
+        wait = params.get("WaitTimeSeconds")
+        if wait is not None and not 0 <= wait <= MAX_RECEIVE_WAIT:
+            raise invalid_value(wait, "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
+        wanted = {*params.get("AttributeNames", ()), *params.get("MessageSystemAttributeNames", ())}
+        # The model lets clients name attributes of queues here too; messages have none of them.
+        for name in sorted(wanted - SYSTEM_ATTRIBUTES - KNOWN - {"All"}):
+            raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
+        queue = self._backend.queue_of(call)
+        if wait is None:
+            settings = await self._backend.run(self._broker.settings, queue)
+            wait = settings.receive_wait
+        found = await self._poll(call, queue, limit, visibility, wait)
+        names = params.get("MessageAttributeNames", ())
+        return {"Messages": [self._show(one, wanted, names) for one in found] or None}
+
+    async def _poll(
+        self, call: Call, queue: str, limit: int, visibility: float | None, wait: float
+    ) -> list[Delivery]:
+        """Receive, waiting on the event loop. A client that has gone is lent nothing."""
+        waiting, clock = self._backend.waiting, self._broker.clock
+        until = call.now + wait
+        attempt = _read_attempt(call.params, queue)
+        while True:
+            rung = waiting.rung(queue)
+            found, due = await self._backend.run(self._take, queue, limit, visibility, attempt)
+            if found and call.gone.is_set():
+                await self._backend.run(self._broker.give_back, found)
+                return []
+            if found:
+                waiting.wake_next(queue)  # there may be more
+                return found
+            if waiting.closing or call.gone.is_set() or clock.now() >= until:
+                return []
+            await waiting.park(queue, rung, due, until, call.gone)
+            if waiting.closing or call.gone.is_set():
+                return []
+
+    def _take(
+        self, queue: str, limit: int, visibility: float | None, attempt: str | None
+    ) -> tuple[list[Delivery], float | None]:
+        found = self._broker.receive(queue, limit=limit, visibility=visibility, attempt=attempt)
+        return found, None if found else self._broker.next_due(queue)
+
+    def _show(self, delivery: Delivery, wanted: set[str], names: Sequence[str]) -> dict[str, Any]:
+        attributes = _chosen(delivery, names)
+        system = self._system_attributes(delivery)
+        if "All" not in wanted:
+            system = {name: text for name, text in system.items() if name in wanted}
+        return {
+            "MessageId": delivery.id,
+            "ReceiptHandle": delivery.receipt,
+            "MD5OfBody": md5_of_body(delivery.body),
+            "Body": delivery.body,
+            "Attributes": system or None,
+            "MD5OfMessageAttributes": md5_of_attributes(attributes) or None,
+            "MessageAttributes": write_sqs_attributes(attributes) or None,
+        }
+
+    def _system_attributes(self, delivery: Delivery) -> dict[str, str]:
+        fifo = is_fifo(delivery.queue)
+        source = delivery.source
+        found: dict[str, str | None] = {
+            "SenderId": delivery.sender or self._backend.account,
+            "SentTimestamp": _milliseconds(delivery.sent_at),
+            "ApproximateReceiveCount": str(delivery.receive_count),
+            "ApproximateFirstReceiveTimestamp": _milliseconds(delivery.first_received_at),
+            "SequenceNumber": f"{delivery.sequence:020d}" if fifo else None,
+            "MessageDeduplicationId": delivery.deduplication_id,
+            "MessageGroupId": delivery.group,
+            "AWSTraceHeader": delivery.trace,
+            "DeadLetterQueueSourceArn": source and self._backend.arn_of_queue(source),
+        }
+        return {name: text for name, text in found.items() if text is not None}
+
+    # ---- delete -----------------------------------------------------------------------------
+    async def delete_message(self, call: Call) -> Result:
+        error = (await self._backend.run(self._delete, call, [call.params["ReceiptHandle"]]))[0]
+        if error is not None:
+            raise error
+        return None
+
+    async def delete_message_batch(self, call: Call) -> Result:
+        entries = check_batch(call.params["Entries"], operation="DeleteMessageBatch")
+        handles = [entry["ReceiptHandle"] for entry in entries]
+        return _batch_answer(entries, await self._backend.run(self._delete, call, handles))
+
+    def _delete(self, call: Call, handles: Sequence[str]) -> list[WireError | None]:
+        queue = self._backend.queue_of(call)
+        self._broker.settings(queue)
+        errors: list[WireError | None] = [_check_handle(handle) for handle in handles]
+        held = [_held(queue, handle) for handle in handles]
+        good = [index for index, error in enumerate(errors) if error is None]
+        answers = self._broker.delete([Finish(held[index]) for index in good])
+        if is_fifo(queue):
+            for index, gone in zip(good, answers, strict=True):
+                if not gone and self._broker.leases([held[index]])[0] != "gone":
+                    reason = "The receipt handle has expired."
+                    errors[index] = invalid_value(handles[index], "ReceiptHandle", reason)
+        return errors
+
+    # ---- visibility -------------------------------------------------------------------------
+    async def change_message_visibility(self, call: Call) -> Result:
+        entry = {"Id": "-", **call.params}
+        error = (await self._backend.run(self._change, call, [entry]))[0]
+        if error is not None:
+            raise error
+        return None
+
+    async def change_message_visibility_batch(self, call: Call) -> Result:
+        entries = check_batch(call.params["Entries"], operation="ChangeMessageVisibilityBatch")
+        return _batch_answer(entries, await self._backend.run(self._change, call, entries))
+
+    def _change(self, call: Call, entries: Sequence[Mapping[str, Any]]) -> list[WireError | None]:
+        queue = self._backend.queue_of(call)
+        self._broker.settings(queue)
+        errors = [_check_change(entry, call.now) for entry in entries]
+        good = [index for index, error in enumerate(errors) if error is None]
+        held = [_held(queue, entries[index]["ReceiptHandle"]) for index in good]
+        states = self._broker.leases(held)
+        times = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
+        answers = self._broker.change_visibility(list(zip(held, times, strict=True)))
+        for index, state, changed in zip(good, states, answers, strict=True):
+            if not changed:
+                errors[index] = _not_held(entries[index]["ReceiptHandle"], state)
+        return errors
+
+
+def _bounded(params: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
+    value: int | None = params.get(name)
+    if value is not None and not least <= value <= most:
+        reason = f"Must be between {least} and {most}, if provided."
+        raise invalid_value(value, name, reason)
+    return value
+
+
+def _check_visibility(seconds: int) -> None:
+    most = int(MAX_VISIBILITY)
+    if not 0 <= seconds <= most:
+        reason = f"VisibilityTimeout must be an integer between 0 and {most}."
+        raise invalid_value(seconds, "VisibilityTimeout", reason)
+
+
+def _read_attempt(params: Mapping[str, Any], queue: str) -> str | None:
+    """The id of a receive that may be repeated. On a standard queue it means nothing, as on AWS."""
+    attempt: str | None = params.get("ReceiveRequestAttemptId")
+    if attempt is None or not is_fifo(queue):
+        return None
+    try:
+        return check_group("ReceiveRequestAttemptId", attempt)
+    except LimitExceeded:
+        reason = "ReceiveRequestAttemptId can only include alphanumeric and punctuation characters."
+        raise invalid_value(
+            attempt, "ReceiveRequestAttemptId", f"{reason} 1 to 128 in length."
+        ) from None
+
+
+def _check_handle(handle: str) -> WireError | None:
+    if _HANDLE.fullmatch(handle) and all(int(part) < 2**63 for part in handle.split(".")):
+        return None
+    text = f'The input receipt handle "{handle}" is not a valid receipt handle.'
+    return service_error("sqs", "ReceiptHandleIsInvalid", text)
+
+
+def _check_change(entry: Mapping[str, Any], now: float) -> WireError | None:
+    handle = entry["ReceiptHandle"]
+    if (error := _check_handle(handle)) is not None:
+        return error
+    seconds = entry.get("VisibilityTimeout", 0)
+    try:
+        _check_visibility(seconds)
+    except WireError as error:
+        return error
+    received_at = (int(handle.partition(".")[2]) >> 20) / 1000  # receipts begin with their time
+    if int(now - received_at) + seconds > MAX_VISIBILITY:
+        most = int(MAX_VISIBILITY)
+        reason = f"Total VisibilityTimeout for the message is beyond the limit [{most} seconds]"
+        return invalid_value(seconds, "VisibilityTimeout", reason)
+    return None
+
+
+def _not_held(handle: str, state: Lease) -> WireError:
+    if state == "lapsed":
+        return service_error("sqs", "MessageNotInflight")
+    reason = "Message does not exist or is not available for visibility timeout change."
+    return invalid_value(handle, "ReceiptHandle", reason)
+
+
+def _held(queue: str, handle: str) -> Delivery:
+    """A delivery by its receipt, which is all that settling asks for."""
+    return Delivery("", "", "", NO_ATTRIBUTES, queue, handle, 0, 0.0, 0.0, 0.0)
+
+
+def _batch_answer(
+    entries: Sequence[Mapping[str, Any]], errors: Sequence[WireError | None]
+) -> Result:
+    pairs = list(zip(entries, errors, strict=True))
+    return {
+        "Successful": [{"Id": entry["Id"]} for entry, error in pairs if error is None],
+        "Failed": [failed(entry["Id"], error) for entry, error in pairs if error] or None,
+    }
+
+
+def _chosen(delivery: Delivery, names: Sequence[str]) -> Attributes:
+    """The attributes a receive asks for: `All`, `*`, `.*`, by name, by prefix (`foo.*`).
+
+    The failure record of a dead letter is ours, not the sender's: it comes when asked for by
+    name.
+    """
+    everything = not {"All", "*", ".*"}.isdisjoint(names)
+    prefixes = tuple(name[:-2] for name in names if name.endswith(".*"))
+    return {
+        name: value
+        for name, value in delivery.attributes.items()
+        if name in names
+        or (
+            (everything or name.startswith(prefixes))
+            and not (name == FAILURE and delivery.source is not None)
+        )
+    }
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
