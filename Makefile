@@ -47,14 +47,16 @@ format: .venv/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: proto
-proto: .venv/.ready ## Generate code from the .proto files
+proto: .venv/.ready ## Generate code from the .proto files, and shapes.json from botocore
 	$(call PROTOC,.,.)
+	$(BIN)/python -m proto.aws.generate
 
 .PHONY: verify
 verify: .venv/.ready ## Check that the generated code is fresh
 	@folder=$$(mktemp -d) && trap 'rm -r '"$$folder" EXIT && $(call PROTOC,.,$$folder) && \
 	for file in $(GENERATED); do diff -u $$file $$folder/$$file || { echo "$$file is stale: make proto"; exit 1; }; done && \
 	echo "generated code is fresh"
+	$(BIN)/python -m proto.aws.generate --check
 
 .PHONY: wheel
 wheel: .venv/.ready ## Build the wheel and try it in an empty environment

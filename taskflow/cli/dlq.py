@@ -169,7 +169,7 @@ def _in_chunks(
 
 def _describe(letter: Delivery) -> dict[str, Any]:
     attributes = {name: plain_text(value) for name, value in letter.attributes.items()}
-    failure = json.loads(str(attributes.pop(FAILURE, "{}")))
+    failure = _read_failure(attributes.pop(FAILURE, "{}"))
     return {
         "id": letter.id,
         "topic": letter.topic,
@@ -177,6 +177,15 @@ def _describe(letter: Delivery) -> dict[str, Any]:
         "attributes": attributes,
         "failure": failure,
     }
+
+
+def _read_failure(text: str) -> dict[str, Any]:
+    """A failure record; anybody may send a message with an attribute of that name."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"reason": text}
 
 
 def _summary(failure: dict[str, Any]) -> str:

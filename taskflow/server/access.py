@@ -155,7 +155,7 @@ class Access:
         """None when whoever asks for a page may see (`read`) or change (`manage`) everything;
         else the answer: HTTP Basic, with a key's id and secret."""
         if self.open:
-            return None
+            return _not_by_this_name() if is_rebound(request) else None
         key = self._basic(request)
         if key is not None and verb in key.verbs and "*" in key.queues and "*" in key.topics:
             return None
@@ -183,6 +183,11 @@ class Access:
 
 def _signed_part(request: HttpRequest) -> Request:
     return Request(request.method, request.path, request.query, request.headers, request.body)
+
+
+def _not_by_this_name() -> HttpResponse:
+    headers = (("content-type", "text/plain; charset=utf-8"),)
+    return HttpResponse(403, headers, b"Use the address of this machine, or localhost.\n")
 
 
 def _as_asked(call: Call, service: str) -> str:

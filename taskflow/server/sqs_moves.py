@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
-from taskflow.limits import MAX_MOVE_RATE
+from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, common_error, invalid_value, service_error
@@ -51,6 +51,9 @@ class MoveActions:
         destination = None
         if "DestinationArn" in call.params:
             destination = await self._existing("DestinationArn", call.params["DestinationArn"])
+            if is_fifo(destination) != is_fifo(source):
+                text = "Source and destination must both be FIFO queues, or both standard queues."
+                raise common_error("InvalidParameterValue", text)
         try:
             task = await self._backend.run(self._broker.start_move, source, destination, rate)
         except LimitExceeded:

@@ -13,12 +13,13 @@ import apsw
 from taskflow.message import Message
 from taskflow.settings import Lease
 from taskflow.stores.base import Held, QueueRow, Row
+from taskflow.stores.bookkeeping import BookRows
 from taskflow.stores.declared import DeclaredRows
 from taskflow.stores.extra import read_extra, write_attributes, write_extra
 from taskflow.stores.fifo import COLUMNS, FifoRows, encode
 
 
-class SqliteRows(DeclaredRows, FifoRows):
+class SqliteRows(DeclaredRows, FifoRows, BookRows):
     """`Rows` over one SQLite connection."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -290,39 +291,6 @@ class SqliteRows(DeclaredRows, FifoRows):
             )
         ]
 
-    # ---- bookkeeping ------------------------------------------------------------------------
-    def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
-        # As many old records go as two batches bring: the table cannot outgrow its window.
-        self._execute(
-            """DELETE FROM finished WHERE (queue, id, topic) IN (
-                   SELECT queue, id, topic FROM finished WHERE expires_at <= ?
-                   ORDER BY expires_at LIMIT ?)""",
-            (now, 2 * len(keys)),
-        )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO finished VALUES (?, ?, ?, ?)",
-            [(queue, id, topic, expires_at) for id, topic, expires_at in keys],
-        )
-
-    def remembered(
-        self, queue: int, keys: Collection[tuple[str, str]], now: float
-    ) -> set[tuple[str, str]]:
-        return set(
-            self._execute(
-                """SELECT f.id, f.topic FROM json_each(?2) j CROSS JOIN finished f
-                   ON f.queue = ?1 AND f.id = j.value ->> 0 AND f.topic = j.value ->> 1
-                   WHERE f.expires_at > ?3""",
-                (queue, encode(list(keys)).decode(), now),
-            )
-        )
-
-    def tally(self, queue: int, handled: int, dead_lettered: int) -> None:
-        self._execute(
-            """UPDATE queue SET handled = handled + ?, dead_lettered = dead_lettered + ?
-               WHERE id = ?""",
-            (handled, dead_lettered, queue),
-        )
-
     def expire(self, queue: int, sent_before: float) -> None:
         oldest: float | None = self._execute(
             "SELECT sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1", (queue,)
@@ -332,19 +300,3 @@ class SqliteRows(DeclaredRows, FifoRows):
                 "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000", (queue,)
             )
             self.drop(queue, [seq for seq, sent_at in front if sent_at <= sent_before])
-
-    def counts(
-        self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None, int, int]:
-        visible, in_flight, delayed, oldest = self._execute(
-            """SELECT count(*) FILTER (WHERE visible_at <= ?2),
-                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count > 0),
-                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count = 0),
-                      min(sent_at)
-               FROM message WHERE queue = ?1 AND sent_at > ?3""",
-            (queue, now, sent_after),
-        ).get
-        handled, dead_lettered = self._execute(
-            "SELECT handled, dead_lettered FROM queue WHERE id = ?", (queue,)
-        ).get
-        return visible, in_flight, delayed, oldest, handled, dead_lettered

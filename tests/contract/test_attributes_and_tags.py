@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-import apsw
 import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
@@ -18,6 +17,7 @@ from taskflow.errors import (
 )
 from taskflow.message import FAILURE, Attribute, Message
 from taskflow.settings import Described, TopicSettings
+from taskflow.stores.sqlite import SqliteStore
 from taskflow.testing import ManualClock
 
 ATTRIBUTES: dict[str, str | Attribute] = {
@@ -249,7 +249,9 @@ def test_a_deleted_queue_leaves_no_row(
 
 def _rows(broker: EmbeddedBroker) -> dict[str, int]:
     """How many rows each table has."""
-    connection: apsw.Connection = broker._store._connection  # type: ignore[attr-defined]
+    store = broker._store
+    assert isinstance(store, SqliteStore)
+    connection = store._connection
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
     names = [name for (name,) in tables if not name.startswith("sqlite_")]
     return {name: connection.execute(f"SELECT count(*) FROM {name}").get for name in names}

@@ -94,6 +94,13 @@ def test_the_scope_is_the_queue_or_the_group(
     assert broker.send("q.fifo", [message("3", "key", "a")])[0].id == "1"
 
 
+def test_a_changed_scope_counts_at_once(broker: Broker, fifo: str) -> None:
+    broker.send(fifo, [message("1", "key", "a")])
+    broker.set_queue(fifo, PER_GROUP)
+    assert broker.send(fifo, [message("2", "key", "b")])[0].id == "2"
+    assert broker.send(fifo, [message("3", "key", "b")])[0].id == "2"
+
+
 def test_queues_deduplicate_apart(broker: Broker) -> None:
     for name in ("one.fifo", "two.fifo"):
         broker.create_queue(name)

@@ -1,6 +1,7 @@
 """Tasks that move messages out of a dead-letter queue, step by step."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 
@@ -225,12 +226,14 @@ def test_letters_past_their_retention_do_not_come_back(
     assert ids(broker.receive("work", limit=10)) == ["new"]
 
 
-def test_a_step_wakes_whoever_waits(broker: Broker, bury: Bury, poll: Callable[..., Bury]) -> None:
+def test_a_step_wakes_whoever_waits(
+    broker: Broker, bury: Bury, poll: Callable[..., Future[list[Delivery]]]
+) -> None:
     bury("1")
     polling = poll("work")
     broker.start_move("work-dlq")
     broker.step_moves()
-    assert ids(polling.result(5)) == ["1"]  # type: ignore[attr-defined]
+    assert ids(polling.result(5)) == ["1"]
 
 
 def test_a_fifo_dlq_moves_groups_in_order(broker: Broker, fifo: str) -> None:

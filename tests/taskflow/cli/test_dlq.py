@@ -169,3 +169,39 @@ def test_an_unknown_id_exits_2_and_changes_nothing(
     assert result.exit_code == 2
     assert "no dead letter 'nosuch' in audit-dlq" in result.stderr
     assert len(dead(broker)) == 3
+
+
+# ---- FIFO -------------------------------------------------------------------------------------
+@pytest.fixture
+def groups(broker: Broker) -> Broker:
+    """Dead letters of two groups: a0 b0 a1 b1 a2 b2, in this order."""
+    broker.create_queue("lined-dlq.fifo")
+    broker.create_queue(
+        "lined.fifo", QueueSettings(dead_letter_queue="lined-dlq.fifo", max_receives=1)
+    )
+    for number in range(3):
+        for group in "ab":
+            name = f"{group}{number}"
+            broker.send("lined.fifo", [Message(name, "x", group=group, deduplication_id=name)])
+    for _ in range(6):
+        broker.dead_letter([(broker.receive("lined.fifo")[0], "{}")])
+    return broker
+
+
+@pytest.mark.parametrize(
+    ("chosen", "of_a"),
+    [((), ["a0", "a1", "a2"]), (("a2", "b1", "a0"), ["a0", "a2"])],
+)
+def test_redrive_keeps_the_order_within_a_group(
+    run: Run, groups: Broker, chosen: tuple[str, ...], of_a: list[str]
+) -> None:
+    options = [word for name in chosen for word in ("--id", name)]
+    result = run("dlq", "redrive", "lined.fifo", *options)
+    assert result.output == f"redrove {len(chosen) or 6} dead letters of lined.fifo\n"
+    back = groups.receive("lined.fifo", limit=10)
+    assert [found.id for found in back if found.group == "a"] == of_a
+
+
+def test_a_fifo_dlq_is_listed(run: Run, groups: Broker) -> None:
+    counts = json.loads(run("dlq", "list", "--json").output)
+    assert {"name": "lined-dlq.fifo", "dead_letters": 6} in counts

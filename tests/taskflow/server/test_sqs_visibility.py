@@ -1,10 +1,11 @@
-"""ChangeMessageVisibility over the wire: from when it counts, how long at most, and for whom."""
+"""Visibility over the wire: from when a change counts, how long, for whom; what is in flight."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from taskflow.brokers import lending
 from taskflow.testing import ManualClock
 
 Make = Callable[..., str]
@@ -142,3 +143,46 @@ def test_a_change_in_the_query_protocol(url: str, take: Take, query: Query) -> N
     assert take()
     answer = query("ChangeMessageVisibility", fields | {"VisibilityTimeout": "43201"})
     assert (answer.status, answer.xml["Code"]) == (400, "InvalidParameterValue")
+
+
+# ---- how many may be in flight, and whose ------------------------------------------------------
+@pytest.mark.parametrize("wait", [0, 20])
+def test_too_many_in_flight_of_a_standard_queue(
+    sqs: Any, make_queue: Make, refused: Refused, monkeypatch: pytest.MonkeyPatch, wait: int
+) -> None:
+    monkeypatch.setattr(lending, "MAX_IN_FLIGHT", 1)
+    url = make_queue()
+    for body in ("a", "b"):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    sqs.receive_message(QueueUrl=url)
+    code, shape, _ = refused(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=wait)
+    assert (code, shape) == ("OverLimit", "OverLimit")
+
+
+def test_too_many_in_flight_of_a_fifo_queue(
+    sqs: Any, make_queue: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lending, "MAX_IN_FLIGHT", 1)
+    url = make_queue("work.fifo", ContentBasedDeduplication="true")
+    for body in ("a", "b"):
+        sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId=body)
+    assert len(sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]) == 1
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def test_a_quiet_group_goes_before_a_noisy_one(sqs: Any, make_queue: Make) -> None:
+    url = make_queue()
+
+    def send(group: str, count: int) -> None:
+        for _ in range(count):
+            sqs.send_message(QueueUrl=url, MessageBody=group, MessageGroupId=group)
+
+    def take() -> list[str]:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        return [one["Body"] for one in found["Messages"]]
+
+    send("noisy", 41)
+    for _ in range(3):
+        assert take() == ["noisy"] * 10
+    send("quiet", 2)
+    assert take() == ["quiet", "quiet"] + ["noisy"] * 8
