@@ -26,8 +26,15 @@ up: .venv/.ready ## Start all services and workers and keep them up (Ctrl-C stop
 	$(BIN)/python cli.py topology apply
 	$(BIN)/honcho start
 
+.PHONY: browser
+browser: .venv/.ready
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	{ test $$(id -u) = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } || \
+	$(BIN)/playwright install chromium
+
 .PHONY: test
-test: .venv/.ready ## Run all tests
+test: .venv/.ready browser ## Run all tests (one of them in Chromium, which is installed if missing)
 	$(BIN)/python -m pytest
 
 .PHONY: chaos
