@@ -24,7 +24,7 @@ class Attribute:
 
 Attributes = Mapping[str, str | Attribute]
 NO_ATTRIBUTES: Attributes = {}
-FAILURE = "failure"
+FAILURE = "taskflow.failure"
 """The attribute of a dead letter that holds its failure record, as JSON."""
 
 

@@ -31,6 +31,10 @@ def keys() -> None:
 
     They lie beside the broker file, in the clear, for its owner alone. A running server sees a
     change at its next request. As soon as the file exists, requests must be signed with its keys.
+
+    \b
+    Example:
+      taskflow keys add shop --queue 'orders*' --verb send
     """
 
 

@@ -15,7 +15,9 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=9324, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9324, show_default=True, help="0: any."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Others need access keys.")
 @click.option("--account", default="000000000000", show_default=True, help="Twelve digits.")
 @click.option("--region", default="us-east-1", show_default=True, help="Its names have no prefix.")

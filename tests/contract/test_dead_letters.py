@@ -182,3 +182,14 @@ def test_next_due_is_the_least_hidden_time(broker: Broker, put: Put, get: Get) -
     put("1")
     get()
     assert broker.next_due("work", "work-dlq") == 1030.0
+
+
+def test_a_senders_own_attributes_survive_the_way_there_and_back(
+    broker: Broker, queue: str, get: Callable[..., list[Delivery]]
+) -> None:
+    broker.publish("made", [Message("1", "x", {"failure": "mine"})])
+    broker.dead_letter([(get()[0], '{"reason": "r"}')])
+    (letter,) = get("work-dlq", visibility=0.0)
+    assert letter.attributes == {"failure": "mine", FAILURE: '{"reason": "r"}'}
+    broker.redrive("work-dlq")
+    assert get()[0].attributes == {"failure": "mine"}

@@ -45,6 +45,11 @@ def test_the_commands_are_these() -> None:
         "resume",
         "workers",
         "top",
+        "serve",
+        "keys",
+        "keys add",
+        "keys list",
+        "keys revoke",
     }
 
 

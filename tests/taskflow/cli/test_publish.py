@@ -125,3 +125,14 @@ def test_a_payload_over_the_limit_exits_2_with_the_limit(
     assert result.exit_code == 2
     assert "1048576 are allowed" in result.stderr
     assert stored(broker) == []
+
+
+def test_a_fifo_topic_wants_a_group(run: Run, broker: Broker) -> None:
+    broker.create_topic("orders.fifo")
+    broker.create_queue("lined.fifo")
+    broker.subscribe("orders.fifo", "lined.fifo")
+    result = run("publish", "orders.fifo", "1")
+    assert result.exit_code != 0
+    assert "topic 'orders.fifo' is FIFO: a message needs a group" in result.output
+    assert run("publish", "orders.fifo", "1", "--group", "o1").exit_code == 0
+    assert [found.group for found in broker.peek("lined.fifo")] == ["o1"]

@@ -75,7 +75,9 @@ def test_a_batch_is_a_mebibyte_in_all(
 ) -> None:
     url = make_queue()
     extra = 8 if attributes else 0
-    entries = [{"Id": str(i), "MessageBody": "a" * size} for i, size in enumerate(sizes)]
+    entries: list[dict[str, Any]] = [
+        {"Id": str(i), "MessageBody": "a" * size} for i, size in enumerate(sizes)
+    ]
     entries[0]["MessageBody"] = entries[0]["MessageBody"][extra:]
     entries[0]["MessageAttributes"] = attributes
     answer = refused(sqs.send_message_batch, QueueUrl=url, Entries=entries)

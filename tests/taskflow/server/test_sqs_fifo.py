@@ -78,8 +78,8 @@ def test_a_message_in_flight_keeps_back_its_group_alone(
 ) -> None:
     send("a1", "a2", "b1")
     held = take(1)
-    assert [*held] == ["a1"]
     send("a3")  # does not let the group through
+    assert [*held] == ["a1"]
     assert [*take()] == ["b1"]
     assert take() == {}
     sqs.delete_message(QueueUrl=url, ReceiptHandle=held["a1"])
@@ -142,7 +142,6 @@ def test_a_duplicate_is_the_first_one_again_for_five_minutes(
 def test_a_purge_forgets_what_was_seen(sqs: Any, url: str, send: Send, take: Take) -> None:
     send("a1")
     sqs.purge_queue(QueueUrl=url)
-    assert take() == {}
     send("a1")
     assert [*take()] == ["a1"]
 
@@ -253,8 +252,8 @@ def test_an_expired_handle_deletes_nothing(
     send("a1")
     handle = take()["a1"]
     taskflow_clock.advance(30)
-    text = f"Value {handle} for parameter ReceiptHandle is invalid. Reason: "
-    answer = invalid(f"{text}The receipt handle has expired.")
+    reason = "The receipt handle has expired."
+    answer = invalid(f"Value {handle} for parameter ReceiptHandle is invalid. Reason: {reason}")
     assert refused(sqs.delete_message, QueueUrl=url, ReceiptHandle=handle) == answer
     entries = [{"Id": "a", "ReceiptHandle": handle}]
     (failed,) = sqs.delete_message_batch(QueueUrl=url, Entries=entries)["Failed"]

@@ -142,8 +142,8 @@ def test_what_workers_send_is_readable(
     taskflow_broker: Broker, make_queue: Make, take: Take
 ) -> None:
     url = make_queue()
-    attributes = {"a": "text", "n": Attribute("Number", "1")}
-    taskflow_broker.send("work", [Message("id-1", "body", attributes)])
+    message = Message("id-1", "body", {"a": "text", "n": Attribute("Number", "1")})
+    taskflow_broker.send("work", [message])
     (found,) = take(url, MessageAttributeNames=["All"], AttributeNames=["SenderId"])
     assert (found["MessageId"], found["Body"]) == ("id-1", "body")
     assert found["Attributes"] == {"SenderId": "000000000000"}
