@@ -11,6 +11,7 @@ from taskflow.broker import WorkerReport
 from taskflow.errors import BrokerError
 from taskflow.execute import Job
 from taskflow.gates import Gates
+from taskflow.groups import Groups
 from taskflow.lease import Leases
 from taskflow.retry import Done
 from taskflow.running import Running
@@ -39,10 +40,12 @@ class Board:
         self.keeper_due = threading.Condition(self.lock)
         self.ended = threading.Condition(self.lock)
         self.gates = gates
+        self.groups = Groups()
         self.leases = Leases(worker.broker)
         self.jobs: deque[Job] = deque()
         self.running: dict[int, Running] = {}
         self.results: list[Result] = []
+        self.returned: list[Job] = []  # to be given back once these results are settled
         self.results_since = 0.0
         self.received_at = 0.0
         self.pace = 1.0  # seconds a handler takes on average; slow until proven short
@@ -51,7 +54,8 @@ class Board:
         self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
 
     def add(self, jobs: list[Job]) -> None:
-        """Take received jobs in: their leases are kept from now on."""
+        """Take received jobs in: their leases are kept from now on. What waits for its group
+        takes no slot."""
         with self.lock:
             now = self._clock.now()
             self.received_at = now
@@ -59,8 +63,9 @@ class Board:
                 self.keeper_due.notify()
             for job in jobs:
                 self.leases.hold(job.delivery, now)
-            self.gates.enter(jobs)
-            self.jobs.extend(jobs)
+            ready = [job for job in jobs if job.delivery.group is None or self.groups.enter(job)]
+            self.gates.enter(ready)
+            self.jobs.extend(ready)
 
     def pop(self) -> Job | None:
         """The next job whose lease is alive; lapsed ones belong to somebody else by now."""
@@ -71,6 +76,7 @@ class Board:
                 return job
             self.gates.leave([job])
             self.leases.drop(job.delivery)
+            self._return(self.groups.disband(job), now)
             log.warning("event=%s lost its lease before it could start", job.delivery.id)
         return None
 
@@ -95,10 +101,13 @@ class Board:
 
     def add_result(self, result: Result, seconds: float) -> None:
         """Keep an outcome until it is settled, and count it. The lock is held."""
-        if not self.results:
+        if not self.unsettled():
             self.results_since = result.at
         self.results.append(result)
-        self.gates.leave([result.job])
+        if result.job.delivery.group is None:
+            self.gates.leave([result.job])
+        else:
+            self._go_on(result)
         self.finished += 1
         subscription = result.job.subscription
         name = subscription.name if subscription else "-"
@@ -120,27 +129,57 @@ class Board:
                 }
             )
 
+    def _go_on(self, result: Result) -> None:
+        """Let the next of its group take the place of an ended run, when that was handled and
+        the next one's own limits allow it; else the rest of the group is given back."""
+        job, queue = result.job, result.job.delivery.queue
+        room = self.gates.room(queue)
+        self.gates.leave([job])
+        following = self.groups.advance(job) if isinstance(result.outcome, Done) else None
+        if following is None:
+            self._return(self.groups.disband(job), result.at)
+            return
+        self.gates.enter([following])
+        if self.gates.room(queue) >= min(0, room):  # below 0: so many were prefetched
+            self.jobs.append(following)
+        else:
+            self.gates.leave([following])
+            self._return([following, *self.groups.disband(following)], result.at)
+
+    def _return(self, jobs: list[Job], now: float) -> None:
+        """Give these back with the next flush. The lock is held."""
+        if jobs and not self.unsettled():
+            self.results_since = now
+        self.returned += jobs
+
+    def unsettled(self) -> bool:
+        """Whether there is something to flush."""
+        return bool(self.results or self.returned)
+
     def flush(self) -> None:
-        """Settle all outcomes so far; on a broker's failure keep them for the next time."""
+        """Settle all outcomes so far, then give back what must not run now; on a broker's failure
+        keep them for the next time."""
         with self._verbs:
             with self.lock:
                 results, self.results = self.results, []
+                returned, self.returned = self.returned, []
                 for result in results:
                     self.leases.drop(result.job.delivery)
-            if not results:
-                return
             try:
-                self._worker.settle(results)
+                if results:
+                    self._worker.settle(results)
+                    self._troubled = False
             except BrokerError as error:
                 self._complain("outcomes wait to be settled: %s", error)
                 with self.lock:
                     self.results = results + self.results
+                    self.returned = returned + self.returned
                     now = self._clock.now()
                     self.results_since = now + TRY_AGAIN
                     for result in results:
                         self.leases.hold(result.job.delivery, now)
                 return
-            self._troubled = False
+            self.give_back(returned, "an earlier message of their group is not done")
 
     def extend(self) -> None:
         """Extend leases; a refused one is lost, and its handler may know (`ctx.lease_lost`)."""
@@ -158,6 +197,8 @@ class Board:
         with self.lock:
             lost = self.leases.lost(due, answers)
             at_work = {id(running.job.delivery) for running in self.running.values()}
+            behind = [job for delivery in lost for job in self.groups.recall(delivery)]
+        self.give_back(behind, "an earlier message of their group lost its lease")
         for delivery in lost:
             if id(delivery) in at_work:
                 log.warning("event=%s queue=%s lost its lease", delivery.id, delivery.queue)
@@ -168,28 +209,34 @@ class Board:
             log.error(text, error)
         self._troubled = True
 
-    def take_unstarted(self) -> list[Job]:
-        """Remove and answer the jobs that no thread has begun."""
+    def take_ready(self) -> list[Job]:
+        """Remove and answer the jobs that a thread could have begun, and what waits for them."""
         with self.lock:
-            rest = list(self.jobs)
+            ready = list(self.jobs)
             self.jobs.clear()
-            return rest
+            self.gates.leave(ready)
+            return ready + [behind for job in ready for behind in self.groups.disband(job)]
 
-    def take_running(self) -> list[Job]:
-        """Give up everything that runs, and answer it."""
+    def take_unstarted(self) -> list[Job]:
+        """Remove and answer all jobs that no thread has begun."""
         with self.lock:
-            rest = [running.job for running in self.running.values()]
+            return self.take_ready() + self.groups.recall_all()
+
+    def take_all(self) -> list[Job]:
+        """Give up everything that runs, too, and answer all."""
+        with self.lock:
+            runs = [running.job for running in self.running.values()]
             for running in self.running.values():
                 running.abandoned = True
             self.running.clear()
-            return rest
+            self.gates.leave(runs)
+            return runs + self.take_unstarted()
 
     def give_back(self, jobs: Sequence[Job], why: str) -> None:
         """Let others have these messages at once; no attempt is counted."""
         if not jobs:
             return
         with self.lock:
-            self.gates.leave(jobs)
             for job in jobs:
                 self.leases.drop(job.delivery)
         try:

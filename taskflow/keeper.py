@@ -78,8 +78,8 @@ class Keeper:
         board = self._board
         with board.lock:
             self._hooks.help()
-            late = bool(board.results) and board.results_since + SETTLE_WITHIN <= now
-            unstarted = board.take_unstarted() if board.received_at + HOLD_UNSTARTED <= now else []
+            late = board.unsettled() and board.results_since + SETTLE_WITHIN <= now
+            unstarted = board.take_ready() if board.received_at + HOLD_UNSTARTED <= now else []
             extend = bool(board.leases.due(now))
             overdue = [
                 running

@@ -98,9 +98,7 @@ class Pool:
             for _ in range(self._concurrency):
                 self._start_thread()
         self._wait_for_end()
-        self._board.give_back(
-            self._board.take_running() + self._board.take_unstarted(), "the worker stops"
-        )
+        self._board.give_back(self._board.take_all(), "the worker stops")
         keeper.close()
         self._loop_thread.close()
         self._board.flush()
@@ -312,10 +310,12 @@ class Pool:
             self._receive(LONG_POLL)
             return
         with self._board.lock:
-            if self._board.running:
+            if self._board.running or self._board.jobs:
                 self._clock.wait(self._board.jobs_ready, 1.0)
                 return
-        self.stop()
+        self._board.flush()  # then what has just ended keeps nothing back
+        if not self._receive(0.0) and not self._held_back:
+            self.stop()
 
     def _ride_out(self, error: str) -> None:
         """Wait, longer each time, while the broker cannot be used; say so once."""

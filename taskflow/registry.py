@@ -14,6 +14,8 @@ from taskflow.limits import (
     check_queue,
     check_seconds,
     check_topic,
+    dlq_of,
+    is_fifo,
 )
 from taskflow.middleware import Middleware
 from taskflow.retry import RetryPolicy
@@ -78,6 +80,8 @@ class Registry:
     ) -> Callable[[F], F]:
         """Let a function handle events of `topics` that wait in `queue`; returns it unchanged.
 
+        A queue whose name ends in `.fifo` handles the events of a group one after the other, in
+        the order of publishing; its topics end in `.fifo` too.
         `retries` (3) and `backoff` (1.0 s, doubling, full jitter) are the short form of
         `policy`. `timeout`: seconds a run may take, None for no limit. `idempotent`: an event
         that the queue has finished is not handled again within `window` seconds.
@@ -105,11 +109,18 @@ class Registry:
             raise RegistrationError(
                 f"queue {queue!r}: names in {DLQ_SUFFIX} belong to dead-letter queues"
             )
-        if len(queue + DLQ_SUFFIX) > 80:
+        if len(dlq_of(queue)) > 80:
             raise RegistrationError(
-                f"queue {queue!r} is too long by {len(queue + DLQ_SUFFIX) - 80}: its dead-letter "
-                f"queue is named {queue}{DLQ_SUFFIX}, and 80 characters are allowed"
+                f"queue {queue!r} is too long by {len(dlq_of(queue)) - 80}: its dead-letter "
+                f"queue is named {dlq_of(queue)}, and 80 characters are allowed"
             )
+        for topic in topics:
+            if is_fifo(queue) and not is_fifo(topic):
+                raise RegistrationError(
+                    f"queue {queue!r} is FIFO and topic {topic!r} is not, so there is no order to "
+                    f"keep: publish to a topic {topic + FIFO_SUFFIX!r} with a group, or name the "
+                    f"queue {queue.removesuffix(FIFO_SUFFIX)!r}"
+                )
         if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise RegistrationError(f"timeout is {timeout!r}; seconds above 0, or None")
         if not (isinstance(window, int | float) and 0 < window <= MAX_REMEMBERED):

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from taskflow.broker import Broker, Finish
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.execute import Invoke, Job, execute, find_job, invoke
+from taskflow.groups import Groups, divide
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, log_runs
 from taskflow.registry import Registry, default_registry
@@ -81,10 +82,16 @@ class Worker:
         stop: Callable[[], bool] | None = None,
         queues: Sequence[str] = (),
     ) -> list[Job]:
-        """Receive up to `limit` messages, and see which their queue has finished before."""
+        """Receive up to `limit` messages, and see which their queue has finished before.
+
+        Those of a FIFO queue that had better not wait behind others are given back at once.
+        """
         asked_queues = queues or self.queue_order()
         deliveries = self.broker.receive(*asked_queues, limit=limit, wait=wait, stop=stop)
         jobs = [find_job(delivery, self.registry) for delivery in deliveries]
+        if any(delivery.group is not None for delivery in deliveries):
+            jobs, returned = divide(jobs)
+            self._give_back(returned)
         asked: dict[str, list[Job]] = defaultdict(list)
         for job in jobs:
             if job.subscription is not None and job.subscription.window:
@@ -158,13 +165,31 @@ class Worker:
         return outcome
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Result]:
-        """One receive; run and settle what came, in this thread."""
+        """One receive; run and settle what came, in this thread.
+
+        Messages of a FIFO queue whose group cannot go on, since an earlier one is to be tried
+        again, are given back, as is what lost its lease before it could start.
+        """
         results = []
-        for job in self.take(limit, wait):
+        groups = Groups()
+        jobs = deque(job for job in self.take(limit, wait) if groups.enter(job))
+        while jobs:
+            job = jobs.popleft()
+            if job.delivery.visible_at <= self.broker.clock.now():
+                self._give_back([job, *groups.disband(job)])
+                continue
             result = self.execute(job)
             self.settle([result])
             results.append(result)
+            if isinstance(result.outcome, Retry):
+                self._give_back(groups.disband(job))
+            elif (following := groups.advance(job)) is not None:
+                jobs.appendleft(following)
         return results
+
+    def _give_back(self, jobs: Sequence[Job]) -> None:
+        if jobs:
+            self.broker.give_back([job.delivery for job in jobs])
 
     def drain(self) -> list[Result]:
         """`step` until nothing is visible."""

@@ -2,7 +2,6 @@
 
 The seed fixes the messages, the faults, whom they hit and when. It does not fix how the machine
 schedules the processes: two runs of a seed meet the same faults at different points of the code.
-There are no FIFO queues in it: taskflow has none yet.
 """
 
 import argparse
@@ -45,7 +44,7 @@ def main() -> int:
         folder = given.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
         verdict, disk = run(given.messages, given.kills, seed, folder)
-    print(f"disk made full by {disk}; no FIFO queues (there are none yet)\n")
+    print(f"disk made full by {disk}\n")
     print(show(verdict))
     if given.report:
         report = {"seed": seed, "disk": disk, **verdict.table, "violations": verdict.violations}

@@ -8,7 +8,7 @@ import itertools
 import json
 import sys
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import apsw
 
 from taskflow import Broker, open_broker
+from taskflow.limits import dlq_of
+from taskflow.message import FAILURE, plain_text
 from tests.chaos.history import read
 from tests.chaos.traces import Attempt, Fact, Key, Traces, trace
 
@@ -50,8 +52,8 @@ def read_final(broker: Broker, traces: Traces, path: str) -> Final:
     for queue in sorted({queue for kind in traces.kinds.values() for queue in kind["queues"]}):
         counts = broker.counts(queue)
         final.held[queue] = counts.visible + counts.in_flight + counts.delayed
-        for letter in broker.peek(f"{queue}-dlq", 10_000_000):
-            failure = letter.attributes.get("failure", "{}")
+        for letter in broker.peek(dlq_of(queue), 10_000_000):
+            failure = plain_text(letter.attributes.get(FAILURE, "{}"))
             final.letters[queue, letter.id] = json.loads(failure)
         keys = [(id, traces.kinds[kind]["topic"]) for id, kind in traces.kind_of.items()]
         for start in range(0, len(keys), 500):
@@ -88,6 +90,7 @@ def check(traces: Traces, final: Final) -> Verdict:
         for queue in traces.kinds[traces.kind_of[id]]["queues"]:
             if (queue, id) in final.letters or (queue, id) in traces.attempts:
                 found.append(f"refused and stored: {(queue, id)}")
+    found += _check_order(traces, final)
     found += _check_end(traces, final)
     return Verdict(_table(traces, final, wanted, lost, reruns, twice), found)
 
@@ -173,6 +176,29 @@ def _check_fate(
             yield f"dead without a cause: {key}: {letter.get('reason')}"
 
 
+def _check_order(traces: Traces, final: Final) -> Iterable[str]:
+    """In each message group nothing starts before all earlier messages were handled to their end,
+    or were dead letters. What was never stored keeps nobody waiting."""
+    queues: dict[tuple[str, str], list[tuple[int, Key]]] = defaultdict(list)
+    for id, (group, number) in traces.places.items():
+        for queue in traces.kinds[traces.kind_of[id]]["queues"]:
+            if (queue, id) in traces.attempts or (queue, id) in final.letters:
+                queues[queue, group].append((number, (queue, id)))
+    for some in queues.values():
+        latest, before = 0.0, ("", "")
+        for _, key in sorted(some):
+            attempts = traces.attempts.get(key, [])
+            start = min((attempt.start for attempt in attempts), default=None)
+            if start is not None and start < latest:
+                yield f"out of order: {key} was started before {before} was done"
+            ends = [attempt.end for attempt in attempts if attempt.end is not None]
+            if key in final.letters:
+                ends.append(final.letters[key].get("failed_at", 0.0))
+            done = min(ends, default=float("inf"))
+            if done > latest:
+                latest, before = done, key
+
+
 def _check_end(traces: Traces, final: Final) -> Iterable[str]:
     """At rest, stopped when asked, file intact, and nobody was held up by a killer."""
     for queue, count in final.held.items():
@@ -222,6 +248,7 @@ def _table(
         + traces.counts["no-broker"],
         "messages to handle (some have two queues)": len(wanted),
         "handled": len(final.finished),
+        "of them in message groups": sum(id in traces.places for _, id in final.finished),
         "dead-lettered, toxic": sum(kinds[name] for name in toxic),
         "dead-lettered, worn out by kills": sum(kinds.values()) - sum(kinds[n] for n in toxic),
         "attempts": sum(map(len, traces.attempts.values())),

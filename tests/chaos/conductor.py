@@ -14,10 +14,18 @@ from taskflow.topology import declare
 from tests.chaos.disk import Disk
 from tests.chaos.handlers import subscribe_all
 from tests.chaos.history import History, clock
-from tests.chaos.plan import MAKERS, SETTLED_LATER, VISIBILITY, WORKERS, Fault, Plan, contract
+from tests.chaos.plan import (
+    MAKERS,
+    QUEUES,
+    SETTLED_LATER,
+    VISIBILITY,
+    WORKERS,
+    Fault,
+    Plan,
+    contract,
+)
 
 ROOT = Path(__file__).parents[2]
-QUEUES = ("work", "second")
 TICK = 0.03
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from taskflow import Context, Registry, Reject
 from tests.chaos.history import History
-from tests.chaos.plan import HUGE, KINDS, VISIBILITY
+from tests.chaos.plan import HUGE, KINDS, VISIBILITY, Kind
 
 DEATH = 66  # the exit code of a worker that a message has killed
 Payload = dict[str, Any]
@@ -81,18 +81,18 @@ def subscribe_all(registry: Registry, history: History | None = None) -> Registr
                 backoff=0.1,
                 timeout=kind.timeout,
                 visibility_timeout=VISIBILITY,
-            )(handler or _function(kind.name, queue, history))
+            )(handler or _function(kind, queue, history))
     return registry
 
 
-def _function(name: str, queue: str, history: History | None) -> Callable[..., Any]:
-    act = ACTS[name]
+def _function(kind: Kind, queue: str, history: History | None) -> Callable[..., Any]:
+    act = ACTS[kind.act or kind.name]
 
     def handle(payload: Payload, ctx: Context) -> None:
         with _witnessed(history, queue, ctx):
             act(payload, ctx.attempt)
 
-    handle.__qualname__ = f"{name}_on_{queue}"
+    handle.__qualname__ = f"{kind.name}_on_{queue}"
     return handle
 
 

@@ -60,11 +60,13 @@ def publish(
                 payload={"n": number} | ({"filler": "x" * HUGE} if kind.name == "huge" else {}),
                 id=f"m{number}",
                 time=clock.now(),
+                group=plan.group(number),
             )
             for number in some
         ]
         ids = [event.id for event in events]
-        history.note("publishing", kind=kind.name, ids=ids, numbers=some)
+        groups = [event.group for event in events]
+        history.note("publishing", kind=kind.name, ids=ids, numbers=some, groups=groups)
         try:
             publish_many(events, broker=broker)
         except BrokerError as error:

@@ -4,8 +4,11 @@ import itertools
 from dataclasses import asdict, dataclass
 from random import Random
 
+from taskflow.limits import FIFO_SUFFIX, is_fifo
+
 WORKERS = 4
 MAKERS = 2
+GROUPS = 8  # message groups of each maker, so that one process alone says what their order is
 VISIBILITY = 1.5
 SETTLED_LATER = 120.0  # seconds a run may need, after the last message, to come to rest
 HUGE = 1024 * 1024 - 600  # characters; the envelope around them must fit too
@@ -13,7 +16,8 @@ HUGE = 1024 * 1024 - 600  # characters; the envelope around them must fit too
 
 @dataclass(frozen=True)
 class Kind:
-    """One sort of message. `fate` is what must become of it; `one_in` how rare it is."""
+    """One sort of message. `fate` is what must become of it; `one_in` how rare it is; `act` what
+    its handler does, by default what its name says."""
 
     name: str
     retries: int
@@ -21,11 +25,18 @@ class Kind:
     one_in: int
     queues: tuple[str, ...] = ("work",)
     timeout: float = 30.0
+    act: str = ""
+
+    @property
+    def fifo(self) -> bool:
+        return is_fifo(self.queues[0])
 
     @property
     def topic(self) -> str:
-        return f"chaos.{self.name}"
+        return f"chaos.{self.name}" + (FIFO_SUFFIX if self.fifo else "")
 
+
+LINED = ("lined.fifo",)
 
 # Most messages are "plain". There is one of each other kind at least, however small the run.
 KINDS = {
@@ -42,8 +53,14 @@ KINDS = {
         Kind("exits", 1, "dead", 1000),
         Kind("hangs", 1, "dead", 2000, timeout=0.5),
         Kind("kills", 2, "dead", 10000),
+        Kind("lined", 5, "handled", 5, LINED, act="plain"),
+        Kind("lined_flaky", 5, "handled", 60, LINED, act="flaky"),
+        Kind("lined_slow", 5, "handled", 60, LINED, act="slow"),
+        Kind("lined_rejects", 2, "dead", 500, LINED, act="rejects"),
+        Kind("lined_kills", 2, "dead", 20000, LINED, act="kills"),
     )
 }
+QUEUES = sorted({queue for kind in KINDS.values() for queue in kind.queues})
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,11 @@ class Plan:
     def numbers(self, maker: int) -> range:
         """The messages that this maker publishes."""
         return range(maker, len(self.kinds), MAKERS)
+
+    def group(self, number: int) -> str | None:
+        """The message group, if its queue is FIFO: one of its maker's."""
+        fifo = KINDS[self.kinds[number]].fifo
+        return f"g{number % (MAKERS * GROUPS)}" if fifo else None
 
     def due(self, number: int) -> float:
         """When, in seconds from the start, a message is published at the earliest."""

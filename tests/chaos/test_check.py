@@ -28,8 +28,15 @@ class Story:
         self.facts.append({"fact": fact, "who": who, "at": float(len(self.facts)), **more})
         return self
 
-    def publish(self, id: str = "m1", kind: str = "plain", answer: str = "published") -> "Story":
-        self.tell("publishing", "p", kind=kind, ids=[id])
+    def publish(
+        self,
+        id: str = "m1",
+        kind: str = "plain",
+        answer: str = "published",
+        group: str | None = None,
+    ) -> "Story":
+        more = {"numbers": [int(id[1:])], "groups": [group]}
+        self.tell("publishing", "p", kind=kind, ids=[id], **more)
         return self.tell(answer, "p", ids=[id]) if answer else self
 
     def work(self, *facts: str, attempt: int = 1, who: str = "w", **more: Any) -> "Story":
@@ -197,6 +204,73 @@ def test_a_message_from_nowhere_is_found() -> None:
     Story().work("start", "end", "acked").expect("from nowhere")
 
 
+class Lined(Story):
+    """m1, m2 and m3 of one group of a FIFO queue; `work` and the rest are for that queue."""
+
+    def __init__(self, *answers: str) -> None:
+        super().__init__()
+        for number, answer in enumerate(answers or ["published"] * 3, 1):
+            self.publish(f"m{number}", "lined", answer, group="g1")
+
+    def handle(self, id: str, attempt: int = 1, who: str = "w") -> "Lined":
+        where: dict[str, Any] = {"id": id, "queue": "lined.fifo", "attempt": attempt, "who": who}
+        self.work("start", "end", "acked", **where)
+        self.final.finished.add(("lined.fifo", id))
+        return self
+
+    def interrupt(self, *facts: str, id: str) -> "Lined":
+        self.work(*facts, id=id, queue="lined.fifo")
+        self.tell("killed", "c", process="w")
+        return self
+
+
+def test_a_group_in_order_is_as_promised() -> None:
+    Lined().handle("m1").handle("m2").handle("m3").expect()
+
+
+@pytest.mark.parametrize("order", ["m2 m1 m3", "m1 m3 m2"])
+def test_a_message_started_before_an_earlier_one_is_found(order: str) -> None:
+    story = Lined()
+    for id in order.split():
+        story.handle(id)
+    story.expect("out of order")
+
+
+def test_a_message_started_while_an_earlier_one_runs_is_found() -> None:
+    story = Lined().interrupt("start", id="m1")
+    story.handle("m2").handle("m1", attempt=2, who="v").handle("m3").expect("out of order")
+
+
+def test_an_interrupted_message_may_run_again_after_a_later_one() -> None:
+    """m1 was handled to its end, and its worker killed before that was recorded."""
+    story = Lined().interrupt("start", "end", id="m1")
+    story.handle("m2", who="v").handle("m1", attempt=2, who="v").handle("m3", who="v").expect()
+
+
+def test_a_dead_letter_keeps_nobody_waiting_from_then_on() -> None:
+    def dead(at: float) -> Lined:
+        story = Lined().interrupt("start", id="m1")
+        story.handle("m2", who="v").handle("m3", who="v")
+        letter = {"reason": "never finished", "attempts": 6, "failed_at": at}
+        story.final.letters["lined.fifo", "m1"] = letter
+        return story
+
+    end = float(len(dead(0).facts))
+    dead(end - 6).expect()
+    dead(end - 5).expect("out of order")
+
+
+def test_what_was_never_stored_keeps_nobody_waiting() -> None:
+    Lined("publish-refused", "published", "published").handle("m2").handle("m3").expect()
+    Lined("", "published", "published").handle("m2").handle("m3").expect()
+
+
+def test_groups_do_not_wait_for_each_other() -> None:
+    story = Lined()
+    story.publish("m0", "lined", group="g2")
+    story.handle("m1").handle("m2").handle("m3").handle("m0").expect()
+
+
 def test_a_queue_held_up_by_a_killer_is_found() -> None:
     story = Story().publish(kind="kills").work("start")
     for number in range(6):
@@ -237,7 +311,7 @@ def test_a_line_cut_short_is_no_fact_and_the_file_is_read_with_the_broker(tmp_pa
     for kind in contract():
         history.note("kind", visibility=1.5, **kind)
     for id in ("waits", "gone"):
-        history.note("publishing", kind="plain", ids=[id], numbers=[1])
+        history.note("publishing", kind="plain", ids=[id], numbers=[1], groups=[None])
         history.note("published", ids=[id], numbers=[1])
     history.close()
     with (folder / "maker-0-1.jsonl").open("a") as file:

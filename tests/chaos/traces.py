@@ -41,6 +41,8 @@ class Traces:
 
     kinds: dict[str, Fact] = field(default_factory=dict)
     kind_of: dict[str, str] = field(default_factory=dict)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Message group and place in it, of the messages of FIFO queues."""
     tries: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     accepted: dict[str, float] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -95,6 +97,9 @@ def trace(facts: Iterable[Fact]) -> Traces:
             for id in fact["ids"]:
                 traces.kind_of[id] = fact["kind"]
                 traces.tries[id] += 1
+            for id, number, group in zip(fact["ids"], fact["numbers"], fact["groups"], strict=True):
+                if group is not None:
+                    traces.places[id] = group, number
         elif name in ANSWERS:
             pending[who] = []
             for id in fact["ids"]:

@@ -1,5 +1,6 @@
 """Processes to be killed: each says on standard output where it is, then goes on or waits."""
 
+import os
 import random
 import sys
 import threading
@@ -11,7 +12,8 @@ from taskflow.message import Message
 
 
 def say(*words: object) -> None:
-    print(*words, flush=True)
+    """One line in one piece, whatever other threads say."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 def wait_to_be_killed() -> None:
@@ -78,13 +80,65 @@ def die_after_ack(broker: Broker) -> None:
     work(broker, lambda event: say("effect", event.id, event.attempt))
 
 
-def work(broker: Broker, handler: Any) -> None:
+def die_inside_the_first(broker: Broker) -> None:
+    """Of the group `a`."""
+
+    def handle(event: Event[Any]) -> None:
+        if event.id == "a1":
+            say("inside", event.id, event.attempt)
+            wait_to_be_killed()
+
+    work(broker, handle, "lined.fifo")
+
+
+def die_inside_the_second(broker: Broker) -> None:
+    """Of the group `a`, once the first is acknowledged."""
+    delete = broker.delete
+    acked = threading.Event()
+
+    def noted(entries: Any) -> list[bool]:
+        answers = delete(entries)
+        if any(entry.delivery.id == "a1" for entry in entries):
+            acked.set()
+        return answers
+
+    def handle(event: Event[Any]) -> None:
+        if event.id == "a2":
+            acked.wait()
+            say("inside", event.id, event.attempt)
+            wait_to_be_killed()
+
+    broker.delete = noted  # type: ignore[method-assign]
+    work(broker, handle, "lined.fifo")
+
+
+def handle_groups(broker: Broker) -> None:
+    """Say when each message starts, ends and is acknowledged."""
+    delete = broker.delete
+
+    def noted(entries: Any) -> list[bool]:
+        answers = delete(entries)
+        for entry, ok in zip(entries, answers, strict=True):
+            say("acked" if ok else "stale", entry.delivery.id)
+        return answers
+
+    def handle(event: Event[Any]) -> None:
+        say("start", event.id)
+        threading.Event().wait(0.01)
+        say("end", event.id)
+
+    broker.delete = noted  # type: ignore[method-assign]
+    work(broker, handle, "lined.fifo")
+
+
+def work(broker: Broker, handler: Any, queue: str = "work") -> None:
     registry = Registry()
 
     def handle(event: Event[Any]) -> None:
         handler(event)
 
-    registry.subscribe("made", queue="work", retries=2)(handle)
+    topic = "made.fifo" if queue.endswith(".fifo") else "made"
+    registry.subscribe(topic, queue=queue, retries=2)(handle)
     Pool(Worker(broker, registry=registry), concurrency=2).run()
 
 

@@ -3,23 +3,28 @@
 import random
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
-from taskflow import Registry, SystemClock, open_broker, publish
+from taskflow import Registry, open_broker, publish
 from taskflow.broker import Broker
-from taskflow.message import Message
-from taskflow.testing import ManualClock, drain
+from taskflow.message import FAILURE, Message, plain_text
+from taskflow.testing import drain
 from taskflow.topology import declare
+from tests.crash.processes import (
+    check_integrity,
+    child,
+    end_leases,
+    later,
+    lines,
+    rest,
+    until_there,
+)
 
 pytestmark = pytest.mark.crash
-CHILD = Path(__file__).with_name("child.py")
 
 
 @pytest.fixture
@@ -47,51 +52,6 @@ def broker(address: str, registry: Registry) -> Iterator[Broker]:
     opened.close()
 
 
-@contextmanager
-def child(role: str, address: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process in that role; killed, with all it has said, at the end of the block."""
-    with subprocess.Popen(
-        [sys.executable, str(CHILD), role, address], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def lines(process: "subprocess.Popen[str]", count: int) -> list[str]:
-    assert process.stdout is not None
-    return [process.stdout.readline().strip() for _ in range(count)]
-
-
-def rest(process: "subprocess.Popen[str]") -> list[str]:
-    """What it said before it died; a line cut short is no answer."""
-    assert process.stdout is not None
-    return [line.strip() for line in process.stdout.read().splitlines(True) if line[-1] == "\n"]
-
-
-def later(address: str, seconds: float) -> Broker:
-    """The same file, seen from `seconds` ahead: leases have ended."""
-    return open_broker(address, clock=ManualClock(SystemClock().now() + seconds))
-
-
-def end_leases(address: str) -> None:
-    """Let every lease of the file end now."""
-    connection = apsw.Connection(address.removeprefix("sqlite:///").partition("?")[0])
-    connection.execute("UPDATE message SET visible_at = ?", (SystemClock().now() - 1,))
-    connection.close()
-
-
-def check_integrity(address: str) -> None:
-    path = address.removeprefix("sqlite:///").partition("?")[0]
-    connection = apsw.Connection(path)
-    assert connection.pragma("integrity_check") == "ok"
-    assert connection.execute("SELECT count(*) FROM message").get == (
-        connection.execute("SELECT count(*) FROM payload").get
-    )
-    connection.close()
-
-
 def test_a_worker_killed_inside_its_handler_loses_nothing(
     address: str, broker: Broker, registry: Registry
 ) -> None:
@@ -116,7 +76,7 @@ def test_a_message_that_kills_its_worker_each_time_ends_in_the_dlq(
         end_leases(address)
     assert drain(broker, registry) == []
     (letter,) = broker.peek("work-dlq")
-    assert "never finished" in letter.attributes["failure"]
+    assert "never finished" in plain_text(letter.attributes[FAILURE])
     check_integrity(address)
 
 
@@ -224,17 +184,7 @@ def test_supervised_workers_survive_a_deadly_message_and_a_kill(tmp_path: Path) 
             assert process.wait(30) == 0
     assert {f"handled {number}" for number in range(20)} <= set(said)
     (letter,) = opened.peek("work-dlq")
-    assert "never finished" in letter.attributes["failure"]
+    assert "never finished" in plain_text(letter.attributes[FAILURE])
     assert opened.counts("work").visible == opened.counts("work").in_flight == 0
     opened.close()
     check_integrity(address)
-
-
-def until_there(broker: Broker, queue: str, holding: int = 0) -> None:
-    """Wait for a queue to be declared, and to hold so many messages."""
-    clock, pause = SystemClock(), threading.Condition()
-    until = clock.now() + 60
-    with pause:
-        while queue not in broker.queues() or broker.counts(queue).visible < holding:
-            assert clock.now() < until
-            clock.wait(pause, 0.05)

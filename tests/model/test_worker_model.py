@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from taskflow import Event, Registry, Reject, Retry, RetryPolicy, Worker, open_broker, publish
 from taskflow import retry as outcomes
 from taskflow.execute import Job
-from taskflow.message import FAILURE
+from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
 from taskflow.worker import Result
 
@@ -238,7 +238,7 @@ class WorkerMachine(RuleBasedStateMachine):
         letters = self.broker.peek("work-dlq", 1000)
         assert {letter.id for letter in letters} == self.dead
         for letter in letters:
-            record = json.loads(letter.attributes[FAILURE])
+            record = json.loads(plain_text(letter.attributes[FAILURE]))
             assert record["reason"]
             assert 1 <= record["attempts"] <= RETRIES + 1
 
@@ -249,3 +249,94 @@ class WorkerMachine(RuleBasedStateMachine):
 
 TestWorkerModel = WorkerMachine.TestCase
 TestWorkerModel.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+class OrderMachine(RuleBasedStateMachine):
+    """A FIFO queue: whatever happens, a message starts only when all before it in its group have
+    been handled once, or are dead letters."""
+
+    @initialize()
+    def open(self) -> None:
+        self.clock = ManualClock(1_000_000.0)
+        self.broker = open_broker("memory://", clock=self.clock, random=random.Random(1))
+        registry = Registry()
+        policy = RetryPolicy(retries=RETRIES, backoff=BACKOFF, factor=1, jitter=False)
+        registry.subscribe(
+            "made.fifo", queue="work.fifo", policy=policy, visibility_timeout=VISIBILITY
+        )(self._handle)
+        self.workers = [Worker(self.broker, registry=registry) for _ in range(2)]
+        self.sent = 0
+        self.waiting: dict[str, list[str]] = {"a": [], "b": []}
+        self.outcomes: list[tuple[Exception | None, float]] = []
+        self.disorder: list[str] = []
+
+    def _handle(self, event: Event[Any]) -> None:
+        assert event.group is not None
+        waiting = self.waiting[event.group]
+        dead = {letter.id for letter in self.broker.peek("work-dlq.fifo", 1000)}
+        waiting[:] = [id for id in waiting if id not in dead]
+        if event.id in waiting[1:]:  # raising here would be an attempt that failed
+            self.disorder.append(f"{event.id} started before {waiting[0]} was handled")
+        error, seconds = self.outcomes.pop() if self.outcomes else (None, 0.0)
+        self.clock.advance(seconds)
+        if error is not None:
+            raise error
+        if event.id in waiting:  # else it was handled once, and that was not recorded
+            waiting.remove(event.id)
+
+    @rule(group=st.sampled_from("ab"), count=st.integers(1, 4))
+    def publish(self, group: str, count: int) -> None:
+        for _ in range(count):
+            self.sent += 1
+            id = f"{group}{self.sent}"
+            publish("made.fifo", 0, id=id, group=group, broker=self.broker)
+            self.waiting[group].append(id)
+
+    @rule(
+        number=st.integers(0, 1),
+        limit=st.integers(1, 8),
+        outcomes=st.lists(st.tuples(OUTCOMES, st.sampled_from([0.0, 0.0, 1.0, 31.0])), max_size=4),
+    )
+    def step(self, number: int, limit: int, outcomes: list[tuple[Exception | None, float]]) -> None:
+        self.outcomes = outcomes
+        self.workers[number].step(limit)
+
+    @rule(number=st.integers(0, 1), limit=st.integers(1, 8))
+    def take_and_die(self, number: int, limit: int) -> None:
+        self.workers[number].take(limit)
+
+    @rule()
+    def redrive(self) -> None:
+        letters = self.broker.peek("work-dlq.fifo", 1000)
+        assert self.broker.redrive("work-dlq.fifo") == len(letters)
+        for letter in letters:
+            assert letter.group is not None
+            waiting = self.waiting[letter.group]
+            if letter.id in waiting:
+                waiting.remove(letter.id)
+            waiting.append(letter.id)
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 31.0]))
+    def jump(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @invariant()
+    def order_holds(self) -> None:
+        assert not getattr(self, "disorder", [])
+
+    def teardown(self) -> None:
+        """Everything is handled in the end."""
+        if not hasattr(self, "waiting"):
+            return
+        while (due := self.broker.next_due("work.fifo")) or self.broker.counts("work.fifo").visible:
+            self.outcomes = []
+            self.workers[0].drain()
+            if due:
+                self.clock.set(max(due, self.clock.now()))
+        dead = {letter.id for letter in self.broker.peek("work-dlq.fifo", 1000)}
+        assert {*self.waiting["a"], *self.waiting["b"]} <= dead
+        self.broker.close()
+
+
+TestOrderModel = OrderMachine.TestCase
+TestOrderModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from taskflow import Broker, Event, RetryPolicy
-from taskflow.message import FAILURE, Delivery
+from taskflow.message import FAILURE, Delivery, plain_text
 
 FIXED = RetryPolicy(retries=2, backoff=1.0, jitter=False)
 
@@ -41,5 +41,5 @@ class Handler:
 def failure(broker: Broker) -> dict[str, Any]:
     """The failure record of the one dead letter of `work`."""
     (letter,) = broker.peek("work-dlq")
-    record: dict[str, Any] = json.loads(letter.attributes[FAILURE])
+    record: dict[str, Any] = json.loads(plain_text(letter.attributes[FAILURE]))
     return record

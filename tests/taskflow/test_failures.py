@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from taskflow import Broker, Reject, Worker, publish
-from taskflow.message import FAILURE, Message
+from taskflow.message import FAILURE, Message, plain_text
 from taskflow.testing import ManualClock
 from tests.taskflow.making import Handler, failure
 
@@ -98,7 +98,7 @@ def test_a_body_that_is_no_event_is_dead_lettered(work: Work, taskflow_broker: B
     taskflow_broker.publish("made", [Message("2", "hello")])
     worker.drain()
     reasons = [
-        json.loads(letter.attributes[FAILURE])["reason"]
+        json.loads(plain_text(letter.attributes[FAILURE]))["reason"]
         for letter in taskflow_broker.peek("work-dlq")
     ]
     assert len(reasons) == 2

@@ -8,6 +8,7 @@ import pytest
 from taskflow import Pool, Registry, Worker, publish
 from taskflow.broker import Broker
 from taskflow.errors import ConfigError, RegistrationError
+from taskflow.message import Delivery
 from taskflow.registry import parse_rate
 from taskflow.testing import ManualClock
 
@@ -20,8 +21,9 @@ def start(pool: Pool) -> threading.Thread:
     return thread
 
 
-def finish(pool: Pool, thread: threading.Thread) -> None:
-    pool.stop_now()
+def finish(pool: Pool, thread: threading.Thread, now: bool = True) -> None:
+    if now:
+        pool.stop_now()
     thread.join(WAIT)
     assert not thread.is_alive()
 
@@ -63,7 +65,8 @@ def test_a_handler_runs_no_more_often_at_once_than_its_limit(
     for _ in range(6):
         go_on.release()
     turn(taskflow_clock, all_done, 0.01)
-    finish(pool, thread)
+    pool.stop()  # lets the last one return
+    finish(pool, thread, now=False)
     assert most[0] == 2
     assert taskflow_broker.counts("work").handled == 6
 
@@ -248,6 +251,27 @@ def test_a_burst_handles_what_is_due_and_what_follows_then_ends(
     assert not thread.is_alive()
     assert seen == [5, 4, 3, 2, 1, 0]
     assert taskflow_broker.counts("work").delayed == 1
+
+
+def test_a_burst_looks_once_more_before_it_ends(
+    taskflow_broker: Broker, taskflow_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler may publish, and end, just after the leader has found nothing."""
+    taskflow_registry.subscribe("made", queue="work")(_ignore)
+    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), concurrency=1, burst=True)
+    receive, late = taskflow_broker.receive, [1]
+
+    def found_nothing(*queues: str, **more: Any) -> list[Delivery]:
+        taken = receive(*queues, **more)
+        if not taken and late:
+            publish("made", late.pop())
+        return taken
+
+    monkeypatch.setattr(taskflow_broker, "receive", found_nothing)
+    thread = start(pool)
+    thread.join(WAIT)
+    assert not thread.is_alive()
+    assert taskflow_broker.counts("work").handled == 1
 
 
 def test_a_burst_waits_for_what_a_rate_holds_back(

@@ -208,3 +208,59 @@ def test_the_default_broker_is_opened_once_at_first_use(
         opened = default_broker()
         assert default_broker() is opened
         opened.close()
+
+
+# ---- FIFO topics ------------------------------------------------------------------------------
+@pytest.fixture
+def fifo(taskflow_broker: Broker) -> str:
+    """A topic `made.fifo` with a queue `work.fifo`."""
+    taskflow_broker.create_topic("made.fifo")
+    taskflow_broker.create_queue("work.fifo")
+    taskflow_broker.subscribe("made.fifo", "work.fifo")
+    return "made.fifo"
+
+
+def test_events_of_a_group_are_stored_in_the_order_of_publishing(
+    taskflow_broker: Broker, fifo: str
+) -> None:
+    publish(fifo, 1, id="e1", group="o1")
+    events = [
+        Event(topic=fifo, payload=number, id=f"e{number}", time=0.0, group="o1")
+        for number in (3, 2)
+    ]
+    assert publish_many(events) == ["e3", "e2"]
+    stored = taskflow_broker.peek("work.fifo")
+    assert [(one.id, one.group) for one in stored] == [("e1", "o1"), ("e3", "o1"), ("e2", "o1")]
+
+
+def test_the_same_id_on_a_fifo_topic_is_one_event_after_its_end_too(
+    taskflow_broker: Broker, fifo: str
+) -> None:
+    publish(fifo, 1, id="e1", group="o1")
+    taskflow_broker.purge("work.fifo")
+    publish(fifo, 2, id="e1", group="o1")
+    assert taskflow_broker.counts("work.fifo").visible == 0
+
+
+def test_a_fifo_topic_wants_a_group_of_each_event(taskflow_broker: Broker, fifo: str) -> None:
+    with pytest.raises(LimitExceeded, match=r"topic 'made.fifo' is FIFO: a message needs a group"):
+        publish(fifo, 1)
+    good, bad = (
+        Event(topic=fifo, payload=1, id=id, time=0.0, group=group)
+        for id, group in (("e1", "o1"), ("e2", None))
+    )
+    with pytest.raises(LimitExceeded, match="needs a group"):
+        publish_many([good, bad])
+    assert taskflow_broker.counts("work.fifo").visible == 0
+
+
+@pytest.mark.parametrize("group", ["", "an order", "o" * 129])
+def test_a_group_that_is_none_is_refused(fifo: str, group: str) -> None:
+    with pytest.raises(LimitExceeded, match=r"the message group is .*; 1 to 128 letters"):
+        publish(fifo, 1, group=group)
+
+
+def test_a_delay_on_a_fifo_queue_is_refused(taskflow_broker: Broker, fifo: str) -> None:
+    with pytest.raises(LimitExceeded, match="its messages have no delays of their own"):
+        publish(fifo, 1, group="o1", delay=5)
+    assert taskflow_broker.counts("work.fifo").delayed == 0

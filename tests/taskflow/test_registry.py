@@ -121,6 +121,14 @@ def test_a_partial_is_named_after_its_function(registry: Registry) -> None:
         (["made"], {"queue": None}, "queue None"),
         (["made"], {"queue": "work-dlq"}, "names in -dlq belong to dead-letter queues"),
         (["made"], {"queue": "q" * 77}, "is too long by 1: its dead-letter queue"),
+        (["made.fifo"], {"queue": "q" * 72 + ".fifo"}, "too long by 1: .* is named q+-dlq.fifo,"),
+        (["made.fifo"], {"queue": "work-dlq.fifo"}, "names in -dlq belong to dead-letter queues"),
+        (
+            ["sold.fifo", "made"],
+            {"queue": "work.fifo"},
+            "queue 'work.fifo' is FIFO and topic 'made' is not, .* publish to a topic 'made.fifo' "
+            "with a group, or name the queue 'work'",
+        ),
         (["made"], {"retry": 3}, "does not know 'retry'; it knows queue, retries, backoff"),
         (["made"], {"retries": -1}, "retries is -1; a whole number from 0"),
         (["made"], {"retries": "5"}, "retries is '5'"),
@@ -149,6 +157,12 @@ def test_what_cannot_be_is_refused_with_the_way_out(
 def test_a_queue_may_be_as_long_as_its_dead_letter_queue_allows(registry: Registry) -> None:
     registry.subscribe("made", queue="q" * 76)(handle)
     assert registry.queues() == ["q" * 76]
+
+
+@pytest.mark.parametrize("queue", ["work.fifo", "work"])
+def test_a_fifo_topic_may_feed_both_kinds_of_queue(registry: Registry, queue: str) -> None:
+    registry.subscribe("made.fifo", queue=queue)(handle)
+    assert [(one.topic, one.queue) for one in registry] == [("made.fifo", queue)]
 
 
 def test_the_public_subscribe_fills_the_default_registry() -> None:

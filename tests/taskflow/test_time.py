@@ -12,7 +12,7 @@ from freezegun import freeze_time
 
 from taskflow import Broker, Event, Registry, RetryPolicy, Worker, open_broker, publish
 from taskflow.broker import Finish
-from taskflow.message import FAILURE, Message
+from taskflow.message import FAILURE, Message, plain_text
 from taskflow.publisher import using
 from taskflow.testing import ManualClock, Run
 
@@ -118,7 +118,7 @@ def test_the_sixth_failure_of_five_retries_is_in_the_dead_letters(
     pass_time(worker, time, 30)
     assert len(ran_at) == 6
     (letter,) = broker.peek("audit-dlq")
-    failure = json.loads(letter.attributes[FAILURE])
+    failure = json.loads(plain_text(letter.attributes[FAILURE]))
     assert (letter.id, failure["attempts"], failure["message"]) == (event_id, 6, "database is away")
 
 

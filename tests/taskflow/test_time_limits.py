@@ -9,6 +9,7 @@ import pytest
 
 from taskflow import Context, Pool, Registry, Worker, publish
 from taskflow.broker import Broker, Finish
+from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
 from tests.taskflow.pools import WAIT, running, settled, until
 
@@ -112,8 +113,9 @@ def test_a_handler_past_its_timeout_fails_that_attempt(
         until(taskflow_clock, done)
     free.set()
     (letter,) = taskflow_broker.peek("work-dlq")
-    assert '"error": "taskflow.errors.HandlerTimeout"' in letter.attributes["failure"]
-    assert "timeout of 5 s" in letter.attributes["failure"]
+    failure = plain_text(letter.attributes[FAILURE])
+    assert '"error": "taskflow.errors.HandlerTimeout"' in failure
+    assert "timeout of 5 s" in failure
 
 
 def test_a_handler_that_cannot_be_interrupted_loses_its_thread_not_the_worker(

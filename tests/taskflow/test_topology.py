@@ -38,6 +38,18 @@ def test_everything_the_handlers_need_is_declared(
     assert taskflow_broker.settings("work-dlq") == DEAD_LETTERS
 
 
+def test_a_fifo_queue_gets_a_fifo_dlq(taskflow_broker: Broker, taskflow_registry: Registry) -> None:
+    taskflow_registry.subscribe("made.fifo", queue="work.fifo", retries=5)(handle)
+    for _ in range(2):
+        declare(taskflow_broker, taskflow_registry)
+    assert taskflow_broker.topics() == ["made.fifo"]
+    assert taskflow_broker.queues() == ["work-dlq.fifo", "work.fifo"]
+    assert taskflow_broker.settings("work.fifo") == QueueSettings(
+        dead_letter_queue="work-dlq.fifo", max_receives=6
+    )
+    assert taskflow_broker.settings("work-dlq.fifo") == DEAD_LETTERS
+
+
 def test_declaring_again_changes_nothing(taskflow_broker: Broker, registry: Registry) -> None:
     for _ in range(2):
         declare(taskflow_broker, registry)
