@@ -90,6 +90,8 @@ class Supervisor:
         if child.process is not None and (code := child.process.poll()) is not None:
             pid, child.process = child.process.pid, None
             if self._signals:
+                if code == -SIGTERM:
+                    return 0  # it was still starting, and held nothing
                 return 128 - code if code < 0 else code
             lived = now - child.started_at
             if code == 0 and self._once:

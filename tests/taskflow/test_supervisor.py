@@ -99,6 +99,15 @@ def test_the_worst_exit_code_of_a_stop_counts(tmp_path: Path) -> None:
     assert run.end() == 1
 
 
+def test_a_child_stopped_while_it_starts_is_no_failure(tmp_path: Path) -> None:
+    starting = "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]); signal.pause()"
+    supervisor, _ = supervise(tmp_path, lambda number: starting)
+    run = Run(supervisor)
+    eventually(lambda: up(tmp_path) == 1)
+    supervisor.stop()
+    assert run.end() == 0
+
+
 def test_a_child_that_dies_again_and_again_waits_longer_each_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
