@@ -4,41 +4,23 @@ An explicit deny wins, an allow comes next, and silence is "none". What cannot b
 (an operator or a condition key nobody knows) never allows, and always denies in a Deny statement.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-using-identity-based-policies.html
 """
 
-import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from operator import eq
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from taskflow.server.conditions import Values, hold, listed, matches, same_arn
+
 Decision = Literal["allow", "deny", "none"]
 Service = Literal["sqs", "sns"]
 Texts = str | Annotated[list[str], msgspec.Meta(min_length=1)]
-Value = str | bool | int | float
-Values = Value | Annotated[list[Value], msgspec.Meta(min_length=1)]
 Principal = str | dict[Literal["AWS", "Service", "CanonicalUser", "Federated"], Texts]
 
-# The keys whose absence from a request says something; any other unknown key says nothing.
-KEYS = frozenset(
-    {
-        "aws:sourcearn",
-        "aws:sourceaccount",
-        "aws:sourceowner",
-        "aws:securetransport",
-        "aws:sourceip",
-        "aws:principalarn",
-        "aws:principalaccount",
-        "sns:endpoint",
-        "sns:protocol",
-    }
-)
 MAX_ACTIONS = 7
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _ACTION = re.compile(r"\*|[A-Za-z0-9*?-]+:[A-Za-z0-9*?]+")
@@ -87,15 +69,15 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         if self.effect == "Allow" and self.not_principal is not None:
             raise ValueError("NotPrincipal cannot be allowed, only denied")
         _check_principal(self.principal or self.not_principal or {})
-        for action in _listed(self.action or self.not_action or ""):
+        for action in listed(self.action or self.not_action or ""):
             if not _ACTION.fullmatch(action):
                 raise ValueError(f"{action!r} is no action; example: sqs:SendMessage")
-        resources = _listed(self.resource or self.not_resource or "")
+        resources = listed(self.resource or self.not_resource or "")
         for resource in resources:
             if resource != "*" and not resource.startswith("arn:"):
                 raise ValueError(f"{resource!r} is no ARN")
         values = [value for keys in self.condition.values() for value in keys.values()]
-        if any("${" in text for value in [resources, *values] for text in _listed(value)):
+        if any("${" in text for value in [resources, *values] for text in listed(value)):
             raise ValueError("policy variables (${...}) are not supported")
 
     def applies(self, principal: str, action: str, resource: str, facts: Mapping[str, str]) -> bool:
@@ -110,7 +92,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
             and (self.not_resource is None or not _covers(self.not_resource, resource))
         ):
             return False
-        held = _hold(self.condition, facts)
+        held = hold(self.condition, facts)
         return self.effect == "Deny" if held is None else held
 
 
@@ -225,7 +207,7 @@ def _check_principal(principal: Principal) -> None:
         return
     if not principal:
         raise ValueError("Principal names nobody")
-    for text in _listed(principal.get("AWS", "*")):
+    for text in listed(principal.get("AWS", "*")):
         if text != "*" and not (
             _ACCOUNT.fullmatch(text) or (text.startswith("arn:") and not set(text) & set("*?$"))
         ):
@@ -235,13 +217,13 @@ def _check_principal(principal: Principal) -> None:
 def _names(principal: Principal, caller: str) -> bool:
     if isinstance(principal, str):
         return True
-    if caller in _listed(principal.get("Service", ())):
+    if caller in listed(principal.get("Service", ())):
         return True
     account = _account_of(caller)
     return any(
         text in ("*", caller)
         or (account is not None and text in (account, f"arn:aws:iam::{account}:root"))
-        for text in _listed(principal.get("AWS", ()))
+        for text in listed(principal.get("AWS", ()))
     )
 
 
@@ -255,8 +237,8 @@ def _acts(actions: Texts, action: str) -> bool:
     """A batch is covered by its single action, as in AWS."""
     asked = action.lower()
     return any(
-        _matches(pattern.lower(), one)
-        for pattern in _listed(actions)
+        matches(pattern.lower(), one)
+        for pattern in listed(actions)
         for one in (asked, asked.removesuffix("batch"))
     )
 
@@ -264,90 +246,12 @@ def _acts(actions: Texts, action: str) -> bool:
 def _covers(resources: Texts, resource: str) -> bool:
     """Fields that an ARN in a policy leaves out are wildcards."""
     return any(
-        one == "*" or _same_arn(":".join([*one.split(":", 5), *"*****"][:6]), resource)
-        for one in _listed(resources)
+        one == "*" or same_arn(":".join([*one.split(":", 5), *"*****"][:6]), resource)
+        for one in listed(resources)
     )
 
 
-def _same_arn(pattern: str, arn: str) -> bool:
-    """Field by field: a wildcard does not reach over a colon, but in the last field."""
-    wanted, found = pattern.split(":", 5), arn.split(":", 5)
-    if len(wanted) < 6:
-        raise ValueError(f"{pattern!r} is no ARN")
-    return len(found) == 6 and all(map(_matches, wanted, found))
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """`*` and `?` are wildcards; fnmatch alone would read brackets too."""
-    return fnmatchcase(text, pattern.replace("[", "[[]"))
-
-
-# ---- conditions -------------------------------------------------------------------------------
-def _same_truth(wanted: str, found: str) -> bool:
-    return wanted.lower() == found.lower()
-
-
-def _in_network(wanted: str, found: str) -> bool:
-    address = ipaddress.ip_address(found)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address) in ipaddress.ip_network(wanted, strict=False)
-
-
-# The test of each operator, and whether it is turned round. A test raises ValueError when the
-# policy's value is none.
-_OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
-    "StringEquals": (eq, False),
-    "StringNotEquals": (eq, True),
-    "StringLike": (_matches, False),
-    "StringNotLike": (_matches, True),
-    "ArnEquals": (_same_arn, False),
-    "ArnNotEquals": (_same_arn, True),
-    "ArnLike": (_same_arn, False),
-    "ArnNotLike": (_same_arn, True),
-    "Bool": (_same_truth, False),
-    "IpAddress": (_in_network, False),
-    "NotIpAddress": (_in_network, True),
-}
-
-
-def _hold(condition: Mapping[str, Mapping[str, Values]], facts: Mapping[str, str]) -> bool | None:
-    """Whether all conditions hold; None when that cannot be known."""
-    answers = {
-        _compare(operator, key.lower(), _listed(wanted), facts)
-        for operator, keys in condition.items()
-        for key, wanted in keys.items()
-    }
-    if False in answers:
-        return False
-    return None if None in answers else True
-
-
-def _compare(
-    operator: str, key: str, wanted: Iterable[str], facts: Mapping[str, str]
-) -> bool | None:
-    known = _OPERATORS.get(operator.removesuffix("IfExists"))
-    if known is None or (key not in facts and key not in KEYS):
-        return None
-    test, turned = known
-    if key not in facts:
-        return turned or operator.endswith("IfExists")
-    unsure = False
-    for text in wanted:
-        try:
-            if test(text, facts[key]):
-                return not turned
-        except ValueError:
-            unsure = True
-    return None if unsure else turned
-
-
 # ---- small parts ------------------------------------------------------------------------------
-def _listed(value: Values | Iterable[Value]) -> list[str]:
-    if isinstance(value, str | bool | int | float):
-        value = [value]
-    return [str(one).lower() if isinstance(one, bool) else str(one) for one in value]
-
-
 def _shortest(texts: list[str]) -> str | list[str]:
     return texts[0] if len(texts) == 1 else texts
 

@@ -15,9 +15,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
-from urllib.parse import quote, unquote_to_bytes
 
 from taskflow.clock import from_rfc3339, rfc3339
+from taskflow.server.canonical import (
+    canonical_header,
+    canonical_path,
+    canonical_query,
+    split_query,
+)
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
@@ -191,7 +196,7 @@ def _in_header(request: Request, text: str) -> _Claim:
 def _in_query(request: Request) -> _Claim:
     pairs = [
         (name.decode("latin-1")[6:], value.decode("latin-1"))
-        for name, value in _split_query(request.query)
+        for name, value in split_query(request.query)
         if name.startswith(b"X-Amz-")
     ]
     if not any(name in _PRESIGNED for name, _ in pairs):
@@ -292,9 +297,9 @@ def _string_to_sign(request: Request, claim: _Claim) -> bytes:
     canonical = b"\n".join(
         [
             request.method.upper().encode("latin-1"),
-            _canonical_path(request.path),
-            _canonical_query(request.query, claim.presigned),
-            *(_canonical_header(request, name) for name in claim.signed_headers),
+            canonical_path(request.path),
+            canonical_query(request.query, claim.presigned),
+            *(canonical_header(request.headers, name) for name in claim.signed_headers),
             b"",
             ";".join(claim.signed_headers).encode("latin-1"),
             sha256(request.body).hexdigest().encode(),
@@ -303,43 +308,6 @@ def _string_to_sign(request: Request, claim: _Claim) -> bytes:
     scope = claim.credential.partition("/")[2]
     digest = sha256(canonical).hexdigest()
     return f"{ALGORITHM}\n{claim.date}\n{scope}\n{digest}".encode("latin-1")
-
-
-def _canonical_path(path: str) -> bytes:
-    """Dots and double slashes resolved, then encoded once more: what only S3 leaves out."""
-    kept: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del kept[-1:]
-        elif part not in ("", "."):
-            kept.append(part)
-    normal = "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
-    return quote(normal, safe="/~", encoding="latin-1").encode()
-
-
-def _canonical_query(query: str, presigned: bool) -> bytes:
-    pairs = sorted(
-        (quote(name, safe=""), quote(value, safe=""))
-        for name, value in _split_query(query)
-        if not (presigned and name == b"X-Amz-Signature")
-    )
-    return "&".join(f"{name}={value}" for name, value in pairs).encode()
-
-
-def _split_query(query: str) -> list[tuple[bytes, bytes]]:
-    """Names and values, decoded. A plus is a space here, as in the form that is read later."""
-    pairs = (pair.replace("+", " ").partition("=") for pair in query.split("&") if pair)
-    return [
-        (unquote_to_bytes(name.encode("latin-1")), unquote_to_bytes(value.encode("latin-1")))
-        for name, _, value in pairs
-    ]
-
-
-def _canonical_header(request: Request, name: str) -> bytes:
-    values = (
-        b" ".join(value.encode("latin-1").split()) for one, value in request.headers if one == name
-    )
-    return name.encode("latin-1") + b":" + b",".join(values)
 
 
 def _incomplete(message: str) -> AuthError:
