@@ -56,8 +56,8 @@ def serve(
         raise ConfigError(
             f"taskflow serve needs {error.name}: pip install 'taskflow-events[server]'"
         ) from error
-    keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
     with opened(address, create=True) as broker:
+        keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
         if init is not None and init.endswith((".yaml", ".yml")):
             declaring.declare_file(broker, Path(init))
         elif init is not None:

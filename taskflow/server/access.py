@@ -17,6 +17,7 @@ from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, common_error
 from taskflow.server.keys import Key, Keys, allows
+from taskflow.server.names import wire_topic
 from taskflow.server.paging import read_token
 from taskflow.server.policies import PolicyError, parse_policy
 from taskflow.server.protocol import HttpRequest, HttpResponse
@@ -35,6 +36,7 @@ class Access:
     def __init__(self, backend: Backend, keys: Keys | None) -> None:
         self._backend = backend
         self._keys = keys
+        self._last: tuple[object, tuple[str, str, str] | None] = ((), None)
 
     @property
     def open(self) -> bool:
@@ -44,12 +46,13 @@ class Access:
     # ---- who asks ---------------------------------------------------------------------------
     def authenticate(self, request: HttpRequest, service: str, action: str) -> Caller:
         """Who signed a request. Raises WireError."""
-        if is_cross_site(request) or (self.open and is_rebound(request)):
+        is_open = self.open
+        if is_cross_site(request) or (is_open and is_rebound(request)):
             raise common_error("AccessDenied", "A browser sent this for another site.")
         account = self._backend.account
         root = Caller(account, f"arn:aws:iam::{account}:root")
-        if self.open:
-            scope = scope_of(_signed_part(request))
+        if is_open:
+            scope = self.scope_of(request)
             return Caller(account, root.arn, scope[0]) if scope else root
         if (service, action) in UNSIGNED and request.method == "GET":
             return root
@@ -67,10 +70,13 @@ class Access:
         name = key.name if key else signed.access_key_id
         return Caller(account, f"arn:aws:iam::{account}:user/{name}", signed.access_key_id)
 
-    @staticmethod
-    def scope_of(request: HttpRequest) -> tuple[str, str, str] | None:
+    def scope_of(self, request: HttpRequest) -> tuple[str, str, str] | None:
         """Key id, region and service that a signature names; nothing is verified."""
-        return scope_of(_signed_part(request))
+        headers, scope = self._last
+        if headers is not request.headers:  # the app asks, and `authenticate` a moment later
+            scope = scope_of(_signed_part(request))
+            self._last = (request.headers, scope)
+        return scope
 
     # ---- what they may do -------------------------------------------------------------------
     def guard(self, actions: Mapping[tuple[str, str], Action]) -> dict[tuple[str, str], Action]:
@@ -96,7 +102,8 @@ class Access:
             policy, arn = None, "*"
             if name is not None:
                 policy, arn = await self._backend.run(self._policy, service, name)
-            allowed = allows(key, service, _as_asked(call, service), name)
+            asked = _as_asked(call, service)
+            allowed = any(allows(key, service, asked, one) for one in _spellings(service, name))
             if policy is not None:
                 try:
                     decision = parse_policy(policy).decides(
@@ -190,6 +197,14 @@ def _not_by_this_name() -> HttpResponse:
     return HttpResponse(403, headers, b"Use the address of this machine, or localhost.\n")
 
 
+def _spellings(service: str, name: str | None) -> list[str | None]:
+    """The names that a key's globs may match: a topic's in the broker, and on the wire."""
+    if service != "sns" or name is None:
+        return [name]
+    region, slash, plain = name.rpartition("/")
+    return [name, region + slash + wire_topic(plain, "")[1]]
+
+
 def _as_asked(call: Call, service: str) -> str:
     """The action whose right is needed: to subscribe a queue one must be able to manage it."""
     return call.action if service == call.service else "SetQueueAttributes"
@@ -203,8 +218,10 @@ def is_cross_site(request: HttpRequest) -> bool:
         return False
     if site in ("cross-site", "same-site"):
         return True
-    host = request.header("host")
-    return bool(origin) and urlsplit(origin).netloc != host
+    try:
+        return bool(origin) and urlsplit(origin).netloc != request.header("host")
+    except ValueError:  # brackets that are no IPv6 address
+        return True
 
 
 def is_rebound(request: HttpRequest) -> bool:
@@ -212,10 +229,10 @@ def is_rebound(request: HttpRequest) -> bool:
     have pointed it here."""
     if not request.header("origin") and not request.header("sec-fetch-site"):
         return False
-    host = urlsplit(f"//{request.header('host')}").hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return False
     try:
+        host = urlsplit(f"//{request.header('host')}").hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return False
         ip_address(host)
     except ValueError:
         return True

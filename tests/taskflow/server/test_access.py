@@ -184,6 +184,14 @@ def test_a_key_is_limited_to_its_queues_topics_and_verbs(
     assert attempt(call(service, action, key, **params)) == expected
 
 
+@pytest.mark.parametrize("glob", ["order.*", "order-*", "order-created"])
+def test_a_topic_may_be_named_as_in_the_broker_or_on_the_wire(
+    keys: Keys, attempt: Any, glob: str
+) -> None:
+    key = keys.add("shop", 0.0, topics=[glob])
+    assert attempt(call("sns", "Publish", key, **CREATED)) is None
+
+
 def test_to_subscribe_a_queue_one_must_manage_it(keys: Keys, attempt: Any) -> None:
     topics = keys.add("topics", 0.0, queues=["orders"], topics=["*"])
     assert attempt(call("sns", "Subscribe", topics, **AUDIT)) == "AuthorizationError"
