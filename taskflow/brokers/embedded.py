@@ -36,6 +36,11 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self._sends = 0
         self._lending = Lending(self.random)
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether publish and send do. The other verbs on messages take microseconds."""
+        return self._store.durable
+
     # ---- send -------------------------------------------------------------------------------
     def publish(self, topic: str, messages: Sequence[Message]) -> Published:
         with self._store.write() as rows:

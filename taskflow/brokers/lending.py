@@ -9,6 +9,7 @@ from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
 from taskflow.stores.base import QueueRow, Row, Rows
+from taskflow.stores.extra import read_extra
 
 NOISY_IN_FLIGHT = 30
 NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
@@ -101,7 +102,7 @@ class Lending:
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
         """
         due = rows.due(queue, now, limit)
-        if queue.fifo or not any(row.extra is not None for row in due):
+        if queue.fifo or not any(read_extra(row.extra).group for row in due):
             return due
         groups = rows.tenants_in_flight(queue.id, now).items()
         many = sorted((count, name) for name, count in groups if count >= NOISY_IN_FLIGHT)

@@ -5,11 +5,12 @@ a browser sends on behalf of another site is refused either way.
 """
 
 import inspect
+import json
 from base64 import b64decode
 from collections.abc import Mapping
 from hmac import compare_digest
 from ipaddress import ip_address
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from taskflow.errors import BrokerError
@@ -23,6 +24,7 @@ from taskflow.server.policies import PolicyError, parse_policy
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.signing import AuthError, Request, denied, scope_of, verify
 
+MAX_KEY_ID = 128  # characters, as in IAM: what is not verified is kept with messages all the same
 # Links in SNS messages that their receiver follows without a signature.
 UNSIGNED = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
 # The parameters that name what an action is about.
@@ -53,7 +55,7 @@ class Access:
         root = Caller(account, f"arn:aws:iam::{account}:root")
         if is_open:
             scope = self.scope_of(request)
-            return Caller(account, root.arn, scope[0]) if scope else root
+            return Caller(account, root.arn, scope[0][:MAX_KEY_ID]) if scope else root
         if (service, action) in UNSIGNED and request.method == "GET":
             return root
         assert self._keys is not None
@@ -128,6 +130,8 @@ class Access:
                 found.append((call.service, self._name(parameter, text, call)))
         if call.action == "Subscribe" and call.params.get("Protocol") == "sqs":
             found.append(("sqs", self._backend.queue_of_arn(call.params.get("Endpoint", ""))))
+        if target := _dead_letter_target(call.params):
+            found.append(("sqs", self._backend.queue_of_arn(target)))
         return found
 
     def _name(self, parameter: str, text: str, call: Call) -> str:
@@ -205,8 +209,22 @@ def _spellings(service: str, name: str | None) -> list[str | None]:
     return [name, region + slash + wire_topic(plain, "")[1]]
 
 
+def _dead_letter_target(params: Mapping[str, Any]) -> str:
+    """The ARN in a redrive policy that a call sets, or "": what a queue or a subscription cannot
+    deliver is sent there."""
+    text = dict(params.get("Attributes", {})).get("RedrivePolicy", "")
+    if params.get("AttributeName") == "RedrivePolicy":
+        text = params.get("AttributeValue", "")
+    try:
+        target = json.loads(text or "{}").get("deadLetterTargetArn", "")
+    except (AttributeError, ValueError, RecursionError):  # the action says what is wrong with it
+        return ""
+    return target if isinstance(target, str) else ""
+
+
 def _as_asked(call: Call, service: str) -> str:
-    """The action whose right is needed: to subscribe a queue one must be able to manage it."""
+    """The action whose right is needed: to subscribe a queue, or to send dead letters to it, one
+    must be able to manage it."""
     return call.action if service == call.service else "SetQueueAttributes"
 
 

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
@@ -169,7 +169,7 @@ class App:
             body = await read_body(request, receive, self._max_body)
             if body is None:
                 return None
-            response = page(replace(request, body=body))
+            response = page(request.with_body(body))
             return await response if inspect.isawaitable(response) else response
         except WireError as error:
             return _hang_up(_text_page(error.status, error.message))
@@ -180,16 +180,15 @@ class App:
     async def _call(self, request: HttpRequest, receive: Receive) -> HttpResponse | None:
         request_id = self._new_request_id()
         scope = self._read_scope(request)
-        dialect = _choose_dialect(request, scope)
         try:
             body = await read_body(request, receive, self._max_body)
         except WireError as error:
-            return _hang_up(dialect.refuse(error, request_id))
+            return _hang_up(_choose_dialect(request, scope).refuse(error, request_id))
         if body is None:
             return None
-        request = replace(request, body=body)
+        request = request.with_body(body)
         dialect = _choose_dialect(request, scope)
-        gone = asyncio.Event()
+        gone = _Hangup(receive)
         service = "sqs"
         try:
             service, action = dialect.identify()
@@ -212,7 +211,10 @@ class App:
                 now=self._clock.now(),
                 gone=gone,
             )
-            result = check_result(operation.output, await self._run(call, receive))
+            answer = self._actions[service, action](call)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            result = check_result(operation.output, answer)
             response = dialect.write(action, operation.output, result, request_id)
         except WireError as error:
             response = dialect.refuse(error, request_id)
@@ -225,18 +227,9 @@ class App:
             log.exception("request %s failed", request_id)
             failure = common_error("InternalFailure", "The request failed for an unknown reason.")
             response = dialect.refuse(failure, request_id)
-        return None if gone.is_set() else response
-
-    async def _run(self, call: Call, receive: Receive) -> Result:
-        result = self._actions[call.service, call.action](call)
-        if not inspect.isawaitable(result):
-            return result
-        watch = asyncio.ensure_future(_watch(receive, call.gone))
-        try:
-            return await result
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            await gone.stop_listening()
+        return None if gone.is_set() else response
 
     def _read_scope(self, request: HttpRequest) -> tuple[str, str, str] | None:
         try:
@@ -246,9 +239,9 @@ class App:
             return None
 
     def _find_region(self, request: HttpRequest, scope: tuple[str, str, str] | None) -> str:
-        signed = scope[1] if scope else ""
-        named = region_of_host(request.header("host").partition(":")[0])
-        return signed if is_region(signed) else named or self._region
+        if scope and is_region(scope[1]):
+            return scope[1]
+        return region_of_host(request.header("host").partition(":")[0]) or self._region
 
 
 # ---- requests -----------------------------------------------------------------------------------
@@ -263,10 +256,29 @@ def _choose_dialect(request: HttpRequest, scope: tuple[str, str, str] | None) ->
     return QueryDialect(request, scope[2] if scope else None)
 
 
-async def _watch(receive: Receive, gone: asyncio.Event) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    gone.set()
+class _Hangup(asyncio.Event):
+    """Set when the client has hung up. Listens from the first `wait` on: only who waits asks, and
+    a task for every request would cost more than what most of them do."""
+
+    def __init__(self, receive: Receive) -> None:
+        super().__init__()
+        self._receive = receive
+        self._listener: asyncio.Task[None] | None = None
+
+    async def wait(self) -> Literal[True]:
+        if self._listener is None:
+            self._listener = asyncio.ensure_future(self._listen())
+        return await super().wait()
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.set()
+
+    async def stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
 
 
 # ---- answers ------------------------------------------------------------------------------------

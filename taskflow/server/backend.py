@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
+from taskflow.brokers.embedded import EmbeddedBroker
 from taskflow.errors import QueueNotFound
 from taskflow.server.app import Call
 from taskflow.server.errors import service_error
@@ -27,13 +28,16 @@ from taskflow.server.waiting import Waiting
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_parse_queue_url = lru_cache(1024)(parse_queue_url)
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One broker as one AWS account sees it. `region` is the one whose names have no prefix.
 
     Verbs run in `threads`: they may wait for the disk, and several that wait together share one
-    fsync.
+    fsync. Of the embedded broker, what touches a few rows and does not wait is called on the event
+    loop: handing it to a thread and back costs more than it does itself.
     """
 
     broker: Broker
@@ -47,10 +51,22 @@ class Backend:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
 
+    async def run_short(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call a verb on a few messages that never waits for the disk: on the loop, if it can."""
+        if isinstance(self.broker, EmbeddedBroker):
+            return verb(*args, **named)
+        return await self.run(verb, *args, **named)
+
+    async def run_send(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call `send`: on the loop, if the broker does not wait for the disk."""
+        if isinstance(self.broker, EmbeddedBroker) and not self.broker.waits_for_disk:
+            return verb(*args, **named)
+        return await self.run(verb, *args, **named)
+
     # ---- queues -----------------------------------------------------------------------------
     def queue_of(self, call: Call) -> str:
         """The broker's name of the queue that `QueueUrl` names. Raises WireError."""
-        address = parse_queue_url(call.params["QueueUrl"], call.region)
+        address = _parse_queue_url(call.params["QueueUrl"], call.region)
         if address.account != self.account:
             raise service_error("sqs", "QueueDoesNotExist")
         return store_queue(address.name, address.region, self.region)

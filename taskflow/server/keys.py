@@ -54,7 +54,8 @@ VERBS_OF: dict[str, tuple[Verb, ...]] = {
     "sns:ListSubscriptionsByTopic": ("read",),
     "sns:ListTagsForResource": ("read",),
 }
-_OF_ALL = frozenset({"sqs:ListQueues", "sns:ListTopics", "sns:ListSubscriptions"})
+# Their answers tell names; those of ListSubscriptions, URLs with passwords perhaps.
+_OF_ALL = frozenset({"sqs:ListQueues", "sns:ListTopics"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _ID = re.compile(r"TF[A-Z0-9]{18}")
 

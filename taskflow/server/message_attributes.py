@@ -17,7 +17,8 @@ from taskflow.server.errors import WireError, common_error, service_error
 _SQS_NAME = re.compile(r"[A-Za-z0-9_.\u00c0-\u017f-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]")
 _RESERVED = ("aws.", "amazon.")
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+# Each part can match in one way only: a long text that is no number is refused at once.
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PREFIXES = ("Binary", "Number", "String")
 _LONGEST = 256

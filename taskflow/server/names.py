@@ -63,9 +63,10 @@ def is_region(text: str) -> bool:
 def store_queue(name: str, region: str, home: str) -> str:
     """The broker's name of a queue; `home` is the server's own region.
 
-    Raises WireError for a name with '/', which would reach into another region.
+    Raises WireError for a name with '/', which would reach into another region, or with '~',
+    which the hidden queues of URL subscriptions begin with.
     """
-    if "/" in name:
+    if "/" in name or "~" in name:
         raise common_error("InvalidParameterValue", _QUEUE_RULE)
     return name if region == home else f"{region}/{name}"
 

@@ -37,7 +37,16 @@ class HttpRequest:
 
     def header(self, name: str) -> str:
         """The first header of that name (small letters), or ''."""
-        return next((text for key, text in self.headers if key == name), "")
+        for key, text in self.headers:
+            if key == name:
+                return text
+        return ""
+
+    def with_body(self, body: bytes) -> "HttpRequest":
+        """The same request with its body."""
+        return HttpRequest(
+            self.method, self.scheme, self.server, self.path, self.query, self.headers, body
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ async def read_body(request: HttpRequest, receive: Receive, most: int) -> bytes 
     declared = request.header("content-length").strip()
     if declared and not (declared.isascii() and declared.isdigit()):
         raise malformed("The Content-Length is not a number")
+    declared = declared.lstrip("0") or declared[:1]  # int() refuses thousands of digits
     if declared and int(declared[:20]) > most:
         raise _too_large(most)
     chunks: list[bytes] = []
@@ -199,12 +209,12 @@ def check_result(shape: Structure | None, result: Mapping[str, Any] | None) -> d
 
 def _check(shape: Shape, value: Any, path: str) -> Any:
     if isinstance(shape, str):
-        wrong = type(value) is not _KINDS[shape]
-    else:
-        wrong = not isinstance(value, list | tuple if isinstance(shape, ListOf) else Mapping)
-    if wrong:
-        kind = shape if isinstance(shape, str) else type(shape).__name__
-        raise TypeError(f"{path} is {value!r}, which is no {kind}")
+        if type(value) is not _KINDS[shape]:
+            raise TypeError(f"{path} is {value!r}, which is no {shape}")
+        return value
+    wanted: Any = list | tuple if isinstance(shape, ListOf) else Mapping
+    if not isinstance(value, wanted):
+        raise TypeError(f"{path} is {value!r}, which is no {type(shape).__name__}")
     match shape:
         case Structure():
             if unknown := value.keys() - shape.members.keys():
@@ -221,4 +231,3 @@ def _check(shape: Shape, value: Any, path: str) -> Any:
                 _check("string", key, path): _check(shape.value, item, f"{path}[{key!r}]")
                 for key, item in value.items()
             }
-    return value

@@ -21,6 +21,7 @@ from taskflow.server.access import Access
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
 from taskflow.server.certificate import certificate_page, ensure_identity
+from taskflow.server.connection import Connection
 from taskflow.server.deliveries import Deliveries
 from taskflow.server.keys import Keys, keys_file
 from taskflow.server.names import is_account, is_region
@@ -36,7 +37,7 @@ log = logging.getLogger("taskflow.server")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 THREADS = 16  # broker verbs at once; those that wait for the disk share one fsync
 KEEP_ALIVE = 75  # seconds: longer than clients keep idle connections in their pools
-GRACE = 30  # seconds that running requests have after SIGTERM
+GRACE = 9  # seconds that running requests have after SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class WireServer:
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,

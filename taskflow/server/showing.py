@@ -69,15 +69,17 @@ def show_message(delivery: Delivery) -> Shown:
 def read_failure(record: str) -> Failure:
     """A failure record; anybody may send an attribute of that name, so it may be anything."""
     try:
-        facts = json.loads(record)
-    except (ValueError, RecursionError):
-        facts = None
-    if not isinstance(facts, dict):
+        found = json.loads(record)
+        # What is nested becomes text here: deeper in a template there may be no room for it.
+        facts = {
+            name: value if isinstance(value, int | float) else str(value)
+            for name, value in found.items()
+            if value is not None
+        }
+    except (AttributeError, ValueError, RecursionError):
         facts = {"reason": record}
     traceback = facts.pop("traceback", "")
-    return Failure(
-        {name: value for name, value in facts.items() if value is not None}, str(traceback)
-    )
+    return Failure(facts, str(traceback))
 
 
 # ---- values -------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
+from taskflow.errors import BrokerError, LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
@@ -88,7 +88,11 @@ class MoveActions:
         if not source:
             text = "Value for parameter TaskHandle is invalid."
             raise common_error("InvalidParameterValue", text)
-        await self._existing("SourceArn", source)
+        queue = await self._existing("SourceArn", source)
+        # The right to cancel was asked for `source`: the task must be one of that queue.
+        tasks = await self._backend.run(self._broker.moves, queue)
+        if not any(task.handle == handle for task in tasks):
+            raise MoveTaskNotFound(f"queue {queue!r} has no move task {handle!r}")
         task = await self._backend.run(self._broker.cancel_move, handle)
         return {"ApproximateNumberOfMessagesMoved": task.moved}
 

@@ -3,7 +3,8 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Operations.html
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from taskflow.broker import QueueSettings
@@ -41,6 +42,7 @@ class QueueActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
+        self._lock = threading.Lock()  # held by whoever reads settings in order to change them
 
     # ---- create and configure ---------------------------------------------------------------
     async def create_queue(self, call: Call) -> Result:
@@ -128,8 +130,10 @@ class QueueActions:
         return None
 
     def _set(self, queue: str, attributes: Mapping[str, str]) -> None:
-        settings = self._broker.settings(queue)
-        self._broker.set_queue(queue, read_attributes(attributes, settings, queue, self._backend))
+        with self._lock:
+            settings = self._broker.settings(queue)
+            changed = read_attributes(attributes, settings, queue, self._backend)
+            self._broker.set_queue(queue, changed)
 
     # ---- list and tag -----------------------------------------------------------------------
     async def list_queues(self, call: Call) -> Result:
@@ -217,34 +221,37 @@ class QueueActions:
     # ---- permissions ------------------------------------------------------------------------
     async def add_permission(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)
-        settings = await self._backend.run(self._broker.settings, queue)
+        await self._backend.run(self._broker.settings, queue)
         params = call.params
         for name in ("AWSAccountIds", "Actions"):
             if not params[name]:
                 raise missing_parameter(name)
-        try:
-            policy = add_statement(
-                settings.policy or "",
-                params["Label"],
-                params["AWSAccountIds"],
-                params["Actions"],
-                self._backend.arn_of_queue(queue),
-                "sqs",
-            )
-        except PolicyError as error:
-            raise WireError(error.code, error.message, status=error.status) from None
-        await self._backend.run(self._broker.set_queue, queue, replace(settings, policy=policy))
+        label, accounts, names = params["Label"], params["AWSAccountIds"], params["Actions"]
+        arn = self._backend.arn_of_queue(queue)
+        await self._backend.run(
+            self._change_policy,
+            queue,
+            lambda policy: add_statement(policy, label, accounts, names, arn, "sqs"),
+        )
         return None
 
     async def remove_permission(self, call: Call) -> Result:
-        queue = self._backend.queue_of(call)
-        settings = await self._backend.run(self._broker.settings, queue)
-        try:
-            policy = remove_statement(settings.policy or "", call.params["Label"]) or None
-        except PolicyError as error:
-            raise WireError(error.code, error.message, status=error.status) from None
-        await self._backend.run(self._broker.set_queue, queue, replace(settings, policy=policy))
+        label = call.params["Label"]
+        await self._backend.run(
+            self._change_policy,
+            self._backend.queue_of(call),
+            lambda policy: remove_statement(policy, label),
+        )
         return None
+
+    def _change_policy(self, queue: str, change: Callable[[str], str]) -> None:
+        with self._lock:
+            settings = self._broker.settings(queue)
+            try:
+                policy = change(settings.policy or "") or None
+            except PolicyError as error:
+                raise WireError(error.code, error.message, status=error.status) from None
+            self._broker.set_queue(queue, replace(settings, policy=policy))
 
 
 def _taken(what: str) -> WireError:

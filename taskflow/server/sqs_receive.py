@@ -21,6 +21,7 @@ from taskflow.server.message_attributes import (
     write_sqs_attributes,
 )
 from taskflow.server.queue_attributes import KNOWN
+from taskflow.server.together import Together
 from taskflow.settings import Lease
 
 MAX_MESSAGES = 10
@@ -47,6 +48,7 @@ class ReceiveActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
+        self._deletes = Together[Finish, bool](self._delete_all, backend.run_short)
 
     # ---- receive ----------------------------------------------------------------------------
     async def receive_message(self, call: Call) -> Result:
@@ -64,10 +66,9 @@ class ReceiveActions:
             raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
         queue = self._backend.queue_of(call)
         if wait is None:
-            settings = await self._backend.run(self._broker.settings, queue)
-            wait = settings.receive_wait
+            wait = self._broker.settings(queue).receive_wait
         found = await self._poll(call, queue, limit, visibility, wait)
-        names = params.get("MessageAttributeNames", ())
+        names = frozenset(params.get("MessageAttributeNames", ()))
         return {"Messages": [self._show(one, wanted, names) for one in found] or None}
 
     async def _poll(
@@ -77,9 +78,11 @@ class ReceiveActions:
         waiting, clock = self._backend.waiting, self._broker.clock
         until = call.now + wait
         attempt = _read_attempt(call.params, queue)
+        # Who has just come is still there; who has been parked may leave while the broker looks.
+        run = self._backend.run_short
         while True:
             rung = waiting.rung(queue)
-            found, due = await self._backend.run(self._take, queue, limit, visibility, attempt)
+            found, due = await run(self._take, queue, limit, visibility, attempt)
             if found and call.gone.is_set():
                 await self._backend.run(self._broker.give_back, found)
                 return []
@@ -91,6 +94,7 @@ class ReceiveActions:
             await waiting.park(queue, rung, due, until, call.gone)
             if waiting.closing or call.gone.is_set():
                 return []
+            run = self._backend.run
 
     def _take(
         self, queue: str, limit: int, visibility: float | None, attempt: str | None
@@ -98,7 +102,7 @@ class ReceiveActions:
         found = self._broker.receive(queue, limit=limit, visibility=visibility, attempt=attempt)
         return found, None if found else self._broker.next_due(queue)
 
-    def _show(self, delivery: Delivery, wanted: set[str], names: Sequence[str]) -> dict[str, Any]:
+    def _show(self, delivery: Delivery, wanted: set[str], names: frozenset[str]) -> dict[str, Any]:
         attributes = _chosen(delivery, names)
         system = self._system_attributes(delivery)
         if "All" not in wanted:
@@ -131,7 +135,7 @@ class ReceiveActions:
 
     # ---- delete -----------------------------------------------------------------------------
     async def delete_message(self, call: Call) -> Result:
-        error = (await self._backend.run(self._delete, call, [call.params["ReceiptHandle"]]))[0]
+        error = (await self._delete(call, [call.params["ReceiptHandle"]]))[0]
         if error is not None:
             raise error
         return None
@@ -139,15 +143,16 @@ class ReceiveActions:
     async def delete_message_batch(self, call: Call) -> Result:
         entries = check_batch(call.params["Entries"], operation="DeleteMessageBatch")
         handles = [entry["ReceiptHandle"] for entry in entries]
-        return _batch_answer(entries, await self._backend.run(self._delete, call, handles))
+        return _batch_answer(entries, await self._delete(call, handles))
 
-    def _delete(self, call: Call, handles: Sequence[str]) -> list[WireError | None]:
+    async def _delete(self, call: Call, handles: Sequence[str]) -> list[WireError | None]:
         queue = self._backend.queue_of(call)
-        self._broker.settings(queue)
         errors: list[WireError | None] = [_check_handle(handle) for handle in handles]
         held = [_held(queue, handle) for handle in handles]
         good = [index for index, error in enumerate(errors) if error is None]
-        answers = self._broker.delete([Finish(held[index]) for index in good])
+        if not good:
+            self._broker.settings(queue)  # a queue that is not there is the first thing to say
+        answers = await self._deletes.do(queue, [Finish(held[index]) for index in good])
         if is_fifo(queue):
             for index, gone in zip(good, answers, strict=True):
                 if not gone and self._broker.leases([held[index]])[0] != "gone":
@@ -155,17 +160,20 @@ class ReceiveActions:
                     errors[index] = invalid_value(handles[index], "ReceiptHandle", reason)
         return errors
 
+    def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
+        return self._broker.delete(entries)
+
     # ---- visibility -------------------------------------------------------------------------
     async def change_message_visibility(self, call: Call) -> Result:
         entry = {"Id": "-", **call.params}
-        error = (await self._backend.run(self._change, call, [entry]))[0]
+        error = self._change(call, [entry])[0]
         if error is not None:
             raise error
         return None
 
     async def change_message_visibility_batch(self, call: Call) -> Result:
         entries = check_batch(call.params["Entries"], operation="ChangeMessageVisibilityBatch")
-        return _batch_answer(entries, await self._backend.run(self._change, call, entries))
+        return _batch_answer(entries, self._change(call, entries))
 
     def _change(self, call: Call, entries: Sequence[Mapping[str, Any]]) -> list[WireError | None]:
         queue = self._backend.queue_of(call)
@@ -257,7 +265,7 @@ def _batch_answer(
     }
 
 
-def _chosen(delivery: Delivery, names: Sequence[str]) -> Attributes:
+def _chosen(delivery: Delivery, names: frozenset[str]) -> Attributes:
     """The attributes a receive asks for: `All`, `*`, `.*`, by name, by prefix (`foo.*`).
 
     The failure record of a dead letter is ours, not the sender's: it comes when asked for by

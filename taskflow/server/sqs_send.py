@@ -27,6 +27,7 @@ from taskflow.server.message_attributes import (
     read_sqs_attributes,
 )
 from taskflow.server.queue_attributes import MAX_DELAY
+from taskflow.server.together import Together
 from taskflow.settings import Sent
 
 _NOT_HERE = "The request include parameter that is not valid for this queue type."
@@ -43,21 +44,19 @@ class SendActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
+        self._sends = Together[Message, Sent](self._send_all, backend.run_send)
 
     async def send_message(self, call: Call) -> Result:
-        return await self._backend.run(self._send, call)
-
-    def _send(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)
         settings = self._broker.settings(queue)
         message = self._read(call.params, call, queue, settings)
-        (sent,) = self._broker.send(queue, [message])
+        (sent,) = await self._sends.do(queue, [message])
         return _answer(message, sent, queue)
 
-    async def send_message_batch(self, call: Call) -> Result:
-        return await self._backend.run(self._send_batch, call)
+    def _send_all(self, queue: str, messages: Sequence[Message]) -> Sequence[Sent]:
+        return self._broker.send(queue, messages)
 
-    def _send_batch(self, call: Call) -> Result:
+    async def send_message_batch(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)
         settings = self._broker.settings(queue)
         entries = check_batch(call.params["Entries"])
@@ -73,7 +72,7 @@ class SendActions:
                 messages[entry["Id"]] = self._read(entry, call, queue, settings)
             except WireError as error:
                 refused.append(failed(entry["Id"], error))
-        sent = self._broker.send(queue, list(messages.values())) if messages else []
+        sent = await self._sends.do(queue, list(messages.values())) if messages else []
         return {
             "Successful": [
                 {"Id": id, **_answer(message, one, queue)}

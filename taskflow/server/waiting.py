@@ -59,13 +59,18 @@ class Timekeeper:
 
 
 class Waiting:
-    """The parked polls of one server. Used on its event loop only, but for `_heard`."""
+    """The parked polls of one server. Used on its event loop only, but for `_heard`.
+
+    A ring in another thread notes a number that was never there before (one step, no lock), then
+    looks for polls; a poll parks, then looks at the number. So one of them sees the other.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._clock = broker.clock
         self._broker = broker
         self._parked: dict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
-        self._rings: dict[str, int] = defaultdict(int)
+        self._rings: dict[str, int] = {}
+        self._numbers = itertools.count(1)
         self._alarms: dict[str, float] = {}  # when a queue that is waited for has something due
         self._loop: asyncio.AbstractEventLoop | None = None
         self._time: Timekeeper | None = None
@@ -78,16 +83,16 @@ class Waiting:
         self._broker.watch(self._heard)
 
     def _heard(self, queues: Collection[str]) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ring, tuple(queues))
-
-    def _ring(self, queues: Collection[str]) -> None:
+        """In any thread. The loop is only woken for a poll: most rings are heard by nobody."""
+        if self._loop is None or self._loop.is_closed():
+            return
         for queue in queues:
-            self._rings[queue] += 1
-            self.wake_next(queue)
+            self._rings[queue] = next(self._numbers)
+            if queue in self._parked:
+                self._loop.call_soon_threadsafe(self.wake_next, queue)
 
     def rung(self, queue: str) -> int:
-        """How often the queue has rung; read it before looking into the queue."""
+        """Another number after each ring of the queue; read it before looking into the queue."""
         return self._rings.get(queue, 0)
 
     def wake_next(self, queue: str) -> None:
@@ -101,12 +106,15 @@ class Waiting:
         self, queue: str, rung: int, due: float | None, until: float, gone: asyncio.Event
     ) -> None:
         """Wait until the queue rings, something of it is due, `until`, or the client has gone."""
-        if self.closing or rung != self.rung(queue):
+        if self.closing:
             return
         assert self._time is not None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         parked = self._parked[queue]
         parked.append(future)
+        if rung != self.rung(queue):  # looked at last: from here on a ring finds the poll parked
+            self._leave(queue, parked, future)
+            return
         look = min(until, self._clock.now() + LOOK_AGAIN)
         self._time.call_at(look, partial(_settle, future))
         if due is not None and due < min(look, self._alarms.get(queue, math.inf)):
@@ -119,12 +127,17 @@ class Waiting:
             left.cancel()
             woken = future.done()
             future.cancel()
-            if future in parked:
-                parked.remove(future)
-            if not parked and self._parked.get(queue) is parked:
-                del self._parked[queue]
+            self._leave(queue, parked, future)
             if woken and gone.is_set():
                 self.wake_next(queue)  # it was somebody else's turn
+
+    def _leave(
+        self, queue: str, parked: deque[asyncio.Future[None]], future: asyncio.Future[None]
+    ) -> None:
+        if future in parked:
+            parked.remove(future)
+        if not parked and self._parked.get(queue) is parked:
+            del self._parked[queue]
 
     def _sound(self, queue: str, due: float) -> None:
         if self._alarms.get(queue) == due:  # else one for an earlier time has taken its place

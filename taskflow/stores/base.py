@@ -285,6 +285,8 @@ class Store(Protocol):
 
     poll_interval: float | None
     """Look again this often (seconds) while waiting; None when nobody else can write."""
+    durable: bool
+    """Whether `sync` waits for the disk."""
 
     def write(self) -> AbstractContextManager[Rows]:
         """One transaction: committed at the end of the block, undone by an exception."""

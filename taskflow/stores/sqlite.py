@@ -43,6 +43,7 @@ class SqliteStore:
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
         self.poll_interval = None if path is None else 1.0
+        self.durable = durable and path is not None
         if path is not None and not create and folder_exists(path) and not path.exists():
             raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         with self._translated():

@@ -3,7 +3,9 @@
 # boto3 has no types.
 # mypy: allow-untyped-calls
 
+import contextlib
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -20,6 +22,7 @@ from botocore.exceptions import ClientError
 from taskflow import open_broker
 from taskflow.broker import Broker
 from taskflow.errors import BrokerFileError, ConfigError
+from taskflow.server import connection as connection_module
 from taskflow.server.serving import ServerOptions, check_options, find_keys
 from taskflow.testing import ManualClock, memory_broker, wire_server
 
@@ -179,3 +182,31 @@ def test_a_server_that_cannot_listen_says_so(tmp_path: Path) -> None:
         wire_server(broker, port=server.port),
     ):
         pass
+
+
+def test_a_head_without_end_is_refused(taskflow_server: str) -> None:
+    host, _, port = taskflow_server.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\nx-long: ")
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                connection.sendall(b"a" * 4096)
+        with contextlib.suppress(ConnectionError):
+            answer = connection.recv(65536)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    with urllib.request.urlopen(f"{taskflow_server}/health") as health:
+        assert health.status == 200
+
+
+def test_half_a_request_does_not_hold_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "SLOWEST", 0.05)
+    with closing(memory_broker()) as broker, wire_server(broker) as server:
+        for half in (
+            b"",
+            b"POST / HT",
+            b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nab",
+        ):
+            with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+                connection.sendall(half)
+                assert connection.recv(10) == b""  # closed

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from taskflow.message import Message
-from taskflow.server.app import Action, Call
 from taskflow.server.backend import Backend
 from taskflow.settings import QueueSettings
-from tests.taskflow.server.wire import CALLER, HOST, JSON, make_app, make_scope
+from tests.taskflow.server.wire import HOST, JSON, make_app, make_scope
 
 Run = Callable[..., Any]
 URL = "http://localhost:9324/000000000000/work"
@@ -122,34 +121,20 @@ def test_leaving_in_the_moment_of_being_woken_passes_the_turn_on(
 
 
 def test_what_was_lent_to_a_client_that_left_is_given_back(
-    backend: Backend,
-    actions: dict[tuple[str, str], Action],
-    poll: Poll,
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
+    backend: Backend, poll: Poll, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone = asyncio.Event()
+    client = poll()
     receive = backend.broker.receive
 
     def lend(*queues: str, **more: Any) -> Any:
         found = receive(*queues, **more)
         monkeypatch.setattr(backend.broker, "receive", receive)
-        run(leave())  # while the broker was at it
+        run(client.says.put(LEAVE))  # while the broker was at it
         return found
 
-    async def leave() -> None:
-        gone.set()
-
-    async def call() -> Any:
-        params = {"QueueUrl": URL, "WaitTimeSeconds": 20}
-        made = Call(
-            "sqs", "ReceiveMessage", params, "us-east-1", CALLER.account, CALLER, "", "r", now, gone
-        )
-        return await actions["sqs", "ReceiveMessage"](made)  # type: ignore[misc]  # it is async
-
-    now = backend.broker.clock.now()
-    backend.broker.send("work", [Message("a", "a")])
     monkeypatch.setattr(backend.broker, "receive", lend)
-    assert run(call()) == {"Messages": None}
+    backend.broker.send("work", [Message("a", "a")])
+    client.ended.result(30)
+    assert client.heard == []
     (found,) = backend.broker.receive("work")
     assert (found.body, found.receive_count) == ("a", 1)
