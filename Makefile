@@ -79,3 +79,22 @@ bench: .venv-bench/.ready ## Measure taskflow beside its peers, 16 minutes (make
 	@command -v redis-server >/dev/null || { test $$(id -u) = 0 && apt-get install -y redis-server; } || \
 	echo 'redis-server is missing (apt-get install redis-server): peers that need it will fail'
 	.venv-bench/bin/python -m benchmarks $(BENCH)
+
+.venv-clients/.ready: clients/requirements.txt
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --timeout 180 --requirement $<
+	touch $@
+
+.venv-clients-old/.ready: clients/requirements-old.txt
+	test -x .venv-clients-old/bin/python || $(PYTHON) -m venv .venv-clients-old
+	.venv-clients-old/bin/python -m pip install --quiet --timeout 180 --requirement $<
+	touch $@
+
+clients/node/node_modules/.ready: clients/node/package.json
+	@command -v npm >/dev/null || { test $$(id -u) = 0 && apt-get install -y nodejs npm; }
+	npm install --prefix clients/node --no-package-lock --no-audit --no-fund
+	touch $@
+
+.PHONY: clients
+clients: .venv/.ready .venv-clients/.ready .venv-clients-old/.ready clients/node/node_modules/.ready ## Drive real clients against `taskflow serve`, 3 minutes
+	$(BIN)/python -m clients $(CLIENTS)
