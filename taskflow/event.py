@@ -109,6 +109,22 @@ def open_envelope(delivery: Delivery) -> Envelope:
     return envelope
 
 
+def raw_event(delivery: Delivery, topic: str, decode: json.Decode) -> Event[Any]:
+    """The event of a message without an envelope: the whole body is its payload, and its id is
+    the message's. Its `source` is empty. Raises DecodeError when the payload does not fit."""
+    return Event(
+        topic=topic,
+        payload=decode(msgspec.Raw(delivery.body)),
+        id=delivery.id,
+        time=delivery.sent_at,
+        source="",
+        subject=delivery.subject,
+        attributes=_texts(delivery.attributes) if delivery.attributes else NO_TEXTS,
+        group=delivery.group,
+        attempt=delivery.receive_count,
+    )
+
+
 def to_event(delivery: Delivery, envelope: Envelope, decode: json.Decode) -> Event[Any]:
     """The event in an opened envelope. Raises DecodeError when the payload does not fit."""
     try:

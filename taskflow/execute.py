@@ -11,11 +11,11 @@ from typing import Any
 
 from taskflow.clock import Clock
 from taskflow.errors import DecodeError, NoHandler
-from taskflow.event import Context, Event, current, open_envelope, to_event
+from taskflow.event import Context, Event, current, open_envelope, raw_event, to_event
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
 from taskflow.registry import Registry, Subscription
-from taskflow.retry import Dead, Done, Outcome, RetryPolicy, decide
+from taskflow.retry import Dead, Done, Outcome, Retry, RetryPolicy, decide
 
 Invoke = Callable[[Subscription, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
@@ -33,14 +33,17 @@ class Job:
 
 
 def find_job(delivery: Delivery, registry: Registry) -> Job:
-    """The handler for a delivery, by its topic."""
+    """The handler for a delivery, by its topic. What was sent to the queue directly goes to the
+    handler that its envelope names, else to the queue's raw one."""
     topic = delivery.topic
-    if not topic:  # sent to the queue directly: only the envelope knows
+    if not topic:
         try:
             topic = open_envelope(delivery).type
         except DecodeError:
             topic = ""
     subscription = registry.find(delivery.queue, topic)
+    if subscription is None and not delivery.topic:
+        subscription = registry.find_raw(delivery.queue)
     policy = _unhandled(delivery.queue, registry) if subscription is None else subscription.policy
     return Job(delivery, subscription, policy)
 
@@ -88,9 +91,7 @@ def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
     delivery, subscription = job.delivery, job.subscription
     refusal: Exception | None = None
     try:
-        envelope = open_envelope(delivery)
-        decode = (lambda raw: None) if subscription is None else subscription.signature.decode
-        event = to_event(delivery, envelope, decode)
+        event = _read(delivery, subscription)
     except Exception as error:  # a payload type may raise anything when it is made
         refusal = error
         event = Event(
@@ -108,6 +109,17 @@ def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
     )
     deadline = None if timeout is None else now + timeout
     return Context(event, delivery.queue, name, event.attempt, deadline, logger, delivery), refusal
+
+
+def _read(delivery: Delivery, subscription: Subscription | None) -> Event[Any]:
+    decode = (lambda raw: None) if subscription is None else subscription.signature.decode
+    if subscription is not None and subscription.raw:
+        return raw_event(delivery, subscription.topic, decode)
+    try:
+        envelope = open_envelope(delivery)
+    except DecodeError as error:
+        raise DecodeError(f"{error}; @subscribe(…, raw=True) takes a body as it is") from None
+    return to_event(delivery, envelope, decode)
 
 
 def _run(
@@ -143,3 +155,17 @@ def _run(
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def within_retention(outcome: Outcome, delivery: Delivery, at: float, retention: float) -> Outcome:
+    """A retry decided at `at` that the queue would drop before it is due is a dead letter instead.
+
+    `retention` is the queue's, in seconds.
+    """
+    if isinstance(outcome, Retry) and at + outcome.after >= delivery.sent_at + retention:
+        return Dead(
+            f"its next try, after {outcome.after:g} s, would pass the retention of queue "
+            f"{delivery.queue!r} ({retention:g} s)",
+            outcome.error,
+        )
+    return outcome

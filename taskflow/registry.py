@@ -1,12 +1,14 @@
 """Subscriptions: which handler takes which topic on which queue. Collected at import."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from taskflow.errors import BrokerError, RegistrationError
+from taskflow.filters import Scope, parse_filter
 from taskflow.limits import (
     DLQ_SUFFIX,
     FIFO_SUFFIX,
@@ -34,7 +36,9 @@ class Subscription:
 
     `timeout` and `window` in seconds; `window` is how long a finished event is remembered, 0
     for a handler that is not idempotent. `concurrency`: runs at once in a process; `rate`: starts
-    per second in all processes; None for no limit.
+    per second in all processes; None for no limit. `raw`: the whole body is the payload.
+    `filter_policy` (JSON text) chooses what the topic sends to the queue; it looks at
+    `filter_scope`.
     """
 
     topic: str
@@ -48,6 +52,9 @@ class Subscription:
     concurrency: int | None
     rate: float | None
     signature: Signature
+    raw: bool = False
+    filter_policy: str | None = None
+    filter_scope: Scope = "MessageAttributes"
 
     @property
     def max_attempts(self) -> int:
@@ -76,6 +83,9 @@ class Registry:
         visibility_timeout: float = 30.0,
         concurrency: int | None = None,
         rate: str | float | None = None,
+        raw: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        filter_scope: Scope = "MessageAttributes",
         **unknown: Any,
     ) -> Callable[[F], F]:
         """Let a function handle events of `topics` that wait in `queue`; returns it unchanged.
@@ -88,13 +98,17 @@ class Registry:
         `visibility_timeout`: seconds until a crashed worker's message is visible again.
         `concurrency`: how many run at once in one process; `rate`: how many start, in all
         processes together ("100/s", "30/m", "1/h"). Both hold back the whole queue.
+        `raw`: messages have no envelope of ours (an S3 event, another team's JSON); the payload is
+        the whole body, as JSON, or as it is for `str` and `bytes`. A queue has one raw handler.
+        `filter`: an SNS filter policy; the topics send only what matches. It looks at the
+        attributes, or with `filter_scope="MessageBody"` at the envelope.
         Raises RegistrationError for whatever cannot be, saying how to mend it.
         """
         if unknown:
             raise RegistrationError(
                 f"subscribe does not know {', '.join(map(repr, unknown))}; it knows queue, "
                 "retries, backoff, policy, timeout, idempotent, window, visibility_timeout, "
-                "concurrency, rate"
+                "concurrency, rate, raw, filter, filter_scope"
             )
         if not topics:
             raise RegistrationError("subscribe names no topic; example: 'order.created'")
@@ -132,9 +146,10 @@ class Registry:
             raise RegistrationError(f"concurrency is {concurrency!r}; a whole number, 1 or more")
         chosen = _policy(retries, backoff, policy)
         per_second = None if rate is None else parse_rate(rate)
+        filter_policy = _filter_policy(filter, filter_scope)
 
         def register(handler: F) -> F:
-            signature = read_signature(handler)
+            signature = read_signature(handler, raw)
             name = _name(handler)
             for topic in topics:
                 self._add(
@@ -150,6 +165,9 @@ class Registry:
                         concurrency,
                         per_second,
                         signature,
+                        raw,
+                        filter_policy,
+                        filter_scope,
                     )
                 )
             return handler
@@ -176,11 +194,23 @@ class Registry:
                     f"queue {new.queue!r} has one visibility_timeout: {other.name} says "
                     f"{other.visibility_timeout:g}, {new.name} says {new.visibility_timeout:g}"
                 )
+            if new.raw and other.raw and other.name != new.name:
+                raise RegistrationError(
+                    f"queue {new.queue!r} has a raw handler already: {other.name}; a body without "
+                    f"an envelope does not say which topic it is of, so give {new.name} a queue "
+                    "of its own"
+                )
         self._subscriptions[new.queue, new.topic] = new
 
     def find(self, queue: str, topic: str) -> Subscription | None:
         """Who handles this topic on this queue."""
         return self._subscriptions.get((queue, topic))
+
+    def find_raw(self, queue: str) -> Subscription | None:
+        """Who takes what has no envelope on this queue. Its topic is empty when the handler has
+        several: nobody knows which."""
+        found = [one for one in self.on(queue) if one.raw]
+        return replace(found[0], topic="") if len(found) > 1 else next(iter(found), None)
 
     def on(self, queue: str) -> list[Subscription]:
         """All subscriptions of a queue."""
@@ -226,6 +256,21 @@ def _policy(retries: int | None, backoff: float | None, policy: RetryPolicy | No
         return RetryPolicy(**{name: value for name, value in short.items() if value is not None})  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise RegistrationError(f"subscribe: {error}") from error
+
+
+def _filter_policy(policy: Mapping[str, Any] | None, scope: Scope) -> str | None:
+    if scope not in ("MessageAttributes", "MessageBody"):
+        raise RegistrationError(
+            f"filter_scope is {scope!r}; 'MessageAttributes' or 'MessageBody' are allowed"
+        )
+    if policy is None:
+        return None
+    try:
+        text = json.dumps(policy, sort_keys=True)
+        parse_filter(text, scope)
+    except (TypeError, ValueError, BrokerError) as error:
+        raise RegistrationError(f"filter is {policy!r}: {error}") from error
+    return text
 
 
 def _name(handler: Handler) -> str:

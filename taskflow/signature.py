@@ -11,15 +11,20 @@ from taskflow.event import Context, Event
 from taskflow.payload import Decode, decoder
 
 Handler = Callable[..., Any]
+_AS_IT_IS: dict[type, Decode] = {bytes: bytes, str: lambda body: bytes(body).decode()}
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How to call a handler: the decoder of its payload, and what goes into each parameter."""
+    """How to call a handler: the decoder of its payload, and what goes into each parameter.
+
+    `payload` is the annotation of the payload.
+    """
 
     decode: Decode
     takes: tuple[type | None, ...]  # Event, Context, or None for the payload, in order
     is_async: bool
+    payload: Any = Any
 
     def arguments(self, context: Context) -> list[Any]:
         """The positional arguments for one run."""
@@ -33,8 +38,11 @@ class Signature:
         ]
 
 
-def read_signature(handler: Handler) -> Signature:
-    """Raises RegistrationError, saying how to mend it, when no event can be given to `handler`."""
+def read_signature(handler: Handler, raw: bool = False) -> Signature:
+    """What `handler` wants. With `raw` a payload annotated `str` or `bytes` is the body as it is.
+
+    Raises RegistrationError, saying how to mend it, when no event can be given to `handler`.
+    """
     name = getattr(handler, "__qualname__", repr(handler))
     if not callable(handler):
         raise RegistrationError(f"{name} is no function")
@@ -83,7 +91,7 @@ def read_signature(handler: Handler) -> Signature:
             "if it likes; for example (event: Event) or (order: OrderCreated, ctx: Context)"
         )
     try:
-        decode = decoder(payload)
+        decode = _AS_IT_IS[payload] if raw and payload in (str, bytes) else decoder(payload)
     except TypeError as error:
         raise RegistrationError(
             f"{name}: no JSON can become {payload!r}: {error}; use dict, a dataclass, TypedDict, "
@@ -92,7 +100,7 @@ def read_signature(handler: Handler) -> Signature:
     is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
-    return Signature(decode, tuple(takes), is_async)
+    return Signature(decode, tuple(takes), is_async, payload)
 
 
 def _annotated(handler: Any) -> Any:

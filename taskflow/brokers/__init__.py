@@ -25,7 +25,8 @@ def open_address(
     """Open the broker at an address.
 
     `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
-    `?durability=power` (the default: a publish is answered after fsync) or `=process`.
+    `?durability=power` (the default: a publish is answered after fsync) or `=process`;
+    `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table]`.
     `create=False` refuses a file that does not exist. Raises ConfigError for an address that is
     none of these, BrokerFileError for a bad file.
     """
@@ -33,14 +34,16 @@ def open_address(
         parts = urlsplit(address)
     except ValueError as error:
         raise ConfigError(f"broker address {address!r}: {error}") from error
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    path = unquote(parts.path)
+    if parts.scheme == "aws":
+        return _aws(address, parts.netloc, path, options, clock, random)
     opener = _SCHEMES.get(parts.scheme)
     if opener is None:
         raise ConfigError(
             f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory:// "
-            "and sqlite:///path/to/broker.db"
+            "and sqlite:///path/to/broker.db, or aws://REGION"
         )
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    path = unquote(parts.path)
     if parts.netloc:
         raise ConfigError(
             f"broker address {address!r}: {parts.netloc!r} stands where a host would; write "
@@ -69,6 +72,25 @@ def _sqlite(address: str, path: str, options: dict[str, str], create: bool) -> S
     if not path.strip("/"):
         raise ConfigError(f"broker address {address!r} names no file; example: {DEFAULT_ADDRESS}")
     return SqliteStore(Path(path[1:]), durable=durability == "power", create=create)
+
+
+def _aws(
+    address: str,
+    region: str,
+    path: str,
+    options: dict[str, str],
+    clock: Clock | None,
+    random: Random | None,
+) -> Broker:
+    try:  # boto3 takes long to import, and few need it
+        from taskflow.brokers.aws.opening import open_aws
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("boto3", "botocore"):
+            raise
+        raise ConfigError(
+            f"broker address {address!r} needs boto3: pip install 'taskflow-events[aws]'"
+        ) from error
+    return open_aws(address, region, path, options, clock, random)
 
 
 _SCHEMES: dict[str, Callable[[str, str, dict[str, str], bool], SqliteStore]] = {

@@ -108,6 +108,7 @@ def sign(envelope: dict[str, object], version: int, identity: Mapping[str, str])
     envelope["SigningCertURL"] = f"{identity['url']}{identity['certificate_path']}"
 
 
+@lru_cache(16)  # the same for every subscription of a topic; a signature is 1 ms of CPU
 def _signature(key: str, text: bytes, version: int) -> bytes:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding

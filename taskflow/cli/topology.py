@@ -1,11 +1,15 @@
-"""`taskflow topology`: what subscribes to what."""
+"""`taskflow topology`: what subscribes to what; in the broker, and as documents for others."""
+
+from pathlib import Path
 
 import click
 
 from taskflow.cli.options import broker_option, load_registry, module_option, opened
+from taskflow.errors import ConfigError
+from taskflow.export import FORMATS, Place, export
 from taskflow.limits import dlq_of
 from taskflow.registry import Registry
-from taskflow.topology import declare, settings_for
+from taskflow.topology import compare, declare, settings_for
 
 
 @click.group(invoke_without_command=True)
@@ -28,7 +32,7 @@ def topology(ctx: click.Context, modules: tuple[str, ...]) -> None:
 @broker_option
 @click.pass_obj
 def apply(registry: Registry, modules: tuple[str, ...], address: str | None) -> None:
-    """Create what is missing in the broker, and change queues that disagree.
+    """Create what is missing in the broker, and change what disagrees. Nothing is removed.
 
     \b
     Example:
@@ -39,6 +43,74 @@ def apply(registry: Registry, modules: tuple[str, ...], address: str | None) -> 
     with opened(address, create=True) as broker:
         declare(broker, registry, apply=True)
     click.echo(tree(registry))
+
+
+@topology.command()
+@module_option
+@broker_option
+@click.option("--check", is_flag=True, help="Exit with 1 when anything differs, for CI.")
+@click.pass_context
+def diff(ctx: click.Context, modules: tuple[str, ...], address: str | None, check: bool) -> None:
+    """Compare the handlers with the broker: + it lacks, - it has too much, ~ differs.
+
+    Of what the handlers do not name, only subscriptions of their queues are shown. `apply` mends
+    + and ~; what is too much it leaves.
+
+    \b
+    Example:
+      taskflow topology diff --module shop.handlers --check
+    """
+    registry = load_registry(modules) if modules else ctx.obj
+    with opened(address) as broker:
+        changes = compare(broker, registry)
+    for change in changes:
+        click.echo(str(change))
+    if changes and check:
+        ctx.exit(1)
+
+
+@topology.command(name="export")
+@module_option
+@click.option(
+    "--format",
+    "-f",
+    "format",
+    type=click.Choice(list(FORMATS)),
+    required=True,
+    help="What to write.",
+)
+@click.option("--region", help="AWS region, for ARNs and Terraform's provider.")
+@click.option("--account", help="AWS account (twelve digits), for ARNs.")
+@click.option("--prefix", default="", help="Stands before every name on AWS.")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file, not stdout."
+)
+@click.pass_obj
+def export_command(
+    registry: Registry,
+    modules: tuple[str, ...],
+    format: str,
+    region: str | None,
+    account: str | None,
+    prefix: str,
+    output: Path | None,
+) -> None:
+    """Write the topology for another tool. No broker is touched.
+
+    \b
+    Example:
+      taskflow topology export -m shop.handlers -f terraform -o events.tf
+    """
+    if modules:
+        load_registry(modules)
+    text = export(registry, format, Place(region, account, prefix))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written: {error.strerror}") from error
 
 
 def tree(registry: Registry) -> str:

@@ -264,9 +264,10 @@ class _Hangup(asyncio.Event):
         super().__init__()
         self._receive = receive
         self._listener: asyncio.Task[None] | None = None
+        self._answered = False
 
     async def wait(self) -> Literal[True]:
-        if self._listener is None:
+        if self._listener is None and not self._answered:
             self._listener = asyncio.ensure_future(self._listen())
         return await super().wait()
 
@@ -276,6 +277,7 @@ class _Hangup(asyncio.Event):
         self.set()
 
     async def stop_listening(self) -> None:
+        self._answered = True
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)

@@ -78,11 +78,14 @@ class ReceiveActions:
         waiting, clock = self._backend.waiting, self._broker.clock
         until = call.now + wait
         attempt = _read_attempt(call.params, queue)
-        # Who has just come is still there; who has been parked may leave while the broker looks.
-        run = self._backend.run_short
+        was_parked = False
         while True:
             rung = waiting.rung(queue)
-            found, due = await run(self._take, queue, limit, visibility, attempt)
+            found, due = await self._backend.run_short(
+                self._take, queue, limit, visibility, attempt
+            )
+            if found and was_parked:  # who has just come is still there
+                await waiting.catch_up()
             if found and call.gone.is_set():
                 await self._backend.run(self._broker.give_back, found)
                 return []
@@ -94,7 +97,7 @@ class ReceiveActions:
             await waiting.park(queue, rung, due, until, call.gone)
             if waiting.closing or call.gone.is_set():
                 return []
-            run = self._backend.run
+            was_parked = True
 
     def _take(
         self, queue: str, limit: int, visibility: float | None, attempt: str | None

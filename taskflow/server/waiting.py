@@ -17,7 +17,7 @@ from functools import partial
 from taskflow.broker import Broker
 from taskflow.clock import Clock
 
-LOOK_AGAIN = 5.0  # seconds: a ring of another process may be lost
+LOOK_AGAIN = 5.0  # seconds, for one poll of each queue: a ring of another process may be lost
 
 
 class Timekeeper:
@@ -115,11 +115,8 @@ class Waiting:
         if rung != self.rung(queue):  # looked at last: from here on a ring finds the poll parked
             self._leave(queue, parked, future)
             return
-        look = min(until, self._clock.now() + LOOK_AGAIN)
-        self._time.call_at(look, partial(_settle, future))
-        if due is not None and due < min(look, self._alarms.get(queue, math.inf)):
-            self._alarms[queue] = due
-            self._time.call_at(due, partial(self._sound, queue, due))
+        self._time.call_at(until, partial(_settle, future))
+        self._arm(queue, due)
         left = asyncio.ensure_future(gone.wait())
         try:
             await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
@@ -136,13 +133,35 @@ class Waiting:
     ) -> None:
         if future in parked:
             parked.remove(future)
-        if not parked and self._parked.get(queue) is parked:
+        if parked:
+            self._arm(queue)
+        elif self._parked.get(queue) is parked:
             del self._parked[queue]
+
+    def _arm(self, queue: str, due: float | None = None) -> None:
+        """Wake one poll of the queue at `due`, and before long in any case."""
+        assert self._time is not None
+        when = self._clock.now() + LOOK_AGAIN
+        if due is not None:
+            when = min(when, due)
+        if when < self._alarms.get(queue, math.inf):
+            self._alarms[queue] = when
+            self._time.call_at(when, partial(self._sound, queue, when))
 
     def _sound(self, queue: str, due: float) -> None:
         if self._alarms.get(queue) == due:  # else one for an earlier time has taken its place
             del self._alarms[queue]
         self.wake_next(queue)
+
+    @staticmethod
+    async def catch_up() -> None:
+        """Let the loop hear that a client has hung up: from its socket, then its connection, then
+        who listens, a turn each."""
+        loop = asyncio.get_running_loop()
+        for _ in range(3):
+            turn = loop.create_future()
+            loop.call_soon(_settle, turn)
+            await turn
 
     async def pause(self, seconds: float) -> None:
         """Let that much time of the broker's clock pass."""

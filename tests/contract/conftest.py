@@ -1,4 +1,8 @@
-"""What it means to be a broker: the suite runs over every embedded address."""
+"""What it means to be a broker: the suite runs over every address there is.
+
+A test that a broker cannot pass is marked `differs("aws", "why")`: it runs all the same, must fail
+(`run=False`: is not run, since it would never end), and its reason is printed with the others.
+"""
 
 import random
 import threading
@@ -14,19 +18,37 @@ from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
 from taskflow.settings import Sent
 from taskflow.testing import ManualClock
+from tests.contract.wire import SharedClock, aws_broker
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock(1000.0)
+    return SharedClock(1000.0)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def broker(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[Broker]:
+@pytest.fixture(params=["memory", "sqlite", "aws"])
+def broker(
+    request: pytest.FixtureRequest,
+    clock: SharedClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Broker]:
+    for mark in request.node.iter_markers("differs"):
+        name, reason = mark.args
+        if name == request.param:
+            why = f"{name}: {reason}"
+            request.applymarker(pytest.mark.xfail(reason=why, strict=True, **mark.kwargs))
+    if request.param == "aws":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        with aws_broker(clock) as opened:
+            yield opened
+        return
     address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
-    opened = open_broker(address, clock=clock, random=random.Random(7))
-    yield opened
-    opened.close()
+    local = open_broker(address, clock=clock, random=random.Random(7))
+    yield local
+    local.close()
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ FULL = QueueSettings(
 FULL_TOPIC = TopicSettings(True, "messageGroup", 4096, 2, '{"Statement": []}', {"DisplayName": "d"})
 
 
+@pytest.mark.differs("aws", "plain text and an Attribute of type String are one on the wire")
 def test_attributes_keep_their_types(broker: Broker, queue: str) -> None:
     broker.publish("made", [Message("1", "x", ATTRIBUTES), Message("2", "x")])
     typed, plain = broker.receive(queue, limit=2)
@@ -57,6 +58,7 @@ def test_attributes_keep_their_types(broker: Broker, queue: str) -> None:
     assert broker.peek(queue)[0].attributes == ATTRIBUTES
 
 
+@pytest.mark.differs("aws", "plain text and an Attribute of type String are one on the wire")
 def test_attributes_keep_their_types_in_the_dlq_and_back(broker: Broker, queue: str) -> None:
     broker.send(queue, [Message("1", "x", ATTRIBUTES)])
     broker.dead_letter([(broker.receive(queue)[0], '{"reason": "ö"}')])
@@ -87,6 +89,7 @@ def test_attribute_types_and_bytes_count_in_the_size() -> None:
     assert message.size == 2 + (2 + 6 + 3) + (1 + 6 + 2)
 
 
+@pytest.mark.differs("aws", "taskflow's own attribute counts in the size")
 def test_a_queue_takes_messages_up_to_its_size(broker: Broker) -> None:
     broker.create_queue("small", QueueSettings(max_message_bytes=1024))
     broker.send("small", [Message("1", "x" * 1024)])
@@ -96,6 +99,7 @@ def test_a_queue_takes_messages_up_to_its_size(broker: Broker) -> None:
 
 
 # ---- settings -------------------------------------------------------------------------------
+@pytest.mark.differs("aws", "whole seconds; tests/taskflow/aws/test_declaring.py")
 def test_every_setting_of_a_queue_is_kept(broker: Broker) -> None:
     assert all(
         getattr(FULL, one.name) != getattr(QueueSettings(), one.name) for one in fields(FULL)
@@ -172,6 +176,7 @@ def test_a_dead_letter_queue_says_whose_it_is(
 
 
 # ---- times and tags -------------------------------------------------------------------------
+@pytest.mark.differs("aws", "SNS does not say when")
 def test_queues_and_topics_know_when_they_were_made_and_changed(
     broker: Broker, clock: ManualClock
 ) -> None:
@@ -224,6 +229,7 @@ def test_there_are_fifty_tags_at_most(tagging: tuple[Any, Any]) -> None:
 
 
 # ---- delete ---------------------------------------------------------------------------------
+@pytest.mark.differs("aws", "has no rows to count")
 @pytest.mark.parametrize("name", ["work", "work.fifo"])
 def test_a_deleted_queue_leaves_no_row(
     broker: Broker, queue: str, fifo: str, name: str, send: Callable[..., object]
@@ -257,6 +263,7 @@ def _rows(broker: EmbeddedBroker) -> dict[str, int]:
     return {name: connection.execute(f"SELECT count(*) FROM {name}").get for name in names}
 
 
+@pytest.mark.differs("aws", "a letter keeps the name of its source")
 def test_letters_of_a_deleted_queue_stay(broker: Broker, queue: str) -> None:
     broker.send(queue, [Message("1", "x")])
     broker.dead_letter([(broker.receive(queue)[0], "{}")])

@@ -11,6 +11,10 @@ from taskflow.message import FAILURE, Delivery, Message
 from taskflow.settings import MoveTask
 from taskflow.testing import ManualClock
 
+pytestmark = pytest.mark.differs(
+    "aws", "AWS moves by itself, at its own pace; tests/taskflow/aws/test_moves.py", run=False
+)
+
 Bury = Callable[..., None]
 NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 

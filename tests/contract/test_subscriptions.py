@@ -34,6 +34,7 @@ def ids(broker: Broker, queue: str = "q") -> list[str]:
     return [one.id for one in broker.receive(queue, limit=100)]
 
 
+@pytest.mark.differs("aws", "SNS gives subscriptions ids of its own")
 def test_every_field_of_a_subscription_is_kept(broker: Broker, publish: Publish) -> None:
     wanted = subscription(
         "s",
@@ -69,6 +70,7 @@ def test_putting_the_same_id_replaces(broker: Broker, publish: Publish) -> None:
     assert (ids(broker), ids(broker, "r")) == ([], ["1"])
 
 
+@pytest.mark.differs("aws", "who owns the endpoint confirms")
 @pytest.mark.parametrize("protocol", ["sqs", "http"])
 def test_a_pending_subscription_gets_nothing_until_confirmed(
     broker: Broker, publish: Publish, protocol: str
@@ -93,6 +95,7 @@ def test_unsubscribing_ends_delivery_and_may_be_repeated(broker: Broker, publish
     assert ids(broker) == ["1"]
 
 
+@pytest.mark.differs("aws", "SNS counts it while its queue is gone")
 def test_a_subscription_outlives_its_queue(broker: Broker, publish: Publish) -> None:
     broker.subscribe("made", "q")
     publish("1")
@@ -124,6 +127,7 @@ def test_a_deleted_topic_leaves_messages_and_nothing_else(broker: Broker, publis
     assert publish("2") == 0
 
 
+@pytest.mark.differs("aws", "what goes to a URL waits in no queue")
 def test_what_goes_to_a_url_waits_in_a_hidden_queue(broker: Broker, publish: Publish) -> None:
     called = subscription("s", "https://a/b", protocol="https", raw=False)
     broker.put_subscription(called)
@@ -150,6 +154,7 @@ def test_a_hidden_queue_goes_with_its_subscription(
         broker.counts(called.queue)
 
 
+@pytest.mark.differs("aws", "what goes to a URL waits in no queue")
 def test_confirming_keeps_what_waits(broker: Broker, publish: Publish) -> None:
     called = subscription("s", "http://a", protocol="http")
     broker.put_subscription(called)

@@ -188,6 +188,7 @@ def test_a_visibility_given_to_receive_overrides_the_queue(
     assert ids(get()) == ["1"]
 
 
+@pytest.mark.differs("aws", "counts say in flight; tests/taskflow/aws/test_delays.py")
 def test_a_delayed_message_is_hidden_until_due(
     broker: Broker, clock: ManualClock, put: Put, get: Get
 ) -> None:
@@ -212,6 +213,7 @@ def test_the_queues_delay_counts_unless_the_message_has_its_own(
     assert ids(broker.receive("slow", limit=10)) == ["2"]
 
 
+@pytest.mark.differs("aws", "a topic does not know the retention of its queues")
 def test_a_delay_past_the_retention_is_refused_and_nothing_is_stored(
     broker: Broker, queue: str
 ) -> None:
@@ -251,6 +253,7 @@ def test_retention_counts_while_a_message_is_in_flight(
     assert broker.counts("work") == broker.counts("work-dlq")
 
 
+@pytest.mark.differs("aws", "standard queues know no duplicates")
 def test_sending_a_held_message_again_stores_nothing(
     broker: Broker, clock: ManualClock, put: Put, get: Get
 ) -> None:
@@ -313,6 +316,7 @@ def test_bodies_and_attributes_have_limits(broker: Broker) -> None:
         Message("1", "x" * 1048564, {"abc": "wxyz"})
 
 
+@pytest.mark.differs("aws", "a topic takes 256 KiB unless it is set to more")
 def test_a_large_message_arrives_whole(broker: Broker, queue: str, get: Get) -> None:
     body = "ß" * 500_000
     broker.publish("made", [Message("1", body)])

@@ -46,7 +46,10 @@ def test_queue_names_are_those_of_sqs(name: str) -> None:
     assert check_queue(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "a.b", "a b", "q" * 81, "é", "a\n", "a.fif", ".fifo", "q" * 76 + ".fifo", "a/b/c", None])
+@pytest.mark.parametrize(
+    "name",
+    ["", "a.b", "a b", "q" * 81, "é", "a\n", "a.fif", ".fifo", "q" * 76 + ".fifo", "a/b/c", None],
+)
 def test_what_is_no_queue_is_refused_with_the_rule(name: str) -> None:
     with pytest.raises(InvalidName, match="80 characters at most"):
         check_queue(name)

@@ -41,6 +41,8 @@ def test_the_commands_are_these() -> None:
         "dlq purge",
         "topology",
         "topology apply",
+        "topology diff",
+        "topology export",
         "pause",
         "resume",
         "workers",

@@ -277,7 +277,7 @@ def test_an_async_action_answers_and_nobody_listens_on() -> None:
         assert found is not None
         assert found.json == {"QueueUrls": ["u"]}
         names = [str(task.get_coro()) for task in asyncio.all_tasks()]
-        return sum("_watch" in name for name in names)
+        return sum("_Hangup._listen" in name for name in names)
 
     assert asyncio.run(scene()) == 0
 

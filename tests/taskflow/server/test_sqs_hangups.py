@@ -129,7 +129,7 @@ def test_what_was_lent_to_a_client_that_left_is_given_back(
     def lend(*queues: str, **more: Any) -> Any:
         found = receive(*queues, **more)
         monkeypatch.setattr(backend.broker, "receive", receive)
-        run(client.says.put(LEAVE))  # while the broker was at it
+        client.says.put_nowait(LEAVE)  # while the broker was at it, on the loop
         return found
 
     monkeypatch.setattr(backend.broker, "receive", lend)

@@ -1,0 +1,58 @@
+"""AwsBroker: the verbs of `taskflow.broker.Broker` over SNS and SQS."""
+
+import threading
+from collections import OrderedDict
+from random import Random
+
+from taskflow.brokers.aws.client import Api
+from taskflow.brokers.aws.declaring import Declaring
+from taskflow.brokers.aws.directory import Directory
+from taskflow.brokers.aws.ledger import Ledger
+from taskflow.brokers.aws.linger import Gathering
+from taskflow.brokers.aws.operating import Operating
+from taskflow.brokers.aws.polls import Polls
+from taskflow.brokers.aws.records import MemoryRecords, Records
+from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
+from taskflow.brokers.aws.sharing import Sharing
+from taskflow.clock import Clock, SystemClock
+
+
+class AwsBroker(Declaring, Sending, Operating, Sharing):
+    """SNS and SQS as a broker. Thread-safe; the contract is `taskflow.broker.Broker`, and what is
+    weaker here is in docs/decisions/0026-the-aws-broker.md."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        prefix: str = "",
+        account: str | None = None,
+        records: Records | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.random: Random = random or Random()
+        self.api = api
+        self._directory = Directory(api, prefix, account)
+        self._ledger = Ledger()
+        self._polls = Polls(self.clock, self._fetch, self.give_back)
+        self._publishers = Gathering(self.clock, MAX_PUBLISH_BYTES, self._publish_batch)
+        self._records: Records = records or MemoryRecords()
+        self._reach = {}
+        self._aliases = {}
+        self._first_ids = OrderedDict()
+        self._handled = {}
+        self._dead = {}
+        self._moving = set()
+        self._policies = threading.Lock()
+        self._lock = threading.Lock()
+        self._buckets = {}
+        self._reports = {}
+        self._identity = {}
+
+    def close(self) -> None:
+        """A poll that AWS still holds ends by itself; should it bring a message after the process
+        has ended, that one returns when its lease ends."""
+        self._polls.close()
+        self.api.close()

@@ -1,0 +1,129 @@
+"""How a message of ours travels: what SNS and SQS have no place for goes into one attribute.
+
+SNS discards a message with more than ten attributes on its way to a raw subscription, so ours is
+one: `taskflow`, JSON with the event's id and topic, and where they are known: when it is due, how
+often it was tried before, where a dead letter came from and why.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from taskflow.errors import LimitExceeded
+from taskflow.limits import MAX_ATTRIBUTES
+from taskflow.message import FAILURE, Attribute, Attributes, Message
+
+NAME = "taskflow"
+MAX_USER_ATTRIBUTES = MAX_ATTRIBUTES - 1
+
+
+class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What the attribute `taskflow` holds. Times in epoch seconds.
+
+    `due`: not to be handled before. `sent`: when it was first sent, if this is a copy of it.
+    `attempts`: of the copies before this one. `source`, `failure`: of a dead letter. `key`: its
+    deduplication id where SQS has none or another. `empty`: names and types of attributes without
+    a value, which AWS does not take.
+    """
+
+    id: str
+    topic: str = ""
+    due: float = 0.0
+    sent: float = 0.0
+    attempts: int = 0
+    source: str | None = None
+    failure: str | None = None
+    key: str | None = None
+    sender: str | None = None
+    empty: dict[str, str] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Carried).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message as it is sent: `id` is ours, `entry` the batch entry without its Id, `size` what
+    AWS counts."""
+
+    id: str
+    entry: Mapping[str, Any]
+    size: int
+
+
+def pack(message: Message, carried: Carried, body_name: str, **more: Any) -> Parcel:
+    """A message as a batch entry, its body under `body_name` (`Message`, `MessageBody`).
+
+    Raises LimitExceeded for more attributes than fit beside ours.
+    """
+    attributes = {name: value for name, value in message.attributes.items() if name != FAILURE}
+    if carried.failure is None and FAILURE in message.attributes:
+        carried.failure = str(message.attributes[FAILURE])
+    if len(attributes) > MAX_USER_ATTRIBUTES:
+        raise LimitExceeded(
+            f"{len(attributes)} message attributes; {MAX_USER_ATTRIBUTES} are allowed on AWS, "
+            f"where taskflow's own ({NAME!r}) is the tenth"
+        )
+    if NAME in attributes:
+        raise LimitExceeded(f"the message attribute {NAME!r} is taskflow's own on AWS")
+    carried.empty = {
+        name: value.type if isinstance(value, Attribute) else "String"
+        for name, value in attributes.items()
+        if not (value.value if isinstance(value, Attribute) else value)
+    }
+    wire = {name: _write(value) for name, value in attributes.items() if name not in carried.empty}
+    wire[NAME] = _write(_encode(carried).decode())
+    size = len(message.body.encode()) + sum(map(_size, wire, wire.values()))
+    entry = {body_name: message.body, "MessageAttributes": wire}
+    entry |= {name: value for name, value in more.items() if value is not None}
+    return Parcel(message.id, entry, size)
+
+
+def _write(value: str | Attribute) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"DataType": "String", "StringValue": value}
+    field = "BinaryValue" if isinstance(value.value, bytes) else "StringValue"
+    return {"DataType": value.type, field: value.value}
+
+
+def _size(name: str, value: Mapping[str, Any]) -> int:
+    content = value.get("BinaryValue") or value["StringValue"].encode()
+    return len(name.encode()) + len(value["DataType"].encode()) + len(content)
+
+
+def unpack(wire: Mapping[str, Mapping[str, Any]]) -> tuple[Carried | None, Attributes]:
+    """What a received message carries of ours (None: it is not from taskflow), and its sender's
+    attributes."""
+    attributes = {name: _read(value) for name, value in wire.items() if name != NAME}
+    if NAME not in wire:
+        return None, attributes
+    try:
+        carried = _decode(wire[NAME].get("StringValue") or "")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None, attributes
+    for name, kind in carried.empty.items():
+        nothing: str | bytes = b"" if kind.startswith("Binary") else ""
+        attributes[name] = nothing if kind == "String" else Attribute(kind, nothing)  # type: ignore[assignment]  # "" when it is text
+    return carried, attributes
+
+
+def look_into(body: str) -> Carried | None:
+    """What a message carries of ours that came through a subscription without raw delivery: there
+    the attributes are in the SNS envelope that is its body."""
+    if not body.startswith("{") or f'"{NAME}"' not in body:
+        return None
+    try:
+        envelope = msgspec.json.decode(body)
+        carried = _decode(envelope["MessageAttributes"][NAME]["Value"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return None
+    return carried if envelope.get("Type") == "Notification" else None
+
+
+def _read(value: Mapping[str, Any]) -> str | Attribute:
+    kind = value["DataType"]
+    content = value["BinaryValue"] if "BinaryValue" in value else value.get("StringValue", "")
+    return content if kind == "String" else Attribute(kind, content)

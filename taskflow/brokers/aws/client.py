@@ -1,0 +1,195 @@
+"""boto3: the one file that imports it. Calls of SNS, SQS and STS, and their errors in our words."""
+
+# botocore has no types.
+# mypy: allow-untyped-calls
+
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+
+import boto3.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    UnknownRegionError,
+)
+from botocore.parsers import ResponseParserError
+
+from taskflow.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    ConfigError,
+    InvalidFilterPolicy,
+    LimitExceeded,
+    OverLimit,
+    QueueNotFound,
+    TopicNotFound,
+)
+from taskflow.limits import MAX_IN_FLIGHT, MAX_RECEIVE_WAIT
+
+# It tells at each start where it found credentials, in a line above our own.
+logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
+
+Service = Literal["sns", "sqs", "sts", "dynamodb"]
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = MAX_RECEIVE_WAIT + 15  # a long poll answers after 20 s; give the network some
+CONNECTIONS = 50  # per service: polls of all queues at once, and the rest beside them
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
+_NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+_NO_TOPIC = ("NotFound", "NotFoundException")
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "KMSAccessDenied")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_UNKNOWN_CALLER = (
+    *("InvalidClientTokenId", "UnrecognizedClientException", "MissingAuthenticationToken"),
+    *("MissingAuthenticationTokenException", "SignatureDoesNotMatch", "InvalidSignatureException"),
+    *("IncompleteSignature", "InvalidAccessKeyId", "InvalidSecurity", "OptInRequired"),
+)
+_BUSY = (
+    *("Throttling", "ThrottlingException", "Throttled", "ThrottledException", "RequestThrottled"),
+    *("RequestLimitExceeded", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure"),
+    *("InternalError", "KmsThrottled", "KMSThrottling", "ProvisionedThroughputExceededException"),
+)
+_LATER = (
+    *("AWS.SimpleQueueService.PurgeQueueInProgress", "PurgeQueueInProgress"),
+    *("AWS.SimpleQueueService.QueueDeletedRecently", "QueueDeletedRecently"),
+)
+_NOT_OURS = ("", "Unknown", "InvalidAction", "UnknownOperation", "UnknownOperationException")
+_FULL = ("OverLimit", "AWS.SimpleQueueService.OverLimit")
+
+
+class Api:
+    """SNS, SQS and STS of one region, credentials as boto3 finds them. Thread-safe.
+
+    `clients` are boto3's, by service, made when first asked for. Throttling and a network that
+    fails are tried again by botocore (adaptive mode, AWS_MAX_ATTEMPTS) before they are an error.
+    Raises ConfigError for a region that no AWS partition has; behind an `endpoint` any will do.
+    """
+
+    def __init__(self, region: str, endpoint: str | None = None) -> None:
+        self.region = region
+        self.endpoint = endpoint
+        self._session = boto3.session.Session(region_name=region)
+        self.partition = self._find_partition()
+        self.clients: dict[Service, Any] = {}
+        for service in ("sns", "sqs"):  # making one is not thread-safe, using it is
+            self.client(service)
+
+    def _find_partition(self) -> str:
+        try:
+            partition = str(self._session.get_partition_for_region(self.region))
+        except UnknownRegionError:
+            partition = ""
+        if self.endpoint is not None:
+            return partition or "aws"
+        known = self._session.get_available_regions("sqs", partition or "aws")
+        if self.region not in known:
+            raise ConfigError(
+                f"aws://{self.region}: no AWS region of that name; known: {', '.join(known)}"
+            )
+        return partition
+
+    def client(self, service: Service) -> Any:
+        """boto3's client of a service. Raises ConfigError for an endpoint that is no URL."""
+        if service not in self.clients:
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                max_pool_connections=CONNECTIONS,
+                retries={"mode": "adaptive"},
+                user_agent_extra="taskflow",
+            )
+            try:
+                self.clients[service] = self._session.client(
+                    service, endpoint_url=self.endpoint, config=config
+                )
+            except (BotoCoreError, ValueError) as error:
+                raise ConfigError(f"aws://{self.region}: {error}") from error
+        return self.clients[service]
+
+    def call(self, service: Service, method: str, resource: str = "", **params: Any) -> Any:
+        """Call a method of a client; `resource` is our name of the queue or topic concerned.
+
+        Raises QueueNotFound, TopicNotFound, OverLimit, InvalidFilterPolicy, LimitExceeded (what
+        else AWS refuses), and BrokerUnavailable for all that may be better later.
+        """
+        client = self.client(service)
+        try:
+            answer = getattr(client, method)(**params)
+        except ClientError as error:
+            action = f"{service}:{error.operation_name}"
+            raise _translate(error, service, action, resource, self._where(client)) from error
+        except ParamValidationError as error:
+            raise LimitExceeded(f"{service}:{method}: {_one_line(error)}") from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise BrokerUnavailable(
+                f"AWS credentials: {_one_line(error)}; set AWS_PROFILE, AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or give the machine a role"
+            ) from error
+        except (ResponseParserError, KeyError) as error:  # the parser misses an element
+            raise BrokerUnavailable(_not_aws(self._where(client), service)) from error
+        except (BotoCoreError, HTTPClientError) as error:
+            raise BrokerUnavailable(f"{self._where(client)}: {_one_line(error)}") from error
+        headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
+        if service == "sqs" and headers.get("content-type", "").startswith("text/html"):
+            raise BrokerUnavailable(_not_aws(self._where(client), service))
+        return answer
+
+    @staticmethod
+    def _where(client: Any) -> str:
+        return str(client.meta.endpoint_url)
+
+    def watch_requests(self, heard: Callable[[str, str], None]) -> None:
+        """Call `heard(service, operation)` before each request: what AWS bills."""
+        for service, client in self.clients.items():
+            client.meta.events.register(
+                "before-call",
+                lambda model, service=service, **_: heard(service, model.name),
+            )
+
+    def close(self) -> None:
+        """Close idle connections."""
+        for client in self.clients.values():
+            client.close()
+
+
+def _translate(
+    error: ClientError, service: Service, action: str, resource: str, where: str
+) -> BrokerError:
+    answer = error.response.get("Error", {})
+    code, text = str(answer.get("Code", "")), _one_line(answer.get("Message") or error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = code.rpartition("#")[2]
+    on = f" on {resource!r}" if resource else ""
+    if code in _NO_QUEUE:
+        return QueueNotFound(resource)
+    if service == "sns" and code in _NO_TOPIC:
+        return TopicNotFound(resource)
+    if code in _DENIED:
+        return BrokerUnavailable(f"AWS does not allow {action}{on}: {text}")
+    if code in _EXPIRED:
+        return BrokerUnavailable(f"the AWS credentials have expired ({action}{on}): {text}")
+    if code in _UNKNOWN_CALLER:
+        return BrokerUnavailable(f"AWS does not know the credentials ({action}{on}): {text}")
+    if code in _FULL:
+        return OverLimit(f"queue {resource!r} has {MAX_IN_FLIGHT} messages in flight: {text}")
+    if code in _BUSY or code in _LATER or status >= 500 or status == 429:
+        return BrokerUnavailable(f"{action}{on}: {code}: {text}")
+    if code.isdigit() or code in _NOT_OURS:
+        return BrokerUnavailable(f"{_not_aws(where, service)} ({action}: {code} {text})")
+    if "ilter" in text and "olicy" in text:
+        return InvalidFilterPolicy(text)
+    return LimitExceeded(f"{action}{on}: {text}")
+
+
+def _not_aws(where: str, service: str) -> str:
+    return f"{where} does not answer as {service.upper()} does: is it an SNS/SQS endpoint?"
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,208 @@
+"""The broker verb `receive` over AWS, and what becomes of a message on its way to a worker.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from taskflow.brokers.aws.carriage import Carried, look_into, unpack
+from taskflow.brokers.aws.directory import Directory
+from taskflow.brokers.aws.ledger import Ledger, Receipt
+from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
+from taskflow.brokers.aws.settling import Settling
+from taskflow.clock import Clock
+from taskflow.errors import BrokerError, LimitExceeded, OverLimit
+from taskflow.limits import MAX_VISIBILITY, check_seconds
+from taskflow.message import FAILURE, Delivery
+
+log = logging.getLogger("taskflow.aws")
+
+LONGEST_HIDE = MAX_VISIBILITY - 60  # seconds; twelve hours count from the receive
+
+
+class Receiving(Settling):
+    """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
+
+    clock: Clock
+    _directory: Directory
+    _ledger: Ledger
+    _polls: Polls
+
+    def receive(
+        self,
+        *queues: str,
+        limit: int = 1,
+        wait: float = 0.0,
+        visibility: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        attempt: str | None = None,
+    ) -> list[Delivery]:
+        if not queues:
+            raise LimitExceeded("receive names no queue; it needs one at least")
+        if limit < 1:
+            raise LimitExceeded(f"limit is {limit}; 1 or more is allowed")
+        check_seconds("wait", wait, 0, float("inf"))
+        if visibility is not None:
+            check_seconds("visibility", visibility, 0, MAX_VISIBILITY)
+        for name in queues:
+            self._directory.url(name)
+        asks = [Ask(name, visibility, attempt) for name in queues]
+        if found := self._polls.left_over(asks, limit):
+            return found
+        if wait:
+            return self._polls.wait(asks, limit, wait, stop)
+        for ask in asks:
+            if len(found) < limit and ask.queue not in self._polls.paused:
+                found += self._look(ask, limit - len(found), bool(found))
+        return found
+
+    def _look(self, ask: Ask, limit: int, some: bool) -> list[Delivery]:
+        """Short polls of one queue, as long as they bring all they are asked for."""
+        if self._polls.just_looked(ask):
+            return []
+        found: list[Delivery] = []
+        while len(found) < limit:
+            wanted = min(MAX_MESSAGES, limit - len(found))
+            try:
+                lent = self._lend(ask, wanted, 0)
+                found += self._sort(ask.queue, lent)
+            except OverLimit:
+                if found or some:
+                    break
+                raise
+            except BrokerError as error:
+                if not (found or some):
+                    raise
+                log.warning("queue %s: %s", ask.queue, error)  # what was lent must not be lost
+                break
+            if len(lent) < wanted:
+                break
+        return found
+
+    def _fetch(self, ask: Ask, limit: int, seconds: int) -> list[Delivery]:
+        """One ReceiveMessage, without what is not for a worker."""
+        return self._sort(ask.queue, self._lend(ask, limit, seconds))
+
+    # ---- one request ------------------------------------------------------------------------
+    def _lend(self, ask: Ask, limit: int, seconds: int) -> list[tuple[Delivery, Carried | None]]:
+        visibility = ask.visibility
+        if visibility is None:
+            visibility = self._directory.settings(ask.queue).visibility_timeout
+        visibility = math.ceil(visibility)
+        more: dict[str, Any] = {}
+        if ask.attempt is not None:
+            more["ReceiveRequestAttemptId"] = ask.attempt
+        answer = self._directory.on_queue(
+            ask.queue,
+            "receive_message",
+            MaxNumberOfMessages=limit,
+            WaitTimeSeconds=seconds,
+            VisibilityTimeout=visibility,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All", FAILURE],
+            **more,
+        )
+        now = self.clock.now()
+        return [
+            self._read(ask.queue, one, now, now + visibility)
+            for one in answer.get("Messages") or ()
+        ]
+
+    def _read(
+        self, queue: str, given: Mapping[str, Any], now: float, visible_at: float
+    ) -> tuple[Delivery, Carried | None]:
+        system = given.get("Attributes") or {}
+        carried, attributes = unpack(given.get("MessageAttributes") or {})
+        carried = carried or look_into(given["Body"])
+        ours = carried or Carried(id=given["MessageId"])
+        receipt = Receipt(given["MessageId"], now, given["ReceiptHandle"])
+        text, uncounted = self._ledger.receive(queue, receipt, visible_at)
+        first = _seconds(system, "ApproximateFirstReceiveTimestamp", now)
+        count = int(system.get("ApproximateReceiveCount") or 1) - uncounted
+        count += ours.attempts - early_receives(ours.due, first)
+        arn = system.get("DeadLetterQueueSourceArn")
+        source = ours.source or (arn and self._directory.queue_of(arn)) or None
+        if source == queue:  # moved back to where it came from
+            source = None
+        elif ours.failure is not None:
+            attributes = {**attributes, FAILURE: ours.failure}
+        delivery = Delivery(
+            ours.id,
+            ours.topic,
+            given["Body"],
+            attributes,
+            queue,
+            text,
+            max(1, count),
+            ours.sent or _seconds(system, "SentTimestamp", now),
+            max(first, ours.due),
+            visible_at,
+            False,
+            int(system.get("SequenceNumber") or 0),
+            source,
+            system.get("MessageGroupId"),
+            ours.key or system.get("MessageDeduplicationId"),
+            system.get("AWSTraceHeader"),
+            ours.sender or system.get("SenderId"),
+        )
+        return delivery, carried
+
+    # ---- what is not for a worker -----------------------------------------------------------
+    def _sort(self, queue: str, lent: Sequence[tuple[Delivery, Carried | None]]) -> list[Delivery]:
+        """Hide again what is not due, bury what is worn out; answers the rest."""
+        found: list[Delivery] = []
+        early: list[tuple[Delivery, float]] = []
+        worn: list[tuple[Delivery, str]] = []
+        now = self.clock.now()
+        most = self._directory.settings(queue).max_receives
+        for delivery, carried in lent:
+            if carried is not None and carried.due > now:
+                early.append((delivery, min(LONGEST_HIDE, carried.due - now)))
+            elif most is not None and delivery.receive_count > most:
+                worn.append((delivery, worn_out(delivery, now)))
+            else:
+                found.append(delivery)
+        try:
+            if early:
+                self._hide(early)
+            if worn:
+                self.dead_letter(worn)
+        except BrokerError as error:
+            log.warning(
+                "queue %s: %d messages return when their lease ends: %s",
+                queue,
+                len(early) + len(worn),
+                error,
+            )
+        return found
+
+
+def early_receives(due: float, first: float) -> int:
+    """How often a message was received before it was due, when it was first received at `first`:
+    each time it was hidden until then, or for as long as may be."""
+    return math.ceil((due - first) / LONGEST_HIDE) if due > first else 0
+
+
+def _seconds(system: Mapping[str, str], name: str, default: float) -> float:
+    return int(system[name]) / 1000 if system.get(name) else default
+
+
+def worn_out(delivery: Delivery, now: float) -> str:
+    """The failure record of a message that was received too often."""
+    attempts = delivery.receive_count - 1
+    return json.dumps(
+        {
+            "reason": f"received {attempts} times and never finished: "
+            "its worker was killed or lost its lease each time",
+            "queue": delivery.queue,
+            "topic": delivery.topic,
+            "attempts": attempts,
+            "sent_at": delivery.sent_at,
+            "first_received_at": delivery.first_received_at,
+            "failed_at": now,
+        }
+    )

@@ -1,0 +1,297 @@
+"""The broker verbs that settle, over AWS: delete, hide, give back, dead-letter; in batches of ten.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from taskflow.brokers.aws.batches import cut, cut_by_size, failed, send_batch
+from taskflow.brokers.aws.carriage import Carried, Parcel, pack
+from taskflow.brokers.aws.directory import Directory
+from taskflow.brokers.aws.ledger import Ledger, read_receipt
+from taskflow.brokers.aws.polls import Polls
+from taskflow.brokers.aws.queue_attributes import MAX_DELAY
+from taskflow.brokers.aws.records import Records
+from taskflow.clock import Clock
+from taskflow.errors import LimitExceeded
+from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
+from taskflow.message import FAILURE, Delivery, Message
+from taskflow.settings import Finish, Lease
+
+log = logging.getLogger("taskflow.aws")
+
+_MARGIN = 1  # seconds that AWS's clock may be ahead of what is left of twelve hours
+_T = TypeVar("_T")
+
+
+class Settling:
+    """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
+
+    clock: Clock
+    _directory: Directory
+    _ledger: Ledger
+    _polls: Polls
+    _records: Records
+    _handled: dict[str, int]
+    _dead: dict[str, int]
+
+    # ---- delete -----------------------------------------------------------------------------
+    def delete(self, entries: Sequence[Finish]) -> list[bool]:
+        return self._by_queue(entries, lambda entry: entry.delivery, self._delete)
+
+    def _delete(self, queue: str, entries: Sequence[Finish]) -> list[bool]:
+        now = self.clock.now()
+        refused = ("stale", "gone", "lapsed") if is_fifo(queue) else ("stale", "gone")
+        held = [self._ledger.lease(entry.delivery, now) not in refused for entry in entries]
+        chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
+        # The record first: a crash in between means a duplicate that is recognized.
+        self._records.remember(
+            queue,
+            [
+                (entry.delivery.id, entry.delivery.topic, now + entry.remember)
+                for entry in chosen
+                if entry.remember
+            ],
+            now,
+        )
+        done = iter(self._drop(queue, [entry.delivery for entry in chosen]))
+        return [ok and next(done) for ok in held]
+
+    def _drop(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
+        """Delete messages by their receipts, ten at a time."""
+        answers = self._in_batches(
+            queue,
+            "delete_message_batch",
+            [{"ReceiptHandle": _handle(delivery)} for delivery in deliveries],
+        )
+        for delivery, ok in zip(deliveries, answers, strict=True):
+            if ok:
+                self._ledger.settle(delivery)
+        self._handled[queue] = self._handled.get(queue, 0) + sum(answers)
+        return answers
+
+    def _in_batches(
+        self, queue: str, method: str, entries: Sequence[Mapping[str, Any]]
+    ) -> list[bool]:
+        answers: list[bool] = []
+        for batch in cut(entries):
+            results = send_batch(
+                lambda some: self._directory.on_queue(queue, method, Entries=some), batch
+            )
+            for result in results:
+                if failed(result) and not result.get("SenderFault"):
+                    log.warning("queue %s: %s: %s", queue, method, result.get("Message"))
+                answers.append(not failed(result))
+        return answers
+
+    def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
+        """As far as this process knows; of what it does not know, by the lease's time."""
+        now = self.clock.now()
+        return [
+            self._ledger.lease(one, now) or ("held" if one.visible_at > now else "lapsed")
+            for one in deliveries
+        ]
+
+    # ---- visibility -------------------------------------------------------------------------
+    def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
+        wanted = list(entries)
+        for _, seconds in wanted:
+            check_seconds("visibility", seconds, 0, float("inf"))
+        answers = self._by_queue(wanted, lambda entry: entry[0], self._change)
+        self._polls.heard({delivery.queue for delivery, _ in wanted})
+        return answers
+
+    def _change(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        now = self.clock.now()
+        far: list[tuple[Delivery, float]] = []
+        near: list[tuple[Delivery, float]] = []
+        order: list[list[tuple[Delivery, float]] | None] = []
+        for delivery, seconds in entries:
+            if self._ledger.lease(delivery, now) not in ("held", None):
+                order.append(None)
+            elif seconds > MAX_VISIBILITY and not is_fifo(queue):
+                far.append((delivery, seconds))
+                order.append(far)
+            else:
+                near.append((delivery, seconds))
+                order.append(near)
+        answers = {id(near): iter(self._hide(near)), id(far): iter(self._send_later(queue, far))}
+        return [which is not None and next(answers[id(which)]) for which in order]
+
+    def _hide(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        """Hide messages of one queue, for what is left of twelve hours at most."""
+        if not entries:
+            return []
+        now = self.clock.now()
+        changes, timeouts = [], []
+        for delivery, seconds in entries:
+            receipt = read_receipt(delivery.receipt)
+            passed = 0.0 if receipt is None else now - receipt.received_at
+            left = max(0, int(MAX_VISIBILITY - passed) - _MARGIN)
+            timeouts.append(min(math.ceil(seconds), left))
+            changes.append({"ReceiptHandle": _handle(delivery), "VisibilityTimeout": timeouts[-1]})
+        queue = entries[0][0].queue
+        answers = self._in_batches(queue, "change_message_visibility_batch", changes)
+        for (delivery, _), timeout, ok in zip(entries, timeouts, answers, strict=True):
+            if ok:
+                delivery.visible_at = now + timeout
+                self._ledger.hide(delivery, delivery.visible_at)
+        return answers
+
+    def _send_later(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        """Hide for more than twelve hours: a copy that is not due before takes the message's
+        place, and goes on counting its attempts."""
+        due = self.clock.now()
+        copies = []
+        for delivery, seconds in entries:
+            carried = _carried(delivery, attempts=delivery.receive_count, due=due + seconds)
+            copies.append(_copy(delivery, carried, DelaySeconds=MAX_DELAY))
+        return self._replace(queue, queue, [delivery for delivery, _ in entries], copies)
+
+    def _replace(
+        self, queue: str, to: str, deliveries: Sequence[Delivery], copies: Sequence[Parcel]
+    ) -> list[bool]:
+        """Send copies, then delete the messages they replace."""
+        if not copies:
+            return []
+        answers: list[bool] = []
+        for batch in cut_by_size(copies, MAX_MESSAGE_BYTES):
+            results = send_batch(
+                lambda some: self._directory.on_queue(to, "send_message_batch", Entries=some),
+                [parcel.entry for parcel in batch],
+            )
+            for parcel, result in zip(batch, results, strict=True):
+                if failed(result):
+                    log.warning("queue %s takes no %s: %s", to, parcel.id, result.get("Message"))
+                answers.append(not failed(result))
+        sent = [one for one, ok in zip(deliveries, answers, strict=True) if ok]
+        self._drop(queue, sent)
+        self._handled[queue] = self._handled.get(queue, 0) - len(sent)
+        self._polls.heard([to])
+        return answers
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        """SQS goes on counting these receives; this process does not."""
+        answers = self._by_queue(deliveries, lambda one: one, self._release)
+        self._polls.heard({delivery.queue for delivery in deliveries})
+        return answers
+
+    def _release(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
+        now = self.clock.now()
+        held = [self._ledger.lease(one, now) not in ("stale", "gone") for one in deliveries]
+        chosen = [one for one, ok in zip(deliveries, held, strict=True) if ok]
+        for one in chosen:  # before it can be received again
+            self._ledger.discount(one)
+        hidden = [one for one in chosen if one.visible_at > now]
+        self._hide([(one, 0.0) for one in hidden])
+        return held
+
+    # ---- dead letters -----------------------------------------------------------------------
+    def dead_letter(self, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
+        return self._by_queue(entries, lambda entry: entry[0], self._bury)
+
+    def _bury(self, queue: str, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
+        target = self._directory.settings(queue).dead_letter_queue
+        if target is None:
+            raise LimitExceeded(f"queue {queue!r} has no dead-letter queue")
+        now = self.clock.now()
+        refused = ("stale", "gone", "lapsed") if is_fifo(queue) else ("stale", "gone")
+        held = [self._ledger.lease(one, now) not in refused for one, _ in entries]
+        chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
+        letters = [_letter(delivery, failure) for delivery, failure in chosen]
+        done = self._replace(queue, target, [delivery for delivery, _ in chosen], letters)
+        self._dead[queue] = self._dead.get(queue, 0) + sum(done)
+        answers = iter(done)
+        return [ok and next(answers) for ok in held]
+
+    # ---- small parts ------------------------------------------------------------------------
+    @staticmethod
+    def _by_queue(
+        entries: Sequence[_T],
+        delivery_of: Callable[[_T], Delivery],
+        settle: Callable[[str, Sequence[_T]], list[bool]],
+    ) -> list[bool]:
+        """One call of `settle` per queue, answers in the order of entries."""
+        by_queue: dict[str, list[int]] = {}
+        for index, entry in enumerate(entries):
+            by_queue.setdefault(delivery_of(entry).queue, []).append(index)
+        answers = [False] * len(entries)
+        for queue, indexes in by_queue.items():
+            settled = settle(queue, [entries[index] for index in indexes])
+            for index, ok in zip(indexes, settled, strict=True):
+                answers[index] = ok
+        return answers
+
+    def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        self._directory.url(queue)
+        return self._records.finished(queue, keys, self.clock.now())
+
+
+def _handle(delivery: Delivery) -> str:
+    receipt = read_receipt(delivery.receipt)
+    return receipt.handle if receipt is not None else delivery.receipt
+
+
+def _carried(delivery: Delivery, **more: Any) -> Carried:
+    """What a copy of a message must carry."""
+    return Carried(
+        id=delivery.id,
+        topic=delivery.topic,
+        sent=delivery.sent_at,
+        key=delivery.deduplication_id,
+        sender=delivery.sender,
+        **more,
+    )
+
+
+def _copy(delivery: Delivery, carried: Carried, key: str | None = None, **more: Any) -> Parcel:
+    """A copy of a message for SendMessageBatch; `key` is its deduplication id on a FIFO queue."""
+    attributes = {name: value for name, value in delivery.attributes.items() if name != FAILURE}
+    message = Message(delivery.id, delivery.body, attributes)
+    if delivery.trace is not None:
+        header = {"DataType": "String", "StringValue": delivery.trace}
+        more["MessageSystemAttributes"] = {"AWSTraceHeader": header}
+    more["MessageGroupId"] = delivery.group
+    if is_fifo(delivery.queue):
+        receipt = read_receipt(delivery.receipt)
+        more["MessageDeduplicationId"] = f"{key}-{receipt.message if receipt else delivery.id}"
+    return pack(message, carried, "MessageBody", **more)
+
+
+def _letter(delivery: Delivery, failure: str) -> Parcel:
+    """A message as a dead letter; its failure record is cut down when it would not fit."""
+    for record in (failure, _short(failure)):
+        carried = _carried(delivery, source=delivery.queue, failure=record)
+        letter = _copy(delivery, carried, "dead")
+        if letter.size <= MAX_MESSAGE_BYTES:
+            return letter
+    bare = _carried(delivery, source=delivery.queue)
+    return _copy(delivery, bare, "dead")
+
+
+def _short(failure: str) -> str:
+    """A failure record without its traceback, which is the most of it."""
+    try:
+        record = json.loads(failure)
+    except ValueError:
+        return failure[:200]
+    if isinstance(record, dict):
+        record.pop("traceback", None)
+        record = {name: str(value)[:500] for name, value in record.items()}
+    return json.dumps(record)
+
+
+def redriven(letter: Delivery) -> Parcel:
+    """A dead letter as it goes back: it starts anew, sent now, without its failure record."""
+    carried = Carried(
+        id=letter.id,
+        topic=letter.topic,
+        key=letter.deduplication_id,
+        sender=letter.sender,
+    )
+    return _copy(letter, carried, "again")

@@ -1,0 +1,105 @@
+"""Who may do what: access policies with no right too many, for queues, publishers and workers.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from taskflow.brokers.aws.queue_attributes import allow_topic
+from taskflow.export.plan import Plan, Topic
+
+VERSION = "2012-10-17"
+STATEMENT_HASH = 8  # characters
+WORK = (
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:SendMessage",  # a retry after more than twelve hours is a new message
+)
+BURY = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+SUBSCRIBE = ("sns:GetTopicAttributes", "sns:Subscribe")
+"""A worker that starts makes sure of its subscriptions; where they are as they should be, that
+changes nothing."""
+FILTER = ("sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes")
+
+# An ARN is text, or what a format writes for "the ARN of that resource".
+Document = dict[str, Any]
+
+
+def let_topics_send(queue: Any, topics: Sequence[tuple[Any, Any]]) -> Document:
+    """The policy of a queue: these topics (statement id and ARN) may send to it, and nobody else
+    by it."""
+    return _document(
+        *(
+            {
+                "Sid": sid,
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+            }
+            for sid, topic in topics
+        )
+    )
+
+
+def statement_id(plan: Plan, topic: Topic) -> str:
+    """The id by which a worker knows that a queue lets a topic send. It ends in a hash of the
+    topic's ARN, so without region and account it is another than the worker's."""
+    policy = json.loads(allow_topic(None, "", plan.place.arn("sns", topic.name)) or "{}")
+    sid: str = policy["Statement"][0]["Sid"]
+    return sid
+
+
+def publishers(topics: Sequence[Any]) -> Document:
+    """What a program needs that publishes. (PublishBatch is sns:Publish too.)"""
+    return _document(_allow("Publish", ("sns:Publish",), topics))
+
+
+def workers(
+    queues: Sequence[Any], dead_letter_queues: Sequence[Any], topics: Sequence[Any], filters: bool
+) -> Document:
+    """What a worker needs: lend, settle, look at the attributes; send to the dead letters; find
+    its subscriptions, and their filters if it has some. (Batches are the same rights as single
+    messages.)"""
+    subscribe = SUBSCRIBE + FILTER if filters else SUBSCRIBE
+    return _document(
+        _allow("Work", WORK, queues),
+        _allow("BuryDeadLetters", BURY, dead_letter_queues),
+        _allow("FindSubscriptions", subscribe, topics),
+    )
+
+
+def iam_policy(plan: Plan) -> str:
+    """Both policies as JSON, under the names `publishers` and `workers`."""
+    arn = plan.place.arn
+    topics = [arn("sns", topic.name) for topic in plan.topics]
+    documents = {
+        "publishers": publishers(topics),
+        "workers": workers(
+            [arn("sqs", queue.name) for queue in plan.queues],
+            [arn("sqs", queue.dlq) for queue in plan.queues],
+            topics,
+            plan.filters,
+        ),
+    }
+    return json.dumps(documents, indent=2) + "\n"
+
+
+def _document(*statements: Document) -> Document:
+    return {"Version": VERSION, "Statement": list(statements)}
+
+
+def _allow(sid: str, actions: Sequence[str], resources: Sequence[Any]) -> Document:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": list(resources),
+    }

@@ -1,0 +1,87 @@
+"""What Lambda hands over of SQS: a batch of records, read into deliveries.
+
+https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
+"""
+
+import math
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from taskflow.brokers.aws.carriage import Carried, unpack
+from taskflow.brokers.aws.ledger import Receipt
+from taskflow.errors import ConfigError
+from taskflow.limits import MAX_VISIBILITY
+from taskflow.message import Delivery
+
+LONGEST_HIDE = MAX_VISIBILITY - 60  # seconds, as in taskflow.brokers.aws.receiving
+
+
+class Received(NamedTuple):
+    """A delivery, the id of its message on SQS, and when it is due (epoch seconds)."""
+
+    message_id: str
+    delivery: Delivery
+    due: float
+
+
+def read_event(
+    event: Mapping[str, Any], queue: str, now: float, visible_at: float
+) -> list[Received]:
+    """The messages of a batch in their order, as the AWS broker would have received them at `now`.
+
+    `queue` is our name of the queue; its name on AWS may begin with a prefix. Raises ConfigError
+    for an event that is no batch of this queue.
+    """
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    if not isinstance(records, list):
+        raise ConfigError(
+            "the Lambda event has no Records: this function is for an event source of SQS"
+        )
+    return [_read(record, queue, now, visible_at) for record in records]
+
+
+def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) -> Received:
+    if record.get("eventSource") != "aws:sqs":
+        raise ConfigError(f"the event source is {record.get('eventSource')!r}, not aws:sqs")
+    name = str(record.get("eventSourceARN", "")).rpartition(":")[2]
+    if not name.endswith(queue):
+        raise ConfigError(f"the messages are from queue {name!r}, this function is for {queue!r}")
+    system = record["attributes"]
+    carried, attributes = unpack(
+        {name: _wire(value) for name, value in (record.get("messageAttributes") or {}).items()}
+    )
+    ours = carried or Carried(id=record["messageId"])
+    first = _seconds(system, "ApproximateFirstReceiveTimestamp", now)
+    count = int(system.get("ApproximateReceiveCount") or 1) + ours.attempts
+    if ours.due > first:  # what came before it was due was no attempt
+        count -= math.ceil((ours.due - first) / LONGEST_HIDE)
+    delivery = Delivery(
+        ours.id,
+        ours.topic,
+        record["body"],
+        attributes,
+        queue,
+        Receipt(record["messageId"], now, record["receiptHandle"]).write(),
+        max(1, count),
+        ours.sent or _seconds(system, "SentTimestamp", now),
+        max(first, ours.due),
+        visible_at,
+        sequence=int(system.get("SequenceNumber") or 0),
+        group=system.get("MessageGroupId"),
+        deduplication_id=ours.key or system.get("MessageDeduplicationId"),
+        trace=system.get("AWSTraceHeader"),
+        sender=ours.sender or system.get("SenderId"),
+    )
+    return Received(record["messageId"], delivery, ours.due)
+
+
+def _wire(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An attribute as SQS's own API has it."""
+    if value.get("binaryValue") is not None:
+        return {"DataType": value["dataType"], "BinaryValue": b64decode(value["binaryValue"])}
+    return {"DataType": value["dataType"], "StringValue": value.get("stringValue") or ""}
+
+
+def _seconds(system: Mapping[str, str], name: str, default: float) -> float:
+    return int(system[name]) / 1000 if system.get(name) else default

@@ -1,0 +1,47 @@
+"""The AWS broker over the wire server in this process, and what it asks of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.settings import QueueSettings
+from tests.contract.wire import SharedClock, aws_broker
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of nobody, and no second tries."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.fixture
+def clock() -> SharedClock:
+    return SharedClock(1000.0)
+
+
+@pytest.fixture
+def broker(clock: SharedClock) -> Iterator[AwsBroker]:
+    with aws_broker(clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def requests(broker: AwsBroker) -> Counter[str]:
+    """How many requests were made since, by operation."""
+    counted: Counter[str] = Counter()
+    broker.api.watch_requests(lambda _, operation: counted.update([operation]))
+    return counted
+
+
+@pytest.fixture
+def queue(broker: AwsBroker) -> str:
+    """A queue `work` with a DLQ after three receives, fed by the topic `order.created`."""
+    broker.create_topic("order.created")
+    broker.create_queue("work-dlq")
+    broker.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=3))
+    broker.subscribe("order.created", "work")
+    return "work"

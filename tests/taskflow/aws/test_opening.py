@@ -1,0 +1,122 @@
+"""Addresses of AWS: what they may say, and what is said of those that cannot be."""
+
+import builtins
+import sys
+from typing import Any
+
+import pytest
+
+from taskflow import open_broker
+from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.brokers.aws.client import READ_TIMEOUT
+from taskflow.brokers.aws.records import DynamoRecords, MemoryRecords
+from taskflow.errors import ConfigError, InvalidName
+from taskflow.limits import MAX_RECEIVE_WAIT
+
+LOCAL = "endpoint=http://127.0.0.1:9"
+
+
+def opened(address: str) -> AwsBroker:
+    broker = open_broker(address)
+    assert isinstance(broker, AwsBroker)
+    return broker
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("aws://", "'' is no AWS region; write aws://eu-central-1"),
+        ("aws://Nowhere", "'Nowhere' is no AWS region"),
+        ("aws://mars-north-1", "no AWS region of that name; known: af-south-1"),
+        ("aws://eu-central-1/queue", "nothing stands after the region but options; '/queue' does"),
+        ("aws://eu-central-1?acount=1", "unknown option 'acount'; allowed: account, endpoint"),
+        ("aws://eu-central-1?account=12", "account is '12'; twelve digits"),
+        ("aws://eu-central-1?prefix=a.b", "AWS allows no '.' in names, write '-'"),
+        (f"aws://eu-central-1?prefix={'a' * 41}", "prefix is 41 characters; 40 at most"),
+        ("aws://eu-central-1?endpoint=127.0.0.1:9324", "write http://127.0.0.1:9324"),
+        ("aws://eu-central-1?endpoint=http://h:x", "write http://127.0.0.1:9324"),
+        ("aws://eu-central-1?idempotency=postgres://t", "write dynamodb://table"),
+        ("sqs://eu-central-1", "sqs scheme; allowed are .*aws://REGION"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused(address: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        open_broker(address)
+
+
+def test_behind_an_endpoint_any_region_will_do() -> None:
+    opened(f"aws://local-1?{LOCAL}").close()
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_a_region_has_its_partition(region: str, partition: str) -> None:
+    broker = opened(f"aws://{region}?account=111122223333&prefix=p-")
+    arn = broker._directory.topic_arn("order.created")
+    assert arn == f"arn:{partition}:sns:{region}:111122223333:p-order-created"
+
+
+def test_finished_events_are_remembered_where_the_address_says() -> None:
+    memory = opened(f"aws://eu-west-1?{LOCAL}")
+    table = opened(f"aws://eu-west-1?{LOCAL}&idempotency=dynamodb://done")
+    assert isinstance(memory._records, MemoryRecords)
+    assert isinstance(table._records, DynamoRecords)
+
+
+def test_a_request_may_take_longer_than_a_long_poll() -> None:
+    broker = opened(f"aws://eu-west-1?{LOCAL}")
+    assert broker.api.client("sqs").meta.config.read_timeout == READ_TIMEOUT > MAX_RECEIVE_WAIT
+
+
+def test_without_boto3_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("taskflow.brokers.aws.")]:
+        monkeypatch.delitem(sys.modules, name)
+    load = builtins.__import__
+
+    def without(name: str, *more: Any, **named: Any) -> Any:
+        if name.partition(".")[0] == "boto3":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return load(name, *more, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConfigError, match=r"pip install 'taskflow-events\[aws\]'"):
+        open_broker("aws://eu-central-1")
+
+
+# ---- names ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("topic", "wire"),
+    [
+        ("order.created", "p-order-created"),
+        ("order_item.created.fifo", "p-order_item-created.fifo"),
+        ("made", "p-made"),
+    ],
+)
+def test_topic_names_go_there_and_come_back(topic: str, wire: str) -> None:
+    directory = opened(f"aws://eu-west-1?{LOCAL}&account=111122223333&prefix=p-")._directory
+    assert directory.wire_topic(topic) == wire
+    assert directory.topic_of(directory.topic_arn(topic)) == topic
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:sns:eu-west-1:111122223333:other",
+        "arn:aws:sns:eu-west-1:111122223333:p-a--b",
+        "arn:aws:sqs:eu-west-1:111122223333:p-made",
+        "no arn",
+    ],
+)
+def test_what_is_not_ours_has_no_topic(arn: str) -> None:
+    directory = opened(f"aws://eu-west-1?{LOCAL}&account=111122223333&prefix=p-")._directory
+    assert directory.topic_of(arn) is None
+
+
+def test_the_prefix_counts_in_the_length_of_a_name() -> None:
+    directory = opened(f"aws://eu-west-1?{LOCAL}&prefix=p-")._directory
+    directory.wire_queue("q" * 78)
+    with pytest.raises(InvalidName, match="81 characters; 80 characters at most, the prefix"):
+        directory.wire_queue("q" * 79)
+    with pytest.raises(InvalidName, match="no '/' on AWS"):
+        directory.wire_queue("eu-west-1/q")
