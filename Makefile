@@ -80,10 +80,32 @@ bench: .venv-bench/.ready ## Measure taskflow beside its peers, 16 minutes (make
 	echo 'redis-server is missing (apt-get install redis-server): peers that need it will fail'
 	.venv-bench/bin/python -m benchmarks $(BENCH)
 
+.venv-bench-wire/.ready: benchmarks/wire/requirements.txt setup.cfg
+	test -x .venv-bench-wire/bin/python || $(PYTHON) -m venv .venv-bench-wire
+	.venv-bench-wire/bin/python -m pip install --quiet --timeout 180 --requirement $< --editable '.[server]'
+	touch $@
+
+.venv-bench-wire-localstack/.ready: benchmarks/wire/requirements-localstack.txt
+	test -x .venv-bench-wire-localstack/bin/python || $(PYTHON) -m venv .venv-bench-wire-localstack
+	.venv-bench-wire-localstack/bin/python -m pip install --quiet --timeout 180 --requirement $<
+	touch $@
+
+.PHONY: bench-wire
+bench-wire: .venv-bench-wire/.ready .venv-bench-wire-localstack/.ready ## Measure `taskflow serve` beside emulators, 12 minutes (BENCH=--quick: 3)
+	.venv-bench-wire/bin/python -m benchmarks.wire $(BENCH)
+
 .venv-clients/.ready: clients/requirements.txt
 	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --timeout 180 --requirement $<
 	touch $@
+
+.venv-clients/.bench-aws: benchmarks/aws/requirements.txt .venv-clients/.ready
+	.venv-clients/bin/python -m pip install --quiet --timeout 180 --requirement clients/requirements.txt --requirement $<
+	touch $@
+
+.PHONY: bench-aws
+bench-aws: .venv/.ready .venv-clients/.ready .venv-clients/.bench-aws ## Count requests on SQS and SNS beside Celery and Dramatiq, 7 minutes (BENCH=--quick: 3)
+	$(BIN)/python -m benchmarks.aws $(BENCH)
 
 .venv-clients-old/.ready: clients/requirements-old.txt
 	test -x .venv-clients-old/bin/python || $(PYTHON) -m venv .venv-clients-old

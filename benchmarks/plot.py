@@ -1,5 +1,6 @@
 """The figures as one picture."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.catalog import BY_NAME
@@ -15,13 +16,21 @@ PANELS = (
 )
 
 
-def draw(results: Results, path: Path) -> bool:
-    """Write an SVG; False when matplotlib is not there or nothing was measured."""
+def draw(
+    results: Results,
+    path: Path,
+    panels: Sequence[tuple[str, str, str]] = PANELS,
+    titles: Mapping[str, str] = {name: peer.title for name, peer in BY_NAME.items()},
+) -> bool:
+    """Write an SVG; False when matplotlib is not there or nothing was measured.
+
+    `panels` are (workload, metric, title), `titles` what the peers are called.
+    """
     try:
         import matplotlib
     except ImportError:
         return False
-    panels = [panel for panel in PANELS if results.peers(panel[0])]
+    panels = [panel for panel in panels if results.peers(panel[0])]
     if not panels:
         return False
     matplotlib.use("svg")
@@ -43,7 +52,7 @@ def draw(results: Results, path: Path) -> bool:
         below = [spread.median - spread.low for spread in found.values()]
         above = [spread.high - spread.median for spread in found.values()]
         colors = ["#2a6f97" if name.startswith("taskflow") else "#b0b7bd" for name in found]
-        names = [BY_NAME[name].title for name in found]
+        names = [titles[name] for name in found]
         axis.barh(names, middles, xerr=[below, above], color=colors, ecolor="#555555")
         axis.set_title(title, fontsize=10, loc="left")
         axis.tick_params(labelsize=8)

@@ -117,12 +117,12 @@ def _table(results: Results, workload: str, columns: Sequence[Column]) -> str:
         if failure := results.failure(workload, peer):
             rows.append([title, f"**failed**: {failure}", *[""] * (len(columns) - 1)])
             continue
-        cells = [_cell(results.find(workload, peer, metric), show) for _, metric, show in columns]
+        cells = [cell(results.find(workload, peer, metric), show) for _, metric, show in columns]
         rows.append([title, *cells])
-    return _grid(["", *(heading for heading, _, _ in columns)], rows)
+    return grid(["", *(heading for heading, _, _ in columns)], rows)
 
 
-def _cell(spread: Spread | None, show: Show) -> str:
+def cell(spread: Spread | None, show: Show) -> str:
     if spread is None:
         return "none"
     middle, low, high = show(spread.median), show(spread.low), show(spread.high)
@@ -142,7 +142,7 @@ def _targets(results: Results) -> str:
         for verdict in judge(results)
     ]
     head = "## Targets\n\nRatios of medians, taskflow with `durability=process` over the peer.\n\n"
-    return head + _grid(["what", "against", "target", "found", "single rounds", ""], rows)
+    return head + grid(["what", "against", "target", "found", "single rounds", ""], rows)
 
 
 def _backlog(results: Results) -> list[str]:
@@ -152,10 +152,10 @@ def _backlog(results: Results) -> list[str]:
             rows = [[f"{int(size):,}", f"{cost[size]:.1f}"] for size in sorted(cost, key=int)]
             parts.append("## (f) taskflow: receive and acknowledge, by how many wait\n")
             parts.append(_when(results, "f"))
-            parts.append(_grid(["waiting", "µs a message"], rows))
+            parts.append(grid(["waiting", "µs a message"], rows))
     return parts
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
