@@ -10,7 +10,13 @@ OURS = "taskflow"
 RIVALS = (("moto", 10), ("ministack", 3))
 LATE_MS = 5
 GROWTH = 1.3
-CYCLES = {"singly": "c8_b1", "in tens": "c8_b10"}
+CYCLES = {
+    "singly, 1 connection": "c1_b1",
+    "singly, 8 connections": "c8_b1",
+    "singly, 64 connections": "c64_b1",
+    "in tens, 1 connection": "c1_b10",
+    "in tens, 8 connections": "c8_b10",
+}
 
 
 def judge(results: Results) -> list[Verdict]:

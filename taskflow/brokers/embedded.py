@@ -92,11 +92,20 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         return numbers
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
+        sent = self.put(queue, messages)
+        self.sync()
+        return sent
+
+    def put(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
+        """`send` without the wait for the disk: call `sync` before you promise anything."""
         with self._store.write() as rows:
             sent = self._add(rows, find_queue(rows, queue), "", messages, self.clock.now())
         self._parking.announce([queue])
-        self._store.sync()
         return sent
+
+    def sync(self) -> None:
+        """Wait until what was put is on disk, if this broker promises that."""
+        self._store.sync()
 
     def _add(
         self, rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float

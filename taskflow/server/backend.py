@@ -1,7 +1,7 @@
 """What the actions of the wire server work with: the broker, its names, threads for its verbs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from taskflow.broker import Broker
 from taskflow.brokers.embedded import EmbeddedBroker
 from taskflow.errors import QueueNotFound
+from taskflow.message import Message
 from taskflow.server.app import Call
 from taskflow.server.errors import service_error
 from taskflow.server.names import (
@@ -24,6 +25,7 @@ from taskflow.server.names import (
     wire_topic,
 )
 from taskflow.server.waiting import Waiting
+from taskflow.settings import Sent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,11 +59,16 @@ class Backend:
             return verb(*args, **named)
         return await self.run(verb, *args, **named)
 
-    async def run_send(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Call `send`: on the loop, if the broker does not wait for the disk."""
-        if isinstance(self.broker, EmbeddedBroker) and not self.broker.waits_for_disk:
-            return verb(*args, **named)
-        return await self.run(verb, *args, **named)
+    async def send(self, queue: str, messages: Sequence[Message]) -> Sequence[Sent]:
+        """The broker's `send`, of which only the wait for the disk needs a thread."""
+        broker = self.broker
+        if not isinstance(broker, EmbeddedBroker):
+            return await self.run(broker.send, queue, messages)
+        if not broker.waits_for_disk:
+            return broker.send(queue, messages)
+        sent = broker.put(queue, messages)
+        await self.run(broker.sync)
+        return sent
 
     # ---- queues -----------------------------------------------------------------------------
     def queue_of(self, call: Call) -> str:

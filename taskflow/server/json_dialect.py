@@ -83,10 +83,10 @@ def _answer(status: int, body: Any, request_id: str, *more: tuple[str, str]) -> 
 
 
 def _read_members(shape: Structure, data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _read(item, data[name])
+    return {  # most are text, which needs no second look
+        name: value if item == "string" and type(value) is str else _read(item, value)
         for name, item in shape.members.items()
-        if data.get(name) is not None
+        if (value := data.get(name)) is not None
     }
 
 
@@ -135,5 +135,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items() if item not in ([], {})}
+        return {
+            key: item if type(item) is str else _plain(item)
+            for key, item in value.items()
+            if item or item not in ([], {})
+        }
     return value

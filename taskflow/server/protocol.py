@@ -219,8 +219,11 @@ def _check(shape: Shape, value: Any, path: str) -> Any:
         case Structure():
             if unknown := value.keys() - shape.members.keys():
                 raise TypeError(f"{path} has no member {', '.join(sorted(unknown))}")
-            return {
-                name: _check(shape.members[name], item, f"{path}.{name}")
+            members = shape.members
+            return {  # most are text, for which a call would cost more than the look
+                name: item
+                if type(item) is str and members[name] == "string"
+                else _check(members[name], item, f"{path}.{name}")
                 for name, item in value.items()
                 if item is not None
             }

@@ -48,7 +48,7 @@ class ReceiveActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._deletes = Together[Finish, bool](self._delete_all, backend.run_short)
+        self._deletes = Together[Finish, bool](self._delete_all)
 
     # ---- receive ----------------------------------------------------------------------------
     async def receive_message(self, call: Call) -> Result:
@@ -163,8 +163,8 @@ class ReceiveActions:
                     errors[index] = invalid_value(handles[index], "ReceiptHandle", reason)
         return errors
 
-    def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
-        return self._broker.delete(entries)
+    async def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
+        return await self._backend.run_short(self._broker.delete, entries)
 
     # ---- visibility -------------------------------------------------------------------------
     async def change_message_visibility(self, call: Call) -> Result:

@@ -44,7 +44,7 @@ class SendActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._sends = Together[Message, Sent](self._send_all, backend.run_send)
+        self._sends = Together[Message, Sent](backend.send)
 
     async def send_message(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)
@@ -52,9 +52,6 @@ class SendActions:
         message = self._read(call.params, call, queue, settings)
         (sent,) = await self._sends.do(queue, [message])
         return _answer(message, sent, queue)
-
-    def _send_all(self, queue: str, messages: Sequence[Message]) -> Sequence[Sent]:
-        return self._broker.send(queue, messages)
 
     async def send_message_batch(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)

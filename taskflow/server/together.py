@@ -1,4 +1,4 @@
-"""Requests that come together are done together: one transaction, one thread, one fsync for all."""
+"""Requests that come together are done together: one transaction, one fsync for all."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,23 +9,16 @@ from taskflow.errors import LimitExceeded
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
-Verb = Callable[[str, list[Item]], Sequence[Found]]
-
 
 class Together(Generic[Item, Found]):
     """Gathers what requests want of the same queue while the last ones are being served.
 
-    `verb(queue, items)` answers for each item, all or nothing. `run(verb, queue, items)` calls it.
-    Used on one event loop. Whoever comes alone does not wait for others.
+    `verb(queue, items)` answers for each item, all or nothing. Used on one event loop. Whoever
+    comes alone does not wait for others.
     """
 
-    def __init__(
-        self,
-        verb: Verb[Item, Found],
-        run: Callable[[Verb[Item, Found], str, list[Item]], Awaitable[Sequence[Found]]],
-    ) -> None:
+    def __init__(self, verb: Callable[[str, list[Item]], Awaitable[Sequence[Found]]]) -> None:
         self._verb = verb
-        self._run = run
         self._waiting: dict[str, list[_Request[Item, Found]]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
 
@@ -47,7 +40,7 @@ class Together(Generic[Item, Found]):
     async def _serve_all(self, queue: str, requests: "list[_Request[Item, Found]]") -> None:
         try:
             items = [item for request in requests for item in request.items]
-            found = await self._run(self._verb, queue, items)
+            found = await self._verb(queue, items)
         except LimitExceeded as error:  # one of them asks too much: the others shall not suffer
             if len(requests) == 1:
                 requests[0].fail(error)

@@ -1,6 +1,6 @@
 """The store verbs in SQL. One instance per connection; the caller holds the transaction.
 
-CROSS JOIN fixes the order of a join (SQLite never reorders one): the few receipts of a batch
+CROSS JOIN fixes the order of a join (SQLite never reorders one): the few ids of a batch
 look up their rows, not the other way round.
 """
 
@@ -184,18 +184,16 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
 
     def remove(self, queue: int, held: Sequence[Held], hidden_at: float | None) -> list[bool]:
         lanes = self._lanes_of(queue, [one.seq for one in held])
-        gone = {
-            Held(seq, receipt)
-            for seq, receipt in self._execute(
-                """DELETE FROM message WHERE queue = ?1 AND seq IN (
-                       SELECT m.seq FROM json_each(?2) j CROSS JOIN message m
-                       ON m.queue = ?1 AND m.seq = j.value ->> 0 AND m.receipt = j.value ->> 1)
-                     AND (?3 IS NULL OR visible_at > ?3)
-                   RETURNING seq, receipt""",
-                (queue, encode(held).decode(), hidden_at),
+        gone = {  # one by one: a list of them as JSON costs more, whatever its length
+            one
+            for one in held
+            if self._changed(
+                """DELETE FROM message WHERE queue = ?1 AND seq = ?2 AND receipt = ?3
+                     AND (?4 IS NULL OR visible_at > ?4)""",
+                (queue, one.seq, one.receipt, hidden_at),
             )
         }
-        self._forget_payloads([seq for seq, _ in gone])
+        self._forget_payloads([one.seq for one in gone])
         self._refresh(queue, lanes)
         return [one in gone for one in held]
 

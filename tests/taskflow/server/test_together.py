@@ -16,7 +16,7 @@ class Store:
         self.calls: list[tuple[str, list[int]]] = []
         self.away = False
 
-    def squares(self, queue: str, items: Sequence[int]) -> list[int]:
+    async def squares(self, queue: str, items: Sequence[int]) -> list[int]:
         self.calls.append((queue, list(items)))
         if self.away:
             raise BrokerUnavailable("away")
@@ -25,12 +25,8 @@ class Store:
         return [item * item for item in items]
 
 
-async def on_loop(verb: object, queue: str, items: list[int]) -> Sequence[int]:
-    return verb(queue, items)  # type: ignore[no-any-return,operator]  # Store.squares
-
-
 async def ask(store: Store, *requests: tuple[str, list[int]]) -> list[object]:
-    together = Together[int, int](store.squares, on_loop)
+    together = Together[int, int](store.squares)
     return await asyncio.gather(
         *(together.do(queue, items) for queue, items in requests), return_exceptions=True
     )
@@ -70,12 +66,12 @@ def test_those_that_come_meanwhile_are_the_next_call() -> None:
     async def scene() -> list[list[int]]:
         go_on, calls = asyncio.Event(), list[list[int]]()
 
-        async def slowly(verb: object, queue: str, items: list[int]) -> Sequence[int]:
+        async def slowly(queue: str, items: list[int]) -> Sequence[int]:
             calls.append(items)
             await go_on.wait()
             return items
 
-        together = Together[int, int](Store().squares, slowly)
+        together = Together[int, int](slowly)
         first = asyncio.ensure_future(together.do("q", [1]))
         while not calls:
             await asyncio.wait([first], timeout=0)
@@ -93,7 +89,7 @@ def test_those_that_come_meanwhile_are_the_next_call() -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_one_that_is_cancelled_leaves_the_others_alone(which: int) -> None:
     async def scene() -> list[int]:
-        together = Together[int, int](Store().squares, on_loop)
+        together = Together[int, int](Store().squares)
         both = [asyncio.ensure_future(together.do("q", [number])) for number in (1, 2)]
         await asyncio.wait(both, timeout=0)
         both[which].cancel()
