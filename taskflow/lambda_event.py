@@ -3,18 +3,14 @@
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
 """
 
-import math
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from taskflow.brokers.aws.carriage import Carried, unpack
+from taskflow.brokers.aws.carriage import Carried, early_receives, read_seconds, unpack
 from taskflow.brokers.aws.ledger import Receipt
 from taskflow.errors import ConfigError
-from taskflow.limits import MAX_VISIBILITY
 from taskflow.message import Delivery
-
-LONGEST_HIDE = MAX_VISIBILITY - 60  # seconds, as in taskflow.brokers.aws.receiving
 
 
 class Received(NamedTuple):
@@ -52,10 +48,9 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
         {name: _wire(value) for name, value in (record.get("messageAttributes") or {}).items()}
     )
     ours = carried or Carried(id=record["messageId"])
-    first = _seconds(system, "ApproximateFirstReceiveTimestamp", now)
+    first = read_seconds(system, "ApproximateFirstReceiveTimestamp", now)
     count = int(system.get("ApproximateReceiveCount") or 1) + ours.attempts
-    if ours.due > first:  # what came before it was due was no attempt
-        count -= math.ceil((ours.due - first) / LONGEST_HIDE)
+    count -= early_receives(ours.due, first)  # what came before it was due was no attempt
     delivery = Delivery(
         ours.id,
         ours.topic,
@@ -64,7 +59,7 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
         queue,
         Receipt(record["messageId"], now, record["receiptHandle"]).write(),
         max(1, count),
-        ours.sent or _seconds(system, "SentTimestamp", now),
+        ours.sent or read_seconds(system, "SentTimestamp", now),
         max(first, ours.due),
         visible_at,
         sequence=int(system.get("SequenceNumber") or 0),
@@ -81,7 +76,3 @@ def _wire(value: Mapping[str, Any]) -> dict[str, Any]:
     if value.get("binaryValue") is not None:
         return {"DataType": value["dataType"], "BinaryValue": b64decode(value["binaryValue"])}
     return {"DataType": value["dataType"], "StringValue": value.get("stringValue") or ""}
-
-
-def _seconds(system: Mapping[str, str], name: str, default: float) -> float:
-    return int(system[name]) / 1000 if system.get(name) else default

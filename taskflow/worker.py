@@ -9,7 +9,7 @@ from typing import Any
 
 from taskflow.broker import Broker, Finish
 from taskflow.errors import ConfigError, QueueNotFound
-from taskflow.execute import Invoke, Job, execute, find_job, invoke
+from taskflow.execute import Invoke, Job, execute, find_job, invoke, within_retention
 from taskflow.groups import Groups, divide
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, log_runs
@@ -124,7 +124,9 @@ class Worker:
         retries: list[tuple[Delivery, float]] = []
         dead: list[tuple[Delivery, str]] = []
         for result in results:
-            job, outcome = result.job, self._within_retention(result)
+            job = result.job
+            retention = self._retention[job.delivery.queue]
+            outcome = within_retention(result.outcome, job.delivery, result.at, retention)
             match outcome:
                 case Done(duplicate=duplicate):
                     window = job.subscription.window if job.subscription else 0.0
@@ -150,19 +152,6 @@ class Worker:
                     delivery.id,
                     delivery.queue,
                 )
-
-    def _within_retention(self, result: Result) -> Outcome:
-        """A retry that the queue would drop before it is due is a dead letter instead."""
-        outcome, delivery = result.outcome, result.job.delivery
-        if isinstance(outcome, Retry):
-            retention = self._retention[delivery.queue]
-            if result.at + outcome.after >= delivery.sent_at + retention:
-                return Dead(
-                    f"its next try, after {outcome.after:g} s, would pass the retention of queue "
-                    f"{delivery.queue!r} ({retention:g} s)",
-                    outcome.error,
-                )
-        return outcome
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Result]:
         """One receive; run and settle what came, in this thread.

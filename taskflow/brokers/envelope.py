@@ -26,13 +26,18 @@ _SIGNED = (  # in this order
 )
 
 
-def topic_arn(topic: str, identity: Mapping[str, str]) -> str:
-    """The ARN of a topic by its name in the broker: `.` is `-` on the wire."""
+def wire_topic(topic: str, home: str) -> tuple[str, str]:
+    """(region, wire name) of a topic of the broker: `.` is `-` on the wire, and a name without a
+    region is of the region `home`."""
     region, slash, name = topic.rpartition("/")
     stem = name.removesuffix(".fifo")
-    wire = stem.replace(".", "-") + name[len(stem) :]
-    region = region if slash else identity.get("region", REGION)
-    return f"arn:aws:sns:{region}:{identity.get('account', ACCOUNT)}:{wire}"
+    return (region if slash else home, stem.replace(".", "-") + name[len(stem) :])
+
+
+def topic_arn(topic: str, identity: Mapping[str, str]) -> str:
+    """The ARN of a topic by its name in the broker."""
+    region, name = wire_topic(topic, identity.get("region", REGION))
+    return f"arn:aws:sns:{region}:{identity.get('account', ACCOUNT)}:{name}"
 
 
 def notification(

@@ -9,16 +9,15 @@ import json
 from base64 import b64decode
 from collections.abc import Mapping
 from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from taskflow.brokers.envelope import wire_topic
 from taskflow.errors import BrokerError
 from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, common_error
 from taskflow.server.keys import Key, Keys, allows
-from taskflow.server.names import wire_topic
+from taskflow.server.origin import is_foreign, is_rebound
 from taskflow.server.paging import read_token
 from taskflow.server.policies import PolicyError, parse_policy
 from taskflow.server.protocol import HttpRequest, HttpResponse
@@ -49,7 +48,7 @@ class Access:
     def authenticate(self, request: HttpRequest, service: str, action: str) -> Caller:
         """Who signed a request. Raises WireError."""
         is_open = self.open
-        if is_cross_site(request) or (is_open and is_rebound(request)):
+        if is_foreign(request) or (is_open and is_rebound(request)):
             raise common_error("AccessDenied", "A browser sent this for another site.")
         account = self._backend.account
         root = Caller(account, f"arn:aws:iam::{account}:root")
@@ -226,32 +225,3 @@ def _as_asked(call: Call, service: str) -> str:
     """The action whose right is needed: to subscribe a queue, or to send dead letters to it, one
     must be able to manage it."""
     return call.action if service == call.service else "SetQueueAttributes"
-
-
-def is_cross_site(request: HttpRequest) -> bool:
-    """Whether a browser sent this from a page of another origin."""
-    origin = request.header("origin")
-    site = request.header("sec-fetch-site")
-    if not origin and not site:
-        return False
-    if site in ("cross-site", "same-site"):
-        return True
-    try:
-        return bool(origin) and urlsplit(origin).netloc != request.header("host")
-    except ValueError:  # brackets that are no IPv6 address
-        return True
-
-
-def is_rebound(request: HttpRequest) -> bool:
-    """Whether a browser sent this by a name that is none of this machine's own: another site may
-    have pointed it here."""
-    if not request.header("origin") and not request.header("sec-fetch-site"):
-        return False
-    try:
-        host = urlsplit(f"//{request.header('host')}").hostname or ""
-        if host == "localhost" or host.endswith(".localhost"):
-            return False
-        ip_address(host)
-    except ValueError:
-        return True
-    return False

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
 from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.brokers.envelope import wire_topic
 from taskflow.errors import QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
@@ -22,7 +23,6 @@ from taskflow.server.names import (
     store_topic,
     topic_arn,
     wire_queue,
-    wire_topic,
 )
 from taskflow.server.waiting import Waiting
 from taskflow.settings import Sent

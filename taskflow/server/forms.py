@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from taskflow.broker import Broker
 from taskflow.errors import BrokerError
 from taskflow.message import Attribute, Message, new_id
 from taskflow.server.errors import WireError
 from taskflow.server.message_attributes import read_sns_attributes, read_sqs_attributes
+from taskflow.server.origin import is_foreign
 from taskflow.server.protocol import HttpRequest
 
 FORM = "application/x-www-form-urlencoded"
@@ -64,20 +65,6 @@ def find_wanted(fields: Fields, name: str) -> str:
     if not text:
         raise Refused(400, f"The address names no {name}: ?{name}=… is missing.")
     return text
-
-
-def is_foreign(request: HttpRequest) -> bool:
-    """Whether a browser sent this on behalf of another origin. Programs send none of these
-    headers, and no browser does without them."""
-    if request.header("sec-fetch-site") not in ("", "same-origin", "none"):
-        return True
-    sender = request.header("origin") or request.header("referer")
-    if not sender:
-        return False
-    try:
-        return urlsplit(sender).netloc.lower() != request.header("host").lower()
-    except ValueError:
-        return True
 
 
 # ---- send ---------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def wire_queue(stored: str, home: str) -> tuple[str, str]:
 
 
 def store_topic(name: str, region: str, home: str) -> str:
-    """The broker's name of a topic by its wire name; the way back is `wire_topic`.
+    """The broker's name of a topic by its wire name; the way back is `envelope.wire_topic`.
 
     Raises WireError for a standard topic that ends in `-fifo`: it would be stored under the name
     of a FIFO topic; and for a name with '/', which would reach into another region.
@@ -90,13 +90,6 @@ def store_topic(name: str, region: str, home: str) -> str:
         raise invalid_parameter("Topic Name: a standard topic cannot end in -fifo on this server")
     stored = stem.replace("-", ".") + name[len(stem) :]
     return stored if region == home else f"{region}/{stored}"
-
-
-def wire_topic(stored: str, home: str) -> tuple[str, str]:
-    """(region, wire name) of a topic of the broker."""
-    region, slash, name = stored.rpartition("/")
-    stem = name.removesuffix(FIFO)
-    return (region if slash else home, stem.replace(".", "-") + name[len(stem) :])
 
 
 # ---- queue URLs ---------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from taskflow.errors import BrokerError, BrokerUnavailable, QueueNotFound, Topic
 from taskflow.server.app import Page
 from taskflow.server.backend import Backend
 from taskflow.server.changing import ChangingPages
-from taskflow.server.forms import Refused, in_words, is_foreign
+from taskflow.server.forms import Refused, in_words
 from taskflow.server.looking import LookingPages
 from taskflow.server.metrics import PROMETHEUS, Look, take_look, write_prometheus, write_stats
+from taskflow.server.origin import is_foreign
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.showing import GUARDED, render
 

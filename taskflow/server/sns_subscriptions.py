@@ -10,12 +10,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+from taskflow.brokers.envelope import wire_topic
 from taskflow.message import Message, new_id
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_subscription_policy
 from taskflow.server.errors import invalid_parameter, service_error
-from taskflow.server.names import parse_arn, wire_topic
+from taskflow.server.names import parse_arn
 from taskflow.server.paging import write_token
 from taskflow.server.sns_subscription_attributes import (
     read_endpoint,

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from taskflow.brokers.envelope import wire_topic
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_topic_policy
 from taskflow.server.errors import WireError, common_error, invalid_parameter, service_error
-from taskflow.server.names import check_topic_name, wire_topic
+from taskflow.server.names import check_topic_name
 from taskflow.server.paging import read_token, write_token
 from taskflow.server.policies import PolicyError, add_statement, remove_statement
 from taskflow.server.sns_attributes import (

@@ -5,6 +5,7 @@ one: `taskflow`, JSON with the event's id and topic, and where they are known: w
 often it was tried before, where a dead letter came from and why.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import msgspec
 
 from taskflow.errors import LimitExceeded
-from taskflow.limits import MAX_ATTRIBUTES
+from taskflow.limits import MAX_ATTRIBUTES, MAX_VISIBILITY
 from taskflow.message import FAILURE, Attribute, Attributes, Message
 
 NAME = "taskflow"
 MAX_USER_ATTRIBUTES = MAX_ATTRIBUTES - 1
+LONGEST_HIDE = MAX_VISIBILITY - 60  # seconds; twelve hours count from the receive
 
 
 class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -127,3 +129,14 @@ def _read(value: Mapping[str, Any]) -> str | Attribute:
     kind = value["DataType"]
     content = value["BinaryValue"] if "BinaryValue" in value else value.get("StringValue", "")
     return content if kind == "String" else Attribute(kind, content)
+
+
+def early_receives(due: float, first: float) -> int:
+    """How often a message was received before it was due, when it was first received at `first`:
+    each time it was hidden until then, or for as long as may be."""
+    return math.ceil((due - first) / LONGEST_HIDE) if due > first else 0
+
+
+def read_seconds(system: Mapping[str, str], name: str, default: float) -> float:
+    """A system attribute in epoch milliseconds, as epoch seconds."""
+    return int(system[name]) / 1000 if system.get(name) else default

@@ -9,7 +9,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from taskflow.brokers.aws.carriage import Carried, look_into, unpack
+from taskflow.brokers.aws.carriage import (
+    LONGEST_HIDE,
+    Carried,
+    early_receives,
+    look_into,
+    read_seconds,
+    unpack,
+)
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.ledger import Ledger, Receipt
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
@@ -20,8 +27,6 @@ from taskflow.limits import MAX_VISIBILITY, check_seconds
 from taskflow.message import FAILURE, Delivery
 
 log = logging.getLogger("taskflow.aws")
-
-LONGEST_HIDE = MAX_VISIBILITY - 60  # seconds; twelve hours count from the receive
 
 
 class Receiving(Settling):
@@ -121,7 +126,7 @@ class Receiving(Settling):
         ours = carried or Carried(id=given["MessageId"])
         receipt = Receipt(given["MessageId"], now, given["ReceiptHandle"])
         text, uncounted = self._ledger.receive(queue, receipt, visible_at)
-        first = _seconds(system, "ApproximateFirstReceiveTimestamp", now)
+        first = read_seconds(system, "ApproximateFirstReceiveTimestamp", now)
         count = int(system.get("ApproximateReceiveCount") or 1) - uncounted
         count += ours.attempts - early_receives(ours.due, first)
         arn = system.get("DeadLetterQueueSourceArn")
@@ -138,7 +143,7 @@ class Receiving(Settling):
             queue,
             text,
             max(1, count),
-            ours.sent or _seconds(system, "SentTimestamp", now),
+            ours.sent or read_seconds(system, "SentTimestamp", now),
             max(first, ours.due),
             visible_at,
             False,
@@ -179,16 +184,6 @@ class Receiving(Settling):
                 error,
             )
         return found
-
-
-def early_receives(due: float, first: float) -> int:
-    """How often a message was received before it was due, when it was first received at `first`:
-    each time it was hidden until then, or for as long as may be."""
-    return math.ceil((due - first) / LONGEST_HIDE) if due > first else 0
-
-
-def _seconds(system: Mapping[str, str], name: str, default: float) -> float:
-    return int(system[name]) / 1000 if system.get(name) else default
 
 
 def worn_out(delivery: Delivery, now: float) -> str:

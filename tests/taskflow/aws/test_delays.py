@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.receiving import LONGEST_HIDE, early_receives
+from taskflow.brokers.aws.carriage import LONGEST_HIDE, early_receives
 from taskflow.errors import LimitExceeded
 from taskflow.message import Message
 from taskflow.settings import Finish

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskflow.brokers.envelope import wire_topic
 from taskflow.server.errors import WireError
 from taskflow.server.names import (
     Arn,
@@ -23,7 +24,6 @@ from taskflow.server.names import (
     store_topic,
     topic_arn,
     wire_queue,
-    wire_topic,
 )
 
 HOME = "us-east-1"
