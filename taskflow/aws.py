@@ -7,11 +7,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 import json
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from taskflow.broker import Broker, Finish
 from taskflow.clock import Clock, SystemClock
@@ -36,6 +35,13 @@ class LambdaContext(Protocol):
     """What is used of the context that Lambda gives."""
 
     def get_remaining_time_in_millis(self) -> int: ...
+
+
+@runtime_checkable
+class _Loads(Protocol):
+    """A broker that may keep payloads elsewhere: the AWS one, which is not imported here."""
+
+    def load_payloads(self, deliveries: Sequence[Delivery]) -> list[Delivery]: ...
 
 
 def lambda_handler(
@@ -98,7 +104,7 @@ class LambdaHandler:
         ends_at = now + context.get_remaining_time_in_millis() / 1000 - MARGIN
         lease = self._registry.on(self._queue)[0].visibility_timeout
         batch = read_event(event, self._queue, now, max(now + lease, ends_at + MARGIN))
-        jobs = self._find_jobs(batch)
+        jobs, elsewhere = self._find_jobs(batch, now)
         failed: list[str] = []
         done: list[Finish] = []
         returned: list[Delivery] = []
@@ -107,6 +113,8 @@ class LambdaHandler:
             lane = lane_of(job.delivery)
             if lane in closed or self._clock.now() >= ends_at:
                 returned.append(job.delivery)
+                handled = False
+            elif job.delivery.receipt in elsewhere:
                 handled = False
             elif received.due > self._clock.now():
                 self._hide(job.delivery, received.due - self._clock.now())
@@ -128,18 +136,29 @@ class LambdaHandler:
             self._loop = None
 
     # ---- running ----------------------------------------------------------------------------
-    def _find_jobs(self, batch: Sequence[Received]) -> list[Job]:
+    def _find_jobs(self, batch: Sequence[Received], now: float) -> tuple[list[Job], set[str]]:
+        """The jobs, and the receipts of those that are not to be run here and now: the broker
+        has hidden or dead-lettered them."""
+        elsewhere: set[str] = set()
+        if isinstance(self._broker, _Loads):
+            deliveries = [received.delivery for received in batch if received.due <= now]
+            found = {one.receipt for one in self._broker.load_payloads(deliveries)}
+            elsewhere = {one.receipt for one in deliveries} - found
         jobs = [find_job(received.delivery, self._registry) for received in batch]
         if self._broker is not None:
-            asked: dict[tuple[str, str], list[Job]] = defaultdict(list)
-            for job in jobs:
-                if job.subscription is not None and job.subscription.window:
-                    asked[job.delivery.id, job.delivery.topic].append(job)
-            if asked:
-                for key in self._broker.finished(self._queue, asked.keys()):
-                    for job in asked[key]:
-                        job.duplicate = True
-        return jobs
+            asked = [
+                job
+                for job in jobs
+                if job.subscription
+                and job.subscription.window
+                and job.delivery.receipt not in elsewhere
+            ]
+            claims = self._broker.claim([job.delivery for job in asked]) if asked else ()
+            for job, claim in zip(asked, claims, strict=True):
+                job.duplicate = claim == "finished"
+                if claim == "running":
+                    elsewhere.add(job.delivery.receipt)
+        return jobs, elsewhere
 
     def _run(self, job: Job, ends_at: float) -> Result:
         def invoke(subscription: Subscription, context: Context) -> Any:
@@ -196,7 +215,7 @@ class LambdaHandler:
         match outcome:
             case Done(duplicate=duplicate):
                 subscription = result.job.subscription
-                if subscription is not None and subscription.window and not duplicate:
+                if subscription is not None and not duplicate:
                     done.append(Finish(delivery, subscription.window))
                 return True
             case Retry(after=after):

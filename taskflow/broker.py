@@ -10,6 +10,7 @@ from typing import Protocol
 from taskflow.clock import Clock
 from taskflow.message import Delivery, Message
 from taskflow.settings import (
+    Claim,
     Described,
     Finish,
     Lease,
@@ -44,6 +45,7 @@ class Broker(Protocol):
 
     clock: Clock
     random: Random
+    max_message_bytes: int  # the largest message it takes, if its queue does
 
     # ---- declare ----------------------------------------------------------------------------
     def create_topic(self, name: str, settings: TopicSettings = ...) -> None:
@@ -203,6 +205,14 @@ class Broker(Protocol):
 
         False for a stale receipt. Raises LimitExceeded when the queue has no DLQ.
         """
+        ...
+
+    def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
+        """Ask to run these events, each once: "finished" for one that its queue finished and still
+        remembers. "running" for one that is being run from another receipt; it is hidden until
+        that lease ends, and is no longer the caller's. Else "free": it is claimed for as long as
+        its lease lasts, is extended with it, and until it is settled or hidden again. Nothing is
+        claimed when it raises."""
         ...
 
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:

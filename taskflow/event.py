@@ -16,7 +16,7 @@ import msgspec
 from taskflow import payload as json
 from taskflow.clock import from_rfc3339, rfc3339
 from taskflow.errors import DecodeError
-from taskflow.limits import is_fifo
+from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
 from taskflow.message import Attributes, Delivery, Message, plain_text
 
 T = TypeVar("T")
@@ -47,9 +47,10 @@ class Event(Generic[T]):
     attempt: int = 1
     group: str | None = None
 
-    def message(self, delay: float = 0.0) -> Message:
+    def message(self, delay: float = 0.0, most: int = MAX_MESSAGE_BYTES) -> Message:
         """The event as a broker carries it. On a FIFO topic its id keeps it from being stored
-        twice. Raises LimitExceeded, or TypeError for a payload that cannot be JSON."""
+        twice. It holds `most` bytes. Raises LimitExceeded, or TypeError for a payload that cannot
+        be JSON."""
         envelope = Envelope(
             specversion="1.0",
             id=self.id,
@@ -69,6 +70,7 @@ class Event(Generic[T]):
             delay or None,
             self.group,
             self.id if is_fifo(self.topic) else None,
+            most=most,
         )
 
 

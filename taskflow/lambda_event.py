@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from taskflow.brokers.aws.carriage import Carried, early_receives, read_seconds, unpack
 from taskflow.brokers.aws.ledger import Receipt
+from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.errors import ConfigError
 from taskflow.message import Delivery
 
@@ -47,6 +48,7 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
     carried, attributes = unpack(
         {name: _wire(value) for name, value in (record.get("messageAttributes") or {}).items()}
     )
+    pointer = find_pointer(record["body"], attributes)
     ours = carried or Carried(id=record["messageId"])
     first = read_seconds(system, "ApproximateFirstReceiveTimestamp", now)
     count = int(system.get("ApproximateReceiveCount") or 1) + ours.attempts
@@ -57,7 +59,7 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
         record["body"],
         attributes,
         queue,
-        Receipt(record["messageId"], now, record["receiptHandle"]).write(),
+        Receipt(record["messageId"], now, record["receiptHandle"], pointer).write(),
         max(1, count),
         ours.sent or read_seconds(system, "SentTimestamp", now),
         max(first, ours.due),

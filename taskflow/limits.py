@@ -11,6 +11,7 @@ from typing import Any
 from taskflow.errors import InvalidName, LimitExceeded
 
 MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_PAYLOAD_BYTES = 2 * 1024**3  # of one that a broker keeps elsewhere (AWS: in S3)
 MIN_MESSAGE_BYTES = 1024
 MAX_TOPIC_MESSAGE_BYTES = 1024 * 1024
 MAX_ATTRIBUTES = 10
@@ -100,12 +101,12 @@ def check_group(what: str, text: str) -> str:
     return text
 
 
-def check_message(body: str, attributes: Mapping[str, Any]) -> int:
+def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESSAGE_BYTES) -> int:
     """Answer the size of a message in bytes: the UTF-8 length of the body and of every attribute's
     name, type and value.
 
     An attribute is text, or has a `type` and a `value` (`taskflow.message.Attribute`). Raises
-    LimitExceeded when the message is empty, too large, or has too many attributes.
+    LimitExceeded when the message is empty, larger than `most`, or has too many attributes.
     """
     if not body:
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
@@ -121,8 +122,8 @@ def check_message(body: str, attributes: Mapping[str, Any]) -> int:
                 f"{len(attributes)} message attributes; {MAX_ATTRIBUTES} are allowed"
             )
         size += sum(_attribute_size(name, value) for name, value in attributes.items())
-    if size > MAX_MESSAGE_BYTES:
-        raise LimitExceeded(f"the message is {size} bytes; {MAX_MESSAGE_BYTES} are allowed")
+    if size > most:
+        raise LimitExceeded(f"the message is {size} bytes; {most} are allowed")
     return size
 
 

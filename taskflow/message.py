@@ -2,10 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from random import Random
 
-from taskflow.limits import check_group, check_message, check_seconds
+from taskflow.limits import MAX_MESSAGE_BYTES, check_group, check_message, check_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ class Message:
     them on others. `deduplication_id` is for FIFO queues and topics: a second one within five
     minutes is the first one again. `trace` is an X-Ray header, `sender` who sent it.
     `subject` and `bodies` (another body for some protocols: sqs, http, https) are for topics.
-    `size` is its length in bytes. Raises LimitExceeded (`taskflow.limits`).
+    `size` is its length in bytes, `most` how much is allowed (`Broker.max_message_bytes`). Raises
+    LimitExceeded (`taskflow.limits`).
     """
 
     id: str
@@ -52,9 +53,10 @@ class Message:
     subject: str | None = None
     bodies: Mapping[str, str] = field(default_factory=dict)
     size: int = field(init=False, compare=False)
+    most: InitVar[int] = MAX_MESSAGE_BYTES
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", check_message(self.body, self.attributes))
+    def __post_init__(self, most: int) -> None:
+        object.__setattr__(self, "size", check_message(self.body, self.attributes, most))
         if self.delay:
             check_seconds("delay", self.delay, 0, float("inf"))
         if self.group is not None:

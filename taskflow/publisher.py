@@ -77,7 +77,7 @@ def publish(
         attributes=attributes,
         group=group,
     )
-    broker.publish(topic, [event.message(delay)])
+    broker.publish(topic, [event.message(delay, broker.max_message_bytes)])
     return event.id
 
 
@@ -131,5 +131,5 @@ def publish_many(events: Iterable[Event[Any]], *, broker: Broker | None = None) 
         by_topic.setdefault(event.topic, []).append(event)
         ids.append(event.id)
     for topic, some in by_topic.items():
-        broker.publish(topic, [event.message() for event in some])
+        broker.publish(topic, [event.message(most=broker.max_message_bytes) for event in some])
     return ids

@@ -183,6 +183,11 @@ Lease = Literal["held", "lapsed", "stale", "gone"]
 by somebody else since, or is no longer there."""
 
 
+Claim = Literal["free", "finished", "running"]
+"""Whether a message may be run: by whoever asked; not again, since its queue has finished the event
+before; or not now, since the same event is being run from another receipt."""
+
+
 @dataclass(frozen=True, slots=True)
 class MoveTask:
     """A running or ended move of messages out of a dead-letter queue. Times in epoch seconds.

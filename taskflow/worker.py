@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from taskflow.broker import Broker, Finish
-from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.errors import BrokerError, ConfigError, QueueNotFound
 from taskflow.execute import Invoke, Job, execute, find_job, invoke, within_retention
 from taskflow.groups import Groups, divide
 from taskflow.message import Delivery
@@ -84,7 +85,8 @@ class Worker:
     ) -> list[Job]:
         """Receive up to `limit` messages, and see which their queue has finished before.
 
-        Those of a FIFO queue that had better not wait behind others are given back at once.
+        Those of a FIFO queue that had better not wait behind others are given back at once; those
+        that another worker runs already are left to it.
         """
         asked_queues = queues or self.queue_order()
         deliveries = self.broker.receive(*asked_queues, limit=limit, wait=wait, stop=stop)
@@ -92,16 +94,21 @@ class Worker:
         if any(delivery.group is not None for delivery in deliveries):
             jobs, returned = divide(jobs)
             self._give_back(returned)
-        asked: dict[str, list[Job]] = defaultdict(list)
-        for job in jobs:
-            if job.subscription is not None and job.subscription.window:
-                asked[job.delivery.queue].append(job)
-        for queue, some in asked.items():
-            keys = {(job.delivery.id, job.delivery.topic) for job in some}
-            if known := self.broker.finished(queue, keys):
-                for job in some:
-                    job.duplicate = (job.delivery.id, job.delivery.topic) in known
-        return jobs
+        asked = [job for job in jobs if job.subscription is not None and job.subscription.window]
+        if not asked:
+            return jobs
+        running = set()
+        try:
+            claims = self.broker.claim([job.delivery for job in asked])
+        except BrokerError:
+            with suppress(BrokerError):  # else they come back when their leases end
+                self._give_back(jobs)
+            raise
+        for job, claim in zip(asked, claims, strict=True):
+            job.duplicate = claim == "finished"
+            if claim == "running":
+                running.add(job.delivery.receipt)
+        return [job for job in jobs if job.delivery.receipt not in running] if running else jobs
 
     def execute(self, job: Job, invoke: Invoke = invoke) -> Result:
         """Run one job to its outcome."""

@@ -13,7 +13,7 @@ from taskflow.brokers.parking import Parking
 from taskflow.brokers.sharing import Sharing
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import LimitExceeded, TopicNotFound
-from taskflow.limits import MAX_VISIBILITY, check_seconds, is_fifo
+from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
 from taskflow.settings import Finish, Lease, Published, Sent, TopicSettings
 from taskflow.stores.base import Held, QueueRow, Rows, Store, Target
@@ -31,6 +31,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or Random()
+        self.max_message_bytes = MAX_MESSAGE_BYTES
         self._store = store
         self._parking = Parking(store, self.clock)
         self._sends = 0
@@ -307,10 +308,6 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 for index, ok in zip(indexes, settled, strict=True):
                     answers[index] = ok
         return answers
-
-    def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        with self._store.read() as rows:
-            return rows.remembered(find_queue(rows, queue).id, keys, self.clock.now())
 
     def wake(self) -> None:
         self._parking.wake()

@@ -89,7 +89,7 @@ def with_deduplication(
                     f"{where.split()[0]} content-based deduplication"
                 )
             digest = sha256(message.body.encode()).hexdigest()
-            message = replace(message, deduplication_id=digest)
+            message = replace(message, deduplication_id=digest, most=message.size)
         complete.append(message)
     return complete
 

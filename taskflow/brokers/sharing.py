@@ -1,6 +1,6 @@
-"""The broker verbs by which workers know of each other: pauses, rates, reports."""
+"""The broker verbs by which workers know of each other: finished events, pauses, rates, reports."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -9,6 +9,8 @@ from taskflow.broker import WorkerReport
 from taskflow.brokers.declarations import find_queue
 from taskflow.brokers.parking import Parking
 from taskflow.clock import Clock
+from taskflow.message import Delivery
+from taskflow.settings import Claim
 from taskflow.stores.base import Rows, Store
 
 _read_report = msgspec.json.Decoder(WorkerReport).decode
@@ -21,6 +23,20 @@ class Sharing:
     clock: Clock
     _store: Store
     _parking: Parking
+
+    def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
+        """A queue holds an event once and lends it to one receipt, so none runs twice at a time."""
+        by_queue: dict[str, set[tuple[str, str]]] = {}
+        for one in deliveries:
+            by_queue.setdefault(one.queue, set()).add((one.id, one.topic))
+        known = {queue: self.finished(queue, keys) for queue, keys in by_queue.items()}
+        return [
+            "finished" if (one.id, one.topic) in known[one.queue] else "free" for one in deliveries
+        ]
+
+    def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        with self._store.read() as rows:
+            return rows.remembered(find_queue(rows, queue).id, keys, self.clock.now())
 
     def pause(self, queue: str, paused: bool = True) -> None:
         with self._store.write() as rows:

@@ -293,6 +293,24 @@ def test_finished_events_are_remembered_for_their_window(
     assert broker.finished("work", keys) == set()
 
 
+def test_an_event_is_claimed_until_it_is_finished(
+    broker: Broker, clock: ManualClock, put: Put, get: Get
+) -> None:
+    put("1", "2")
+    found = get()
+    assert broker.claim(found) == ["free", "free"]
+    broker.delete([Finish(found[0], remember=100)])
+    broker.change_visibility([(found[1], 5)])
+    put("1")
+    clock.advance(5)
+    again = sorted(get(), key=lambda one: one.id)
+    assert [one.id for one in again] == ["1", "2"]
+    assert broker.claim(again) == ["finished", "free"]
+    broker.give_back(again)
+    clock.advance(100)
+    assert broker.claim(get()) == ["free", "free"]
+
+
 def test_nothing_is_remembered_for_a_stale_receipt(
     broker: Broker, clock: ManualClock, put: Put, get: Get
 ) -> None:

@@ -112,5 +112,5 @@ def connect(broker: AwsBroker, app: Any, run: Callable[[Any], Any]) -> None:
         answer = run(ask(app, scope, body))
         return AWSResponse(request.url, answer.status, answer.headers, Raw(answer.body))
 
-    for client in broker.api.clients.values():
-        client.meta.events.register("before-send", send)
+    for service in ("sns", "sqs", "sts"):
+        broker.api.clients[service].meta.events.register("before-send", send)

@@ -409,7 +409,8 @@ class Source:
             if one["MessageId"] not in failed:
                 with suppress(self.sqs.exceptions.ClientError):
                     self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=one["ReceiptHandle"])
-        return [json.loads(one["Body"])["id"] for one in messages if one["MessageId"] in failed]
+        ours = [one["MessageAttributes"] for one in messages if one["MessageId"] in failed]
+        return [json.loads(one["taskflow"]["StringValue"])["id"] for one in ours]
 
 
 @pytest.fixture
@@ -566,7 +567,7 @@ def test_without_the_record_of_what_is_finished_nothing_runs(
     def away(*arguments: Any) -> Any:
         raise BrokerUnavailable("DynamoDB is away")
 
-    monkeypatch.setattr(broker, "finished", away)
+    monkeypatch.setattr(broker, "claim", away)
     with pytest.raises(BrokerUnavailable):
         queue.poll(handler)
     assert seen == []

@@ -10,11 +10,13 @@ from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.ledger import Ledger
 from taskflow.brokers.aws.linger import Gathering
 from taskflow.brokers.aws.operating import Operating
+from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.records import MemoryRecords, Records
 from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
 from taskflow.brokers.aws.sharing import Sharing
 from taskflow.clock import Clock, SystemClock
+from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 
 
 class AwsBroker(Declaring, Sending, Operating, Sharing):
@@ -28,6 +30,7 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         prefix: str = "",
         account: str | None = None,
         records: Records | None = None,
+        payloads: Payloads | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
@@ -39,6 +42,8 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         self._polls = Polls(self.clock, self._fetch, self.give_back)
         self._publishers = Gathering(self.clock, MAX_PUBLISH_BYTES, self._publish_batch)
         self._records: Records = records or MemoryRecords()
+        self._payloads = payloads
+        self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
         self._reach = {}
         self._aliases = {}
         self._first_ids = OrderedDict()
@@ -55,4 +60,5 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         """A poll that AWS still holds ends by itself; should it bring a message after the process
         has ended, that one returns when its lease ends."""
         self._polls.close()
+        self._records.close()
         self.api.close()

@@ -4,7 +4,8 @@
 # mypy: allow-untyped-calls
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import boto3.session
@@ -35,7 +36,8 @@ from taskflow.limits import MAX_IN_FLIGHT, MAX_RECEIVE_WAIT
 # It tells at each start where it found credentials, in a line above our own.
 logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
 
-Service = Literal["sns", "sqs", "sts", "dynamodb"]
+Service = Literal["sns", "sqs", "sts", "dynamodb", "s3"]
+_NEIGHBOURS = ("dynamodb", "s3")
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = MAX_RECEIVE_WAIT + 15  # a long poll answers after 20 s; give the network some
 CONNECTIONS = 50  # per service: polls of all queues at once, and the rest beside them
@@ -59,12 +61,21 @@ _LATER = (
     *("AWS.SimpleQueueService.PurgeQueueInProgress", "PurgeQueueInProgress"),
     *("AWS.SimpleQueueService.QueueDeletedRecently", "QueueDeletedRecently"),
 )
+_NOT_THERE_YET = ("NoSuchBucket",)
 _NOT_OURS = ("", "Unknown", "InvalidAction", "UnknownOperation", "UnknownOperationException")
 _FULL = ("OverLimit", "AWS.SimpleQueueService.OverLimit")
 
 
+class ConditionFailed(BrokerError):
+    """A conditional write to DynamoDB found another item: `item`."""
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        super().__init__("the condition of a write does not hold")
+        self.item = item
+
+
 class Api:
-    """SNS, SQS and STS of one region, credentials as boto3 finds them. Thread-safe.
+    """SNS, SQS and their neighbours in one region, credentials as boto3 finds them. Thread-safe.
 
     `clients` are boto3's, by service, made when first asked for. Throttling and a network that
     fails are tried again by botocore (adaptive mode, AWS_MAX_ATTEMPTS) before they are an error.
@@ -97,16 +108,20 @@ class Api:
     def client(self, service: Service) -> Any:
         """boto3's client of a service. Raises ConfigError for an endpoint that is no URL."""
         if service not in self.clients:
+            endpoint = self.endpoint
+            if service in _NEIGHBOURS and f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ:
+                endpoint = None  # boto3 takes that one
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT,
                 read_timeout=READ_TIMEOUT,
                 max_pool_connections=CONNECTIONS,
                 retries={"mode": "adaptive"},
                 user_agent_extra="taskflow",
+                s3={"addressing_style": "auto" if endpoint is None else "path"},
             )
             try:
                 self.clients[service] = self._session.client(
-                    service, endpoint_url=self.endpoint, config=config
+                    service, endpoint_url=endpoint, config=config
                 )
             except (BotoCoreError, ValueError) as error:
                 raise ConfigError(f"aws://{self.region}: {error}") from error
@@ -144,6 +159,16 @@ class Api:
     def _where(client: Any) -> str:
         return str(client.meta.endpoint_url)
 
+    def read_object(self, bucket: str, key: str) -> bytes:
+        """What an object of S3 holds. Raises LimitExceeded when it is not there."""
+        answer = self.call("s3", "get_object", f"{bucket}/{key}", Bucket=bucket, Key=key)
+        try:
+            content: bytes = answer["Body"].read()
+        except (BotoCoreError, HTTPClientError, OSError) as error:
+            where = f"s3:GetObject on {bucket}/{key}"
+            raise BrokerUnavailable(f"{where}: {_one_line(error)}") from error
+        return content
+
     def watch_requests(self, heard: Callable[[str, str], None]) -> None:
         """Call `heard(service, operation)` before each request: what AWS bills."""
         for service, client in self.clients.items():
@@ -165,6 +190,8 @@ def _translate(
     code, text = str(answer.get("Code", "")), _one_line(answer.get("Message") or error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = code.rpartition("#")[2]
+    if code == "ConditionalCheckFailedException":
+        return ConditionFailed(error.response.get("Item") or {})
     on = f" on {resource!r}" if resource else ""
     if code in _NO_QUEUE:
         return QueueNotFound(resource)
@@ -178,6 +205,8 @@ def _translate(
         return BrokerUnavailable(f"AWS does not know the credentials ({action}{on}): {text}")
     if code in _FULL:
         return OverLimit(f"queue {resource!r} has {MAX_IN_FLIGHT} messages in flight: {text}")
+    if code in _NOT_THERE_YET:
+        return BrokerUnavailable(f"{action}{on}: {text}")
     if code in _BUSY or code in _LATER or status >= 500 or status == 429:
         return BrokerUnavailable(f"{action}{on}: {code}: {text}")
     if code.isdigit() or code in _NOT_OURS:

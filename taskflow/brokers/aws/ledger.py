@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
+from taskflow.brokers.aws.pointers import Pointer
 from taskflow.message import Delivery
 from taskflow.settings import Lease
 
@@ -19,23 +21,26 @@ KEPT = 20_000  # messages; more than that are not in work at once
 
 class Receipt(NamedTuple):
     """What is in `Delivery.receipt`: AWS's id of the message, when it was received (epoch
-    seconds), and AWS's handle."""
+    seconds), where its payload is if that is in S3, and AWS's handle."""
 
     message: str
     received_at: float
     handle: str
+    payload: Pointer | None = None
 
     def write(self) -> str:
-        return f"{self.message}|{self.received_at!r}|{self.handle}"
+        payload = "/".join(map(quote, self.payload)) if self.payload else ""
+        return f"{self.message}|{self.received_at!r}|{payload}|{self.handle}"
 
 
 def read_receipt(text: str) -> Receipt | None:
     """What a receipt says; None for one that is not of this broker."""
-    parts = text.split("|", 2)
-    if len(parts) != 3 or not parts[0] or not parts[2]:
+    parts = text.split("|", 3)
+    if len(parts) != 4 or not parts[0] or not parts[3]:
         return None
+    bucket, slash, key = map(unquote, parts[2].partition("/"))
     try:
-        return Receipt(parts[0], float(parts[1]), parts[2])
+        return Receipt(parts[0], float(parts[1]), parts[3], Pointer(bucket, key) if slash else None)
     except ValueError:
         return None
 

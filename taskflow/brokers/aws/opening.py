@@ -3,18 +3,23 @@
 import re
 from collections.abc import Mapping
 from random import Random
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import Api
-from taskflow.brokers.aws.records import DynamoRecords, Records
+from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.aws.records import Records
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
 
-OPTIONS = ("account", "endpoint", "idempotency", "prefix")
+OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_KEYS = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,200}")
+_SECRET = re.compile(r"(://[^/@:?&]*:)[^/@&]*@")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 
@@ -29,12 +34,15 @@ def open_aws(
     """Open SNS and SQS of a region; nothing is asked of AWS yet.
 
     `endpoint`: another SNS/SQS server. `account`: the owner of topics and queues, if not that of
-    the credentials. `prefix`: before all names. `idempotency=dynamodb://table`: where finished
-    events are remembered for all workers. Raises ConfigError.
+    the credentials. `prefix`: before all names. `idempotency=dynamodb://table`, or the address of
+    a SQL database as SQLAlchemy writes it, percent-encoded: where finished and running events are
+    known to all workers. `payloads=s3://bucket/prefix`: where payloads go that are too large for
+    SNS and SQS. Raises ConfigError.
     """
 
     def refuse(what: str) -> ConfigError:
-        return ConfigError(f"broker address {address!r}: {what}")
+        shown = _SECRET.sub(r"\1***@", unquote(address))
+        return ConfigError(f"broker address {shown!r}: {what}")
 
     if not _REGION.fullmatch(region):
         raise refuse(f"{region!r} is no AWS region; write aws://eu-central-1")
@@ -53,14 +61,24 @@ def open_aws(
     endpoint = options.get("endpoint")
     if endpoint is not None and not _is_url(endpoint):
         raise refuse(f"endpoint is {endpoint!r}; write http://127.0.0.1:9324")
-    api = Api(region, endpoint)
-    records = None
+    api, random = Api(region, endpoint), random or Random()
+    records, payloads = None, None
     if (text := options.get("idempotency")) is not None:
-        records = _open_records(api, text)
+        records = _open_records(api, text, random)
         if records is None:
-            raise refuse(f"idempotency is {text!r}; write dynamodb://table")
+            raise refuse("idempotency is dynamodb://table, or the address of a SQL database")
+    if (text := options.get("payloads")) is not None:
+        payloads = _open_payloads(api, text, random)
+        if payloads is None:
+            raise refuse(f"payloads is {text!r}; write s3://bucket or s3://bucket/prefix/")
     return AwsBroker(
-        api, prefix=prefix, account=account, records=records, clock=clock, random=random
+        api,
+        prefix=prefix,
+        account=account,
+        records=records,
+        payloads=payloads,
+        clock=clock,
+        random=random,
     )
 
 
@@ -72,8 +90,23 @@ def _is_url(text: str) -> bool:
         return False
 
 
-def _open_records(api: Api, text: str) -> Records | None:
-    parts = urlsplit(text)
-    if parts.scheme != "dynamodb" or not _TABLE.fullmatch(parts.netloc) or parts.path:
+def _open_records(api: Api, text: str, random: Random) -> Records | None:
+    scheme, found, table = text.partition("://")
+    if not found:
         return None
-    return DynamoRecords(api, parts.netloc)
+    if scheme == "dynamodb":
+        return DynamoRecords(api, table, random) if _TABLE.fullmatch(table) else None
+    try:
+        from taskflow.brokers.aws.sql_records import open_sql_records
+    except ImportError:
+        raise ConfigError(
+            f"idempotency={scheme}://… needs SQLAlchemy: pip install 'taskflow-events[sql]'"
+        ) from None
+    return open_sql_records(text, random)
+
+
+def _open_payloads(api: Api, text: str, random: Random) -> Payloads | None:
+    bucket, _, prefix = text.removeprefix("s3://").partition("/")
+    if not text.startswith("s3://") or not _BUCKET.fullmatch(bucket):
+        return None
+    return Payloads(api, bucket, prefix, random) if _KEYS.fullmatch(prefix) else None

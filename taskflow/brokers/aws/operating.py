@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
+from taskflow.brokers.aws.copies import redriven
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask
 from taskflow.brokers.aws.receiving import Receiving
-from taskflow.brokers.aws.settling import redriven
 from taskflow.errors import LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.message import Delivery

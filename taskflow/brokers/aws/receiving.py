@@ -18,7 +18,9 @@ from taskflow.brokers.aws.carriage import (
     unpack,
 )
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger, Receipt
+from taskflow.brokers.aws.ledger import Ledger, Receipt, read_receipt
+from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.aws.pointers import SIZES, Pointer, find_pointer
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
 from taskflow.brokers.aws.settling import Settling
 from taskflow.clock import Clock
@@ -28,6 +30,8 @@ from taskflow.message import FAILURE, Delivery
 
 log = logging.getLogger("taskflow.aws")
 
+PAYLOAD_AGAIN = 5.0  # seconds until a payload that could not be fetched is asked for again
+
 
 class Receiving(Settling):
     """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
@@ -36,6 +40,7 @@ class Receiving(Settling):
     _directory: Directory
     _ledger: Ledger
     _polls: Polls
+    _payloads: Payloads | None
 
     def receive(
         self,
@@ -124,7 +129,8 @@ class Receiving(Settling):
         carried, attributes = unpack(given.get("MessageAttributes") or {})
         carried = carried or look_into(given["Body"])
         ours = carried or Carried(id=given["MessageId"])
-        receipt = Receipt(given["MessageId"], now, given["ReceiptHandle"])
+        pointer = find_pointer(given["Body"], attributes)
+        receipt = Receipt(given["MessageId"], now, given["ReceiptHandle"], pointer)
         text, uncounted = self._ledger.receive(queue, receipt, visible_at)
         first = read_seconds(system, "ApproximateFirstReceiveTimestamp", now)
         count = int(system.get("ApproximateReceiveCount") or 1) - uncounted
@@ -156,6 +162,61 @@ class Receiving(Settling):
         )
         return delivery, carried
 
+    # ---- payloads elsewhere -----------------------------------------------------------------
+    def load_payloads(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Fetch payloads that are in S3 into their deliveries; answers those that are complete.
+
+        What cannot be had now comes again in a while. What is gone is dead-lettered, unless the
+        event is finished: then there is nothing more to do with it.
+        """
+        found: list[Delivery] = []
+        late: list[tuple[Delivery, float]] = []
+        lost: list[tuple[Delivery, str]] = []
+        for delivery in deliveries:
+            receipt = read_receipt(delivery.receipt)
+            if receipt is None or receipt.payload is None:
+                found.append(delivery)
+                continue
+            try:
+                self._load(delivery, receipt.payload)
+            except LimitExceeded as error:
+                key = (delivery.id, delivery.topic)
+                if key in self.finished(delivery.queue, {key}):
+                    found.append(delivery)
+                else:
+                    failure = _failure(str(error), delivery, delivery.receive_count, self.clock)
+                    lost.append((delivery, failure))
+            except BrokerError as error:
+                log.warning("queue %s: event=%s: %s", delivery.queue, delivery.id, error)
+                self._ledger.discount(delivery)
+                late.append((delivery, PAYLOAD_AGAIN))
+            else:
+                found.append(delivery)
+        self._put_off(late, lost)
+        return found
+
+    def _load(self, delivery: Delivery, pointer: Pointer) -> None:
+        if self._payloads is None:
+            raise LimitExceeded(
+                f"its payload is in S3; this broker reads none (payloads=s3://{pointer.bucket})"
+            )
+        delivery.body = self._payloads.get(pointer)
+        kept = {name: text for name, text in delivery.attributes.items() if name not in SIZES}
+        delivery.attributes = kept
+
+    def _put_off(
+        self, hide: Sequence[tuple[Delivery, float]], bury: Sequence[tuple[Delivery, str]]
+    ) -> None:
+        """Hide messages again, and dead-letter others."""
+        try:
+            if hide:
+                self.change_visibility(hide)
+            if bury:
+                self.dead_letter(bury)
+        except BrokerError as error:
+            count = len(hide) + len(bury)
+            log.warning("%d messages return when their leases end: %s", count, error)
+
     # ---- what is not for a worker -----------------------------------------------------------
     def _sort(self, queue: str, lent: Sequence[tuple[Delivery, Carried | None]]) -> list[Delivery]:
         """Hide again what is not due, bury what is worn out; answers the rest."""
@@ -168,36 +229,34 @@ class Receiving(Settling):
             if carried is not None and carried.due > now:
                 early.append((delivery, min(LONGEST_HIDE, carried.due - now)))
             elif most is not None and delivery.receive_count > most:
-                worn.append((delivery, worn_out(delivery, now)))
+                worn.append((delivery, worn_out(delivery, self.clock)))
             else:
                 found.append(delivery)
-        try:
-            if early:
-                self._hide(early)
-            if worn:
-                self.dead_letter(worn)
-        except BrokerError as error:
-            log.warning(
-                "queue %s: %d messages return when their lease ends: %s",
-                queue,
-                len(early) + len(worn),
-                error,
-            )
-        return found
+        self._put_off(early, worn)
+        return self.load_payloads(found)
 
 
-def worn_out(delivery: Delivery, now: float) -> str:
+def worn_out(delivery: Delivery, clock: Clock) -> str:
     """The failure record of a message that was received too often."""
     attempts = delivery.receive_count - 1
+    return _failure(
+        f"received {attempts} times and never finished: "
+        "its worker was killed or lost its lease each time",
+        delivery,
+        attempts,
+        clock,
+    )
+
+
+def _failure(reason: str, delivery: Delivery, attempts: int, clock: Clock) -> str:
     return json.dumps(
         {
-            "reason": f"received {attempts} times and never finished: "
-            "its worker was killed or lost its lease each time",
+            "reason": reason,
             "queue": delivery.queue,
             "topic": delivery.topic,
             "attempts": attempts,
             "sent_at": delivery.sent_at,
             "first_received_at": delivery.first_received_at,
-            "failed_at": now,
+            "failed_at": clock.now(),
         }
     )

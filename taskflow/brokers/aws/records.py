@@ -1,102 +1,129 @@
-"""Which events a queue has finished: kept in this process, or in a DynamoDB table for all.
+"""Which events a queue has finished, and which are being run: kept in this process for itself.
 
-The table has the text key `id` (`queue|topic|event id`) and the number `until` (epoch seconds),
-which may be its TTL attribute; old items are ignored whether DynamoDB has dropped them or not.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+`Records` is what any keeper of them does; `dynamo_records` and `sql_records` do it for all workers.
 """
 
-import math
 import threading
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol
-
-from taskflow.brokers.aws.client import Api
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 KEPT = 200_000  # keys kept in this process
-_READ, _WRITTEN = 100, 25  # items of one request
-_ROUNDS = 5  # times that what DynamoDB left undone is asked for again
+HELD = 20_000  # claims that a process keeps in mind
+
+
+class Key(NamedTuple):
+    """An event of a queue."""
+
+    queue: str
+    id: str
+    topic: str
+
+    def write(self) -> str:
+        return f"{self.queue}|{self.topic}|{self.id}"
+
+
+class Found(NamedTuple):
+    """What a claim met: finished before, or run by another holder, until then (epoch seconds)."""
+
+    finished: bool
+    until: float
 
 
 class Records(Protocol):
-    """Keys are (id, topic) pairs of a queue."""
+    """Thread-safe. Raises BrokerUnavailable."""
 
-    def remember(self, queue: str, keys: Sequence[tuple[str, str, float]], now: float) -> None:
-        """Keep (id, topic, until) of a queue."""
+    def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
+        """Claim an event until then; None when that was possible. `take_over`: from whoever runs
+        it, but not when it is finished."""
         ...
 
-    def finished(
-        self, queue: str, keys: Collection[tuple[str, str]], now: float
-    ) -> set[tuple[str, str]]:
-        """Which of these are kept and not past their time."""
+    def extend(self, keys: Iterable[tuple[Key, float]]) -> None:
+        """Claims of this process last until another time; what it has not claimed is ignored."""
         ...
+
+    def release(self, keys: Iterable[Key]) -> None:
+        """End claims of this process; what it has not claimed is ignored."""
+        ...
+
+    def remember(self, keys: Sequence[tuple[Key, float]], now: float) -> None:
+        """These are finished, and known to be until then. It ends claims on them."""
+        ...
+
+    def finished(self, keys: Collection[Key], now: float) -> set[Key]:
+        """Which of these are finished and not past their time."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
+class Held:
+    """The claims of this process, so that what it never claimed costs no request. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[Key, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, key: Key) -> None:
+        with self._lock:
+            self._keys[key] = None
+            self._keys.move_to_end(key)
+            if len(self._keys) > HELD:
+                self._keys.popitem(last=False)
+
+    def drop(self, key: Key) -> bool:
+        """Forget a claim; whether there was one."""
+        with self._lock:
+            return self._keys.pop(key, self) is None
+
+    def __contains__(self, key: Key) -> bool:
+        with self._lock:
+            return key in self._keys
 
 
 class MemoryRecords:
-    """For this process alone. Thread-safe; the oldest are forgotten when there are too many."""
+    """For this process alone; the oldest are forgotten when there are too many."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, str, str], float] = {}
+        self._finished: dict[Key, float] = {}
+        self._running: dict[Key, float] = {}
         self._lock = threading.Lock()
 
-    def remember(self, queue: str, keys: Sequence[tuple[str, str, float]], now: float) -> None:
+    def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
         with self._lock:
-            for id, topic, until in keys:
-                self._until.pop((queue, id, topic), None)
-                self._until[queue, id, topic] = until
-            while len(self._until) > KEPT:
-                del self._until[next(iter(self._until))]
+            if (end := self._finished.get(key, 0.0)) > now:
+                return Found(True, end)
+            if not take_over and (end := self._running.get(key, 0.0)) > now:
+                return Found(False, end)
+            self._running.pop(key, None)
+            self._running[key] = until
+            if len(self._running) > HELD:
+                del self._running[next(iter(self._running))]
+            return None
 
-    def finished(
-        self, queue: str, keys: Collection[tuple[str, str]], now: float
-    ) -> set[tuple[str, str]]:
+    def extend(self, keys: Iterable[tuple[Key, float]]) -> None:
         with self._lock:
-            return {key for key in keys if self._until.get((queue, *key), 0.0) > now}
+            self._running.update((key, until) for key, until in keys if key in self._running)
 
+    def release(self, keys: Iterable[Key]) -> None:
+        with self._lock:
+            for key in keys:
+                self._running.pop(key, None)
 
-class DynamoRecords:
-    """In a DynamoDB table. Raises BrokerUnavailable, or LimitExceeded for one that is not there."""
+    def remember(self, keys: Sequence[tuple[Key, float]], now: float) -> None:
+        with self._lock:
+            for key, until in keys:
+                self._running.pop(key, None)
+                self._finished.pop(key, None)
+                self._finished[key] = until
+            while len(self._finished) > KEPT:
+                del self._finished[next(iter(self._finished))]
 
-    def __init__(self, api: Api, table: str) -> None:
-        self._api = api
-        self._table = table
+    def finished(self, keys: Collection[Key], now: float) -> set[Key]:
+        with self._lock:
+            return {key for key in keys if self._finished.get(key, 0.0) > now}
 
-    def remember(self, queue: str, keys: Sequence[tuple[str, str, float]], now: float) -> None:
-        items = {_key(queue, id, topic): {"N": str(math.ceil(until))} for id, topic, until in keys}
-        puts = [
-            {"PutRequest": {"Item": {"id": {"S": key}, "until": until}}}
-            for key, until in items.items()
-        ]
-        for start in range(0, len(puts), _WRITTEN):
-            wanted: Any = {self._table: puts[start : start + _WRITTEN]}
-            for _ in range(_ROUNDS):
-                answer = self._api.call(
-                    "dynamodb", "batch_write_item", self._table, RequestItems=wanted
-                )
-                wanted = answer.get("UnprocessedItems")
-                if not wanted:
-                    break
-
-    def finished(
-        self, queue: str, keys: Collection[tuple[str, str]], now: float
-    ) -> set[tuple[str, str]]:
-        by_key = {_key(queue, id, topic): (id, topic) for id, topic in keys}
-        texts = list(by_key)
-        found: set[tuple[str, str]] = set()
-        for start in range(0, len(texts), _READ):
-            chosen = [{"id": {"S": text}} for text in texts[start : start + _READ]]
-            wanted: Any = {self._table: {"Keys": chosen, "ConsistentRead": True}}
-            for _ in range(_ROUNDS):
-                answer = self._api.call(
-                    "dynamodb", "batch_get_item", self._table, RequestItems=wanted
-                )
-                for item in answer.get("Responses", {}).get(self._table, ()):
-                    if float(item["until"]["N"]) > now:
-                        found.add(by_key[item["id"]["S"]])
-                wanted = answer.get("UnprocessedKeys")
-                if not wanted:
-                    break
-        return found
-
-
-def _key(queue: str, id: str, topic: str) -> str:
-    return f"{queue}|{topic}|{id}"
+    def close(self) -> None:
+        """There is nothing open."""

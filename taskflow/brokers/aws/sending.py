@@ -8,6 +8,7 @@ import json
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
 from taskflow.brokers.aws.carriage import Carried, Parcel, pack
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.linger import Gathering
+from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.aws.pointers import SIZE, sized
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
 from taskflow.brokers.fanout import with_deduplication
@@ -38,6 +41,7 @@ class Sending:
     clock: Clock
     _directory: Directory
     _polls: Polls
+    _payloads: Payloads | None
     _reach: dict[str, tuple[int, float]]
     _publishers: Gathering[Parcel, Sent]
     _first_ids: OrderedDict[str, str]
@@ -67,6 +71,9 @@ class Sending:
             bodies = {"default": message.body, **message.bodies}
             more |= {"Message": json.dumps(bodies), "MessageStructure": "json"}
         parcel = pack(message, carried, "Message", **more)
+        if parcel.size > MAX_PUBLISH_BYTES and self._payloads is not None and not message.bodies:
+            small = self._offload(self._payloads, message, self._count_readers(topic))
+            parcel = pack(small, carried, "Message", **more)
         if parcel.size > MAX_PUBLISH_BYTES:  # few topics take more
             most = self._directory.read_topic_settings(topic).max_message_bytes
             if parcel.size > most:
@@ -105,6 +112,22 @@ class Sending:
             self._reach[topic] = count, now + REACH_KEPT
         return count
 
+    def _count_readers(self, topic: str) -> int:
+        """How many queues will acknowledge a payload, asked for each: a queue too few would have
+        it removed under the others. 0 for whoever may publish but not look."""
+        try:
+            found = self._directory.pages("list_subscriptions_by_topic", "Subscriptions", topic)
+        except BrokerUnavailable:
+            return 0
+        return len(found)
+
+    @staticmethod
+    def _offload(payloads: Payloads, message: Message, readers: int) -> Message:
+        """The message with its payload in S3."""
+        pointer = payloads.put(message.body, readers)
+        attributes = {**message.attributes, SIZE: sized(message.body)}
+        return replace(message, body=pointer.body(), attributes=attributes)
+
     # ---- queues -----------------------------------------------------------------------------
     def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
         self._directory.url(queue)
@@ -121,6 +144,8 @@ class Sending:
         return sent
 
     def _send_parcel(self, queue: str, message: Message, most: int) -> Parcel:
+        if message.size > most and self._payloads is not None:
+            message = self._offload(self._payloads, message, 1)
         if message.size > most:
             raise LimitExceeded(
                 f"the message is {message.size} bytes; queue {queue!r} takes {most}"

@@ -4,27 +4,29 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Delete
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from taskflow.brokers.aws.batches import cut, cut_by_size, failed, send_batch
-from taskflow.brokers.aws.carriage import Carried, Parcel, pack
+from taskflow.brokers.aws.carriage import Parcel
+from taskflow.brokers.aws.copies import as_letter, carry, copy
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.ledger import Ledger, read_receipt
+from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
-from taskflow.brokers.aws.records import Records
+from taskflow.brokers.aws.records import Key, Records
 from taskflow.clock import Clock
-from taskflow.errors import LimitExceeded
+from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
-from taskflow.message import FAILURE, Delivery, Message
-from taskflow.settings import Finish, Lease
+from taskflow.message import Delivery
+from taskflow.settings import Claim, Finish, Lease
 
 log = logging.getLogger("taskflow.aws")
 
+CLAIM_MARGIN = 1  # seconds; clocks differ, and a lease lasts until the next whole second
 _MARGIN = 1  # seconds that AWS's clock may be ahead of what is left of twelve hours
 _T = TypeVar("_T")
 
@@ -37,6 +39,7 @@ class Settling:
     _ledger: Ledger
     _polls: Polls
     _records: Records
+    _payloads: Payloads | None
     _handled: dict[str, int]
     _dead: dict[str, int]
 
@@ -50,17 +53,26 @@ class Settling:
         held = [self._ledger.lease(entry.delivery, now) not in refused for entry in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         # The record first: a crash in between means a duplicate that is recognized.
-        self._records.remember(
-            queue,
-            [
-                (entry.delivery.id, entry.delivery.topic, now + entry.remember)
-                for entry in chosen
-                if entry.remember
-            ],
-            now,
+        kept = [(_key(one.delivery), now + one.remember) for one in chosen if one.remember]
+        self._records.remember(kept, now)
+        self._disclaim([one.delivery for one in chosen if not one.remember])
+        dropped = self._drop(queue, [entry.delivery for entry in chosen])
+        self._acknowledge(
+            queue, [one.delivery for one, ok in zip(chosen, dropped, strict=True) if ok]
         )
-        done = iter(self._drop(queue, [entry.delivery for entry in chosen]))
+        done = iter(dropped)
         return [ok and next(done) for ok in held]
+
+    def _acknowledge(self, queue: str, deliveries: Sequence[Delivery]) -> None:
+        """Remove the payloads of handled messages that are in S3."""
+        if self._payloads is None:
+            return
+        receipts = [read_receipt(one.receipt) for one in deliveries]
+        pointers = [one.payload for one in receipts if one is not None and one.payload]
+        try:
+            self._payloads.acknowledge(pointers, queue)
+        except BrokerError as error:
+            log.warning("queue %s: some of %d payloads stay: %s", queue, len(pointers), error)
 
     def _drop(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
         """Delete messages by their receipts, ten at a time."""
@@ -141,6 +153,11 @@ class Settling:
             if ok:
                 delivery.visible_at = now + timeout
                 self._ledger.hide(delivery, delivery.visible_at)
+        changed = [entry[0] for entry, ok in zip(entries, answers, strict=True) if ok]
+        try:
+            self._records.extend((_key(one), _claimed_until(one)) for one in changed)
+        except BrokerError as error:
+            log.warning("queue %s: %d claims were not extended: %s", queue, len(changed), error)
         return answers
 
     def _send_later(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
@@ -149,8 +166,8 @@ class Settling:
         due = self.clock.now()
         copies = []
         for delivery, seconds in entries:
-            carried = _carried(delivery, attempts=delivery.receive_count, due=due + seconds)
-            copies.append(_copy(delivery, carried, DelaySeconds=MAX_DELAY))
+            carried = carry(delivery, attempts=delivery.receive_count, due=due + seconds)
+            copies.append(copy(delivery, carried, DelaySeconds=MAX_DELAY))
         return self._replace(queue, queue, [delivery for delivery, _ in entries], copies)
 
     def _replace(
@@ -171,6 +188,7 @@ class Settling:
                 answers.append(not failed(result))
         sent = [one for one, ok in zip(deliveries, answers, strict=True) if ok]
         self._drop(queue, sent)
+        self._disclaim(sent)
         self._handled[queue] = self._handled.get(queue, 0) - len(sent)
         self._polls.heard([to])
         return answers
@@ -187,6 +205,7 @@ class Settling:
         chosen = [one for one, ok in zip(deliveries, held, strict=True) if ok]
         for one in chosen:  # before it can be received again
             self._ledger.discount(one)
+        self._disclaim(chosen)
         hidden = [one for one in chosen if one.visible_at > now]
         self._hide([(one, 0.0) for one in hidden])
         return held
@@ -203,7 +222,7 @@ class Settling:
         refused = ("stale", "gone", "lapsed") if is_fifo(queue) else ("stale", "gone")
         held = [self._ledger.lease(one, now) not in refused for one, _ in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
-        letters = [_letter(delivery, failure) for delivery, failure in chosen]
+        letters = [as_letter(delivery, failure) for delivery, failure in chosen]
         done = self._replace(queue, target, [delivery for delivery, _ in chosen], letters)
         self._dead[queue] = self._dead.get(queue, 0) + sum(done)
         answers = iter(done)
@@ -227,71 +246,51 @@ class Settling:
                 answers[index] = ok
         return answers
 
+    # ---- what is finished, and what is being run --------------------------------------------
+    def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
+        """When the records cannot be asked, nothing is claimed."""
+        try:
+            return [self._claim(one) for one in deliveries]
+        except BrokerError:
+            self._disclaim(deliveries)
+            raise
+
+    def _claim(self, delivery: Delivery) -> Claim:
+        now = self.clock.now()
+        # A FIFO queue lends a message to one receipt: whoever ran it before has lost its lease.
+        found = self._records.claim(
+            _key(delivery), _claimed_until(delivery), now, is_fifo(delivery.queue)
+        )
+        if found is None:
+            return "free"
+        if found.finished:
+            return "finished"
+        self._ledger.discount(delivery)
+        self._hide([(delivery, max(1.0, found.until - now))])
+        return "running"
+
+    def _disclaim(self, deliveries: Sequence[Delivery]) -> None:
+        try:
+            self._records.release(map(_key, deliveries))
+        except BrokerError as error:
+            log.warning("%d claims end with their leases: %s", len(deliveries), error)
+
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         self._directory.url(queue)
-        return self._records.finished(queue, keys, self.clock.now())
+        asked = [Key(queue, id, topic) for id, topic in keys]
+        known = self._records.finished(asked, self.clock.now())
+        return {(key.id, key.topic) for key in known}
+
+
+def _key(delivery: Delivery) -> Key:
+    return Key(delivery.queue, delivery.id, delivery.topic)
+
+
+def _claimed_until(delivery: Delivery) -> float:
+    """A claim ends before its lease: nobody who receives the message after it is in the way."""
+    return math.floor(delivery.visible_at) - CLAIM_MARGIN
 
 
 def _handle(delivery: Delivery) -> str:
     receipt = read_receipt(delivery.receipt)
     return receipt.handle if receipt is not None else delivery.receipt
-
-
-def _carried(delivery: Delivery, **more: Any) -> Carried:
-    """What a copy of a message must carry."""
-    return Carried(
-        id=delivery.id,
-        topic=delivery.topic,
-        sent=delivery.sent_at,
-        key=delivery.deduplication_id,
-        sender=delivery.sender,
-        **more,
-    )
-
-
-def _copy(delivery: Delivery, carried: Carried, key: str | None = None, **more: Any) -> Parcel:
-    """A copy of a message for SendMessageBatch; `key` is its deduplication id on a FIFO queue."""
-    attributes = {name: value for name, value in delivery.attributes.items() if name != FAILURE}
-    message = Message(delivery.id, delivery.body, attributes)
-    if delivery.trace is not None:
-        header = {"DataType": "String", "StringValue": delivery.trace}
-        more["MessageSystemAttributes"] = {"AWSTraceHeader": header}
-    more["MessageGroupId"] = delivery.group
-    if is_fifo(delivery.queue):
-        receipt = read_receipt(delivery.receipt)
-        more["MessageDeduplicationId"] = f"{key}-{receipt.message if receipt else delivery.id}"
-    return pack(message, carried, "MessageBody", **more)
-
-
-def _letter(delivery: Delivery, failure: str) -> Parcel:
-    """A message as a dead letter; its failure record is cut down when it would not fit."""
-    for record in (failure, _short(failure)):
-        carried = _carried(delivery, source=delivery.queue, failure=record)
-        letter = _copy(delivery, carried, "dead")
-        if letter.size <= MAX_MESSAGE_BYTES:
-            return letter
-    bare = _carried(delivery, source=delivery.queue)
-    return _copy(delivery, bare, "dead")
-
-
-def _short(failure: str) -> str:
-    """A failure record without its traceback, which is the most of it."""
-    try:
-        record = json.loads(failure)
-    except ValueError:
-        return failure[:200]
-    if isinstance(record, dict):
-        record.pop("traceback", None)
-        record = {name: str(value)[:500] for name, value in record.items()}
-    return json.dumps(record)
-
-
-def redriven(letter: Delivery) -> Parcel:
-    """A dead letter as it goes back: it starts anew, sent now, without its failure record."""
-    carried = Carried(
-        id=letter.id,
-        topic=letter.topic,
-        key=letter.deduplication_id,
-        sender=letter.sender,
-    )
-    return _copy(letter, carried, "again")

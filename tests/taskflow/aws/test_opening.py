@@ -9,7 +9,9 @@ import pytest
 from taskflow import open_broker
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import READ_TIMEOUT
-from taskflow.brokers.aws.records import DynamoRecords, MemoryRecords
+from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.brokers.aws.records import MemoryRecords
+from taskflow.brokers.aws.sql_records import SqlRecords
 from taskflow.errors import ConfigError, InvalidName
 from taskflow.limits import MAX_RECEIVE_WAIT
 
@@ -35,7 +37,12 @@ def opened(address: str) -> AwsBroker:
         (f"aws://eu-central-1?prefix={'a' * 41}", "prefix is 41 characters; 40 at most"),
         ("aws://eu-central-1?endpoint=127.0.0.1:9324", "write http://127.0.0.1:9324"),
         ("aws://eu-central-1?endpoint=http://h:x", "write http://127.0.0.1:9324"),
-        ("aws://eu-central-1?idempotency=postgres://t", "write dynamodb://table"),
+        ("aws://eu-central-1?idempotency=done", "idempotency is dynamodb://table, or the address"),
+        ("aws://eu-central-1?idempotency=dynamodb://a/b", "idempotency is dynamodb://table, or"),
+        ("aws://eu-central-1?idempotency=postgres://t", "no driver for the database"),
+        ("aws://eu-central-1?payloads=bucket", "payloads is 'bucket'; write s3://bucket or"),
+        ("aws://eu-central-1?payloads=s3://Bucket", "payloads is 's3://Bucket'; write s3"),
+        ("aws://eu-central-1?payloads=s3://bucket/a%20b", "write s3://bucket or s3://bucket/pre"),
         ("sqs://eu-central-1", "sqs scheme; allowed are .*aws://REGION"),
     ],
 )
@@ -60,8 +67,23 @@ def test_a_region_has_its_partition(region: str, partition: str) -> None:
 def test_finished_events_are_remembered_where_the_address_says() -> None:
     memory = opened(f"aws://eu-west-1?{LOCAL}")
     table = opened(f"aws://eu-west-1?{LOCAL}&idempotency=dynamodb://done")
+    sql = opened(f"aws://eu-west-1?{LOCAL}&idempotency=sqlite:////nowhere/events.db")
+    assert isinstance(sql._records, SqlRecords)
     assert isinstance(memory._records, MemoryRecords)
     assert isinstance(table._records, DynamoRecords)
+
+
+def test_an_address_is_quoted_without_its_password() -> None:
+    url = "postgresql%2Bpsycopg://user:secret@host/db"
+    with pytest.raises(ConfigError, match=r"user:\*\*\*@host") as caught:
+        open_broker(f"aws://eu-central-1?idempotency={url}&acount=1")
+    assert "secret" not in str(caught.value)
+
+
+def test_without_sqlalchemy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "taskflow.brokers.aws.sql_records", None)
+    with pytest.raises(ConfigError, match=r"pip install 'taskflow-events\[sql\]'"):
+        open_broker(f"aws://eu-central-1?{LOCAL}&idempotency=sqlite:///events.db")
 
 
 def test_a_request_may_take_longer_than_a_long_poll() -> None:

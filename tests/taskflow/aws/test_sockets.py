@@ -13,7 +13,8 @@ import pytest
 
 from taskflow import Event, Pool, Registry, Worker, open_broker, publish
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.records import DynamoRecords
+from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.brokers.aws.records import Key
 from taskflow.clock import SystemClock
 from taskflow.errors import QueueExists, QueueNotFound, TopicNotFound
 from taskflow.message import FAILURE, Attribute, Delivery, Message
@@ -211,6 +212,7 @@ def test_finished_events_are_remembered_in_a_table(moto: str) -> None:
     assert other.finished("idempotent", keys) == keys - {(held[-1].id, "")}
     assert other.finished("idempotent", {(held[0].id, "other.topic")}) == set()
     later = one.clock.now() + 102
-    assert one._records.finished("idempotent", keys, later) == set()
+    known = {Key("idempotent", id, topic) for id, topic in keys}
+    assert one._records.finished(known, later) == set()
     for broker in brokers:
         broker.close()

@@ -1,0 +1,338 @@
+"""Payloads that are too large for SNS and SQS: in S3 (moto's) while the message waits."""
+
+# moto and botocore have no types.
+# mypy: allow-untyped-calls
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from taskflow import Event, Registry, Reject, Worker, publish
+from taskflow.aws import lambda_handler
+from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.brokers.aws.ledger import Receipt, read_receipt
+from taskflow.brokers.aws.pointers import Pointer, find_pointer
+from taskflow.errors import BrokerUnavailable, LimitExceeded
+from taskflow.message import FAILURE, Attribute, Message
+from taskflow.settings import Finish, QueueSettings
+from tests.contract.wire import ADDRESS, SharedClock, aws_broker
+from tests.taskflow.test_lambda import Given, Source
+
+LARGE = "käse " * 200_000  # 1.2 MB
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class Bucket:
+    """What is in the bucket of a test."""
+
+    def __init__(self, broker: AwsBroker, name: str) -> None:
+        self.client = broker.api.client("s3")
+        self.name = name
+        self.client.create_bucket(Bucket=name)
+
+    def keys(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=self.name).get("Contents", ())
+        return [one["Key"] for one in found]
+
+    def put(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+
+@pytest.fixture
+def broker(
+    clock: SharedClock, endpoint: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> Iterator[AwsBroker]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    with aws_broker(clock, f"{ADDRESS}&payloads=s3://{name}/large/") as opened:
+        yield opened
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.node.originalname).replace("_", "-")[:60].rstrip("-")
+
+
+@pytest.fixture
+def bucket(broker: AwsBroker, name: str) -> Bucket:
+    return Bucket(broker, name)
+
+
+def body_on_sqs(broker: AwsBroker, queue: str) -> Any:
+    """What lies in the queue."""
+    url = broker._directory.url(queue)
+    answer = broker.api.client("sqs").receive_message(
+        QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"]
+    )
+    return answer["Messages"][0]
+
+
+def test_a_large_event_goes_through_a_topic_and_is_gone_after_the_ack(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    publish("order.created", LARGE, id="a", broker=broker, attributes={"colour": "blue"})
+    (key,) = bucket.keys()
+    assert key.startswith("large/")
+    (found,) = broker.receive(queue)
+    assert json.loads(found.body)["data"] == LARGE
+    assert found.attributes == {"colour": "blue"}
+    assert broker.delete([Finish(found)]) == [True]
+    assert bucket.keys() == []
+
+
+def test_what_fits_does_not_go_to_s3(broker: AwsBroker, queue: str, bucket: Bucket) -> None:
+    publish("order.created", "x" * 250_000, broker=broker)
+    broker.send(queue, [Message("b", "x" * 1_000_000)])
+    assert bucket.keys() == []
+    found = broker.receive(queue, limit=2)
+    assert sorted(len(one.body) > 900_000 for one in found) == [False, True]
+
+
+def test_the_pointer_is_that_of_the_extended_client(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    broker.send(queue, [Message("a", LARGE, most=broker.max_message_bytes)])
+    given = body_on_sqs(broker, queue)
+    kind, place = json.loads(given["Body"])
+    assert kind == "software.amazon.payloadoffloading.PayloadS3Pointer"
+    assert place == {"s3BucketName": bucket.name, "s3Key": bucket.keys()[0]}
+    size = given["MessageAttributes"]["ExtendedPayloadSize"]
+    assert size == {"DataType": "Number", "StringValue": str(len(LARGE.encode()))}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "kind"),
+    [
+        ("ExtendedPayloadSize", "software.amazon.payloadoffloading.PayloadS3Pointer"),
+        ("SQSLargePayloadSize", "com.amazon.sqs.javamessaging.MessageS3Pointer"),
+    ],
+)
+def test_a_message_of_the_extended_client_is_read_and_its_object_left(
+    broker: AwsBroker, queue: str, bucket: Bucket, attribute: str, kind: str
+) -> None:
+    bucket.put("of-another-team", b"plain")
+    broker.api.client("sqs").send_message(
+        QueueUrl=broker._directory.url(queue),
+        MessageBody=json.dumps([kind, {"s3BucketName": bucket.name, "s3Key": "of-another-team"}]),
+        MessageAttributes={attribute: {"DataType": "Number", "StringValue": "5"}},
+    )
+    (found,) = broker.receive(queue)
+    assert (found.body, found.attributes) == ("plain", {})
+    broker.delete([Finish(found)])
+    assert bucket.keys() == ["of-another-team"]
+
+
+def test_every_queue_of_a_topic_reads_it_and_the_last_removes_it(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    broker.create_queue("audit")
+    broker.subscribe("order.created", "audit")
+    publish("order.created", LARGE, broker=broker)
+    (one,), (other,) = broker.receive(queue), broker.receive("audit")
+    assert one.body == other.body
+    broker.delete([Finish(one)])
+    assert len(bucket.keys()) == 2, "the payload, and the first one's mark"
+    broker.delete([Finish(other)])
+    assert bucket.keys() == []
+
+
+def test_a_retry_keeps_it_and_a_dead_letter_takes_it_along_and_back(
+    broker: AwsBroker, bucket: Bucket, clock: SharedClock
+) -> None:
+    seen: list[int] = []
+    failures: list[Exception] = [ValueError("again"), Reject("never")]
+
+    def handle(payload: str) -> None:
+        seen.append(len(payload))
+        if failures:
+            raise failures.pop(0)
+
+    registry = Registry()
+    registry.subscribe("order.created", queue="work", retries=3)(handle)
+    worker = Worker(broker, registry=registry)
+    publish("order.created", LARGE, id="a", broker=broker)
+    worker.step()
+    clock.advance(60)
+    worker.step()
+    assert find_pointer(body_on_sqs(broker, "work-dlq")["Body"], {"ExtendedPayloadSize": ""})
+    assert broker.redrive("work-dlq") == 1
+    worker.step()
+    assert seen == [len(LARGE)] * 3
+    assert bucket.keys() == []
+
+
+def test_a_retry_beyond_twelve_hours_keeps_it(
+    broker: AwsBroker, queue: str, bucket: Bucket, clock: SharedClock
+) -> None:
+    publish("order.created", LARGE, broker=broker)
+    (found,) = broker.receive(queue)
+    assert broker.change_visibility([(found, 50_000)]) == [True]
+    clock.advance(50_000)
+    (again,) = broker.receive(queue)
+    assert again.body == found.body
+    broker.delete([Finish(again)])
+    assert bucket.keys() == []
+
+
+def test_the_body_of_a_fifo_message_decides_its_deduplication_not_the_pointer(
+    broker: AwsBroker, bucket: Bucket
+) -> None:
+    broker.create_queue("work.fifo", QueueSettings(content_based_deduplication=True))
+    for _ in range(2):
+        broker.send("work.fifo", [Message("a", LARGE, group="g", most=broker.max_message_bytes)])
+    assert [one.body for one in broker.receive("work.fifo", limit=10)] == [LARGE]
+
+
+# ---- when it cannot be had -----------------------------------------------------------------------
+def test_a_payload_that_is_gone_makes_a_dead_letter_that_says_so(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    publish("order.created", LARGE, broker=broker)
+    bucket.delete(bucket.keys()[0])
+    assert broker.receive(queue) == []
+    (letter,) = broker.peek("work-dlq")
+    record = json.loads(str(letter.attributes[FAILURE]))
+    assert "s3:GetObject" in record["reason"]
+    assert record["attempts"] == 1
+
+
+def test_a_finished_event_needs_its_payload_no_more(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    for _ in range(2):
+        publish("order.created", LARGE, id="a", broker=broker)
+    (first,) = broker.receive(queue)
+    for key in bucket.keys():
+        bucket.delete(key)
+    broker.delete([Finish(first, remember=1000)])
+    (second,) = broker.receive(queue)
+    assert broker.claim([second]) == ["finished"]
+
+
+def test_while_s3_is_away_the_message_waits_and_no_attempt_is_lost(
+    broker: AwsBroker,
+    queue: str,
+    bucket: Bucket,
+    clock: SharedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def away(bucket: str, key: str) -> bytes:
+        raise BrokerUnavailable("S3 is away")
+
+    publish("order.created", LARGE, broker=broker)
+    monkeypatch.setattr(broker.api, "read_object", away)
+    assert broker.receive(queue) == []
+    assert "S3 is away" in caplog.text
+    monkeypatch.undo()
+    clock.advance(5)
+    (found,) = broker.receive(queue)
+    assert found.receive_count == 1
+
+
+def test_a_payload_in_a_bucket_that_is_not_there_waits(
+    broker: AwsBroker, queue: str, bucket: Bucket, clock: SharedClock
+) -> None:
+    publish("order.created", LARGE, broker=broker)
+    for key in bucket.keys():
+        content = bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read()
+        bucket.delete(key)
+    bucket.client.delete_bucket(Bucket=bucket.name)
+    assert broker.receive(queue) == []
+    bucket.client.create_bucket(Bucket=bucket.name)
+    bucket.put(key, content)
+    clock.advance(5)
+    assert len(broker.receive(queue)) == 1
+
+
+def test_a_payload_elsewhere_is_not_fetched(broker: AwsBroker, queue: str, bucket: Bucket) -> None:
+    secret = Pointer("another-bucket", "secret")
+    attributes = {"ExtendedPayloadSize": Attribute("Number", "5")}
+    broker.send(queue, [Message("a", secret.body(), attributes)])
+    assert broker.receive(queue) == []
+    (letter,) = broker.peek("work-dlq")
+    assert "in the bucket 'another-bucket'" in str(letter.attributes[FAILURE])
+
+
+def test_a_payload_that_no_longer_can_be_removed_is_left(
+    broker: AwsBroker,
+    queue: str,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def away(*_: Any) -> None:
+        raise BrokerUnavailable("S3 is away")
+
+    publish("order.created", LARGE, broker=broker)
+    (found,) = broker.receive(queue)
+    monkeypatch.setattr(broker._payloads, "_call", away)
+    assert broker.delete([Finish(found)]) == [True]
+    assert "some of 1 payloads stay" in caplog.text
+
+
+def test_without_a_bucket_a_large_message_is_refused_and_one_in_s3_dead_lettered(
+    clock: SharedClock, endpoint: str
+) -> None:
+    with aws_broker(clock) as plain:
+        plain.create_topic("order.created")
+        plain.create_queue("work-dlq")
+        plain.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=3))
+        with pytest.raises(LimitExceeded, match="bytes; 1048576 are allowed"):
+            publish("order.created", LARGE, broker=plain)
+        pointer = Pointer("bucket", "key")
+        attributes = {"ExtendedPayloadSize": Attribute("Number", "5")}
+        plain.send("work", [Message("a", pointer.body(), attributes)])
+        assert plain.receive("work") == []
+        (letter,) = plain.peek("work-dlq")
+        assert "this broker reads none (payloads=s3://bucket)" in str(letter.attributes[FAILURE])
+
+
+def test_only_what_is_a_pointer_is_taken_for_one() -> None:
+    sized = {"ExtendedPayloadSize": "5"}
+    pointer = Pointer("bucket", "a/b|c-for-3")
+    assert find_pointer(pointer.body(), sized) == pointer
+    assert pointer.readers == 3
+    assert Pointer("bucket", "key").readers == 0
+    assert find_pointer(pointer.body(), {}) is None
+    for body in ("text", "[]", '["x", {}]', '["x", {"s3BucketName": "b", "s3Key": "k"}]'):
+        assert find_pointer(body, sized) is None
+    receipt = Receipt("m", 1.5, "handle|with|bars", pointer)
+    assert read_receipt(receipt.write()) == receipt
+
+
+# ---- Lambda -------------------------------------------------------------------------------------
+def test_lambda_fetches_and_removes_it(
+    broker: AwsBroker, bucket: Bucket, clock: SharedClock
+) -> None:
+    seen: list[Event[Any]] = []
+
+    def handle(event: Event[Any]) -> None:
+        seen.append(event)
+
+    registry = Registry()
+    registry.subscribe("order.created", queue="work", idempotent=False)(handle)
+    Worker(broker, registry=registry)
+    handler = lambda_handler("work", registry=registry, broker=broker)
+    publish("order.created", LARGE, broker=broker)
+    publish("order.created", {"small": 1}, broker=broker)
+    source = Source(broker, "work")
+    assert source.poll(handler, Given()) == []
+    assert sorted(len(str(event.payload)) > 100 for event in seen) == [False, True]
+    assert bucket.keys() == []
+    publish("order.created", LARGE, broker=broker)
+    bucket.delete(bucket.keys()[0])
+    assert len(source.poll(handler, Given())) == 1
+    assert "s3:GetObject" in str(broker.peek("work-dlq")[0].attributes[FAILURE])

@@ -1,0 +1,218 @@
+"""What keepers of finished and running events promise: in memory, in DynamoDB, in SQL."""
+
+# moto has no types.
+# mypy: allow-untyped-calls
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from taskflow.brokers.aws.client import Api
+from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.brokers.aws.records import Found, Key, MemoryRecords, Records
+from taskflow.brokers.aws.sql_records import SqlRecords, open_sql_records
+from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded
+
+NOW = 1_700_000_000.0
+KEY = Key("work", "a", "made")
+Open = Callable[[], Records]
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[Api]:
+    """DynamoDB as moto has it."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "TF1")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+        api = Api("us-east-1", f"http://{host}:{port}")
+        client = api.client("dynamodb")
+    yield api
+    client.close()
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "dynamodb", "sql"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens another process's records of the same place; those in memory are the process's own."""
+    made: list[Records] = []
+    memory = MemoryRecords()
+    random = Random(7)
+    if request.param == "dynamodb":
+        api = request.getfixturevalue("table")
+        name = request.node.name.partition("[")[0][:60]
+        api.client("dynamodb").create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )
+
+    def open_one() -> Records:
+        if request.param == "memory":
+            return memory
+        if request.param == "dynamodb":
+            made.append(DynamoRecords(api, name, random))
+        else:
+            made.append(open_sql_records(f"sqlite:///{tmp_path}/events.db", random))
+        return made[-1]
+
+    yield open_one
+    for one in made:
+        one.close()
+
+
+def claim(records: Records, until: float = NOW + 30, now: float = NOW, **more: Any) -> Any:
+    return records.claim(KEY, until, now, more.get("take_over", False))
+
+
+def test_an_event_is_claimed_once(opened: Open) -> None:
+    one, other = opened(), opened()
+    assert claim(one) is None
+    assert claim(other) == Found(finished=False, until=NOW + 30)
+    assert claim(one) == Found(finished=False, until=NOW + 30), "another message of that event"
+    assert one.claim(KEY._replace(id="b"), NOW + 30, NOW, False) is None
+    assert one.claim(KEY._replace(topic="other"), NOW + 30, NOW, False) is None
+    assert one.claim(KEY._replace(queue="audit"), NOW + 30, NOW, False) is None
+
+
+def test_a_claim_ends_with_its_time(opened: Open) -> None:
+    one, other = opened(), opened()
+    claim(one)
+    assert claim(other, now=NOW + 29) == Found(finished=False, until=NOW + 30)
+    assert claim(other, NOW + 60, now=NOW + 30) is None
+    assert claim(one, now=NOW + 31) == Found(finished=False, until=NOW + 60)
+
+
+def test_a_claim_is_extended_by_whoever_has_it(opened: Open) -> None:
+    one, other = opened(), opened()
+    claim(one)
+    one.extend([(KEY, NOW + 90)])
+    assert claim(other, now=NOW + 40) == Found(finished=False, until=NOW + 90)
+    if other is not one:
+        other.extend([(KEY, NOW + 900)])
+        assert claim(other, now=NOW + 40) == Found(finished=False, until=NOW + 90)
+
+
+def test_a_claim_that_was_taken_over_is_the_takers(opened: Open) -> None:
+    one, other = opened(), opened()
+    claim(one)
+    assert claim(other, take_over=True) is None
+    if other is not one:
+        one.extend([(KEY, NOW + 900)])
+        one.release([KEY])
+    assert claim(one) == Found(finished=False, until=NOW + 30)
+
+
+def test_a_released_event_may_be_claimed(opened: Open) -> None:
+    one, other = opened(), opened()
+    claim(one)
+    one.release([KEY])
+    assert claim(other) is None
+    one.release([KEY._replace(id="never claimed")])
+
+
+def test_a_finished_event_is_finished_for_its_time(opened: Open) -> None:
+    one, other = opened(), opened()
+    claim(one)
+    one.remember([(KEY, NOW + 100)], NOW)
+    for take_over in (False, True):
+        assert claim(other, take_over=take_over) == Found(finished=True, until=NOW + 100)
+    one.extend([(KEY, NOW + 900)])
+    one.release([KEY])
+    assert other.finished({KEY}, NOW + 99) == {KEY}
+    assert other.finished({KEY}, NOW + 100) == set()
+    assert claim(other, NOW + 200, now=NOW + 100) is None
+
+
+def test_an_event_that_is_being_run_is_not_finished(opened: Open) -> None:
+    one = opened()
+    claim(one)
+    assert one.finished({KEY}, NOW) == set()
+
+
+def test_many_are_remembered_and_found(opened: Open) -> None:
+    one, other = opened(), opened()
+    keys = [Key("work", str(n), "made") for n in range(120)]
+    one.remember([(key, NOW + 100) for key in keys], NOW)
+    one.remember([(key, NOW + 200) for key in keys[:3]], NOW)
+    assert other.finished({*keys, KEY}, NOW) == set(keys)
+    assert other.finished(set(keys), NOW + 150) == set(keys[:3])
+
+
+def test_of_many_at_once_one_has_it(opened: Open) -> None:
+    every = [opened() for _ in range(4)]
+    together = threading.Barrier(4)
+
+    def race(records: Records) -> Any:
+        together.wait(20)
+        return claim(records)
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(race, every))
+    assert sorted(map(repr, answers)) == sorted(
+        map(repr, [None, *[Found(finished=False, until=NOW + 30)] * 3])
+    )
+
+
+# ---- where they cannot be ----------------------------------------------------------------------
+def test_a_table_that_is_not_there_is_named(table: Api) -> None:
+    with pytest.raises(LimitExceeded, match="dynamodb:PutItem on 'nowhere'"):
+        claim(DynamoRecords(table, "nowhere", Random(7)))
+
+
+def test_what_dynamodb_leaves_undone_is_an_error(
+    table: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(service: str, method: str, resource: str, RequestItems: Any) -> Any:
+        asked.append(method)
+        return {"UnprocessedItems": RequestItems, "UnprocessedKeys": RequestItems}
+
+    asked: list[str] = []
+    monkeypatch.setattr(table, "call", leave)
+    records = DynamoRecords(table, "slow", Random(7))
+    with pytest.raises(BrokerUnavailable, match="its throughput is too low"):
+        records.remember([(KEY, NOW)], NOW)
+    with pytest.raises(BrokerUnavailable, match="'slow' undone 5 times"):
+        records.finished({KEY}, NOW)
+    assert asked == ["batch_write_item"] * 5 + ["batch_get_item"] * 5
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
+    records = open_sql_records(f"sqlite:///{tmp_path}/missing/events.db", Random(7))
+    with pytest.raises(BrokerUnavailable, match="missing/events.db: unable to open"):
+        claim(records)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nosuch://user:secret@host/db", "no driver for the database"),
+        ("://", "is no address of a database"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(url: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as caught:
+        open_sql_records(url, Random(7))
+    assert "secret" not in str(caught.value)
+
+
+def test_the_table_is_swept_of_what_is_past_its_time(tmp_path: Path) -> None:
+    records = open_sql_records(f"sqlite:///{tmp_path}/events.db", Random(7))
+    records.remember([(Key("work", str(n), "made"), NOW + 10) for n in range(5)], NOW)
+    records.remember([(KEY, NOW + 2000)], NOW + 1000)
+    assert count(records) == 1
+    records.close()
+
+
+def count(records: SqlRecords) -> int:
+    with records._engine.connect() as connection:
+        found: int = connection.exec_driver_sql("SELECT count(*) FROM taskflow_events").scalar_one()
+    return found
