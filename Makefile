@@ -37,6 +37,11 @@ browser: .venv/.ready
 test: .venv/.ready browser ## Run all tests (one of them in Chromium, which is installed if missing)
 	$(BIN)/python -m pytest
 
+.PHONY: test-aws
+test-aws: .venv/.ready ## Try the AWS broker in an account of yours, and clean up (AWS=aws://eu-central-1)
+	@test -n '$(AWS)' || { echo 'say where: make test-aws AWS=aws://eu-central-1 (it makes queues, topics, a table and a bucket, all named taskflow-test-…, and removes them)'; exit 2; }
+	TASKFLOW_TEST_AWS='$(AWS)' $(BIN)/python -m pytest tests/taskflow/aws/test_sockets.py -k account -v
+
 .PHONY: chaos
 chaos: .venv/.ready ## 100,000 messages under 500 kills, stops, a lock, a full disk: nothing lost, 8 minutes
 	$(BIN)/python -m tests.chaos $(CHAOS)

@@ -40,7 +40,7 @@ class Bucket:
         self.name = name
         self.client.create_bucket(Bucket=name)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         found = self.client.list_objects_v2(Bucket=self.name).get("Contents", ())
         return [one["Key"] for one in found]
 
@@ -83,19 +83,19 @@ def test_a_large_event_goes_through_a_topic_and_is_gone_after_the_ack(
     broker: AwsBroker, queue: str, bucket: Bucket
 ) -> None:
     publish("order.created", LARGE, id="a", broker=broker, attributes={"colour": "blue"})
-    (key,) = bucket.keys()
+    (key,) = bucket.names()
     assert key.startswith("large/")
     (found,) = broker.receive(queue)
     assert json.loads(found.body)["data"] == LARGE
     assert found.attributes == {"colour": "blue"}
     assert broker.delete([Finish(found)]) == [True]
-    assert bucket.keys() == []
+    assert bucket.names() == []
 
 
 def test_what_fits_does_not_go_to_s3(broker: AwsBroker, queue: str, bucket: Bucket) -> None:
     publish("order.created", "x" * 250_000, broker=broker)
     broker.send(queue, [Message("b", "x" * 1_000_000)])
-    assert bucket.keys() == []
+    assert bucket.names() == []
     found = broker.receive(queue, limit=2)
     assert sorted(len(one.body) > 900_000 for one in found) == [False, True]
 
@@ -107,7 +107,7 @@ def test_the_pointer_is_that_of_the_extended_client(
     given = body_on_sqs(broker, queue)
     kind, place = json.loads(given["Body"])
     assert kind == "software.amazon.payloadoffloading.PayloadS3Pointer"
-    assert place == {"s3BucketName": bucket.name, "s3Key": bucket.keys()[0]}
+    assert place == {"s3BucketName": bucket.name, "s3Key": bucket.names()[0]}
     size = given["MessageAttributes"]["ExtendedPayloadSize"]
     assert size == {"DataType": "Number", "StringValue": str(len(LARGE.encode()))}
 
@@ -131,7 +131,7 @@ def test_a_message_of_the_extended_client_is_read_and_its_object_left(
     (found,) = broker.receive(queue)
     assert (found.body, found.attributes) == ("plain", {})
     broker.delete([Finish(found)])
-    assert bucket.keys() == ["of-another-team"]
+    assert bucket.names() == ["of-another-team"]
 
 
 def test_every_queue_of_a_topic_reads_it_and_the_last_removes_it(
@@ -143,9 +143,9 @@ def test_every_queue_of_a_topic_reads_it_and_the_last_removes_it(
     (one,), (other,) = broker.receive(queue), broker.receive("audit")
     assert one.body == other.body
     broker.delete([Finish(one)])
-    assert len(bucket.keys()) == 2, "the payload, and the first one's mark"
+    assert len(bucket.names()) == 2, "the payload, and the first one's mark"
     broker.delete([Finish(other)])
-    assert bucket.keys() == []
+    assert bucket.names() == []
 
 
 def test_a_retry_keeps_it_and_a_dead_letter_takes_it_along_and_back(
@@ -170,7 +170,7 @@ def test_a_retry_keeps_it_and_a_dead_letter_takes_it_along_and_back(
     assert broker.redrive("work-dlq") == 1
     worker.step()
     assert seen == [len(LARGE)] * 3
-    assert bucket.keys() == []
+    assert bucket.names() == []
 
 
 def test_a_retry_beyond_twelve_hours_keeps_it(
@@ -183,7 +183,7 @@ def test_a_retry_beyond_twelve_hours_keeps_it(
     (again,) = broker.receive(queue)
     assert again.body == found.body
     broker.delete([Finish(again)])
-    assert bucket.keys() == []
+    assert bucket.names() == []
 
 
 def test_the_body_of_a_fifo_message_decides_its_deduplication_not_the_pointer(
@@ -200,7 +200,7 @@ def test_a_payload_that_is_gone_makes_a_dead_letter_that_says_so(
     broker: AwsBroker, queue: str, bucket: Bucket
 ) -> None:
     publish("order.created", LARGE, broker=broker)
-    bucket.delete(bucket.keys()[0])
+    bucket.delete(bucket.names()[0])
     assert broker.receive(queue) == []
     (letter,) = broker.peek("work-dlq")
     record = json.loads(str(letter.attributes[FAILURE]))
@@ -214,7 +214,7 @@ def test_a_finished_event_needs_its_payload_no_more(
     for _ in range(2):
         publish("order.created", LARGE, id="a", broker=broker)
     (first,) = broker.receive(queue)
-    for key in bucket.keys():
+    for key in bucket.names():
         bucket.delete(key)
     broker.delete([Finish(first, remember=1000)])
     (second,) = broker.receive(queue)
@@ -246,7 +246,7 @@ def test_a_payload_in_a_bucket_that_is_not_there_waits(
     broker: AwsBroker, queue: str, bucket: Bucket, clock: SharedClock
 ) -> None:
     publish("order.created", LARGE, broker=broker)
-    for key in bucket.keys():
+    for key in bucket.names():
         content = bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read()
         bucket.delete(key)
     bucket.client.delete_bucket(Bucket=bucket.name)
@@ -331,8 +331,8 @@ def test_lambda_fetches_and_removes_it(
     source = Source(broker, "work")
     assert source.poll(handler, Given()) == []
     assert sorted(len(str(event.payload)) > 100 for event in seen) == [False, True]
-    assert bucket.keys() == []
+    assert bucket.names() == []
     publish("order.created", LARGE, broker=broker)
-    bucket.delete(bucket.keys()[0])
+    bucket.delete(bucket.names()[0])
     assert len(source.poll(handler, Given())) == 1
     assert "s3:GetObject" in str(broker.peek("work-dlq")[0].attributes[FAILURE])

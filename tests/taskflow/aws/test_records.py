@@ -1,8 +1,12 @@
-"""What keepers of finished and running events promise: in memory, in DynamoDB, in SQL."""
+"""What keepers of finished and running events promise: in memory, in DynamoDB, in SQL.
+
+The SQL database is SQLite, or the one whose address TASKFLOW_TEST_SQL names.
+"""
 
 # moto has no types.
 # mypy: allow-untyped-calls
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +15,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.brokers.aws.records import Found, Key, MemoryRecords, Records
-from taskflow.brokers.aws.sql_records import SqlRecords, open_sql_records
+from taskflow.brokers.aws.sql_records import EVENTS, SqlRecords, open_sql_records
 from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded
 
 NOW = 1_700_000_000.0
@@ -55,13 +60,19 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         )
 
+    url = os.environ.get("TASKFLOW_TEST_SQL") or f"sqlite:///{tmp_path}/events.db"
+    if request.param == "sql":
+        engine = create_engine(url)
+        EVENTS.drop(engine, checkfirst=True)
+        engine.dispose()
+
     def open_one() -> Records:
         if request.param == "memory":
             return memory
         if request.param == "dynamodb":
             made.append(DynamoRecords(api, name, random))
         else:
-            made.append(open_sql_records(f"sqlite:///{tmp_path}/events.db", random))
+            made.append(open_sql_records(url, random))
         return made[-1]
 
     yield open_one
@@ -187,7 +198,7 @@ def test_what_dynamodb_leaves_undone_is_an_error(
 
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
     records = open_sql_records(f"sqlite:///{tmp_path}/missing/events.db", Random(7))
-    with pytest.raises(BrokerUnavailable, match="missing/events.db: unable to open"):
+    with pytest.raises(BrokerUnavailable, match=r"missing/events\.db: unable to open"):
         claim(records)
 
 

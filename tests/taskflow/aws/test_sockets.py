@@ -1,12 +1,16 @@
-"""The AWS broker over a socket, in real time: against our own server, and against moto's, an
-implementation we did not write."""
+"""The AWS broker over a socket, in real time: against our own server, against moto's, an
+implementation we did not write, and with `make test-aws` against an account of AWS."""
 
 # moto has no types.
 # mypy: allow-untyped-calls
 
+import os
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from random import SystemRandom
 from typing import Any
+from urllib.parse import urlencode
 from zlib import crc32
 
 import pytest
@@ -42,15 +46,53 @@ def ours() -> Iterator[str]:
     behind.close()
 
 
-@pytest.fixture(params=["moto", "ours"])
+ACCOUNT = os.environ.get("TASKFLOW_TEST_AWS")
+"""The address of an account to test with: aws://eu-central-1."""
+RUN = f"{SystemRandom().getrandbits(32):08x}"  # two runs in one account have names of their own
+WHERE = ["moto", "ours", *(["account"] if ACCOUNT else [])]
+
+
+@pytest.fixture(params=WHERE)
 def broker(request: pytest.FixtureRequest) -> Iterator[AwsBroker]:
-    """Each test has names of its own: the servers live as long as the module."""
-    endpoint = request.getfixturevalue(request.param)
-    prefix = f"t{crc32(request.node.name.encode())}-"
-    opened = open_broker(f"aws://us-east-1?endpoint={endpoint}&prefix={prefix}")
-    assert isinstance(opened, AwsBroker)
-    yield opened
-    opened.close()
+    """Each test has names of its own: the servers live as long as the module. In an account
+    everything with these names is removed in the end."""
+    with opened(request) as broker:
+        yield broker
+
+
+@contextmanager
+def opened(request: pytest.FixtureRequest, where: str = "", **options: str) -> Iterator[AwsBroker]:
+    """A broker at `where`, by default what the fixture `broker` is to be this time."""
+    where = where or request.param
+    mine = crc32(request.node.name.encode())
+    if where == "account":
+        assert ACCOUNT
+        options["prefix"] = f"taskflow-test-{RUN}-{mine}-"
+        address = ACCOUNT + ("&" if "?" in ACCOUNT else "?")
+    else:
+        options["prefix"] = f"t{mine}-"
+        address = f"aws://us-east-1?endpoint={request.getfixturevalue(where)}&"
+    broker = open_broker(address + urlencode(options))
+    assert isinstance(broker, AwsBroker)
+    try:
+        yield broker
+    finally:
+        if where == "account":
+            remove_all(broker)
+        broker.close()
+
+
+def remove_bucket(s3: Any, name: str) -> None:
+    for one in s3.list_objects_v2(Bucket=name).get("Contents", ()):
+        s3.delete_object(Bucket=name, Key=one["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+def remove_all(broker: AwsBroker) -> None:
+    for topic in broker.topics():
+        broker.delete_topic(topic)
+    for queue in broker.queues():
+        broker.delete_queue(queue)
 
 
 @pytest.fixture
@@ -190,18 +232,51 @@ def test_a_pool_runs_until_it_is_told_to_stop(broker: AwsBroker) -> None:
     assert (counts.visible, counts.in_flight) == (0, 0)
 
 
-def test_finished_events_are_remembered_in_a_table(moto: str) -> None:
-    address = f"aws://us-east-1?endpoint={moto}&idempotency=dynamodb://done"
-    brokers = [open_broker(address) for _ in range(2)]
-    one, other = brokers
-    assert isinstance(one, AwsBroker)
+@pytest.fixture(params=[one for one in WHERE if one != "ours"])
+def neighbours(request: pytest.FixtureRequest) -> Iterator[tuple[AwsBroker, AwsBroker]]:
+    """Two brokers with one table and one bucket."""
+    name = f"taskflow-test-{RUN}"
+    more = {"idempotency": f"dynamodb://{name}", "payloads": f"s3://{name}/"}
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(opened(request, request.param, **more)) for _ in range(2))
+        dynamodb, s3 = one.api.client("dynamodb"), one.api.client("s3")
+        place = {"LocationConstraint": one.api.region}
+        made = {} if one.api.region == "us-east-1" else {"CreateBucketConfiguration": place}
+        s3.create_bucket(Bucket=name, **made)
+        stack.callback(remove_bucket, s3, name)
+        dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )
+        stack.callback(dynamodb.delete_table, TableName=name)
+        dynamodb.get_waiter("table_exists").wait(TableName=name)
+        yield one, other
+
+
+def test_a_large_event_reaches_every_queue(neighbours: tuple[AwsBroker, AwsBroker]) -> None:
+    one, other = neighbours
+    one.create_topic("order.created")
+    for queue in ("work", "audit"):
+        one.create_queue(queue)
+        one.subscribe("order.created", queue)
+    publish("order.created", "x" * 1_500_000, broker=one)
+    bodies = []
+    for queue in ("work", "audit"):
+        (found,) = other.receive(queue, wait=LONG)
+        bodies.append(len(found.body))
+        assert other.delete([Finish(found)]) == [True]
+    assert min(bodies) > 1_500_000
+    kept = one.api.client("s3").list_objects_v2(Bucket=f"taskflow-test-{RUN}")
+    assert kept["KeyCount"] == 0
+
+
+def test_finished_events_are_remembered_in_a_table(
+    neighbours: tuple[AwsBroker, AwsBroker],
+) -> None:
+    one, other = neighbours
     assert isinstance(one._records, DynamoRecords)
-    one.api.client("dynamodb").create_table(
-        TableName="done",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-    )
     one.create_queue("idempotent")
     one.send("idempotent", [Message(str(n), "x") for n in range(30)])
     held: list[Delivery] = []
@@ -214,5 +289,7 @@ def test_finished_events_are_remembered_in_a_table(moto: str) -> None:
     later = one.clock.now() + 102
     known = {Key("idempotent", id, topic) for id, topic in keys}
     assert one._records.finished(known, later) == set()
-    for broker in brokers:
-        broker.close()
+    assert one.claim(held[-1:]) == ["free"]
+    other.send("idempotent", [Message(held[-1].id, "x")])
+    (copy,) = other.receive("idempotent", wait=LONG)
+    assert other.claim([copy]) == ["running"]
