@@ -49,8 +49,9 @@ def test_every_file_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip()[:50])
 def test_every_promise_says_where_and_by_what_test(row: str) -> None:
-    _, promise, where, shown, _ = row.split("|")
+    _, promise, memory, sqlite, aws, where, shown, _ = row.split("|")
     assert promise.strip().endswith(".")
+    assert memory.strip() and sqlite.strip() and aws.strip()
     assert SOURCE.search(where)
     assert NODE.search(shown)
 
