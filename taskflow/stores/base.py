@@ -144,7 +144,8 @@ class Rows(Protocol):
 
     def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
         """Rows that may be received, earliest first; of a FIFO queue whole groups, in order, up
-        to their first hidden row."""
+        to their first hidden row. Of many past their retention some are dropped; a few may be
+        among the answers."""
         ...
 
     def due_fairly(self, queue: int, now: float, limit: int, noisy: Sequence[str]) -> list[Row]:

@@ -32,8 +32,8 @@ class FifoRows:
         if not self._is_fifo(queue):
             return []
         lanes = self._connection.execute(
-            """SELECT DISTINCT lane FROM message
-               WHERE queue = ? AND seq IN (SELECT value FROM json_each(?)) AND lane IS NOT NULL""",
+            """SELECT DISTINCT m.lane FROM json_each(?2) j
+               CROSS JOIN message m ON m.queue = ?1 AND m.seq = j.value WHERE m.lane IS NOT NULL""",
             (queue, encode(list(seqs)).decode()),
         )
         return [lane for (lane,) in lanes]
@@ -42,7 +42,8 @@ class FifoRows:
         """Note again when these groups may be received from: when their first row is visible."""
         for lane in lanes:
             ready_at = self._connection.execute(
-                "SELECT visible_at FROM message WHERE queue = ? AND lane = ? ORDER BY seq LIMIT 1",
+                """SELECT visible_at FROM message INDEXED BY message_lane
+                   WHERE queue = ? AND lane = ? ORDER BY seq LIMIT 1""",
                 (queue, lane),
             ).get
             if ready_at is None:
@@ -54,20 +55,26 @@ class FifoRows:
                     "INSERT OR REPLACE INTO lane VALUES (?, ?, ?)", (queue, lane, ready_at)
                 )
 
-    def _due_in_lanes(self, queue: int, now: float, limit: int) -> list[Row]:
-        """Of each group whose first message is visible, all up to its first hidden one."""
+    def _due_in_lanes(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
+        """Of each group whose first message is visible, all up to its first hidden one; without
+        those that were stored before `after`."""
         found: list[Row] = []
+        first = after * 1e6 - 1  # numbers are microseconds, rounded down
         lanes = self._connection.execute(
-            "SELECT name FROM lane WHERE queue = ? AND ready_at <= ? ORDER BY ready_at LIMIT ?",
-            (queue, now, limit),
+            """SELECT name FROM lane WHERE queue = ?1 AND ready_at <= ?2
+                 AND (?4 < 0 OR EXISTS (SELECT 1 FROM message m INDEXED BY message_lane
+                                        WHERE m.queue = ?1 AND m.lane = lane.name AND m.seq > ?4))
+               ORDER BY ready_at LIMIT ?3""",
+            (queue, now, limit, first),
         )
         for (lane,) in list(lanes):
             if len(found) >= limit:
                 break
             for row in self._connection.execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
-                    WHERE m.queue = ? AND m.lane = ? ORDER BY m.seq LIMIT ?""",
-                (queue, lane, limit - len(found)),
+                f"""SELECT {COLUMNS} FROM message m INDEXED BY message_lane
+                    JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ? AND m.lane = ? AND m.seq > ? ORDER BY m.seq LIMIT ?""",
+                (queue, lane, first, limit - len(found)),
             ):
                 if row[6] > now:
                     break

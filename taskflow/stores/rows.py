@@ -1,7 +1,8 @@
 """The store verbs in SQL. One instance per connection; the caller holds the transaction.
 
 CROSS JOIN fixes the order of a join (SQLite never reorders one): the few ids of a batch
-look up their rows, not the other way round.
+look up their rows, not the other way round. INDEXED BY names the index where SQLite, which keeps no
+statistics here, would rather read a whole queue in order.
 """
 
 import json
@@ -17,6 +18,8 @@ from taskflow.stores.bookkeeping import BookRows
 from taskflow.stores.declared import DeclaredRows
 from taskflow.stores.extra import read_extra, write_attributes, write_extra
 from taskflow.stores.fifo import COLUMNS, FifoRows, encode
+
+NEVER = float("-inf")
 
 
 class SqliteRows(DeclaredRows, FifoRows, BookRows):
@@ -85,7 +88,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
 
     def _drop_expired(self, queue: QueueRow, ids: Sequence[str], now: float) -> None:
         expired = self._execute(
-            """SELECT seq FROM message
+            """SELECT seq FROM message INDEXED BY message_id
                WHERE queue = ? AND id IN (SELECT value FROM json_each(?)) AND sent_at <= ?""",
             (queue.id, encode(ids).decode(), now - queue.settings.retention),
         )
@@ -104,15 +107,24 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         return first
 
     def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
-        if queue.fifo:
-            return self._due_in_lanes(queue.id, now, limit)
+        look = self._due_in_lanes if queue.fifo else self._due
+        found = look(queue.id, now, limit, NEVER)
+        kept_from = now - queue.settings.retention
+        if found and found[0].sent_at <= kept_from:
+            # There may be a million more of them: drop some, and look behind the others.
+            self.expire(queue.id, kept_from)
+            found = look(queue.id, now, limit, kept_from)
+        return found
+
+    def _due(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
+        """Visible since some time after `after`. (Who was before then was sent before then.)"""
         return [
             Row._make(found)
             for found in self._execute(
                 f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
-                    WHERE m.queue = ? AND m.visible_at <= ?
+                    WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
-                (queue.id, now, limit),
+                (queue, now, after, limit),
             )
         ]
 
@@ -279,11 +291,14 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             self._refresh(to.id, [group])
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
-        chosen = "AND m.id IN (SELECT value FROM json_each(?2))" if ids else ""
+        index, chosen = "", ""
+        if ids:
+            index = "INDEXED BY message_id"
+            chosen = "AND m.id IN (SELECT value FROM json_each(?2))"
         return [
             Row._make(found)
             for found in self._execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m {index} JOIN payload p ON p.seq = m.seq
                     WHERE m.queue = ?1 {chosen} ORDER BY m.seq LIMIT ?3""",
                 (queue, json.dumps(list(ids)), limit),
             )

@@ -1,0 +1,136 @@
+"""What a verb costs does not depend on how much waits: counted in steps of SQLite's machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import apsw
+import pytest
+
+from taskflow.broker import Finish, QueueSettings
+from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.message import Message
+from taskflow.stores.sqlite import SqliteStore
+from taskflow.testing import ManualClock
+
+FEW, MANY = 100, 4000
+GROUPS = 50
+
+
+class Counted:
+    """A broker in memory, and the steps that its SQLite has taken."""
+
+    def __init__(self, queue: str, waiting: int) -> None:
+        store = SqliteStore(None, durable=False)
+        self.clock = ManualClock()
+        self.broker = EmbeddedBroker(store, clock=self.clock)
+        self.steps = 0
+        connection: apsw.Connection = store._connection
+        connection.set_progress_handler(self._count, 1)
+        self.queue, self.last = queue, str(waiting - 1)
+        self.broker.create_queue(queue, QueueSettings(retention=3600))
+        self.broker.send(queue, [self.message(number) for number in range(waiting)])
+
+    def _count(self) -> bool:
+        self.steps += 1
+        return False
+
+    def message(self, number: int) -> Message:
+        fifo = self.queue.endswith(".fifo")
+        name = str(number)
+        group = f"g{number % GROUPS}" if fifo else None
+        return Message(name, "x", {}, None, group, name if fifo else None)
+
+    def cost(self, act: Callable[["Counted"], object]) -> int:
+        act(self)  # the first time statements are prepared, settings read
+        before = self.steps
+        act(self)
+        return self.steps - before
+
+
+def receive_and_delete(held: Counted) -> None:
+    lent = held.broker.receive(held.queue, limit=5)
+    assert len(lent) == 5
+    assert held.broker.delete([Finish(one) for one in lent]) == [True] * 5
+
+
+def receive_and_give_back(held: Counted) -> None:
+    held.broker.give_back(held.broker.receive(held.queue, limit=5))
+
+
+def send_again(held: Counted) -> None:
+    held.broker.send(held.queue, [held.message(7)])
+
+
+def peek_at_one(held: Counted) -> None:
+    assert [one.id for one in held.broker.peek(held.queue, 1, [held.last])] == [held.last]
+
+
+def receive_with_the_first_groups_held(held: Counted) -> None:
+    lent = held.broker.receive(held.queue, limit=10, visibility=3600)
+    assert len(lent) == 10
+
+
+@pytest.mark.parametrize("queue", ["work", "work.fifo"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        receive_and_delete,
+        receive_and_give_back,
+        receive_with_the_first_groups_held,
+        send_again,
+        peek_at_one,
+    ],
+)
+def test_a_verb_costs_the_same_whatever_waits(queue: str, act: Callable[[Counted], object]) -> None:
+    costs = []
+    for waiting in (FEW, MANY):
+        held = Counted(queue, waiting)
+        with closing(held.broker):
+            costs.append(held.cost(act))
+    few, many = costs
+    assert few > 20
+    assert many <= 1.5 * few
+
+
+# ---- past their retention -----------------------------------------------------------------------
+@pytest.fixture(params=["work", "work.fifo"])
+def expired(request: pytest.FixtureRequest) -> Iterator[Counted]:
+    """Many messages past their retention."""
+    held = Counted(request.param, MANY)
+    held.clock.advance(3601)
+    with closing(held.broker):
+        yield held
+
+
+def stored(held: Counted) -> int:
+    with held.broker._store.read() as rows:
+        return sum(rows.counts(1, held.clock.now(), 0.0)[:3])
+
+
+def test_one_receive_drops_a_part_of_them(expired: Counted) -> None:
+    assert expired.broker.receive(expired.queue) == []
+    assert stored(expired) == MANY - 1000
+    for _ in range(3):
+        assert expired.broker.receive(expired.queue) == []
+    assert stored(expired) == 0
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+def test_a_receive_looks_behind_them(expired: Counted, limit: int) -> None:
+    news = [expired.message(number) for number in range(MANY, MANY + 3)]
+    expired.broker.send(expired.queue, news)
+    lent = expired.broker.receive(expired.queue, limit=limit)
+    assert [one.id for one in lent] == [one.id for one in news][:limit]
+    assert stored(expired) >= MANY - 1000
+
+
+def test_what_was_received_before_it_expired_is_dropped_too(expired: Counted) -> None:
+    queue = "other.fifo" if expired.queue.endswith(".fifo") else "other"
+    expired.broker.create_queue(queue, QueueSettings(retention=3600))
+    expired.broker.send(queue, [expired.message(number) for number in range(GROUPS)])
+    assert len(expired.broker.receive(queue, limit=GROUPS, visibility=60)) == GROUPS
+    expired.clock.advance(3600)
+    assert expired.broker.receive(queue) == []
+    assert expired.broker.peek(queue) == []
+    expired.broker.send(queue, [expired.message(3)])
+    assert [one.id for one in expired.broker.receive(queue)] == ["3"]
