@@ -7,11 +7,16 @@ from pathlib import Path
 import click
 
 import taskflow
+from taskflow.cli.describe import describe
 from taskflow.cli.dlq import dlq
 from taskflow.cli.keys import keys
+from taskflow.cli.peek import peek
 from taskflow.cli.publish import publish
+from taskflow.cli.purge import purge
 from taskflow.cli.queues import pause, queues, resume
+from taskflow.cli.send import send
 from taskflow.cli.serve import serve
+from taskflow.cli.tags import tags
 from taskflow.cli.top import top
 from taskflow.cli.topology import topology
 from taskflow.cli.worker import worker
@@ -62,6 +67,9 @@ def main(log_level: str | None) -> None:
         sys.path.insert(0, folder)
 
 
-COMMANDS = (worker, publish, queues, pause, resume, dlq, topology, workers, top, serve, keys)
+COMMANDS = (
+    *(worker, publish, send, queues, describe, tags, peek, purge, pause, resume, dlq, topology),
+    *(workers, top, serve, keys),
+)
 for command in COMMANDS:
     main.add_command(command)

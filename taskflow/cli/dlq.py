@@ -1,4 +1,4 @@
-"""`taskflow dlq`: look at dead letters, send them back, or delete them."""
+"""`taskflow dlq`: look at dead letters, send them back, move or delete them."""
 
 import json
 from collections.abc import Callable
@@ -7,25 +7,26 @@ from typing import Any
 import click
 
 from taskflow.broker import Broker
+from taskflow.cli.moves import cancel, move, moves
 from taskflow.cli.options import (
+    CHUNK,
     broker_option,
     dead_letter_queue,
     dead_letter_queues,
+    in_chunks,
     opened,
-    progress,
     table,
 )
 from taskflow.clock import rfc3339
 from taskflow.message import FAILURE, Delivery, plain_text
 
-CHUNK = 1000
 ids_option = click.option("--id", "ids", multiple=True, help="Only this event; may be repeated.")
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 @click.group()
 def dlq() -> None:
-    """Dead letters: list, show, redrive, purge.
+    """Dead letters: list, show, redrive, move, purge.
 
     QUEUE is a queue (audit) or its dead-letter queue (audit-dlq).
 
@@ -34,6 +35,10 @@ def dlq() -> None:
       taskflow dlq list audit
       taskflow dlq redrive audit
     """
+
+
+for command in (move, moves, cancel):
+    dlq.add_command(command)
 
 
 @dlq.command("list")
@@ -118,7 +123,7 @@ def redrive(queue: str, ids: tuple[str, ...], address: str | None) -> None:
     """
     with opened(address) as broker:
         letters = _known(broker, queue, ids)
-        moved = _in_chunks(broker, letters, ids, broker.redrive, "redriving")
+        moved = _act(broker, letters, ids, broker.redrive, "redriving")
     click.echo(f"redrove {moved} dead letters of {queue}")
 
 
@@ -139,7 +144,7 @@ def purge(queue: str, ids: tuple[str, ...], yes: bool, address: str | None) -> N
         held = len(ids) or broker.counts(letters).visible
         if not yes:
             click.confirm(f"Delete {held} dead letters of {queue} for good?", abort=True)
-        gone = _in_chunks(broker, letters, ids, broker.purge, "deleting")
+        gone = _act(broker, letters, ids, broker.purge, "deleting")
     click.echo(f"deleted {gone} dead letters of {queue}")
 
 
@@ -151,20 +156,12 @@ def _known(broker: Broker, queue: str, ids: tuple[str, ...]) -> str:
     return letters
 
 
-def _in_chunks(
+def _act(
     broker: Broker, letters: str, ids: tuple[str, ...], act: Callable[..., int], what: str
 ) -> int:
-    """Short transactions, so that workers go on meanwhile; no more than were there at the start."""
     if ids:
         return act(letters, ids)
-    left = broker.counts(letters).visible
-    total = 0
-    with progress(what, left) as moved:
-        while left > 0 and (done := act(letters, (), min(left, CHUNK))):
-            total += done
-            left -= done
-            moved(done)
-    return total
+    return in_chunks(lambda most: act(letters, (), most), broker.counts(letters).visible, what)
 
 
 def _describe(letter: Delivery) -> dict[str, Any]:

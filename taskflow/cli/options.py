@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -17,6 +17,7 @@ from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.registry import Registry, default_registry
 
+CHUNK = 1000  # messages of one transaction
 QUIET = 1000  # work on fewer messages than this shows no progress
 
 broker_option = click.option(
@@ -29,6 +30,17 @@ module_option = click.option(
     multiple=True,
     help="A module that holds handlers; may be repeated.",
 )
+
+Kind = Literal["queue", "topic"]
+
+
+def kind_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--queue and --topic, for a NAME that is both."""
+    for kind, other in (("topic", "queue"), ("queue", "topic")):
+        command = click.option(
+            f"--{kind}", "kind", flag_value=kind, help=f"NAME is the {kind}, not the {other}."
+        )(command)
+    return command
 
 
 @contextmanager
@@ -79,6 +91,16 @@ def load_registry(modules: Sequence[str]) -> Registry:
     return default_registry
 
 
+def server_module(name: str) -> Any:
+    """A module of `taskflow.server`. Raises ConfigError without the extra that it needs."""
+    try:
+        return importlib.import_module(f"taskflow.server.{name}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"this needs {error.name}: pip install 'taskflow-events[server]'"
+        ) from error
+
+
 def _failed(name: str, error: BaseException) -> ConfigError:
     ours = str(Path(taskflow.__file__).parent)
     frames = [
@@ -90,6 +112,51 @@ def _failed(name: str, error: BaseException) -> ConfigError:
     if isinstance(error, SyntaxError):
         where = f"{error.filename}, line {error.lineno}: "
     return ConfigError(f"module {name!r} failed to import: {where}{type(error).__name__}: {error}")
+
+
+def read_pairs(words: Sequence[str], what: str) -> dict[str, str]:
+    """Words such as `stage=live`, as a dict. A value may be empty and may hold another `=`."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = check_text(word, what).partition("=")
+        if not key or not equals:
+            raise click.UsageError(f"the {what} {word!r} is not written as key=value")
+        if key in found:
+            raise click.UsageError(f"the {what} {key!r} is there twice")
+        found[key] = value
+    return found
+
+
+def check_text(text: str, what: str) -> str:
+    """Return an argument that is UTF-8, as a store takes it; others raise UsageError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError(f"the {what} {text!r} is no UTF-8") from error
+    return text
+
+
+def in_chunks(act: Callable[[int], int], total: int, what: str) -> int:
+    """Work on `total` messages in short transactions, so that workers go on meanwhile: `act` does
+    at most so many and answers how many. No more than were there at the start."""
+    left, done = total, 0
+    with progress(what, total) as moved:
+        while left > 0 and (some := act(min(left, CHUNK))):
+            done += some
+            left -= some
+            moved(some)
+    return done
+
+
+def kind_of(broker: Broker, name: str) -> Kind:
+    """Whether a queue or a topic has this name. Raises UsageError when none has, or both."""
+    queues, topics = broker.queues(), broker.topics()
+    if name in queues and name in topics:
+        raise click.UsageError(f"there is a queue {name!r} and a topic; say --queue or --topic")
+    if name not in queues and name not in topics:
+        text = str(QueueNotFound(name, {*queues, *topics}))
+        raise click.UsageError(text.replace("no queue", "no queue or topic", 1))
+    return "queue" if name in queues else "topic"
 
 
 def dead_letter_queue(broker: Broker, queue: str) -> str:

@@ -1,14 +1,19 @@
 """`taskflow publish`: one event, or many, from the command line."""
 
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import click
 import msgspec
 
 from taskflow.broker import Broker
+from taskflow.cli.message_options import (
+    attribute_option,
+    deduplication_option,
+    delay_option,
+    read_text,
+    typed_attributes,
+)
 from taskflow.cli.options import (
-    Seconds,
     broker_option,
     load_registry,
     module_option,
@@ -16,7 +21,7 @@ from taskflow.cli.options import (
     progress,
 )
 from taskflow.errors import TopicNotFound
-from taskflow.limits import check_topic
+from taskflow.limits import check_topic, is_fifo
 from taskflow.message import Message
 from taskflow.publisher import new_event
 from taskflow.topology import declare
@@ -27,10 +32,12 @@ BATCH = 500
 @click.command()
 @click.argument("topic")
 @click.argument("payload", metavar="JSON|-|@FILE")
-@click.option("--delay", type=Seconds(), default=0.0, help="Due so much later: 90, 15m, 2h.")
+@delay_option
+@attribute_option
 @click.option("--count", type=click.IntRange(1), default=1, help="Publish it so many times.")
 @click.option("--id", "event_id", help="The event's id; a new one by default.")
 @click.option("--group", help="The message group; a FIFO topic wants one.")
+@deduplication_option
 @click.option("--create", is_flag=True, help="Create the topic if it does not exist.")
 @module_option
 @broker_option
@@ -38,9 +45,11 @@ def publish(
     topic: str,
     payload: str,
     delay: float,
+    attributes: tuple[str, ...],
     count: int,
     event_id: str | None,
     group: str | None,
+    deduplication_id: str | None,
     create: bool,
     modules: tuple[str, ...],
     address: str | None,
@@ -58,35 +67,39 @@ def publish(
         raise click.UsageError("--id is empty; 1 character at least")
     if event_id is not None and count > 1:
         raise click.UsageError("--id names one event; leave it out with --count")
-    data = msgspec.Raw(_read(payload))
+    if deduplication_id is not None and (count > 1 or not is_fifo(topic)):
+        raise click.UsageError("--deduplication-id is for one event on a FIFO topic (NAME.fifo)")
+    typed = typed_attributes(attributes, "topic")
+    data = msgspec.Raw(read_text(payload))
     try:
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"the payload is no JSON: {error}") from error
     with opened(address, create=True) as broker:
         _ensure_topic(broker, topic, create, modules)
+        most = broker.max_message_bytes
         with progress("publishing", count) as done:
             for start in range(0, count, BATCH):
                 messages: list[Message] = [
-                    new_event(broker, topic, data, id=event_id, group=group).message(delay)
+                    replace(
+                        new_event(broker, topic, data, id=event_id, group=group).message(
+                            delay, most
+                        ),
+                        attributes=typed,
+                        most=most,
+                    )
                     for _ in range(min(BATCH, count - start))
                 ]
-                reached = broker.publish(topic, messages).subscriptions
+                if deduplication_id is not None:
+                    messages = [replace(messages[0], deduplication_id=deduplication_id, most=most)]
+                published = broker.publish(topic, messages)
                 done(len(messages))
-        click.echo(messages[0].id if count == 1 else f"published {count} events")
-        if not reached:
+        first = published.sent[0].id  # of a duplicate: the one that was published before
+        click.echo(first if count == 1 else f"published {count} events")
+        if count == 1 and first != messages[0].id:
+            click.echo("Warning: published within five minutes before; this is its id", err=True)
+        if not published.subscriptions:
             click.echo(f"Warning: no queue subscribes to {topic!r}: it went nowhere", err=True)
-
-
-def _read(payload: str) -> bytes:
-    if payload == "-":
-        return sys.stdin.buffer.read()
-    if payload.startswith("@"):
-        try:
-            return Path(payload[1:]).read_bytes()
-        except OSError as error:
-            raise click.UsageError(f"{payload[1:]}: {error.strerror}") from error
-    return payload.encode(errors="surrogateescape")
 
 
 def _ensure_topic(broker: Broker, topic: str, create: bool, modules: tuple[str, ...]) -> None:

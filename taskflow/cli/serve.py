@@ -1,14 +1,12 @@
 """`taskflow serve`: the broker over HTTP, for any AWS SDK."""
 
-import importlib
 from pathlib import Path
 
 import click
 
 from taskflow.brokers import DEFAULT_ADDRESS
-from taskflow.cli.options import broker_option, load_registry, opened
+from taskflow.cli.options import broker_option, load_registry, opened, server_module
 from taskflow.config import setting
-from taskflow.errors import ConfigError
 from taskflow.topology import declare
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -49,13 +47,7 @@ def serve(
       taskflow serve --broker sqlite:///broker.db
       aws --endpoint-url http://127.0.0.1:9324 sqs create-queue --queue-name orders
     """
-    try:
-        serving = importlib.import_module("taskflow.server.serving")
-        declaring = importlib.import_module("taskflow.server.declaring")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"taskflow serve needs {error.name}: pip install 'taskflow-events[server]'"
-        ) from error
+    serving, declaring = server_module("serving"), server_module("declaring")
     with opened(address, create=True) as broker:
         keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
         if init is not None and init.endswith((".yaml", ".yml")):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from taskflow.cli.options import broker_option, load_registry, module_option, opened
+from taskflow.cli.options import broker_option, load_registry, module_option, opened, server_module
 from taskflow.errors import ConfigError
 from taskflow.export import FORMATS, Place, export
 from taskflow.limits import dlq_of
@@ -29,20 +29,36 @@ def topology(ctx: click.Context, modules: tuple[str, ...]) -> None:
 
 @topology.command()
 @module_option
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Topics, queues and subscriptions with any attribute, in YAML.",
+)
 @broker_option
 @click.pass_obj
-def apply(registry: Registry, modules: tuple[str, ...], address: str | None) -> None:
+def apply(
+    registry: Registry, modules: tuple[str, ...], file: Path | None, address: str | None
+) -> None:
     """Create what is missing in the broker, and change what disagrees. Nothing is removed.
+
+    What is wanted comes from the handlers, and from a file as `taskflow serve --init` takes it:
+    queues and topics that no handler names, attributes, access policies, filter policies.
 
     \b
     Example:
       taskflow topology apply --module shop.handlers
+      taskflow topology apply --file topology.yaml
     """
     if modules:
         load_registry(modules)
     with opened(address, create=True) as broker:
+        if file is not None:
+            server_module("declaring").declare_file(broker, file)
         declare(broker, registry, apply=True)
-    click.echo(tree(registry))
+    if text := tree(registry):
+        click.echo(text)
+    if file is not None:
+        click.echo(f"declared {file}")
 
 
 @topology.command()
@@ -82,6 +98,8 @@ def diff(ctx: click.Context, modules: tuple[str, ...], address: str | None, chec
 @click.option("--region", help="AWS region, for ARNs and Terraform's provider.")
 @click.option("--account", help="AWS account (twelve digits), for ARNs.")
 @click.option("--prefix", default="", help="Stands before every name on AWS.")
+@click.option("--table", help="The DynamoDB table of `idempotency=`, to make and give rights to.")
+@click.option("--bucket", help="The S3 bucket of `payloads=`, to make and give rights to.")
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file, not stdout."
 )
@@ -93,6 +111,8 @@ def export_command(
     region: str | None,
     account: str | None,
     prefix: str,
+    table: str | None,
+    bucket: str | None,
     output: Path | None,
 ) -> None:
     """Write the topology for another tool. No broker is touched.
@@ -103,7 +123,7 @@ def export_command(
     """
     if modules:
         load_registry(modules)
-    text = export(registry, format, Place(region, account, prefix))
+    text = export(registry, format, Place(region, account, prefix, table, bucket))
     if output is None:
         click.echo(text, nl=False)
         return

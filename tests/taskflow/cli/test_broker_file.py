@@ -194,7 +194,18 @@ def test_a_read_only_folder_is_refused(run: Run, shared: Path) -> None:
 
 
 def test_looking_does_not_make_a_file(run: Run, folder: Path) -> None:
-    for command in (("queues",), ("dlq", "list"), ("workers",), ("pause", "audit")):
+    for command in (
+        ("queues",),
+        ("dlq", "list"),
+        ("dlq", "move", "audit"),
+        ("workers",),
+        ("pause", "audit"),
+        ("tags", "audit", "a=b"),
+        ("describe", "audit"),
+        ("peek", "audit"),
+        ("send", "audit", "x"),
+        ("purge", "audit", "--yes"),
+    ):
         line = refused(run(*command, "--broker", "sqlite:///typo.db"))
         assert line == "Error: typo.db does not exist; the first worker or publish makes it"
     assert list(folder.glob("*.db")) == []

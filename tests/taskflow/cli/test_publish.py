@@ -10,6 +10,8 @@ import pytest
 from click.testing import Result
 
 from taskflow import Broker
+from taskflow.message import Attribute
+from taskflow.settings import TopicSubscription
 
 Run = Callable[..., Result]
 
@@ -136,3 +138,63 @@ def test_a_fifo_topic_wants_a_group(run: Run, broker: Broker) -> None:
     assert "topic 'orders.fifo' is FIFO: a message needs a group" in result.output
     assert run("publish", "orders.fifo", "1", "--group", "o1").exit_code == 0
     assert [found.group for found in broker.peek("lined.fifo")] == ["o1"]
+
+
+# ---- attributes and deduplication ---------------------------------------------------------------
+def test_attributes_are_on_the_message(run: Run, broker: Broker) -> None:
+    options = ["--attribute", "kind=big", "--attribute", "cents:Number=990"]
+    assert run("publish", "order.created", "1", *options).exit_code == 0
+    (message,) = broker.peek("plain")
+    assert message.attributes == {"kind": "big", "cents": Attribute("Number", "990")}
+
+
+@pytest.mark.parametrize(("cents", "reached"), [("990", 1), ("5", 0)])
+def test_filter_policies_see_them(run: Run, broker: Broker, cents: str, reached: int) -> None:
+    broker.create_queue("large")
+    policy = '{"cents": [{"numeric": [">", 100]}]}'
+    broker.put_subscription(
+        TopicSubscription("s1", "order.created", "sqs", "large", filter_policy=policy)
+    )
+    run("publish", "order.created", "1", "--attribute", f"cents:Number={cents}")
+    assert broker.counts("large").visible == reached
+
+
+@pytest.fixture
+def lined(broker: Broker) -> Broker:
+    broker.create_topic("orders.fifo")
+    broker.create_queue("lined.fifo")
+    broker.subscribe("orders.fifo", "lined.fifo")
+    return broker
+
+
+def test_a_duplicate_is_not_published_again_and_has_the_id_of_the_first(
+    run: Run, lined: Broker
+) -> None:
+    once = ["publish", "orders.fifo", "1", "--group", "g", "--deduplication-id", "d"]
+    first, second = run(*once), run(*once)
+    assert first.stdout == second.stdout
+    assert first.stderr == ""
+    assert "published within five minutes before" in second.stderr
+    assert [one.deduplication_id for one in lined.peek("lined.fifo")] == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["order.created", "1", "--deduplication-id", "d"], "one event on a FIFO topic"),
+        (["orders.fifo", "1", "--deduplication-id", "d", "--count", "2"], "is for one event"),
+        (["orders.fifo", "1", "--group", "g", "--deduplication-id", ""], "deduplication id is ''"),
+        (["orders.fifo", "1", "--group", "g", "--delay", "5"], "have no delays of their own"),
+        (["order.created", "1", "--attribute", "kind"], "'kind' is not written as name=value"),
+        (["order.created", "1", "--attribute", "n:Number=x"], "Could not cast"),
+        (["order.created", "1", "--attribute", "a=1", "--attribute", "a=2"], "is there twice"),
+        (["order.created", "1", "--attribute", "a=\udcff"], "is no UTF-8"),
+    ],
+)
+def test_bad_options_exit_2_and_publish_nothing(
+    run: Run, lined: Broker, arguments: list[str], reason: str
+) -> None:
+    result = run("publish", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert reason in result.stderr
+    assert lined.peek("plain") == lined.peek("lined.fifo") == []
