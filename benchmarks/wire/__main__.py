@@ -21,6 +21,7 @@ from benchmarks.results import Results, read
 from benchmarks.wire import report
 from benchmarks.wire.results import WireResults, describe
 from benchmarks.wire.servers import BY_NAME, KINDS, Kind, Server
+from benchmarks.wire.starting import starts
 from benchmarks.wire.workloads import IN_TURNS, QUICK, TITLES, Sample, Size, backlog, waiting
 
 FOLDER = Path(__file__).parent.parent / "results"
@@ -76,6 +77,9 @@ class Run:
         if "h" in self._options.workloads and "taskflow" in self._options.servers:
             self._announce(1, "h")
             self._sample(1, "h", "taskflow", lambda: backlog(self._size))
+        if "i" in self._options.workloads and "taskflow" in self._options.servers:
+            self._announce(1, "i")
+            self._sample(1, "i", "taskflow", lambda: starts(self._size))
 
     def _round(self, number: int) -> None:
         letters = [letter for letter in self._options.workloads if letter in IN_TURNS]

@@ -120,6 +120,7 @@ def markdown(results: Results) -> str:
                 _table(results, workload, columns),
             ]
     parts += _backlog(results)
+    parts += _starts(results)
     return "\n".join(parts)
 
 
@@ -162,4 +163,27 @@ def _backlog(results: Results) -> list[str]:
             parts.append("## (h) taskflow: CPU ms a request, by how many wait\n")
             parts.append(f"The run began at {results.runs['h']['began']}.\n")
             parts.append(grid(["waiting", *(heading for heading, _, _ in OPERATIONS)], rows))
+    return parts
+
+
+STARTS: Sequence[Column] = (
+    ("first answer s", "startup", hundredths),
+    ("first message s", "received", hundredths),
+    ("first of the FIFO queue s", "received_fifo", hundredths),
+    ("CPU s", "cpu", hundredths),
+    ("MB", "memory", number),
+)
+
+
+def _starts(results: Results) -> list[str]:
+    parts = []
+    for sample in results.samples:
+        if starts := sample.get("starts"):
+            rows = [
+                [f"{int(stored):,}", *(show(found[metric]) for _, metric, show in STARTS)]
+                for stored, found in sorted(starts.items(), key=lambda one: int(one[0]))
+            ]
+            parts.append("## (i) taskflow: starting again, by how many are stored\n")
+            parts.append(f"The run began at {results.runs['i']['began']}.\n")
+            parts.append(grid(["stored", *(heading for heading, _, _ in STARTS)], rows))
     return parts

@@ -173,6 +173,11 @@ class Server:
         if self._kept is None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def stop(self) -> None:
+        """With SIGTERM, until it has ended."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(START_WITHIN)
+
     @property
     def pid(self) -> int:
         return self._process.pid

@@ -10,6 +10,7 @@ OURS = "taskflow"
 RIVALS = (("moto", 10), ("ministack", 3))
 LATE_MS = 5
 GROWTH = 1.3
+START = 1.0
 CYCLES = {
     "singly, 1 connection": "c1_b1",
     "singly, 8 connections": "c8_b1",
@@ -26,6 +27,7 @@ def judge(results: Results) -> list[Verdict]:
         *_with_many_waiting(results),
         *_wake_ups(results),
         *_growth(results),
+        *_starts(results),
     ]
 
 
@@ -82,6 +84,18 @@ def _growth(results: Results) -> list[Verdict]:
             what = f"CPU of send, receive, delete {'singly' if batch == 1 else 'in tens'}, "
             what += f"{most:,} waiting over {least:,}"
             found.append(Verdict("h", what, GROWTH, ratio, "", False, (ratio, ratio)))
+    return found
+
+
+def _starts(results: Results) -> list[Verdict]:
+    found = []
+    for sample in results.samples:
+        if starts := sample.get("starts"):
+            stored = max(starts, key=int)
+            seconds = starts[stored]
+            what = f"seconds from the command to a received message, {int(stored):,} stored"
+            spread = (seconds["received_low"], seconds["received_high"])
+            found.append(Verdict("i", what, START, seconds["received"], "", False, spread))
     return found
 
 

@@ -40,6 +40,8 @@ class Size:
     waiting_seconds: float = 6.0
     backlogs: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     backlog_blocks: int = 12
+    stored: int = 1_000_000
+    starts: int = 7
     wait_for: float = 90.0
 
 
@@ -57,6 +59,8 @@ QUICK = Size(
     waiting_seconds=2.0,
     backlogs=(1_000, 20_000),
     backlog_blocks=4,
+    stored=20_000,
+    starts=3,
 )
 
 
@@ -238,6 +242,7 @@ TITLES = {
     "f": "parked polls",
     "g": "100,000 waiting",
     "h": "cost against backlog",
+    "i": "start with a million waiting",
 }
 IN_TURNS = {
     "a": start_up,
