@@ -8,7 +8,10 @@ import json
 from typing import Any
 
 from taskflow.export.iam import let_topics_send, publishers, statement_id, workers
+from taskflow.export.neighbours import cloudformation_neighbours
 from taskflow.export.plan import DLQ_RETENTION, OLDEST_SECONDS, Names, Plan, Queue
+
+KEEP = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 
 Resources = dict[str, dict[str, Any]]
 
@@ -34,8 +37,20 @@ def cloudformation(plan: Plan) -> str:
         _add_queue(resources, names, plan, queue, id, dlq, topics)
         outputs[f"{id}Url"] = _output(f"The queue {queue.queue}.", _ref(id))
     arns = [_ref(id) for id in topics.values()]
-    publish = publishers(arns)
-    work = workers([_arn(id) for id in queue_ids], [_arn(id) for id in dlq_ids], arns, plan.filters)
+    beside = {}
+    for kind, properties in cloudformation_neighbours(plan.place).items():
+        beside[kind] = names.camel(kind)
+        resources[beside[kind]] = _resource(kind, properties) | KEEP
+    publish = publishers(arns, plan.place.bucket_arn)
+    table = beside.get("DynamoDB::Table")
+    work = workers(
+        [_arn(id) for id in queue_ids],
+        [_arn(id) for id in dlq_ids],
+        arns,
+        plan.filters,
+        table and _arn(table),
+        plan.place.bucket_arn,
+    )
     for what, document in (("publishers", publish), ("workers", work)):
         id = names.camel(what, "policy")
         resources[id] = _resource(

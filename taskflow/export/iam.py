@@ -27,6 +27,15 @@ SUBSCRIBE = ("sns:GetTopicAttributes", "sns:Subscribe")
 changes nothing."""
 FILTER = ("sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes")
 
+CLAIM = (
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:BatchGetItem",
+)
+FETCH = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")  # one puts marks and removes payloads
+
 # An ARN is text, or what a format writes for "the ARN of that resource".
 Document = dict[str, Any]
 
@@ -57,36 +66,55 @@ def statement_id(plan: Plan, topic: Topic) -> str:
     return sid
 
 
-def publishers(topics: Sequence[Any]) -> Document:
-    """What a program needs that publishes. (PublishBatch is sns:Publish too.)"""
-    return _document(_allow("Publish", ("sns:Publish",), topics))
+def publishers(topics: Sequence[Any], bucket: str | None = None) -> Document:
+    """What a program needs that publishes. (PublishBatch is sns:Publish too.) With a bucket it
+    counts who will read a payload."""
+    statements = [_allow("Publish", ("sns:Publish",), topics)]
+    if bucket is not None:
+        statements.append(_allow("CountReaders", ("sns:ListSubscriptionsByTopic",), topics))
+        statements.append(_allow("StorePayloads", ("s3:PutObject",), [f"{bucket}/*"]))
+    return _document(*statements)
 
 
 def workers(
-    queues: Sequence[Any], dead_letter_queues: Sequence[Any], topics: Sequence[Any], filters: bool
+    queues: Sequence[Any],
+    dead_letter_queues: Sequence[Any],
+    topics: Sequence[Any],
+    filters: bool,
+    table: Any = None,
+    bucket: str | None = None,
 ) -> Document:
     """What a worker needs: lend, settle, look at the attributes; send to the dead letters; find
-    its subscriptions, and their filters if it has some. (Batches are the same rights as single
-    messages.)"""
+    its subscriptions, and their filters if it has some; keep book of finished events, fetch and
+    remove payloads. (Batches are the same rights as single messages.)"""
     subscribe = SUBSCRIBE + FILTER if filters else SUBSCRIBE
-    return _document(
+    statements = [
         _allow("Work", WORK, queues),
         _allow("BuryDeadLetters", BURY, dead_letter_queues),
         _allow("FindSubscriptions", subscribe, topics),
-    )
+    ]
+    if table is not None:
+        statements.append(_allow("ClaimEvents", CLAIM, [table]))
+    if bucket is not None:
+        statements.append(_allow("FetchPayloads", FETCH, [f"{bucket}/*"]))
+        # Without it a payload that is gone looks like one that may not be read.
+        statements.append(_allow("FindPayloads", ("s3:ListBucket",), [bucket]))
+    return _document(*statements)
 
 
 def iam_policy(plan: Plan) -> str:
     """Both policies as JSON, under the names `publishers` and `workers`."""
-    arn = plan.place.arn
+    arn, table, bucket = plan.place.arn, plan.place.table, plan.place.bucket_arn
     topics = [arn("sns", topic.name) for topic in plan.topics]
     documents = {
-        "publishers": publishers(topics),
+        "publishers": publishers(topics, bucket),
         "workers": workers(
             [arn("sqs", queue.name) for queue in plan.queues],
             [arn("sqs", queue.dlq) for queue in plan.queues],
             topics,
             plan.filters,
+            table and arn("dynamodb", f"table/{table}"),
+            bucket,
         ),
     }
     return json.dumps(documents, indent=2) + "\n"

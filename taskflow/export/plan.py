@@ -17,17 +17,23 @@ OLDEST_SECONDS = 3600
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]*")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where on AWS it goes. `prefix` stands before every name. Without region or account the ARNs
-    hold `*` there. Raises ConfigError for what is none."""
+    """Where on AWS it goes. `prefix` stands before every name of a queue or topic. Without region
+    or account the ARNs hold `*` there. `table` and `bucket` are those of `idempotency=` and
+    `payloads=` in the broker's address, by their full names. Raises ConfigError for what is none.
+    """
 
     region: str | None = None
     account: str | None = None
     prefix: str = ""
+    table: str | None = None
+    bucket: str | None = None
 
     def __post_init__(self) -> None:
         if self.region is not None and not _REGION.fullmatch(self.region):
@@ -39,16 +45,30 @@ class Place:
                 f"prefix {self.prefix!r} holds {found[0]!r}; letters, digits, '-' and '_' are "
                 "allowed (example: staging-)"
             )
+        if self.table is not None and not _TABLE.fullmatch(self.table):
+            raise ConfigError(
+                f"table is {self.table!r}; 3 to 255 letters, digits, '.', '-' and '_' are allowed"
+            )
+        if self.bucket is not None and not _BUCKET.fullmatch(self.bucket):
+            raise ConfigError(
+                f"bucket is {self.bucket!r}; 3 to 63 small letters, digits, '.' and '-' are allowed"
+            )
 
     def arn(self, service: str, name: str) -> str:
-        """The ARN of a queue (`sqs`) or topic (`sns`)."""
-        region = self.region or "*"
-        partition = "aws"
+        """The ARN of a queue (`sqs`), topic (`sns`), or table (`dynamodb`)."""
+        return f"arn:{self._partition}:{service}:{self.region or '*'}:{self.account or '*'}:{name}"
+
+    @property
+    def bucket_arn(self) -> str | None:
+        """The ARN of the bucket, if there is one."""
+        return None if self.bucket is None else f"arn:{self._partition}:s3:::{self.bucket}"
+
+    @property
+    def _partition(self) -> str:
+        region = self.region or ""
         if region.startswith("cn-"):
-            partition = "aws-cn"
-        elif region.startswith("us-gov-"):
-            partition = "aws-us-gov"
-        return f"arn:{partition}:{service}:{region}:{self.account or '*'}:{name}"
+            return "aws-cn"
+        return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from taskflow.export.hcl import Block, Expression, Json, block, label, quote
 from taskflow.export.iam import STATEMENT_HASH, let_topics_send, publishers, statement_id, workers
+from taskflow.export.neighbours import TABLE, terraform_neighbours
 from taskflow.export.plan import DLQ_RETENTION, OLDEST_SECONDS, Names, Plan, Queue
 
 PROVIDER = ">= 6.8"
@@ -40,14 +41,17 @@ def terraform(plan: Plan) -> str:
         blocks += _policy(queue, id, list(zip(statements, senders, strict=True)))
         blocks += _subscriptions(queue, id, senders, subscriptions)
         blocks += _alarms(queue, id, dlq)
+    blocks += terraform_neighbours(plan.place)
     topic_arns = {topic: _arn("aws_sns_topic", id) for topic, id in topics.items()}
     documents = {
-        "publishers": publishers(list(topic_arns.values())),
+        "publishers": publishers(list(topic_arns.values()), plan.place.bucket_arn),
         "workers": workers(
             [_arn("aws_sqs_queue", id) for _, id in queues],
             [_arn("aws_sqs_queue", dlq) for dlq in dlqs],
             list(topic_arns.values()),
             plan.filters,
+            plan.place.table and _arn("aws_dynamodb_table", TABLE),
+            plan.place.bucket_arn,
         ),
     }
     for who, document in documents.items():

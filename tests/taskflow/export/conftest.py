@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from taskflow import Event, Registry
+from taskflow.export import Place
 
 
 @dataclass
@@ -55,6 +56,7 @@ TOPICS = {
     "order.created": "order-created",
     "order_created": "order_created",
 }
+FULL = Place("eu-central-1", "123456789012", "staging-", "finished", "large-payloads")
 FILTER = {"shop": ["a", {"prefix": "${b}"}]}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from taskflow import Registry
 from taskflow.export import Place, export
-from tests.taskflow.export.conftest import FILTER, QUEUES, TOPICS
+from tests.taskflow.export.conftest import FILTER, FULL, QUEUES, TOPICS
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def of_kind(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("place", [Place(), Place("eu-central-1", "123456789012", "staging-")])
+@pytest.mark.parametrize("place", [Place(), FULL])
 def test_cfn_lint_finds_nothing(registry: Registry, tmp_path: Path, place: Place) -> None:
     file = tmp_path / "template.json"
     file.write_text(export(registry, "cloudformation", place), encoding="utf-8")
@@ -98,3 +98,17 @@ def test_alarms_watch_dead_letters_and_age(template: dict[str, Any]) -> None:
     assert len(watched) == 2 * len(QUEUES)
     assert watched["ApproximateNumberOfMessagesVisible", "AuditDeadLetters"] == 0
     assert watched["ApproximateAgeOfOldestMessage", "AuditQueue"] == {"Ref": "OldestMessageSeconds"}
+
+
+def test_table_and_bucket_are_made_and_kept_when_they_are_named(
+    registry: Registry, template: dict[str, Any]
+) -> None:
+    assert not of_kind(template, "DynamoDB::Table")
+    made = json.loads(export(registry, "cloudformation", FULL))
+    (table,) = of_kind(made, "DynamoDB::Table").values()
+    assert table["TableName"] == "finished"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "until", "Enabled": True}
+    (bucket,) = of_kind(made, "S3::Bucket").values()
+    assert bucket["BucketName"] == "large-payloads"
+    kept = [one for one in made["Resources"].values() if one.get("DeletionPolicy") == "Retain"]
+    assert {one["Type"] for one in kept} == {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}

@@ -1,16 +1,20 @@
 """Rights: no more than the verbs need, on no more than the names."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taskflow import Registry
+from taskflow.brokers import aws
 from taskflow.brokers.aws.queue_attributes import allow_topic
+from taskflow.errors import ConfigError
 from taskflow.export import Place, export
-from taskflow.export.iam import statement_id
+from taskflow.export.iam import CLAIM, FETCH, statement_id
 from taskflow.export.plan import make_plan
-from tests.taskflow.export.conftest import QUEUES, TOPICS
+from tests.taskflow.export.conftest import FULL, QUEUES, TOPICS
 
 HERE = Place("eu-central-1", "123456789012", "staging-")
 
@@ -65,6 +69,44 @@ def test_only_who_filters_may_read_filters(policies: Any) -> None:
 
 
 def print_it(event: object) -> None: ...
+
+
+def test_table_and_bucket_are_for_who_needs_them(registry: Registry) -> None:
+    policies = json.loads(export(registry, "iam-policy", FULL))
+    publish, work = statements(policies["publishers"]), statements(policies["workers"])
+    assert set(publish) == {"Publish", "CountReaders", "StorePayloads"}
+    assert publish["StorePayloads"]["Action"] == ["s3:PutObject"]
+    assert publish["StorePayloads"]["Resource"] == ["arn:aws:s3:::large-payloads/*"]
+    assert set(publish["CountReaders"]["Resource"]) == arns("sns", TOPICS.values())
+    assert work["ClaimEvents"]["Resource"] == [
+        "arn:aws:dynamodb:eu-central-1:123456789012:table/finished"
+    ]
+    assert work["FetchPayloads"]["Resource"] == ["arn:aws:s3:::large-payloads/*"]
+    assert work["FindPayloads"]["Resource"] == ["arn:aws:s3:::large-payloads"]
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ({"table": "a"}, "table is 'a'; 3 to 255 letters"),
+        ({"table": "a/b/c"}, "table is 'a/b/c'"),
+        ({"bucket": "Big"}, "bucket is 'Big'; 3 to 63 small letters"),
+    ],
+)
+def test_names_that_aws_forbids_are_refused(names: dict[str, str], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Place(**names)
+
+
+def test_every_right_a_worker_uses_is_in_its_policy() -> None:
+    """The methods that the code calls on DynamoDB and S3 are those it is given rights for."""
+    for file, rights in (("dynamo_records", CLAIM), ("payloads", (*FETCH, "s3:ListBucket"))):
+        text = (Path(aws.__path__[0]) / f"{file}.py").read_text()
+        called = set(re.findall(r'"((?:put|get|update|delete|batch|list)_[a-z0-9_]+)"', text))
+        named = {"".join(part.capitalize() for part in one.split("_")) for one in called}
+        named = {"ListBucket" if one == "ListObjectsV2" else one for one in named}
+        assert named | {"GetObject"} >= {right.partition(":")[2] for right in rights}
+        assert {right.partition(":")[2] for right in rights} >= named
 
 
 def test_a_worker_knows_the_statements_of_a_queue_policy(registry: Registry) -> None:

@@ -12,7 +12,7 @@ import pytest
 from taskflow import Registry
 from taskflow.export import Place, export
 from taskflow.export.hcl import Expression, Json, block, quote
-from tests.taskflow.export.conftest import QUEUES, TOPICS
+from tests.taskflow.export.conftest import FULL, QUEUES, TOPICS
 
 Resources = dict[tuple[str, str], dict[str, Any]]
 
@@ -54,7 +54,7 @@ def of_kind(resources: Resources, kind: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
-@pytest.mark.parametrize("place", [Place(), Place("eu-central-1", "123456789012", "staging-")])
+@pytest.mark.parametrize("place", [Place(), FULL])
 def test_terraform_reads_it_and_would_lay_it_out_the_same(registry: Registry, place: Place) -> None:
     text = export(registry, "terraform", place)
     done = subprocess.run(
@@ -165,3 +165,23 @@ def test_neighbours_are_aligned_and_long_values_stand_apart() -> None:
         "locals {\n  a   = 1\n  bcd = x.y\n  z = jsonencode({\n    list = []\n    no   = {}\n  })\n"
         "  last = [\n    1.5,\n  ]\n}\n"
     )
+
+
+def test_table_and_bucket_are_made_when_they_are_named(
+    registry: Registry, resources: Resources
+) -> None:
+    assert not of_kind(resources, "aws_dynamodb_table")
+    assert not of_kind(resources, "aws_s3_bucket")
+    made: Resources = {}
+    for one in parse(export(registry, "terraform", FULL))["resource"]:
+        for kind, named in one.items():
+            made |= {(kind, name): attributes for name, attributes in named.items()}
+    (table,) = of_kind(made, "aws_dynamodb_table").values()
+    assert (table["name"], table["hash_key"]) == ("finished", "id")
+    assert table["attribute"] == [{"name": "id", "type": "S"}]
+    assert table["ttl"] == [{"attribute_name": "until", "enabled": True}]
+    (bucket,) = of_kind(made, "aws_s3_bucket").values()
+    assert bucket == {"bucket": "large-payloads"}
+    (life,) = of_kind(made, "aws_s3_bucket_lifecycle_configuration").values()
+    assert life["rule"][0]["expiration"] == [{"days": 60}]
+    assert life["rule"][0]["status"] == "Enabled"

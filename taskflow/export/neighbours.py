@@ -1,0 +1,83 @@
+"""What stands beside queues and topics when it is asked for: the table of finished events, and the
+bucket of large payloads.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from taskflow.export.hcl import Block, Expression, block, label
+from taskflow.export.plan import Place
+
+KEPT_DAYS = 60
+"""Payloads that nobody removed: two retentions of fourteen days, and time to redrive."""
+TABLE, BUCKET = "finished_events", "payloads"  # their ids in Terraform
+_RULE = "what-nobody-acknowledged"
+
+
+def terraform_neighbours(place: Place) -> Iterator[str]:
+    """Their resources in Terraform."""
+    if place.table is not None:
+        yield _resource(
+            "aws_dynamodb_table",
+            TABLE,
+            {
+                "name": place.table,
+                "billing_mode": "PAY_PER_REQUEST",
+                "hash_key": "id",
+                "attribute": Block(name="id", type="S"),
+                "ttl": Block(attribute_name="until", enabled=True),
+            },
+        )
+    if place.bucket is not None:
+        bucket = Expression(f"aws_s3_bucket.{BUCKET}.id")
+        yield _resource("aws_s3_bucket", BUCKET, {"bucket": place.bucket})
+        yield _resource(
+            "aws_s3_bucket_public_access_block",
+            BUCKET,
+            {
+                "bucket": bucket,
+                "block_public_acls": True,
+                "block_public_policy": True,
+                "ignore_public_acls": True,
+                "restrict_public_buckets": True,
+            },
+        )
+        rule = Block(id=_RULE, status="Enabled", filter=Block(), expiration=Block(days=KEPT_DAYS))
+        yield _resource(
+            "aws_s3_bucket_lifecycle_configuration", BUCKET, {"bucket": bucket, "rule": rule}
+        )
+
+
+def _resource(kind: str, name: str, attributes: dict[str, Any]) -> str:
+    return block(label("resource", kind, name), attributes)
+
+
+def cloudformation_neighbours(place: Place) -> dict[str, dict[str, Any]]:
+    """Their resources in CloudFormation, by kind: `DynamoDB::Table`, `S3::Bucket`. A stack that is
+    deleted leaves both."""
+    found: dict[str, dict[str, Any]] = {}
+    if place.table is not None:
+        found["DynamoDB::Table"] = {
+            "TableName": place.table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "TimeToLiveSpecification": {"AttributeName": "until", "Enabled": True},
+        }
+    if place.bucket is not None:
+        found["S3::Bucket"] = {
+            "BucketName": place.bucket,
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": True,
+                "BlockPublicPolicy": True,
+                "IgnorePublicAcls": True,
+                "RestrictPublicBuckets": True,
+            },
+            "LifecycleConfiguration": {
+                "Rules": [{"Id": _RULE, "Status": "Enabled", "ExpirationInDays": KEPT_DAYS}]
+            },
+        }
+    return found
