@@ -53,7 +53,9 @@ class Worker:
         self.queues = tuple(dict.fromkeys(queues)) or tuple(registry.queues())
         self._strict = strict
         self._weights = (
-            dict(queues) if isinstance(queues, Mapping) else dict.fromkeys(self.queues, 1.0)
+            dict(queues)
+            if queues and isinstance(queues, Mapping)
+            else dict.fromkeys(self.queues, 1.0)
         )
         for name, weight in self._weights.items():
             if not weight > 0:

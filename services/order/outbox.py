@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.database import READ_ONLY
 from services.order.tables import outbox
-from taskflow import Broker, Event, publish_many
+from taskflow import Broker, Event
 from taskflow.clock import Clock
-from taskflow.errors import BrokerError
+from taskflow.errors import BrokerError, TopicNotFound
 
 SOURCE = "order"
 BATCH = 100
@@ -109,21 +109,24 @@ class NobodySubscribes(BrokerError):
 
 
 def publisher(broker: Broker) -> Callable[[list[Event[Any]]], None]:
-    """Publishes events, but only where a queue takes them.
+    """Publishes events of one topic. They are published only if a queue subscribes to it.
 
-    A topic without queues drops what it is sent, as on SNS. On a fresh broker that is the case
-    until the workers have declared their queues; until then the events wait in the outbox.
+    A topic without queues drops what it is sent, as on SNS, and says so. On a fresh broker that is
+    the case until the workers have declared their queues; until then the events wait in the
+    outbox, and are sent again under the same ids.
     """
 
     def publish(events: list[Event[Any]]) -> None:
-        heard = {found.topic for found in broker.subscriptions()}
-        for event in events:
-            if event.topic not in heard:
-                raise NobodySubscribes(
-                    f"no queue subscribes to {event.topic!r} yet; start the workers, or declare "
-                    "their queues with `python cli.py topology apply`"
-                )
-        publish_many(events, broker=broker)
+        topic = events[0].topic
+        try:
+            reach = broker.publish(topic, [event.message() for event in events]).subscriptions
+        except TopicNotFound:
+            reach = 0
+        if not reach:
+            raise NobodySubscribes(
+                f"no queue subscribes to {topic!r} yet; start the workers, or declare "
+                "their queues with `python cli.py topology apply`"
+            )
 
     return publish
 

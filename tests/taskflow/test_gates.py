@@ -226,6 +226,15 @@ def test_strict_order_is_the_order_given(
     assert all(worker.queue_order() == ["b", "a"] for _ in range(50))
 
 
+def test_no_queues_are_all_queues_as_a_mapping_too(
+    taskflow_broker: Broker, taskflow_registry: Registry
+) -> None:
+    two_queues(taskflow_registry)
+    for none in ((), {}):
+        worker = Worker(taskflow_broker, none, registry=taskflow_registry)
+        assert sorted(worker.queue_order()) == ["a", "b"]
+
+
 def test_a_weight_is_above_zero(taskflow_broker: Broker, taskflow_registry: Registry) -> None:
     two_queues(taskflow_registry)
     with pytest.raises(ConfigError, match="above 0"):
