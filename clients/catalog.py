@@ -55,6 +55,12 @@ CLIENTS = {
             "JSON",
             "a worker: tasks, countdown, retry, a broadcast over SNS, a warm stop",
         ),
+        _python(
+            "from-celery",
+            "from_celery",
+            "JSON",
+            "the programs of [from-celery.md](from-celery.md): before, after, both, the trap",
+        ),
         Client(
             "sqs-consumer",
             ("node", str(NODE / "consumer.mjs")),

@@ -3,21 +3,14 @@
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from celery import Celery
 from kombu import Queue
 from kombu.common import Broadcast
 
+from clients.celery_worker import broker_url
+
 PREFIX = "celery-"
-
-
-def broker_url(endpoint: str) -> str:
-    """The endpoint with the access key in it, as kombu wants it."""
-    secret = quote(os.environ["AWS_SECRET_ACCESS_KEY"], safe="")
-    return f"sqs://{os.environ['AWS_ACCESS_KEY_ID']}:{secret}@{urlsplit(endpoint).netloc}"
-
-
 NEWS = Broadcast("news")
 app = Celery("clients", broker=broker_url(os.environ["CLIENTS_ENDPOINT"]))
 app.conf.update(

@@ -1,70 +1,43 @@
 """Celery with kombu's SQS transport: tasks, countdown, retries, a broadcast by SNS."""
 
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event
 
 from clients.boto3_sdk import connect
+from clients.celery_worker import WITHOUT, Worker, working
 from clients.steps import Steps
 
-LIMIT = 30.0  # seconds for the worker to do something
-WORKER = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO")
-WITHOUT = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-
-
-class Effects:
-    """The lines that tasks wrote."""
-
-    def __init__(self, file: Path, worker: "subprocess.Popen[bytes]") -> None:
-        self._file = file
-        self._worker = worker
-
-    def wait_for(self, *lines: str) -> bool:
-        """Whether all lines were there within the limit, from a worker that runs."""
-        until = time.monotonic() + LIMIT
-        while time.monotonic() < until and self._worker.poll() is None:
-            if set(lines) <= set(self.read()):
-                return True
-            Event().wait(0.1)
-        return False
-
-    def read(self) -> list[str]:
-        return self._file.read_text().splitlines() if self._file.exists() else []
+COMMAND = (
+    "celery",
+    "-A",
+    "clients.celery_app",
+    "worker",
+    "--pool",
+    "prefork",
+    "--concurrency",
+    "2",
+)
 
 
 def main(endpoint: str) -> int:
     steps = Steps()
     packages = ("celery", "kombu", "pycurl", "boto3")
     steps.versions(", ".join(f"{name} {version(name)}" for name in packages))
+    os.environ["CLIENTS_ENDPOINT"] = endpoint
     with tempfile.TemporaryDirectory() as folder:
-        log, effects = Path(folder, "log"), Path(folder, "effects")
-        os.environ |= {"CLIENTS_ENDPOINT": endpoint, "CLIENTS_EFFECTS": str(effects)}
-        command = [sys.executable, "-m", "celery", "-A", "clients.celery_app", *WORKER, *WITHOUT]
-        with log.open("wb") as output:
-            worker = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            drive(steps, Effects(effects, worker), endpoint)
-        finally:
-            worker.send_signal(signal.SIGTERM)
-            try:
-                code = worker.wait(LIMIT)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                code = worker.wait()
-            if code or steps.differences:
-                print(log.read_text())
-        steps.same("the worker ends on SIGTERM", code, 0)
+        command = (*COMMAND, "--loglevel", "INFO", *WITHOUT)
+        with working(command, Path(folder), "effects") as worker:
+            drive(steps, worker, endpoint)
+        steps.same("the worker ends on SIGTERM", worker.code, 0)
         steps.same("nothing is left in the queue", left(endpoint), (0, 0))
     return steps.end()
 
 
-def drive(steps: Steps, effects: Effects, endpoint: str) -> None:
+def drive(steps: Steps, effects: Worker, endpoint: str) -> None:
     from clients.celery_app import NEWS, add, fail_twice, hear
 
     add.delay(1, 2)

@@ -51,7 +51,7 @@ def test_every_file_that_is_named_exists() -> None:
 def test_every_promise_says_where_and_by_what_test(row: str) -> None:
     _, promise, memory, sqlite, aws, where, shown, _ = row.split("|")
     assert promise.strip().endswith(".")
-    assert memory.strip() and sqlite.strip() and aws.strip()
+    assert all(one.strip() for one in (memory, sqlite, aws))
     assert SOURCE.search(where)
     assert NODE.search(shown)
 

@@ -66,8 +66,8 @@ _NOT_OURS = ("", "Unknown", "InvalidAction", "UnknownOperation", "UnknownOperati
 _FULL = ("OverLimit", "AWS.SimpleQueueService.OverLimit")
 
 
-class ConditionFailed(BrokerError):
-    """A conditional write to DynamoDB found another item: `item`."""
+class ConditionFailed(Exception):
+    """A conditional write to DynamoDB found another item: `item`. No error, but an answer."""
 
     def __init__(self, item: Mapping[str, Any]) -> None:
         super().__init__("the condition of a write does not hold")
@@ -185,7 +185,7 @@ class Api:
 
 def _translate(
     error: ClientError, service: Service, action: str, resource: str, where: str
-) -> BrokerError:
+) -> BrokerError | ConditionFailed:
     answer = error.response.get("Error", {})
     code, text = str(answer.get("Code", "")), _one_line(answer.get("Message") or error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -170,7 +170,7 @@ class SqlRecords:
         self._made = True
 
 
-class _Exists(BrokerUnavailable):
+class _Exists(Exception):
     """There is a row of that key."""
 
 
