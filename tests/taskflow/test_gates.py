@@ -1,6 +1,7 @@
 """Concurrency limits, rates, weights, bursts, recycling: what a pool may start."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -230,7 +231,8 @@ def test_no_queues_are_all_queues_as_a_mapping_too(
     taskflow_broker: Broker, taskflow_registry: Registry
 ) -> None:
     two_queues(taskflow_registry)
-    for none in ((), {}):
+    nothing: tuple[Mapping[str, float], list[str]] = ({}, [])
+    for none in nothing:
         worker = Worker(taskflow_broker, none, registry=taskflow_registry)
         assert sorted(worker.queue_order()) == ["a", "b"]
 
