@@ -35,6 +35,7 @@ class Board:
         # A lease must not be extended after its message was settled: a retry's wait would be
         # overwritten. So one of the two at a time.
         self._verbs = threading.Lock()
+        self._economy = self._broker.economy
         self._troubled = False
         self.jobs_ready = threading.Condition(self.lock)
         self.keeper_due = threading.Condition(self.lock)
@@ -152,16 +153,35 @@ class Board:
             self.results_since = now
         self.returned += jobs
 
+    def is_late(self, now: float) -> bool:
+        """Whether outcomes have waited for company long enough. The lock is held."""
+        return self.unsettled() and self.results_since + self._economy.settle_within <= now
+
     def unsettled(self) -> bool:
         """Whether there is something to flush."""
         return bool(self.results or self.returned)
 
-    def flush(self) -> None:
-        """Settle all outcomes so far, then give back what must not run now; on a broker's failure
-        keep them for the next time."""
+    def flush_full(self) -> None:
+        """Flush what fills the broker's calls; the rest waits for company, or for the keeper. (A
+        FIFO queue waits for nothing: the next of a group comes when this one is settled.)"""
+        count = self._economy.batch
+        with self.lock:
+            full = len(self.results) // count * count
+            if count > 1 and any(one.job.delivery.group is not None for one in self.results):
+                full = len(self.results)
+            worth_it = bool(full or self.returned)
+        if worth_it:
+            self.flush(full)
+
+    def flush(self, most: int | None = None) -> None:
+        """Settle outcomes, the first ones or all, then give back what must not run now; on a
+        broker's failure keep them for the next time."""
         with self._verbs:
             with self.lock:
-                results, self.results = self.results, []
+                chosen = len(self.results) if most is None else most
+                results, self.results = self.results[:chosen], self.results[chosen:]
+                if self.results:
+                    self.results_since = self.results[0].at
                 returned, self.returned = self.returned, []
                 for result in results:
                     self.leases.drop(result.job.delivery)

@@ -12,6 +12,7 @@ from taskflow.message import Delivery, Message
 from taskflow.settings import (
     Claim,
     Described,
+    Economy,
     Finish,
     Lease,
     MoveTask,
@@ -46,6 +47,7 @@ class Broker(Protocol):
     clock: Clock
     random: Random
     max_message_bytes: int  # the largest message it takes, if its queue does
+    economy: Economy
 
     # ---- declare ----------------------------------------------------------------------------
     def create_topic(self, name: str, settings: TopicSettings = ...) -> None:

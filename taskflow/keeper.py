@@ -15,7 +15,7 @@ from taskflow.worker import Result
 
 log = logging.getLogger("taskflow.worker")
 
-SETTLE_WITHIN = 0.05  # the longest an outcome waits for company
+TICK = 0.05  # seconds between two looks while messages are held
 HELP_AFTER = 0.005  # seconds after which other threads help with short work after all
 HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
 GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its HandlerTimeout
@@ -35,7 +35,7 @@ class Hooks:
 
 
 class Keeper:
-    """Wakes every SETTLE_WITHIN seconds while messages are held, else once every BEAT."""
+    """Wakes every TICK seconds while messages are held, else once every BEAT."""
 
     def __init__(self, board: Board, broker: Broker, short: float, hooks: Hooks) -> None:
         self._board = board
@@ -66,7 +66,7 @@ class Keeper:
                     self._clock.wait(board.keeper_due, self._next_beat - self._clock.now())
                 if board.leases and not self._closed:
                     helping = board.jobs and board.pace <= self._short
-                    self._clock.wait(board.keeper_due, HELP_AFTER if helping else SETTLE_WITHIN)
+                    self._clock.wait(board.keeper_due, HELP_AFTER if helping else TICK)
                 if self._closed:
                     return
             try:
@@ -78,7 +78,7 @@ class Keeper:
         board = self._board
         with board.lock:
             self._hooks.help()
-            late = board.unsettled() and board.results_since + SETTLE_WITHIN <= now
+            late = board.is_late(now)
             unstarted = board.take_ready() if board.received_at + HOLD_UNSTARTED <= now else []
             extend = bool(board.leases.due(now))
             overdue = [

@@ -3,7 +3,7 @@
 There is no dispatcher. A thread without work becomes the leader: it settles what has ended,
 receives for all free threads, and starts on the first message itself while it wakes another for
 the next. While handlers take less than a millisecond, threads only cost: one runs them one after
-the other, and a receive brings as many as it will have started within PREFETCH seconds. What
+the other, and a receive brings as many as it will have started within 20 ms. What
 turns out slower than that is spread over the threads, and what they cannot take is given back.
 """
 
@@ -24,7 +24,7 @@ log = logging.getLogger("taskflow.worker")
 
 LONG_POLL = 20.0
 SHORT = 0.001  # handlers faster than this (on average) run in one thread
-PREFETCH, MOST_PREFETCHED = 0.02, 100  # seconds of short work in one receive, and messages
+MOST_PREFETCHED = 100  # messages
 FIRST_OUTAGE_WAIT, LAST_OUTAGE_WAIT = 0.5, 30.0
 STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
 
@@ -184,8 +184,10 @@ class Pool:
             return Result(job, outcome, self._clock.now())
 
     def _after_run(self) -> None:
-        if self._polling or self._stopping or self._burst:
-            self._board.flush()  # no leader comes by soon
+        if self._stopping or self._burst:
+            self._board.flush()
+        elif self._polling:
+            self._board.flush_full()  # no leader comes by soon
         if self._gated or self._burst:
             with self._board.lock:
                 self._gate_opened = True
@@ -240,11 +242,13 @@ class Pool:
         """Settle, then receive as many as can be started; with nothing there, wait for it."""
         board = self._board
         try:
-            board.flush()
-            if not self._receive(0.0) and not self._stopping:
+            board.flush_full()
+            # Where calls cost, one that waits does both.
+            looks = self._burst or self._broker.economy.batch == 1
+            if not (looks and self._receive(0.0)) and not self._stopping:
                 with board.lock:
                     self._polling = True
-                board.flush()
+                board.flush_full()
                 if self._burst:
                     self._end_burst()
                 else:
@@ -284,8 +288,9 @@ class Pool:
         names = self._worker.queue_order()
         with board.lock:
             prefetched = 0
-            if board.pace <= SHORT:
-                prefetched = min(MOST_PREFETCHED, int(PREFETCH / board.pace))
+            economy = self._broker.economy
+            if board.pace <= SHORT or economy.batch > 1:
+                prefetched = min(MOST_PREFETCHED, int(economy.prefetch / board.pace))
             rooms = {name: board.gates.room(name, prefetched) for name in names}
             self._gate_opened = False
             self._gated = any(room <= 0 for room in rooms.values())
@@ -301,6 +306,8 @@ class Pool:
                 continue
             queues.append(name)
             limit = min(limit, rooms[name], limit if allowed is None else allowed)
+        if limit > economy.batch:  # no call is worth making for the few beyond
+            limit -= limit % economy.batch
         return queues, limit, opens_in
 
     def _end_burst(self) -> None:

@@ -183,6 +183,16 @@ Lease = Literal["held", "lapsed", "stale", "gone"]
 by somebody else since, or is no longer there."""
 
 
+class Economy(NamedTuple):
+    """What workers should know of the price of a broker's calls: how many outcomes fill one, how
+    long (seconds) an outcome may wait for others, and how much work (seconds) is worth receiving
+    beyond what can start at once."""
+
+    batch: int = 1
+    settle_within: float = 0.05
+    prefetch: float = 0.02
+
+
 Claim = Literal["free", "finished", "running"]
 """Whether a message may be run: by whoever asked; not again, since its queue has finished the event
 before; or not now, since the same event is being run from another receipt."""

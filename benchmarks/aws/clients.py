@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,11 +184,12 @@ def load(kind: Kind, delay: float, count: int) -> dict[str, Any]:
         running = Running(kind, delay, stack)
         running.proxy.reset()
         began = time.monotonic()
-        running.say(str(count))
-        running.expect("sent")
-        sent = time.monotonic()
-        again = running.heard.collect(set(range(count)))
-        handled = time.monotonic()
+        with ThreadPoolExecutor(1) as ear:  # a socket that nobody reads would stop the handlers
+            told = ear.submit(lambda: (running.heard.collect(set(range(count))), time.monotonic()))
+            running.say(str(count))
+            running.expect("sent")
+            sent = time.monotonic()
+            again, handled = told.result()
         running.deleted(count)
         tally = running.proxy.tally
     requests, billed = dict(tally.requests), dict(tally.billed)

@@ -15,7 +15,7 @@ from taskflow.clock import Clock, SystemClock
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
-from taskflow.settings import Finish, Lease, Published, Sent, TopicSettings
+from taskflow.settings import Economy, Finish, Lease, Published, Sent, TopicSettings
 from taskflow.stores.base import Held, QueueRow, Rows, Store, Target
 
 HOUSEKEEPING = 64  # sends between two looks for messages past their retention
@@ -31,6 +31,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or Random()
+        self.economy = Economy()
         self.max_message_bytes = MAX_MESSAGE_BYTES
         self._store = store
         self._parking = Parking(store, self.clock)

@@ -4,6 +4,8 @@ import threading
 from collections import OrderedDict
 from random import Random
 
+from taskflow.brokers.aws.backlog import Backlog
+from taskflow.brokers.aws.batches import MAX_ENTRIES
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.declaring import Declaring
 from taskflow.brokers.aws.directory import Directory
@@ -15,8 +17,13 @@ from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.records import MemoryRecords, Records
 from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
 from taskflow.brokers.aws.sharing import Sharing
+from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock, SystemClock
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
+from taskflow.settings import Economy
+
+ECONOMY = Economy(batch=MAX_ENTRIES, settle_within=0.25, prefetch=0.05)
+"""Requests cost money and time; leases last longer."""
 
 
 class AwsBroker(Declaring, Sending, Operating, Sharing):
@@ -43,8 +50,11 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         self._publishers = Gathering(self.clock, MAX_PUBLISH_BYTES, self._publish_batch)
         self._records: Records = records or MemoryRecords()
         self._payloads = payloads
+        self.economy = ECONOMY
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
+        self._together = Together()
         self._reach = {}
+        self._backlog = Backlog()
         self._aliases = {}
         self._first_ids = OrderedDict()
         self._handled = {}
@@ -60,5 +70,6 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         """A poll that AWS still holds ends by itself; should it bring a message after the process
         has ended, that one returns when its lease ends."""
         self._polls.close()
+        self._together.close()
         self._records.close()
         self.api.close()

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from taskflow.clock import Clock
@@ -22,7 +22,6 @@ log = logging.getLogger("taskflow.aws")
 MAX_MESSAGES = 10
 HOLD = 1.0  # seconds for which what a poll brought waits for a receiver
 LATE = 2.0  # seconds for which a receiver waits past its time for a poll that ends about then
-EMPTY_COUNTS = 1.0  # seconds for which an empty long poll answers the next look as well
 
 
 class Ask(NamedTuple):
@@ -49,7 +48,6 @@ class Polls:
         self._waiting: dict[Ask, int] = defaultdict(int)  # receivers
         self._inbox: dict[Ask, list[Delivery]] = defaultdict(list)
         self._errors: dict[Ask, BrokerError] = {}
-        self._empty: dict[Ask, float] = {}  # when a long poll last ended with nothing
         self.paused: set[str] = set()
         self._closed = False
 
@@ -58,20 +56,6 @@ class Polls:
         """What polls that were left behind have brought for these."""
         with self._changed:
             return self._collect(asks, limit)
-
-    def just_looked(self, ask: Ask) -> bool:
-        """Whether a long poll of this queue has just ended with nothing, so that another look is
-        not worth a request. Answers so once."""
-        with self._changed:
-            at = self._empty.pop(ask, None)
-            return at is not None and 0 <= self._clock.now() - at < EMPTY_COUNTS
-
-    def heard(self, queues: Collection[str] | None = None) -> None:
-        """There may be something new in these queues, or in any."""
-        with self._changed:
-            for ask in list(self._empty):
-                if queues is None or ask.queue in queues:
-                    del self._empty[ask]
 
     def _collect(self, asks: Sequence[Ask], limit: int) -> list[Delivery]:
         found: list[Delivery] = []
@@ -161,8 +145,6 @@ class Polls:
                 del self._ends[ask]
             if error is not None and self._waiting.get(ask):
                 self._errors[ask] = error
-            elif error is None and not found:
-                self._empty[ask] = self._clock.now()
             self._inbox[ask] += found
             self._changed.notify_all()
             if not found:

@@ -7,8 +7,10 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from taskflow.brokers.aws.backlog import Backlog
 from taskflow.brokers.aws.carriage import (
     LONGEST_HIDE,
     Carried,
@@ -41,6 +43,7 @@ class Receiving(Settling):
     _ledger: Ledger
     _polls: Polls
     _payloads: Payloads | None
+    _backlog: Backlog
 
     def receive(
         self,
@@ -63,33 +66,31 @@ class Receiving(Settling):
         asks = [Ask(name, visibility, attempt) for name in queues]
         if found := self._polls.left_over(asks, limit):
             return found
-        if wait:
-            return self._polls.wait(asks, limit, wait, stop)
         for ask in asks:
+            if wait and not self._backlog.is_likely(ask.queue):
+                continue  # a long poll answers as soon, and not in vain
             if len(found) < limit and ask.queue not in self._polls.paused:
                 found += self._look(ask, limit - len(found), bool(found))
-        return found
+        return found or (self._polls.wait(asks, limit, wait, stop) if wait else [])
 
     def _look(self, ask: Ask, limit: int, some: bool) -> list[Delivery]:
-        """Short polls of one queue, as long as they bring all they are asked for."""
-        if self._polls.just_looked(ask):
-            return []
+        """Short polls of one queue, as long as they bring all they are asked for, more and more of
+        them at once."""
         found: list[Delivery] = []
         while len(found) < limit:
-            wanted = min(MAX_MESSAGES, limit - len(found))
-            try:
-                lent = self._lend(ask, wanted, 0)
-                found += self._sort(ask.queue, lent)
-            except OverLimit:
-                if found or some:
-                    break
-                raise
-            except BrokerError as error:
-                if not (found or some):
-                    raise
-                log.warning("queue %s: %s", ask.queue, error)  # what was lent must not be lost
-                break
-            if len(lent) < wanted:
+            at_once = 1 + len(found) // (2 * MAX_MESSAGES)
+            left = range(limit - len(found), 0, -MAX_MESSAGES)[:at_once]
+            wanted = [min(MAX_MESSAGES, most) for most in left]
+            answers = self._together.run([partial(self._lend, ask, most, 0) for most in wanted])
+            lent = [one for answer in answers if isinstance(answer, list) for one in answer]
+            for error in answers:
+                if isinstance(error, BrokerError):
+                    if not (found or lent or some):
+                        raise error
+                    if not isinstance(error, OverLimit):  # what was lent must not be lost
+                        log.warning("queue %s: %s", ask.queue, error)
+            found += self._sort(ask.queue, lent)
+            if len(lent) < sum(wanted):
                 break
         return found
 
@@ -117,10 +118,11 @@ class Receiving(Settling):
             **more,
         )
         now = self.clock.now()
-        return [
-            self._read(ask.queue, one, now, now + visibility)
-            for one in answer.get("Messages") or ()
-        ]
+        messages = answer.get("Messages") or ()
+        lent = [self._read(ask.queue, one, now, now + visibility) for one in messages]
+        waited = min((now - one.sent_at for one, _ in lent), default=0.0)
+        self._backlog.note(ask.queue, limit, len(lent), waited)
+        return lent
 
     def _read(
         self, queue: str, given: Mapping[str, Any], now: float, visible_at: float

@@ -56,7 +56,6 @@ class Sending:
         else:
             batches = cut_by_size(parcels, MAX_PUBLISH_BYTES)
             sent = _all_sent(f"topic {topic!r}", batches, partial(self._publish_batch, topic))
-        self._polls.heard()
         return Published(self._count_subscriptions(topic), sent)
 
     def _publish_parcel(self, topic: str, message: Message) -> Parcel:
@@ -140,7 +139,6 @@ class Sending:
     def _send_parcels(self, queue: str, parcels: Sequence[Parcel]) -> list[Sent]:
         batches = cut_by_size(parcels, MAX_MESSAGE_BYTES)
         sent = _all_sent(f"queue {queue!r}", batches, partial(self._send_batch, queue))
-        self._polls.heard([queue])
         return sent
 
     def _send_parcel(self, queue: str, message: Message, most: int) -> Parcel:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Change
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from taskflow.brokers.aws.batches import cut, cut_by_size, failed, send_batch
@@ -18,6 +19,7 @@ from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
 from taskflow.brokers.aws.records import Key, Records
+from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
@@ -40,6 +42,7 @@ class Settling:
     _polls: Polls
     _records: Records
     _payloads: Payloads | None
+    _together: Together
     _handled: dict[str, int]
     _dead: dict[str, int]
 
@@ -90,11 +93,16 @@ class Settling:
     def _in_batches(
         self, queue: str, method: str, entries: Sequence[Mapping[str, Any]]
     ) -> list[bool]:
+        """Whether each was done. Raises when a whole request failed."""
+
+        def send(some: list[dict[str, Any]]) -> Any:
+            return self._directory.on_queue(queue, method, Entries=some)
+
         answers: list[bool] = []
-        for batch in cut(entries):
-            results = send_batch(
-                lambda some: self._directory.on_queue(queue, method, Entries=some), batch
-            )
+        batches = [partial(send_batch, send, batch) for batch in cut(entries)]
+        for results in self._together.run(batches):
+            if isinstance(results, BrokerError):
+                raise results
             for result in results:
                 if failed(result) and not result.get("SenderFault"):
                     log.warning("queue %s: %s: %s", queue, method, result.get("Message"))
@@ -115,7 +123,6 @@ class Settling:
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
         answers = self._by_queue(wanted, lambda entry: entry[0], self._change)
-        self._polls.heard({delivery.queue for delivery, _ in wanted})
         return answers
 
     def _change(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
@@ -190,13 +197,11 @@ class Settling:
         self._drop(queue, sent)
         self._disclaim(sent)
         self._handled[queue] = self._handled.get(queue, 0) - len(sent)
-        self._polls.heard([to])
         return answers
 
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """SQS goes on counting these receives; this process does not."""
         answers = self._by_queue(deliveries, lambda one: one, self._release)
-        self._polls.heard({delivery.queue for delivery in deliveries})
         return answers
 
     def _release(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
