@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from random import Random
 from typing import Protocol
 
@@ -50,6 +51,11 @@ class Broker(Protocol):
     economy: Economy
 
     # ---- declare ----------------------------------------------------------------------------
+    def alone(self) -> AbstractContextManager[None]:
+        """Inside the block this thread's verbs that declare and look are one change: nobody's
+        come in between, of this process or another, and an error undoes them. Keep it short."""
+        ...
+
     def create_topic(self, name: str, settings: TopicSettings = ...) -> None:
         """Declare a topic, a FIFO one if its name ends in `.fifo`. Idempotent; raises TopicExists
         when it exists with other settings. A message published to it before a queue subscribes

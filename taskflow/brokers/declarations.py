@@ -1,6 +1,7 @@
 """The broker verbs that declare: topics, queues, subscriptions, tags."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from random import Random
 
@@ -32,6 +33,12 @@ class Declarations:
     _parking: Parking
 
     # ---- topics -----------------------------------------------------------------------------
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._store.write():
+            yield
+        self._store.sync()
+
     def create_topic(self, name: str, settings: TopicSettings = DEFAULT_TOPIC) -> None:
         check_stored_topic(name)
         with self._store.read() as rows:

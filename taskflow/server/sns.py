@@ -1,7 +1,5 @@
 """SNS on the wire: its actions as one table."""
 
-import threading
-
 from taskflow.server.app import Action, Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.sns_publish import PublishActions
@@ -13,9 +11,8 @@ class Sns:
     """The actions of SNS over a backend."""
 
     def __init__(self, backend: Backend) -> None:
-        lock = threading.Lock()
-        self._topics = TopicActions(backend, lock)
-        self._subscriptions = SubscriptionActions(backend, lock)
+        self._topics = TopicActions(backend)
+        self._subscriptions = SubscriptionActions(backend)
         self._publish = PublishActions(backend)
 
     def actions(self) -> dict[tuple[str, str], Action]:

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
 
 import json
 import secrets
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -34,10 +33,9 @@ _GUARDED = "AuthenticateOnUnsubscribe"
 class SubscriptionActions:
     """One method per operation; each takes a Call and answers the operation's output."""
 
-    def __init__(self, backend: Backend, lock: threading.Lock) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._lock = lock
 
     # ---- subscribe --------------------------------------------------------------------------
     async def subscribe(self, call: Call) -> Result:
@@ -59,7 +57,7 @@ class SubscriptionActions:
         return {"SubscriptionArn": self._arn(found) if shown else "pending confirmation"}
 
     def _subscribe(self, new: TopicSubscription, attributes: dict[str, str]) -> TopicSubscription:
-        with self._lock:
+        with self._broker.alone():
             settings = self._broker.topic_settings(new.topic)
             subscriptions = self._broker.subscriptions(new.topic)
             found = next((one for one in subscriptions if _same_endpoint(one, new)), None)
@@ -89,7 +87,7 @@ class SubscriptionActions:
             others[_GUARDED] = "true"
 
         def confirm() -> TopicSubscription:
-            with self._lock:
+            with self._broker.alone():
                 self._broker.topic_settings(topic)
                 for one in self._broker.subscriptions(topic):
                     if one.token and secrets.compare_digest(
@@ -192,7 +190,7 @@ class SubscriptionActions:
         name, text = call.params["AttributeName"], call.params.get("AttributeValue", "")
 
         def change() -> None:
-            with self._lock:
+            with self._broker.alone():
                 found = self._must_find(topic, id)
                 changed = set_attribute(found, name, text, self._backend)
                 self._broker.put_subscription(changed)

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sns/latest/api/API_Operations.html
 """
 
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,15 +33,11 @@ _TAG = re.compile(r"[^\x00-\x1f]*")
 
 
 class TopicActions:
-    """One method per operation; each takes a Call and answers the operation's output.
+    """One method per operation; each takes a Call and answers the operation's output."""
 
-    `lock` is held by whoever reads what a topic or subscription is in order to change it.
-    """
-
-    def __init__(self, backend: Backend, lock: threading.Lock) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._lock = lock
 
     # ---- create, list, delete ---------------------------------------------------------------
     async def create_topic(self, call: Call) -> Result:
@@ -66,7 +61,7 @@ class TopicActions:
     def _create(
         self, topic: str, change: Callable[[TopicSettings], TopicSettings], tags: Mapping[str, str]
     ) -> None:
-        with self._lock:
+        with self._broker.alone():
             try:
                 settings = self._broker.topic_settings(topic)
             except TopicNotFound:
@@ -139,7 +134,7 @@ class TopicActions:
         return None
 
     def _change(self, topic: str, change: Callable[[TopicSettings], TopicSettings]) -> None:
-        with self._lock:
+        with self._broker.alone():
             settings = self._broker.topic_settings(topic)
             changed = change(settings)
             if changed != settings:

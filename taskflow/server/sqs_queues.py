@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Operations.html
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -42,7 +41,6 @@ class QueueActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._lock = threading.Lock()  # held by whoever reads settings in order to change them
 
     # ---- create and configure ---------------------------------------------------------------
     async def create_queue(self, call: Call) -> Result:
@@ -130,7 +128,7 @@ class QueueActions:
         return None
 
     def _set(self, queue: str, attributes: Mapping[str, str]) -> None:
-        with self._lock:
+        with self._broker.alone():
             settings = self._broker.settings(queue)
             changed = read_attributes(attributes, settings, queue, self._backend)
             self._broker.set_queue(queue, changed)
@@ -245,7 +243,7 @@ class QueueActions:
         return None
 
     def _change_policy(self, queue: str, change: Callable[[str], str]) -> None:
-        with self._lock:
+        with self._broker.alone():
             settings = self._broker.settings(queue)
             try:
                 policy = change(settings.policy or "") or None

@@ -41,7 +41,11 @@ class Reading:
 
 
 class Writing(Reading):
-    """`with` it for one transaction: committed at the end of the block, undone by an error."""
+    """`with` it for one transaction: committed at the end of the block, undone by an error.
+
+    A block within a block of the same thread is part of the outer one; its own error undoes what
+    it did itself.
+    """
 
     def __init__(
         self,
@@ -53,21 +57,24 @@ class Writing(Reading):
     ) -> None:
         super().__init__(path, lock, rows, execute)
         self._committed = committed
+        self._depth = 0  # of blocks; guarded by the lock
 
     def __enter__(self) -> Rows:
         self._lock.acquire()
         try:
-            self._execute("BEGIN IMMEDIATE")
+            self._execute("SAVEPOINT inner" if self._depth else "BEGIN IMMEDIATE")
         except BaseException as error:
             super().__exit__(None, error, None)
             raise
+        self._depth += 1
         return self._rows
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._depth -= 1
         if error is None:
             try:
-                self._execute("COMMIT")
-                if self._committed is not None:
+                self._execute("RELEASE inner" if self._depth else "COMMIT")
+                if self._committed is not None and not self._depth:
                     self._committed()
             except BaseException as failure:
                 error = failure
@@ -80,7 +87,11 @@ class Writing(Reading):
 
     def _undo(self) -> None:
         with contextlib.suppress(apsw.Error):  # SQLite may have undone it by itself
-            self._execute("ROLLBACK")
+            if self._depth:
+                self._execute("ROLLBACK TO inner")
+                self._execute("RELEASE inner")
+            else:
+                self._execute("ROLLBACK")
 
 
 def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:

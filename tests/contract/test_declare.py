@@ -1,5 +1,8 @@
 """Topics, queues and subscriptions."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
@@ -94,3 +97,36 @@ def test_unknown_names_say_what_is_known(broker: Broker, queue: str) -> None:
     for verb in (broker.counts, broker.settings, broker.peek, broker.purge, broker.redrive):
         with pytest.raises(QueueNotFound):
             verb("nosuch")
+
+
+# ---- one change at a time -----------------------------------------------------------------------
+def test_threads_that_read_and_change_alone_lose_nothing(broker: Broker) -> None:
+    broker.create_queue("work")
+
+    def add_a_second(_: int) -> None:
+        with broker.alone():
+            settings = broker.settings("work")
+            broker.set_queue("work", replace(settings, retention=settings.retention + 1))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add_a_second, range(20)))
+    assert broker.settings("work").retention == QueueSettings().retention + 20
+
+
+@pytest.mark.differs("aws", "AWS undoes nothing")
+def test_what_fails_alone_is_undone(broker: Broker) -> None:
+    def fail() -> None:
+        with broker.alone():
+            broker.create_topic("made")
+            broker.subscribe("made", "nowhere")
+
+    with pytest.raises(QueueNotFound):
+        fail()
+    assert broker.topics() == []
+    with broker.alone():
+        broker.create_topic("made")
+        with pytest.raises(QueueNotFound):
+            broker.subscribe("made", "nowhere")
+        broker.create_queue("work")
+        broker.subscribe("made", "work")
+    assert [one.queue for one in broker.subscriptions("made")] == ["work"]

@@ -61,6 +61,7 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         self._dead = {}
         self._moving = set()
         self._policies = threading.Lock()
+        self._declaring = threading.RLock()
         self._lock = threading.Lock()
         self._buckets = {}
         self._reports = {}

@@ -4,7 +4,9 @@ Each looks first and changes only what is missing, so a worker whose topology is
 no right to change it. Two that declare the same at once both succeed.
 """
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from taskflow.brokers.aws.queue_attributes import (
     differences,
@@ -36,6 +38,14 @@ _POLICY_TRIES = 5
 
 class Declaring(Subscribing):
     """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
+
+    _declaring: threading.RLock
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Of this process: AWS has nothing that others would wait for, and nothing is undone."""
+        with self._declaring:
+            yield
 
     # ---- topics -----------------------------------------------------------------------------
     def create_topic(self, name: str, settings: TopicSettings = _DEFAULT_TOPIC) -> None:

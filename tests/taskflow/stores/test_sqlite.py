@@ -3,6 +3,7 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -247,3 +248,21 @@ def test_messages_that_nobody_ever_receives_leave_the_file(tmp_path: Path) -> No
     )
     assert stored.get == (HOUSEKEEPING, HOUSEKEEPING)
     broker.close()
+
+
+def test_two_that_change_one_queue_alone_lose_nothing(tmp_path: Path) -> None:
+    """Two processes, or here two connections: who reads in order to change waits for the other."""
+    brokers = [open_broker(address(tmp_path)) for _ in range(2)]
+    brokers[0].create_queue("work")
+
+    def add_a_second(n: int) -> None:
+        broker = brokers[n % 2]
+        with broker.alone():
+            settings = broker.settings("work")
+            broker.set_queue("work", replace(settings, retention=settings.retention + 1))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add_a_second, range(40)))
+    assert brokers[0].settings("work").retention == QueueSettings().retention + 40
+    for broker in brokers:
+        broker.close()
