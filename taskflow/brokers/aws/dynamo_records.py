@@ -25,6 +25,8 @@ _NAMES = {"#until": "until"}  # a reserved word
 class DynamoRecords:
     """The contract is `records.Records`. Raises LimitExceeded for a table that is not there."""
 
+    remote = True
+
     def __init__(self, api: Api, table: str, random: Random) -> None:
         self._api = api
         api.client("dynamodb")  # making one is not thread-safe, using it is

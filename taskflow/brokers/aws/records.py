@@ -33,6 +33,9 @@ class Found(NamedTuple):
 class Records(Protocol):
     """Thread-safe. Raises BrokerUnavailable."""
 
+    remote: bool
+    """Whether asking takes long, so that several claims are made at once."""
+
     def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
         """Claim an event until then; None when that was possible. `take_over`: from whoever runs
         it, but not when it is finished."""
@@ -85,6 +88,8 @@ class Held:
 
 class MemoryRecords:
     """For this process alone; the oldest are forgotten when there are too many."""
+
+    remote = False
 
     def __init__(self) -> None:
         self._finished: dict[Key, float] = {}

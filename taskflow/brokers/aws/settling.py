@@ -254,11 +254,16 @@ class Settling:
     # ---- what is finished, and what is being run --------------------------------------------
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """When the records cannot be asked, nothing is claimed."""
-        try:
+        if not self._records.remote:
             return [self._claim(one) for one in deliveries]
-        except BrokerError:
-            self._disclaim(deliveries)
-            raise
+        answers = self._together.run([partial(self._claim, one) for one in deliveries])
+        claims: list[Claim] = []
+        for answer in answers:
+            if isinstance(answer, BrokerError):
+                self._disclaim(deliveries)
+                raise answer
+            claims.append(answer)
+        return claims
 
     def _claim(self, delivery: Delivery) -> Claim:
         now = self.clock.now()

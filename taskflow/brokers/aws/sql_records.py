@@ -45,6 +45,8 @@ EVENTS = Table(
 class SqlRecords:
     """The contract is `records.Records`."""
 
+    remote = True
+
     def __init__(self, engine: Engine, random: Random) -> None:
         self._engine = engine
         self._holder = f"{random.getrandbits(96):024x}"

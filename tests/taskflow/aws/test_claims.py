@@ -97,12 +97,28 @@ def test_when_the_records_cannot_be_asked_nothing_is_claimed(
 
     remembered = broker._records.claim
     monkeypatch.setattr(broker._records, "claim", claim)
+    monkeypatch.setattr(broker._records, "remote", True)
     put(broker, "a", "b")
     held = get(broker, queue)
     with pytest.raises(BrokerUnavailable, match="DynamoDB is away"):
         broker.claim(held)
     monkeypatch.undo()
     assert broker.claim(held) == ["free", "free"]
+
+
+def test_claims_far_away_are_made_side_by_side(
+    broker: AwsBroker, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim(*asked: Any) -> Any:
+        together.wait(20)
+        return remembered(*asked)
+
+    together = threading.Barrier(4)
+    remembered = broker._records.claim
+    monkeypatch.setattr(broker._records, "claim", claim)
+    monkeypatch.setattr(broker._records, "remote", True)
+    put(broker, *"abcd")
+    assert broker.claim(get(broker, queue)) == ["free"] * 4
 
 
 def test_a_worker_gives_back_what_it_could_not_claim(
