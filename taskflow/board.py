@@ -166,6 +166,8 @@ class Board:
         FIFO queue waits for nothing: the next of a group comes when this one is settled.)"""
         count = self._economy.batch
         with self.lock:
+            if self.results_since > self._clock.now():
+                return  # the broker fails: the keeper tries again in a while
             full = len(self.results) // count * count
             if count > 1 and any(one.job.delivery.group is not None for one in self.results):
                 full = len(self.results)
@@ -209,7 +211,7 @@ class Board:
             if not due:
                 return
             try:
-                answers = self._broker.change_visibility(due)
+                answers = self._broker.extend(due)
             except BrokerError as error:
                 self._complain("leases could not be extended: %s", error)
                 return

@@ -203,6 +203,10 @@ class Broker(Protocol):
         """
         ...
 
+    def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        """As `change_visibility`, for messages that are being run: their claims last as long."""
+        ...
+
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Make messages visible at once as if they had not been received: the receive counts
         again what it did before. False for a stale receipt."""
@@ -219,7 +223,7 @@ class Broker(Protocol):
         """Ask to run these events, each once: "finished" for one that its queue finished and still
         remembers. "running" for one that is being run from another receipt; it is hidden until
         that lease ends, and is no longer the caller's. Else "free": it is claimed for as long as
-        its lease lasts, is extended with it, and until it is settled or hidden again. Nothing is
+        its lease lasts, is extended with it, and until it is settled or hidden anew. Nothing is
         claimed when it raises."""
         ...
 

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from taskflow.broker import Broker, Finish
-from taskflow.errors import BrokerError, ConfigError, QueueNotFound
+from taskflow.errors import BrokerError, BrokerUnavailable, ConfigError, QueueNotFound
 from taskflow.execute import Invoke, Job, execute, find_job, invoke, within_retention
 from taskflow.groups import Groups, divide
 from taskflow.message import Delivery
@@ -19,6 +19,8 @@ from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.topology import declare
 
 log = logging.getLogger("taskflow.worker")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ class Worker:
     def settle(self, results: Sequence[Result]) -> None:
         """Tell the broker how runs ended: the one place where outcomes become verbs.
 
-        A stale receipt is logged: the lease was lost, and the message runs again elsewhere.
+        A stale receipt is logged: the lease was lost, and the message runs again elsewhere. So is
+        what the broker refuses for good: those messages come back when their leases end.
         """
         done: list[Finish] = []
         retries: list[tuple[Delivery, float]] = []
@@ -144,23 +147,10 @@ class Worker:
                     retries.append((job.delivery, after))
                 case Dead():
                     dead.append((job.delivery, json.dumps(failure_record(result, outcome))))
-        answers: list[tuple[Delivery, bool]] = []
-        if done:
-            settled = self.broker.delete(done)
-            answers += zip((entry.delivery for entry in done), settled, strict=True)
-        if retries:
-            settled = self.broker.change_visibility(retries)
-            answers += zip((delivery for delivery, _ in retries), settled, strict=True)
-        if dead:
-            settled = self.broker.dead_letter(dead)
-            answers += zip((delivery for delivery, _ in dead), settled, strict=True)
-        for delivery, ok in answers:
-            if not ok:
-                log.warning(
-                    "event=%s queue=%s lost its lease: how it ended was not recorded",
-                    delivery.id,
-                    delivery.queue,
-                )
+        broker = self.broker
+        _tell(broker.delete, done, [entry.delivery for entry in done])
+        _tell(broker.change_visibility, retries, [delivery for delivery, _ in retries])
+        _tell(broker.dead_letter, dead, [delivery for delivery, _ in dead])
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Result]:
         """One receive; run and settle what came, in this thread.
@@ -195,6 +185,28 @@ class Worker:
         while more := self.step(limit=1):
             results += more
         return results
+
+
+def _tell(
+    verb: Callable[[Sequence[T]], list[bool]], entries: Sequence[T], deliveries: Sequence[Delivery]
+) -> None:
+    """Tell the broker by one verb. Raises BrokerUnavailable."""
+    if not entries:
+        return
+    try:
+        answers = verb(entries)
+    except BrokerUnavailable:
+        raise
+    except BrokerError as error:
+        log.error("%d outcomes cannot be recorded: %s", len(entries), error)
+        return
+    for delivery, ok in zip(deliveries, answers, strict=True):
+        if not ok:
+            log.warning(
+                "event=%s queue=%s lost its lease: how it ended was not recorded",
+                delivery.id,
+                delivery.queue,
+            )
 
 
 def failure_record(result: Result, outcome: Dead) -> dict[str, Any]:

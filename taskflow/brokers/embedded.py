@@ -259,6 +259,9 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self._parking.announce({delivery.queue for delivery, _ in wanted})
         return answers
 
+    def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        return self.change_visibility(entries)
+
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
         def release(
             rows: Rows, queue: QueueRow, chosen: Sequence[Delivery], now: float

@@ -37,6 +37,9 @@ class _Group(click.Group):
         except TaskflowError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(1 if isinstance(error, BrokerUnavailable) else 2)
+        except UnicodeEncodeError as error:
+            click.echo(f"Error: {error.object!r} is no UTF-8", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -43,7 +43,9 @@ for command in (move, moves, cancel):
 
 @dlq.command("list")
 @click.argument("queue", required=False)
-@click.option("--limit", type=click.IntRange(1), default=100, help="At most. Default: 100.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=100, help="At most. Default: 100."
+)
 @json_option
 @broker_option
 def list_letters(queue: str | None, limit: int, as_json: bool, address: str | None) -> None:

@@ -15,7 +15,9 @@ HEADS = ("ID", "SENT AT", "RECEIVED", "STATE", "BODY")
 
 @click.command()
 @click.argument("queue")
-@click.option("--limit", type=click.IntRange(1), default=20, help="At most. Default: 20.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=20, help="At most. Default: 20."
+)
 @click.option("--id", "ids", multiple=True, help="Only this message; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, whole.")
 @broker_option

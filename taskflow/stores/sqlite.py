@@ -100,7 +100,7 @@ class SqliteStore:
         return self._reading
 
     def sync(self) -> None:
-        if self._disk is not None:
+        if self._disk is not None and not self._writing.is_mine():  # else when that is committed
             with self._translated():
                 self._disk.wait()
 

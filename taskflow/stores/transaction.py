@@ -58,6 +58,7 @@ class Writing(Reading):
         super().__init__(path, lock, rows, execute)
         self._committed = committed
         self._depth = 0  # of blocks; guarded by the lock
+        self._owner = 0  # the thread that is in them
 
     def __enter__(self) -> Rows:
         self._lock.acquire()
@@ -67,7 +68,12 @@ class Writing(Reading):
             super().__exit__(None, error, None)
             raise
         self._depth += 1
+        self._owner = threading.get_ident()
         return self._rows
+
+    def is_mine(self) -> bool:
+        """Whether this thread is inside such a block."""
+        return self._depth > 0 and self._owner == threading.get_ident()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._depth -= 1

@@ -6,6 +6,7 @@ often it was tried before, where a dead letter came from and why.
 """
 
 import math
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,8 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
     `due`: not to be handled before. `sent`: when it was first sent, if this is a copy of it.
     `attempts`: of the copies before this one. `source`, `failure`: of a dead letter. `key`: its
     deduplication id where SQS has none or another. `empty`: names and types of attributes without
-    a value, which AWS does not take.
+    a value, which AWS does not take. `more`: names, types and values of what was too many for a
+    copy of somebody else's message, bytes in base64.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
     key: str | None = None
     sender: str | None = None
     empty: dict[str, str] = {}
+    more: dict[str, tuple[str, str]] = {}
 
 
 _encode = msgspec.json.Encoder().encode
@@ -104,8 +107,11 @@ def unpack(wire: Mapping[str, Mapping[str, Any]]) -> tuple[Carried | None, Attri
         return None, attributes
     try:
         carried = _decode(wire[NAME].get("StringValue") or "")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, attributes
+    for name, (kind, text) in carried.more.items():
+        content = b64decode(text) if kind.startswith("Binary") else text
+        attributes[name] = text if kind == "String" else Attribute(kind, content)
     for name, kind in carried.empty.items():
         nothing: str | bytes = b"" if kind.startswith("Binary") else ""
         attributes[name] = nothing if kind == "String" else Attribute(kind, nothing)  # type: ignore[assignment]  # "" when it is text
@@ -120,7 +126,7 @@ def look_into(body: str) -> Carried | None:
     try:
         envelope = msgspec.json.decode(body)
         carried = _decode(envelope["MessageAttributes"][NAME]["Value"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         return None
     return carried if envelope.get("Type") == "Notification" else None
 
@@ -140,3 +146,15 @@ def early_receives(due: float, first: float) -> int:
 def read_seconds(system: Mapping[str, str], name: str, default: float) -> float:
     """A system attribute in epoch milliseconds, as epoch seconds."""
     return int(system[name]) / 1000 if system.get(name) else default
+
+
+def set_aside(attributes: dict[str, str | Attribute], carried: Carried) -> None:
+    """Let `carried` take the attributes beyond those that fit beside ours."""
+    for name in list(attributes)[MAX_USER_ATTRIBUTES:]:
+        value = attributes.pop(name)
+        if isinstance(value, str):
+            carried.more[name] = "String", value
+        elif isinstance(value.value, bytes):
+            carried.more[name] = value.type, b64encode(value.value).decode()
+        else:
+            carried.more[name] = value.type, value.value

@@ -61,7 +61,7 @@ _LATER = (
     *("AWS.SimpleQueueService.PurgeQueueInProgress", "PurgeQueueInProgress"),
     *("AWS.SimpleQueueService.QueueDeletedRecently", "QueueDeletedRecently"),
 )
-_NOT_THERE_YET = ("NoSuchBucket",)
+_PERMANENT_S3 = ("NoSuchKey", "EntityTooLarge", "InvalidObjectName")
 _NOT_OURS = ("", "Unknown", "InvalidAction", "UnknownOperation", "UnknownOperationException")
 _FULL = ("OverLimit", "AWS.SimpleQueueService.OverLimit")
 
@@ -205,7 +205,7 @@ def _translate(
         return BrokerUnavailable(f"AWS does not know the credentials ({action}{on}): {text}")
     if code in _FULL:
         return OverLimit(f"queue {resource!r} has {MAX_IN_FLIGHT} messages in flight: {text}")
-    if code in _NOT_THERE_YET:
+    if service == "s3" and code not in _PERMANENT_S3:
         return BrokerUnavailable(f"{action}{on}: {text}")
     if code in _BUSY or code in _LATER or status >= 500 or status == 429:
         return BrokerUnavailable(f"{action}{on}: {code}: {text}")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from taskflow.brokers.aws.carriage import Carried, Parcel, pack
+from taskflow.brokers.aws.carriage import Carried, Parcel, pack, set_aside
 from taskflow.brokers.aws.ledger import read_receipt
 from taskflow.brokers.aws.pointers import SIZE, SIZES, sized
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
@@ -29,6 +29,7 @@ def copy(delivery: Delivery, carried: Carried, key: str | None = None, **more: A
     if receipt is not None and receipt.payload and not any(name in attributes for name in SIZES):
         attributes[SIZE] = sized(body)  # the payload was fetched; the copy has the pointer again
         body = receipt.payload.body()
+    set_aside(attributes, carried)
     message = Message(delivery.id, body, attributes)
     if delivery.trace is not None:
         header = {"DataType": "String", "StringValue": delivery.trace}

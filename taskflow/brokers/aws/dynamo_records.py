@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from taskflow.brokers.aws.client import Api, ConditionFailed
-from taskflow.brokers.aws.records import Found, Held, Key
+from taskflow.brokers.aws.records import Found, Held, Key, Run
 from taskflow.errors import BrokerUnavailable
 
 _READ, _WRITTEN = 100, 25  # items of one request
@@ -34,14 +34,14 @@ class DynamoRecords:
         self._holder = f"{random.getrandbits(96):024x}"
         self._held = Held()
 
-    def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
+    def claim(self, run: Run, until: float, now: float, take_over: bool) -> Found | None:
         condition = "attribute_not_exists(id) OR #until <= :now"
         if take_over:
             condition += " OR attribute_exists(holder)"
         try:
             self._call(
                 "put_item",
-                Item={"id": _id(key), "until": _number(until), "holder": {"S": self._holder}},
+                Item={"id": _id(run.key), "until": _number(until), "holder": {"S": self._holder}},
                 ConditionExpression=condition,
                 ExpressionAttributeNames=_NAMES,
                 ExpressionAttributeValues={":now": {"N": repr(now)}},
@@ -49,33 +49,33 @@ class DynamoRecords:
             )
         except ConditionFailed as error:
             return Found("holder" not in error.item, float(error.item["until"]["N"]))
-        self._held.add(key)
+        self._held.add(run)
         return None
 
-    def extend(self, keys: Iterable[tuple[Key, float]]) -> None:
-        for key, until in keys:
-            if key not in self._held:
+    def extend(self, runs: Iterable[tuple[Run, float]]) -> None:
+        for run, until in runs:
+            if run not in self._held:
                 continue
             try:
                 self._call(
                     "update_item",
-                    Key={"id": _id(key)},
+                    Key={"id": _id(run.key)},
                     UpdateExpression="SET #until = :until",
                     ConditionExpression="holder = :me",
                     ExpressionAttributeNames=_NAMES,
                     ExpressionAttributeValues={":until": _number(until), ":me": self._me},
                 )
             except ConditionFailed:  # finished meanwhile, or taken over
-                self._held.drop(key)
+                self._held.drop(run)
 
-    def release(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            if not self._held.drop(key):
+    def release(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            if not self._held.drop(run):
                 continue
             with suppress(ConditionFailed):  # it is somebody else's by now
                 self._call(
                     "delete_item",
-                    Key={"id": _id(key)},
+                    Key={"id": _id(run.key)},
                     ConditionExpression="holder = :me",
                     ExpressionAttributeValues={":me": self._me},
                 )
@@ -95,7 +95,7 @@ class DynamoRecords:
             else:
                 raise self._busy(wanted)
         for key in items:
-            self._held.drop(key)
+            self._held.forget(key)
 
     def finished(self, keys: Collection[Key], now: float) -> set[Key]:
         by_id = {key.write(): key for key in keys}

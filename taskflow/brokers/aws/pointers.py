@@ -5,7 +5,6 @@ we theirs:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-managing-large-messages.html
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ SIZE = "ExtendedPayloadSize"
 SIZES = (SIZE, "SQSLargePayloadSize")  # the second is what older libraries write
 _CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 _CLASSES = (_CLASS, "com.amazon.sqs.javamessaging.MessageS3Pointer")
-_OURS = re.compile(r".*-for-([0-9]+)")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[str, dict[str, Any]]).decode
@@ -33,12 +31,6 @@ class Pointer(NamedTuple):
         """The body of a message whose payload is there."""
         return _encode([_CLASS, {"s3BucketName": self.bucket, "s3Key": self.key}]).decode()
 
-    @property
-    def readers(self) -> int:
-        """How many queues are to acknowledge it; 0 when nobody knows, or it is not ours."""
-        found = _OURS.fullmatch(self.key)
-        return int(found[1]) if found is not None else 0
-
 
 def find_pointer(body: str, attributes: Mapping[str, Any]) -> Pointer | None:
     """The pointer that is the body of a message; None when the body is the payload itself."""
@@ -47,7 +39,7 @@ def find_pointer(body: str, attributes: Mapping[str, Any]) -> Pointer | None:
     try:
         kind, fields = _decode(body)
         bucket, key = fields["s3BucketName"], fields["s3Key"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return None
     if kind not in _CLASSES or not isinstance(bucket, str) or not isinstance(key, str):
         return None

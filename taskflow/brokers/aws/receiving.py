@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +19,11 @@ from taskflow.brokers.aws.carriage import (
     unpack,
 )
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger, Receipt, read_receipt
+from taskflow.brokers.aws.ledger import Ledger, Receipt
+from taskflow.brokers.aws.loading import Loading, worn_out
 from taskflow.brokers.aws.payloads import Payloads
-from taskflow.brokers.aws.pointers import SIZES, Pointer, find_pointer
+from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
-from taskflow.brokers.aws.settling import Settling
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded, OverLimit
 from taskflow.limits import MAX_VISIBILITY, check_seconds
@@ -32,10 +31,8 @@ from taskflow.message import FAILURE, Delivery
 
 log = logging.getLogger("taskflow.aws")
 
-PAYLOAD_AGAIN = 5.0  # seconds until a payload that could not be fetched is asked for again
 
-
-class Receiving(Settling):
+class Receiving(Loading):
     """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
 
     clock: Clock
@@ -66,9 +63,11 @@ class Receiving(Settling):
         asks = [Ask(name, visibility, attempt) for name in queues]
         if found := self._polls.left_over(asks, limit):
             return found
-        for ask in asks:
-            if wait and not self._backlog.is_likely(ask.queue):
-                continue  # a long poll answers as soon, and not in vain
+        looks = len(asks)
+        if wait:  # a long poll answers as soon, and not in vain; but earlier queues come first
+            likely = [self._backlog.is_likely(ask.queue) for ask in asks]
+            looks = max((n for n, one in enumerate(likely, 1) if one), default=0)
+        for ask in asks[:looks]:
             if len(found) < limit and ask.queue not in self._polls.paused:
                 found += self._look(ask, limit - len(found), bool(found))
         return found or (self._polls.wait(asks, limit, wait, stop) if wait else [])
@@ -119,9 +118,14 @@ class Receiving(Settling):
         )
         now = self.clock.now()
         messages = answer.get("Messages") or ()
-        lent = [self._read(ask.queue, one, now, now + visibility) for one in messages]
+        lent = []
+        for one in messages:
+            try:
+                lent.append(self._read(ask.queue, one, now, now + visibility))
+            except Exception:  # the others must not be lost with it
+                log.exception("queue %s: message %s cannot be read", ask.queue, one["MessageId"])
         waited = min((now - one.sent_at for one, _ in lent), default=0.0)
-        self._backlog.note(ask.queue, limit, len(lent), waited)
+        self._backlog.note(ask.queue, limit, len(messages), waited)
         return lent
 
     def _read(
@@ -164,101 +168,38 @@ class Receiving(Settling):
         )
         return delivery, carried
 
-    # ---- payloads elsewhere -----------------------------------------------------------------
-    def load_payloads(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Fetch payloads that are in S3 into their deliveries; answers those that are complete.
-
-        What cannot be had now comes again in a while. What is gone is dead-lettered, unless the
-        event is finished: then there is nothing more to do with it.
-        """
-        found: list[Delivery] = []
-        late: list[tuple[Delivery, float]] = []
-        lost: list[tuple[Delivery, str]] = []
-        for delivery in deliveries:
-            receipt = read_receipt(delivery.receipt)
-            if receipt is None or receipt.payload is None:
-                found.append(delivery)
-                continue
-            try:
-                self._load(delivery, receipt.payload)
-            except LimitExceeded as error:
-                key = (delivery.id, delivery.topic)
-                if key in self.finished(delivery.queue, {key}):
-                    found.append(delivery)
-                else:
-                    failure = _failure(str(error), delivery, delivery.receive_count, self.clock)
-                    lost.append((delivery, failure))
-            except BrokerError as error:
-                log.warning("queue %s: event=%s: %s", delivery.queue, delivery.id, error)
-                self._ledger.discount(delivery)
-                late.append((delivery, PAYLOAD_AGAIN))
-            else:
-                found.append(delivery)
-        self._put_off(late, lost)
-        return found
-
-    def _load(self, delivery: Delivery, pointer: Pointer) -> None:
-        if self._payloads is None:
-            raise LimitExceeded(
-                f"its payload is in S3; this broker reads none (payloads=s3://{pointer.bucket})"
-            )
-        delivery.body = self._payloads.get(pointer)
-        kept = {name: text for name, text in delivery.attributes.items() if name not in SIZES}
-        delivery.attributes = kept
-
-    def _put_off(
-        self, hide: Sequence[tuple[Delivery, float]], bury: Sequence[tuple[Delivery, str]]
-    ) -> None:
-        """Hide messages again, and dead-letter others."""
-        try:
-            if hide:
-                self.change_visibility(hide)
-            if bury:
-                self.dead_letter(bury)
-        except BrokerError as error:
-            count = len(hide) + len(bury)
-            log.warning("%d messages return when their leases end: %s", count, error)
-
     # ---- what is not for a worker -----------------------------------------------------------
     def _sort(self, queue: str, lent: Sequence[tuple[Delivery, Carried | None]]) -> list[Delivery]:
-        """Hide again what is not due, bury what is worn out; answers the rest."""
+        """Hide again what is not due, bury what is worn out; answers the rest, with payloads."""
         found: list[Delivery] = []
         early: list[tuple[Delivery, float]] = []
-        worn: list[tuple[Delivery, str]] = []
+        worn: list[Delivery] = []
         now = self.clock.now()
         most = self._directory.settings(queue).max_receives
         for delivery, carried in lent:
             if carried is not None and carried.due > now:
                 early.append((delivery, min(LONGEST_HIDE, carried.due - now)))
             elif most is not None and delivery.receive_count > most:
-                worn.append((delivery, worn_out(delivery, self.clock)))
+                worn.append(delivery)
             else:
                 found.append(delivery)
-        self._put_off(early, worn)
+        self._put_off(early=early, bury=self._bury_worn(worn, found))
         return self.load_payloads(found)
 
-
-def worn_out(delivery: Delivery, clock: Clock) -> str:
-    """The failure record of a message that was received too often."""
-    attempts = delivery.receive_count - 1
-    return _failure(
-        f"received {attempts} times and never finished: "
-        "its worker was killed or lost its lease each time",
-        delivery,
-        attempts,
-        clock,
-    )
-
-
-def _failure(reason: str, delivery: Delivery, attempts: int, clock: Clock) -> str:
-    return json.dumps(
-        {
-            "reason": reason,
-            "queue": delivery.queue,
-            "topic": delivery.topic,
-            "attempts": attempts,
-            "sent_at": delivery.sent_at,
-            "first_received_at": delivery.first_received_at,
-            "failed_at": clock.now(),
-        }
-    )
+    def _bury_worn(
+        self, worn: Sequence[Delivery], found: list[Delivery]
+    ) -> list[tuple[Delivery, str]]:
+        """What is to be buried of messages that were received too often, and why. Not a copy of
+        an event that is being run, which is received again and again meanwhile, nor of a finished
+        one: that goes to `found`."""
+        try:
+            claims = self.claim(worn) if worn else []
+        except BrokerError as error:
+            log.warning("%d messages return when their leases end: %s", len(worn), error)
+            return []
+        found += [one for one, claim in zip(worn, claims, strict=True) if claim == "finished"]
+        return [
+            (one, worn_out(one, self.clock))
+            for one, claim in zip(worn, claims, strict=True)
+            if claim == "free"
+        ]

@@ -6,10 +6,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
+from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 KEPT = 200_000  # keys kept in this process
 HELD = 20_000  # claims that a process keeps in mind
+LONGEST_KEY = 1000  # characters; DynamoDB takes 2048 bytes, PostgreSQL indexes 2,700
 
 
 class Key(NamedTuple):
@@ -20,7 +22,18 @@ class Key(NamedTuple):
     topic: str
 
     def write(self) -> str:
-        return f"{self.queue}|{self.topic}|{self.id}"
+        """As text, whatever is in it: what is long or no plain text is hashed."""
+        text = f"{self.queue}|{self.topic}|{self.id}"
+        if len(text) <= LONGEST_KEY and text.isascii() and text.isprintable():
+            return text
+        return f"{self.queue}|sha256|{sha256(text.encode(errors='surrogatepass')).hexdigest()}"
+
+
+class Run(NamedTuple):
+    """A run of an event: `receipt` tells it from others in this process."""
+
+    key: Key
+    receipt: str
 
 
 class Found(NamedTuple):
@@ -36,17 +49,17 @@ class Records(Protocol):
     remote: bool
     """Whether asking takes long, so that several claims are made at once."""
 
-    def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
+    def claim(self, run: Run, until: float, now: float, take_over: bool) -> Found | None:
         """Claim an event until then; None when that was possible. `take_over`: from whoever runs
         it, but not when it is finished."""
         ...
 
-    def extend(self, keys: Iterable[tuple[Key, float]]) -> None:
-        """Claims of this process last until another time; what it has not claimed is ignored."""
+    def extend(self, runs: Iterable[tuple[Run, float]]) -> None:
+        """The claims of these last until another time; runs without a claim are ignored."""
         ...
 
-    def release(self, keys: Iterable[Key]) -> None:
-        """End claims of this process; what it has not claimed is ignored."""
+    def release(self, runs: Iterable[Run]) -> None:
+        """End the claims of these; runs without a claim are ignored."""
         ...
 
     def remember(self, keys: Sequence[tuple[Key, float]], now: float) -> None:
@@ -63,27 +76,36 @@ class Records(Protocol):
 
 
 class Held:
-    """The claims of this process, so that what it never claimed costs no request. Thread-safe."""
+    """Which run of this process has claimed an event, so that others neither touch the claim nor
+    cost a request. Thread-safe."""
 
     def __init__(self) -> None:
-        self._keys: OrderedDict[Key, None] = OrderedDict()
+        self._receipts: OrderedDict[Key, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, key: Key) -> None:
+    def add(self, run: Run) -> None:
         with self._lock:
-            self._keys[key] = None
-            self._keys.move_to_end(key)
-            if len(self._keys) > HELD:
-                self._keys.popitem(last=False)
+            self._receipts[run.key] = run.receipt
+            self._receipts.move_to_end(run.key)
+            if len(self._receipts) > HELD:
+                self._receipts.popitem(last=False)
 
-    def drop(self, key: Key) -> bool:
+    def drop(self, run: Run) -> bool:
         """Forget a claim; whether there was one."""
         with self._lock:
-            return self._keys.pop(key, self) is None
+            if self._receipts.get(run.key) != run.receipt:
+                return False
+            del self._receipts[run.key]
+            return True
 
-    def __contains__(self, key: Key) -> bool:
+    def forget(self, key: Key) -> None:
+        """Forget the claim on an event, whoever has it."""
         with self._lock:
-            return key in self._keys
+            self._receipts.pop(key, None)
+
+    def __contains__(self, run: Run) -> bool:
+        with self._lock:
+            return self._receipts.get(run.key) == run.receipt
 
 
 class MemoryRecords:
@@ -93,29 +115,34 @@ class MemoryRecords:
 
     def __init__(self) -> None:
         self._finished: dict[Key, float] = {}
-        self._running: dict[Key, float] = {}
+        self._running: dict[Key, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
-    def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
+    def claim(self, run: Run, until: float, now: float, take_over: bool) -> Found | None:
+        key = run.key
         with self._lock:
             if (end := self._finished.get(key, 0.0)) > now:
                 return Found(True, end)
-            if not take_over and (end := self._running.get(key, 0.0)) > now:
+            end, _ = self._running.get(key, (0.0, ""))
+            if not take_over and end > now:
                 return Found(False, end)
             self._running.pop(key, None)
-            self._running[key] = until
+            self._running[key] = until, run.receipt
             if len(self._running) > HELD:
                 del self._running[next(iter(self._running))]
             return None
 
-    def extend(self, keys: Iterable[tuple[Key, float]]) -> None:
+    def extend(self, runs: Iterable[tuple[Run, float]]) -> None:
         with self._lock:
-            self._running.update((key, until) for key, until in keys if key in self._running)
+            for run, until in runs:
+                if self._running.get(run.key, (0.0, ""))[1] == run.receipt:
+                    self._running[run.key] = until, run.receipt
 
-    def release(self, keys: Iterable[Key]) -> None:
+    def release(self, runs: Iterable[Run]) -> None:
         with self._lock:
-            for key in keys:
-                self._running.pop(key, None)
+            for run in runs:
+                if self._running.get(run.key, (0.0, ""))[1] == run.receipt:
+                    del self._running[run.key]
 
     def remember(self, keys: Sequence[tuple[Key, float]], now: float) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
-from taskflow.brokers.aws.carriage import Carried, Parcel, pack
+from taskflow.brokers.aws.carriage import MAX_USER_ATTRIBUTES, Carried, Parcel, pack
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.linger import Gathering
 from taskflow.brokers.aws.payloads import Payloads
@@ -122,7 +122,12 @@ class Sending:
 
     @staticmethod
     def _offload(payloads: Payloads, message: Message, readers: int) -> Message:
-        """The message with its payload in S3."""
+        """The message with its payload in S3. Raises LimitExceeded."""
+        if len(message.attributes) >= MAX_USER_ATTRIBUTES:
+            raise LimitExceeded(
+                f"{len(message.attributes)} message attributes; {MAX_USER_ATTRIBUTES - 1} are "
+                "allowed on AWS with a payload in S3"
+            )
         pointer = payloads.put(message.body, readers)
         attributes = {**message.attributes, SIZE: sized(message.body)}
         return replace(message, body=pointer.body(), attributes=attributes)
@@ -142,12 +147,6 @@ class Sending:
         return sent
 
     def _send_parcel(self, queue: str, message: Message, most: int) -> Parcel:
-        if message.size > most and self._payloads is not None:
-            message = self._offload(self._payloads, message, 1)
-        if message.size > most:
-            raise LimitExceeded(
-                f"the message is {message.size} bytes; queue {queue!r} takes {most}"
-            )
         where = f"queue {queue!r}"
         if message.delay and message.delay >= self._directory.settings(queue).retention:
             raise LimitExceeded(
@@ -168,7 +167,15 @@ class Sending:
         if message.trace is not None:
             header = {"DataType": "String", "StringValue": message.trace}
             more["MessageSystemAttributes"] = {"AWSTraceHeader": header}
-        return pack(message, carried, "MessageBody", **more)
+        parcel = pack(message, carried, "MessageBody", **more)
+        if parcel.size > most and self._payloads is not None:
+            small = self._offload(self._payloads, message, 1)
+            parcel = pack(small, carried, "MessageBody", **more)
+        if parcel.size > most:
+            raise LimitExceeded(
+                f"the message is {parcel.size} bytes as it travels; queue {queue!r} takes {most}"
+            )
+        return parcel
 
     def _send_batch(self, queue: str, parcels: Sequence[Parcel]) -> list[Sent | BaseException]:
         answers = send_batch(

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Change
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,13 +18,13 @@ from taskflow.brokers.aws.ledger import Ledger, read_receipt
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
-from taskflow.brokers.aws.records import Key, Records
+from taskflow.brokers.aws.records import Key, Records, Run
 from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery
-from taskflow.settings import Claim, Finish, Lease
+from taskflow.settings import Finish, Lease
 
 log = logging.getLogger("taskflow.aws")
 
@@ -56,7 +56,7 @@ class Settling:
         held = [self._ledger.lease(entry.delivery, now) not in refused for entry in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         # The record first: a crash in between means a duplicate that is recognized.
-        kept = [(_key(one.delivery), now + one.remember) for one in chosen if one.remember]
+        kept = [(run_of(one.delivery).key, now + one.remember) for one in chosen if one.remember]
         self._records.remember(kept, now)
         self._disclaim([one.delivery for one in chosen if not one.remember])
         dropped = self._drop(queue, [entry.delivery for entry in chosen])
@@ -70,12 +70,14 @@ class Settling:
         """Remove the payloads of handled messages that are in S3."""
         if self._payloads is None:
             return
-        receipts = [read_receipt(one.receipt) for one in deliveries]
-        pointers = [one.payload for one in receipts if one is not None and one.payload]
-        try:
-            self._payloads.acknowledge(pointers, queue)
-        except BrokerError as error:
-            log.warning("queue %s: some of %d payloads stay: %s", queue, len(pointers), error)
+        for one in deliveries:
+            receipt = read_receipt(one.receipt)
+            if receipt is None or receipt.payload is None:
+                continue
+            try:  # who reads dead letters is done with them for the queue that they came from
+                self._payloads.acknowledge(receipt.payload, one.source or queue)
+            except BrokerError as error:
+                log.warning("queue %s: a payload stays: %s", queue, error)
 
     def _drop(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
         """Delete messages by their receipts, ten at a time."""
@@ -122,7 +124,17 @@ class Settling:
         wanted = list(entries)
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
-        answers = self._by_queue(wanted, lambda entry: entry[0], self._change)
+        self._disclaim([delivery for delivery, _ in wanted])  # it is not being run any more
+        return self._by_queue(wanted, lambda entry: entry[0], self._change)
+
+    def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        answers = self._by_queue(entries, lambda entry: entry[0], self._change)
+        now = self.clock.now()
+        held = [delivery for (delivery, _), ok in zip(entries, answers, strict=True) if ok]
+        try:
+            self._records.extend((run_of(one), claimed_until(one, now)) for one in held)
+        except BrokerError as error:
+            log.warning("%d claims were not extended: %s", len(held), error)
         return answers
 
     def _change(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
@@ -160,11 +172,6 @@ class Settling:
             if ok:
                 delivery.visible_at = now + timeout
                 self._ledger.hide(delivery, delivery.visible_at)
-        changed = [entry[0] for entry, ok in zip(entries, answers, strict=True) if ok]
-        try:
-            self._records.extend((_key(one), _claimed_until(one)) for one in changed)
-        except BrokerError as error:
-            log.warning("queue %s: %d claims were not extended: %s", queue, len(changed), error)
         return answers
 
     def _send_later(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
@@ -251,54 +258,22 @@ class Settling:
                 answers[index] = ok
         return answers
 
-    # ---- what is finished, and what is being run --------------------------------------------
-    def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
-        """When the records cannot be asked, nothing is claimed."""
-        if not self._records.remote:
-            return [self._claim(one) for one in deliveries]
-        answers = self._together.run([partial(self._claim, one) for one in deliveries])
-        claims: list[Claim] = []
-        for answer in answers:
-            if isinstance(answer, BrokerError):
-                self._disclaim(deliveries)
-                raise answer
-            claims.append(answer)
-        return claims
-
-    def _claim(self, delivery: Delivery) -> Claim:
-        now = self.clock.now()
-        # A FIFO queue lends a message to one receipt: whoever ran it before has lost its lease.
-        found = self._records.claim(
-            _key(delivery), _claimed_until(delivery), now, is_fifo(delivery.queue)
-        )
-        if found is None:
-            return "free"
-        if found.finished:
-            return "finished"
-        self._ledger.discount(delivery)
-        self._hide([(delivery, max(1.0, found.until - now))])
-        return "running"
-
     def _disclaim(self, deliveries: Sequence[Delivery]) -> None:
         try:
-            self._records.release(map(_key, deliveries))
+            self._records.release(map(run_of, deliveries))
         except BrokerError as error:
             log.warning("%d claims end with their leases: %s", len(deliveries), error)
 
-    def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        self._directory.url(queue)
-        asked = [Key(queue, id, topic) for id, topic in keys]
-        known = self._records.finished(asked, self.clock.now())
-        return {(key.id, key.topic) for key in known}
+
+def run_of(delivery: Delivery) -> Run:
+    """Who it is for the records."""
+    return Run(Key(delivery.queue, delivery.id, delivery.topic), delivery.receipt)
 
 
-def _key(delivery: Delivery) -> Key:
-    return Key(delivery.queue, delivery.id, delivery.topic)
-
-
-def _claimed_until(delivery: Delivery) -> float:
+def claimed_until(delivery: Delivery, now: float) -> float:
     """A claim ends before its lease: nobody who receives the message after it is in the way."""
-    return math.floor(delivery.visible_at) - CLAIM_MARGIN
+    margin = CLAIM_MARGIN if delivery.visible_at - now > 3 * CLAIM_MARGIN else 0
+    return math.floor(delivery.visible_at) - margin
 
 
 def _handle(delivery: Delivery) -> str:

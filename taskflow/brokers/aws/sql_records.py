@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, NoSuchModuleError, SQLAlchemyError
 
-from taskflow.brokers.aws.records import Found, Held, Key
+from taskflow.brokers.aws.records import Found, Held, Key, Run
 from taskflow.errors import BrokerUnavailable, ConfigError
 
 SWEEP = 600.0  # seconds between two removals of what is past its time
@@ -54,12 +54,12 @@ class SqlRecords:
         self._made = False
         self._swept = 0.0
 
-    def claim(self, key: Key, until: float, now: float, take_over: bool) -> Found | None:
+    def claim(self, run: Run, until: float, now: float, take_over: bool) -> Found | None:
         free = EVENTS.c.until <= now
         if take_over:
             free = or_(free, EVENTS.c.holder.is_not(None))
         mine = {"until": until, "holder": self._holder}
-        id = key.write()
+        id = run.key.write()
         for _ in range(2):  # a row may be deleted between the look and the update
             with self._connect() as connection:
                 changed = connection.execute(
@@ -72,7 +72,7 @@ class SqlRecords:
                     if found is not None:
                         return Found(found.holder is None, found.until)
             if changed.rowcount or self._insert(id, mine):
-                self._held.add(key)
+                self._held.add(run)
                 return None
         return Found(False, now)  # others come and go: it may be asked again at once
 
@@ -85,16 +85,16 @@ class SqlRecords:
             return False
         return True
 
-    def extend(self, keys: Iterable[tuple[Key, float]]) -> None:
-        chosen = [(key, until) for key, until in keys if key in self._held]
+    def extend(self, runs: Iterable[tuple[Run, float]]) -> None:
+        chosen = [(run.key, until) for run, until in runs if run in self._held]
         if not chosen:
             return
         with self._connect() as connection:
             for key, until in chosen:
                 connection.execute(update(EVENTS).where(*self._mine(key)).values(until=until))
 
-    def release(self, keys: Iterable[Key]) -> None:
-        chosen = [key for key in keys if self._held.drop(key)]
+    def release(self, runs: Iterable[Run]) -> None:
+        chosen = [run.key for run in runs if self._held.drop(run)]
         if not chosen:
             return
         with self._connect() as connection:
@@ -121,7 +121,7 @@ class SqlRecords:
             except _Exists:  # claimed by another meanwhile
                 continue
         for key, _ in keys:
-            self._held.drop(key)
+            self._held.forget(key)
 
     def _sweep(self, connection: Connection, now: float) -> None:
         if now - self._swept >= SWEEP:

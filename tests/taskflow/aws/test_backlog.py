@@ -84,3 +84,16 @@ def test_without_a_backlog_a_wait_is_one_request(
         requests.clear()
         assert len(broker.receive(queue, limit=20, wait=20)) == count
         assert requests["ReceiveMessage"] == 1
+
+
+def test_a_backlog_does_not_hold_up_the_queues_before_it(
+    broker: AwsBroker, queue: str, clock: SharedClock
+) -> None:
+    broker.create_queue("low")
+    broker.send("low", [Message(f"low{n}", "x") for n in range(100)])
+    clock.advance(1)
+    assert len(broker.receive("low", limit=10, wait=20)) == 10
+    broker.send(queue, [Message("high", "x")])
+    found = broker.receive(queue, "low", limit=5, wait=20)
+    assert [one.id for one in found][:2] == ["high", "low10"]
+    assert len(found) == 5

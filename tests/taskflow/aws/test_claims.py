@@ -8,6 +8,7 @@ import pytest
 
 from taskflow import Event, Pool, Registry, Worker, publish
 from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.brokers.aws.ledger import Ledger
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery, Message
 from taskflow.settings import Finish
@@ -46,7 +47,7 @@ def test_a_claim_is_extended_with_its_lease(
     first, second = get(broker, queue)
     broker.claim([first, second])
     clock.advance(20)
-    assert broker.change_visibility([(first, 60)]) == [True]
+    assert broker.extend([(first, 60)]) == [True]
     clock.advance(20)
     (again,) = get(broker, queue)
     assert broker.claim([again]) == ["running"]
@@ -90,10 +91,10 @@ def test_a_fifo_queue_lends_to_one_so_the_next_may_take_over(
 def test_when_the_records_cannot_be_asked_nothing_is_claimed(
     broker: AwsBroker, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def claim(key: Any, *more: Any) -> Any:
-        if key.id == "b":
+    def claim(run: Any, *more: Any) -> Any:
+        if run.key.id == "b":
             raise BrokerUnavailable("DynamoDB is away")
-        return remembered(key, *more)
+        return remembered(run, *more)
 
     remembered = broker._records.claim
     monkeypatch.setattr(broker._records, "claim", claim)
@@ -168,3 +169,47 @@ def test_two_copies_at_once_are_handled_once(broker: AwsBroker, requests: Counte
     thread.join(20)
     assert not thread.is_alive()
     assert sorted(ran) == ["a", "end"]
+
+
+def test_a_copy_that_is_given_back_does_not_end_the_first_ones_claim(
+    broker: AwsBroker, queue: str
+) -> None:
+    put(broker, "a", "a")
+    first, second = get(broker, queue)
+    assert broker.claim([first]) == ["free"]
+    broker.give_back([second])
+    (again,) = get(broker, queue)
+    assert broker.claim([again]) == ["running"]
+
+
+def test_a_claim_ends_with_its_retry_so_a_purge_leaves_none(broker: AwsBroker, queue: str) -> None:
+    put(broker, "a")
+    (first,) = get(broker, queue)
+    broker.claim([first])
+    broker.change_visibility([(first, 36_000)])
+    broker.purge(queue)
+    put(broker, "a")
+    assert broker.claim(get(broker, queue)) == ["free"]
+
+
+def test_a_copy_is_not_worn_out_by_waiting_for_the_first(
+    broker: AwsBroker, queue: str, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time another process tells it to wait: none knows of the others' receives."""
+    put(broker, "a", "a")
+    first, second = get(broker, queue)
+    broker.claim([first, second])
+    for _ in range(6):
+        clock.advance(20)
+        broker.extend([(first, 30)])
+        monkeypatch.setattr(broker, "_ledger", Ledger())
+        broker.claim(get(broker, queue))
+    assert broker.peek("work-dlq") == []
+    broker.delete([Finish(first, remember=1000)])
+    clock.advance(30)
+    assert broker.claim(get(broker, queue)) == ["finished"]
+
+
+def test_a_short_lease_has_a_claim_too(broker: AwsBroker, queue: str) -> None:
+    put(broker, "a", "a")
+    assert broker.claim(broker.receive(queue, limit=2, visibility=1)) == ["free", "running"]

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from taskflow import Event, Registry, Reject, Worker, publish
 from taskflow.aws import lambda_handler
 from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.brokers.aws.client import _translate
 from taskflow.brokers.aws.ledger import Receipt, read_receipt
 from taskflow.brokers.aws.pointers import Pointer, find_pointer
 from taskflow.errors import BrokerUnavailable, LimitExceeded
@@ -122,16 +124,18 @@ def test_the_pointer_is_that_of_the_extended_client(
 def test_a_message_of_the_extended_client_is_read_and_its_object_left(
     broker: AwsBroker, queue: str, bucket: Bucket, attribute: str, kind: str
 ) -> None:
-    bucket.put("of-another-team", b"plain")
+    bucket.put("large/of-another-team", b"plain")
     broker.api.client("sqs").send_message(
         QueueUrl=broker._directory.url(queue),
-        MessageBody=json.dumps([kind, {"s3BucketName": bucket.name, "s3Key": "of-another-team"}]),
+        MessageBody=json.dumps(
+            [kind, {"s3BucketName": bucket.name, "s3Key": "large/of-another-team"}]
+        ),
         MessageAttributes={attribute: {"DataType": "Number", "StringValue": "5"}},
     )
     (found,) = broker.receive(queue)
     assert (found.body, found.attributes) == ("plain", {})
     broker.delete([Finish(found)])
-    assert bucket.names() == ["of-another-team"]
+    assert bucket.names() == ["large/of-another-team"]
 
 
 def test_every_queue_of_a_topic_reads_it_and_the_last_removes_it(
@@ -263,7 +267,7 @@ def test_a_payload_elsewhere_is_not_fetched(broker: AwsBroker, queue: str, bucke
     broker.send(queue, [Message("a", secret.body(), attributes)])
     assert broker.receive(queue) == []
     (letter,) = broker.peek("work-dlq")
-    assert "in the bucket 'another-bucket'" in str(letter.attributes[FAILURE])
+    assert "s3://another-bucket/secret" in str(letter.attributes[FAILURE])
 
 
 def test_a_payload_that_no_longer_can_be_removed_is_left(
@@ -280,7 +284,7 @@ def test_a_payload_that_no_longer_can_be_removed_is_left(
     (found,) = broker.receive(queue)
     monkeypatch.setattr(broker._payloads, "_call", away)
     assert broker.delete([Finish(found)]) == [True]
-    assert "some of 1 payloads stay" in caplog.text
+    assert "a payload stays: S3 is away" in caplog.text
 
 
 def test_without_a_bucket_a_large_message_is_refused_and_one_in_s3_dead_lettered(
@@ -304,8 +308,6 @@ def test_only_what_is_a_pointer_is_taken_for_one() -> None:
     sized = {"ExtendedPayloadSize": "5"}
     pointer = Pointer("bucket", "a/b|c-for-3")
     assert find_pointer(pointer.body(), sized) == pointer
-    assert pointer.readers == 3
-    assert Pointer("bucket", "key").readers == 0
     assert find_pointer(pointer.body(), {}) is None
     for body in ("text", "[]", '["x", {}]', '["x", {"s3BucketName": "b", "s3Key": "k"}]'):
         assert find_pointer(body, sized) is None
@@ -336,3 +338,81 @@ def test_lambda_fetches_and_removes_it(
     bucket.delete(bucket.names()[0])
     assert len(source.poll(handler, Given())) == 1
     assert "s3:GetObject" in str(broker.peek("work-dlq")[0].attributes[FAILURE])
+
+
+# ---- what a hostile or unlucky message may do ---------------------------------------------------
+@pytest.mark.parametrize("key", ["backups/dump-for-1", "large/backup-for-1", "elsewhere/x"])
+def test_nothing_is_read_below_another_prefix_nor_removed_that_is_not_ours(
+    broker: AwsBroker, queue: str, bucket: Bucket, key: str
+) -> None:
+    bucket.put(key, b"precious")
+    attributes = {"ExtendedPayloadSize": Attribute("Number", "8")}
+    broker.send(queue, [Message("a", Pointer(bucket.name, key).body(), attributes)])
+    found = broker.receive(queue)
+    assert [one.body for one in found] == (["precious"] if key.startswith("large/") else [])
+    broker.delete([Finish(one) for one in found])
+    assert key in bucket.names()
+
+
+def test_a_group_waits_for_a_payload_that_is_late(
+    broker: AwsBroker, bucket: Bucket, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> bytes:
+        raise BrokerUnavailable("S3 is away")
+
+    broker.create_queue("work.fifo", QueueSettings(content_based_deduplication=True))
+    for id, group, body in (("1", "g", LARGE), ("2", "g", "x"), ("3", "h", "y")):
+        most = broker.max_message_bytes
+        broker.send("work.fifo", [Message(id, body, group=group, most=most)])
+    monkeypatch.setattr(broker.api, "read_object", away)
+    assert [one.id for one in broker.receive("work.fifo", limit=10)] == ["3"]
+    monkeypatch.undo()
+    clock.advance(6)
+    found = broker.receive("work.fifo", limit=10)
+    assert [(one.id, one.receive_count) for one in found] == [("1", 1), ("2", 1)]
+
+
+@pytest.mark.parametrize(
+    "code", ["RequestTimeTooSkewed", "KMS.ThrottlingException", "InvalidObjectState", "SlowDown"]
+)
+def test_what_may_pass_is_waited_for(broker: AwsBroker, code: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetObject")
+    assert isinstance(_translate(error, "s3", "s3:GetObject", "b/k", "s3"), BrokerUnavailable)
+
+
+def test_records_that_are_away_do_not_lose_the_others(
+    broker: AwsBroker,
+    queue: str,
+    bucket: Bucket,
+    clock: SharedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: Any) -> Any:
+        raise BrokerUnavailable("DynamoDB is away")
+
+    publish("order.created", LARGE, id="gone", broker=broker)
+    publish("order.created", "small", id="here", broker=broker)
+    bucket.delete(bucket.names()[0])
+    monkeypatch.setattr(broker._records, "finished", away)
+    assert [one.id for one in broker.receive(queue, limit=10)] == ["here"]
+    monkeypatch.undo()
+    clock.advance(5)
+    assert broker.receive(queue, limit=10) == []
+    assert [one.id for one in broker.peek("work-dlq")] == ["gone"]
+
+
+def test_a_message_just_below_the_limit_goes_to_s3_with_what_comes_on_top(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    broker.send(queue, [Message("a", "x" * (1_048_576 - 5))])
+    assert len(bucket.names()) == 1
+    (found,) = broker.receive(queue)
+    assert len(found.body) == 1_048_576 - 5
+
+
+def test_too_many_attributes_are_refused_before_anything_is_stored(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    with pytest.raises(LimitExceeded, match="8 are allowed on AWS with a payload in S3"):
+        publish("order.created", LARGE, broker=broker, attributes={str(n): "x" for n in range(9)})
+    assert bucket.names() == []

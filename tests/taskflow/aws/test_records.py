@@ -13,18 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import pytest
 from sqlalchemy import create_engine
 
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
-from taskflow.brokers.aws.records import Found, Key, MemoryRecords, Records
+from taskflow.brokers.aws.records import Found, Key, MemoryRecords, Records, Run
 from taskflow.brokers.aws.sql_records import EVENTS, SqlRecords, open_sql_records
 from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded
 
 NOW = 1_700_000_000.0
 KEY = Key("work", "a", "made")
+RUN = Run(KEY, "receipt")
 Open = Callable[[], Records]
 
 
@@ -52,7 +54,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     random = Random(7)
     if request.param == "dynamodb":
         api = request.getfixturevalue("table")
-        name = request.node.name.partition("[")[0][:60]
+        name = f"t{crc32(request.node.nodeid.encode(errors='surrogatepass'))}"
         api.client("dynamodb").create_table(
             TableName=name,
             BillingMode="PAY_PER_REQUEST",
@@ -81,7 +83,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
 
 
 def claim(records: Records, until: float = NOW + 30, now: float = NOW, **more: Any) -> Any:
-    return records.claim(KEY, until, now, more.get("take_over", False))
+    run = RUN._replace(receipt=more.get("receipt", "receipt"))
+    return records.claim(run, until, now, more.get("take_over", False))
 
 
 def test_an_event_is_claimed_once(opened: Open) -> None:
@@ -89,9 +92,9 @@ def test_an_event_is_claimed_once(opened: Open) -> None:
     assert claim(one) is None
     assert claim(other) == Found(finished=False, until=NOW + 30)
     assert claim(one) == Found(finished=False, until=NOW + 30), "another message of that event"
-    assert one.claim(KEY._replace(id="b"), NOW + 30, NOW, False) is None
-    assert one.claim(KEY._replace(topic="other"), NOW + 30, NOW, False) is None
-    assert one.claim(KEY._replace(queue="audit"), NOW + 30, NOW, False) is None
+    assert one.claim(Run(KEY._replace(id="b"), "1"), NOW + 30, NOW, False) is None
+    assert one.claim(Run(KEY._replace(topic="other"), "2"), NOW + 30, NOW, False) is None
+    assert one.claim(Run(KEY._replace(queue="audit"), "3"), NOW + 30, NOW, False) is None
 
 
 def test_a_claim_ends_with_its_time(opened: Open) -> None:
@@ -105,10 +108,10 @@ def test_a_claim_ends_with_its_time(opened: Open) -> None:
 def test_a_claim_is_extended_by_whoever_has_it(opened: Open) -> None:
     one, other = opened(), opened()
     claim(one)
-    one.extend([(KEY, NOW + 90)])
+    one.extend([(RUN, NOW + 90)])
     assert claim(other, now=NOW + 40) == Found(finished=False, until=NOW + 90)
     if other is not one:
-        other.extend([(KEY, NOW + 900)])
+        other.extend([(RUN, NOW + 900)])
         assert claim(other, now=NOW + 40) == Found(finished=False, until=NOW + 90)
 
 
@@ -117,17 +120,37 @@ def test_a_claim_that_was_taken_over_is_the_takers(opened: Open) -> None:
     claim(one)
     assert claim(other, take_over=True) is None
     if other is not one:
-        one.extend([(KEY, NOW + 900)])
-        one.release([KEY])
+        one.extend([(RUN, NOW + 900)])
+        one.release([RUN])
     assert claim(one) == Found(finished=False, until=NOW + 30)
+
+
+def test_only_the_run_that_has_a_claim_ends_or_extends_it(opened: Open) -> None:
+    one = opened()
+    claim(one)
+    assert claim(one, receipt="copy") == Found(finished=False, until=NOW + 30)
+    one.extend([(Run(KEY, "copy"), NOW + 5)])
+    one.release([Run(KEY, "copy")])
+    assert claim(one, receipt="copy") == Found(finished=False, until=NOW + 30)
+
+
+@pytest.mark.parametrize("id", ["x" * 5000, "käse", "a\0b", "\ud800", "a|b"])
+def test_any_id_will_do(opened: Open, id: str) -> None:
+    one, other = opened(), opened()
+    key = KEY._replace(id=id)
+    assert one.claim(Run(key, "1"), NOW + 30, NOW, False) is None
+    assert other.claim(Run(key, "2"), NOW + 30, NOW, False) is not None
+    assert one.claim(Run(key._replace(id=id + "x"), "1"), NOW + 30, NOW, False) is None
+    one.remember([(key, NOW + 30)], NOW)
+    assert other.finished({key, KEY}, NOW) == {key}
 
 
 def test_a_released_event_may_be_claimed(opened: Open) -> None:
     one, other = opened(), opened()
     claim(one)
-    one.release([KEY])
+    one.release([RUN])
     assert claim(other) is None
-    one.release([KEY._replace(id="never claimed")])
+    one.release([RUN._replace(receipt="another"), Run(KEY._replace(id="b"), "receipt")])
 
 
 def test_a_finished_event_is_finished_for_its_time(opened: Open) -> None:
@@ -136,8 +159,8 @@ def test_a_finished_event_is_finished_for_its_time(opened: Open) -> None:
     one.remember([(KEY, NOW + 100)], NOW)
     for take_over in (False, True):
         assert claim(other, take_over=take_over) == Found(finished=True, until=NOW + 100)
-    one.extend([(KEY, NOW + 900)])
-    one.release([KEY])
+    one.extend([(RUN, NOW + 900)])
+    one.release([RUN])
     assert other.finished({KEY}, NOW + 99) == {KEY}
     assert other.finished({KEY}, NOW + 100) == set()
     assert claim(other, NOW + 200, now=NOW + 100) is None

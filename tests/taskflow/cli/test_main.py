@@ -191,3 +191,27 @@ def test_an_unknown_setting_exits_2_with_the_known_ones(run: Run) -> None:
 def test_a_log_level_is_a_level_in_any_case(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKFLOW_LOG_LEVEL", "warning")
     assert run("topology").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("send", "\udcff", "x"),
+        ("peek", "\udcff"),
+        ("purge", "\udcff", "--yes"),
+        ("dlq", "move", "work", "--to", "\udcff"),
+        ("publish", "made", "1", "--id", "\udcff"),
+    ],
+)
+def test_an_argument_that_is_no_utf_8_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    address = f"sqlite:///{tmp_path}/broker.db"
+    broker = taskflow.open_broker(address)
+    broker.create_topic("made")
+    broker.create_queue("work-dlq")
+    broker.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=1))
+    broker.close()
+    result = CliRunner().invoke(main, [*arguments, "--broker", address])
+    assert result.exit_code == 2, result.output
+    assert "is no UTF-8" in result.stderr

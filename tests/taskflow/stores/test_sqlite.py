@@ -266,3 +266,18 @@ def test_two_that_change_one_queue_alone_lose_nothing(tmp_path: Path) -> None:
     assert brokers[0].settings("work").retention == QueueSettings().retention + 40
     for broker in brokers:
         broker.close()
+
+
+def test_the_disk_is_waited_for_after_a_change_not_within_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits within it keeps the others from the file."""
+    broker = open_broker(f"{address(tmp_path)}?durability=power")
+    waits: list[int] = []
+    monkeypatch.setattr(durability.DiskSync, "wait", lambda _: waits.append(1))
+    with broker.alone():
+        broker.create_queue("work")
+        broker.set_queue("work", QueueSettings(retention=60))
+        assert waits == []
+    assert waits == [1]
+    broker.close()

@@ -1,0 +1,157 @@
+"""Payloads in S3, on their way to a worker; and what becomes of messages without theirs."""
+
+import json
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from taskflow.brokers.aws.claiming import Claiming
+from taskflow.brokers.aws.ledger import read_receipt
+from taskflow.brokers.aws.pointers import SIZES, Pointer
+from taskflow.clock import Clock
+from taskflow.errors import BrokerError, LimitExceeded
+from taskflow.limits import is_fifo
+from taskflow.message import Delivery
+
+log = logging.getLogger("taskflow.aws")
+
+PAYLOAD_AGAIN = 5.0  # seconds until a payload that could not be fetched is asked for again
+
+
+class Loading(Claiming):
+    """A part of AwsBroker."""
+
+    def load_payloads(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Fetch payloads that are in S3 into their deliveries; answers those that are complete.
+
+        What cannot be had now comes again in a while, and on a FIFO queue what follows it in its
+        group. What is gone is dead-lettered, unless the event is finished: then there is nothing
+        more to do with it.
+        """
+        receipts = [read_receipt(one.receipt) for one in deliveries]
+        pointers = [receipt.payload if receipt is not None else None for receipt in receipts]
+        if not any(pointers):
+            return list(deliveries)
+        began = self.clock.now()
+        missing = self._fetch_all(deliveries, pointers)
+        found: list[Delivery] = []
+        late: list[tuple[Delivery, float]] = []
+        behind: list[Delivery] = []
+        lost: list[tuple[Delivery, str]] = []
+        closed: set[str] = set()
+        for delivery in deliveries:
+            error = missing.get(delivery.receipt)
+            if delivery.group in closed:
+                behind.append(delivery)
+            elif error is None or (gone := self._is_finished(delivery, error)):
+                found.append(delivery)
+            elif gone is None:
+                log.warning("queue %s: event=%s: %s", delivery.queue, delivery.id, error)
+                late.append((delivery, PAYLOAD_AGAIN))
+                if is_fifo(delivery.queue) and delivery.group is not None:
+                    closed.add(delivery.group)
+            else:
+                why = failure_of(str(error), delivery, delivery.receive_count, self.clock)
+                lost.append((delivery, why))
+        self._put_off(late=late, bury=lost, give_back=behind)
+        return self._still_held(found, began)
+
+    def _fetch_all(
+        self, deliveries: Sequence[Delivery], pointers: Sequence[Pointer | None]
+    ) -> dict[str, BrokerError]:
+        """Fetch side by side; answers why not, by receipt."""
+        wanted = [
+            (delivery, pointer)
+            for delivery, pointer in zip(deliveries, pointers, strict=True)
+            if pointer is not None
+        ]
+        answers = self._together.run([partial(self._load, *one) for one in wanted])
+        return {
+            delivery.receipt: answer
+            for (delivery, _), answer in zip(wanted, answers, strict=True)
+            if isinstance(answer, BrokerError)
+        }
+
+    def _load(self, delivery: Delivery, pointer: Pointer) -> None:
+        if self._payloads is None:
+            raise LimitExceeded(
+                f"its payload is in S3; this broker reads none (payloads=s3://{pointer.bucket})"
+            )
+        delivery.body = self._payloads.get(pointer)
+        kept = {name: text for name, text in delivery.attributes.items() if name not in SIZES}
+        delivery.attributes = kept
+
+    def _is_finished(self, delivery: Delivery, error: BrokerError) -> bool | None:
+        """Whether an event without its payload is finished; None when its payload may come yet, or
+        nobody knows."""
+        if not isinstance(error, LimitExceeded):
+            return None
+        key = (delivery.id, delivery.topic)
+        try:
+            return key in self.finished(delivery.queue, {key})
+        except BrokerError:
+            return None
+
+    def _put_off(
+        self,
+        *,
+        early: Sequence[tuple[Delivery, float]] = (),
+        late: Sequence[tuple[Delivery, float]] = (),
+        bury: Sequence[tuple[Delivery, str]] = (),
+        give_back: Sequence[Delivery] = (),
+    ) -> None:
+        """Hide messages again, dead-letter others, give back others. To be `late` is no attempt,
+        and that it is none to be `early` is reckoned from the time."""
+        try:
+            if early:
+                self.change_visibility(early)
+            if late:
+                answers = self.change_visibility(late)
+                for (delivery, _), ok in zip(late, answers, strict=True):
+                    if ok:
+                        self._ledger.discount(delivery)
+            if bury:
+                self.dead_letter(bury)
+            if give_back:
+                self.give_back(give_back)
+        except BrokerError as error:
+            count = len(early) + len(late) + len(bury) + len(give_back)
+            log.warning("%d messages return when their leases end: %s", count, error)
+
+    def _still_held(self, found: list[Delivery], began: float) -> list[Delivery]:
+        """Those whose leases outlived the fetching; extended when that took long."""
+        now = self.clock.now()
+        held = [one for one in found if one.visible_at > now]
+        short = [one for one in held if one.visible_at - now < now - began]
+        try:
+            self.change_visibility([(one, one.visible_at - began) for one in short])
+        except BrokerError as error:
+            log.warning("%d leases were not extended: %s", len(short), error)
+        return held
+
+
+def worn_out(delivery: Delivery, clock: Clock) -> str:
+    """The failure record of a message that was received too often."""
+    attempts = delivery.receive_count - 1
+    return failure_of(
+        f"received {attempts} times and never finished: "
+        "its worker was killed or lost its lease each time",
+        delivery,
+        attempts,
+        clock,
+    )
+
+
+def failure_of(reason: str, delivery: Delivery, attempts: int, clock: Clock) -> str:
+    """A failure record."""
+    return json.dumps(
+        {
+            "reason": reason,
+            "queue": delivery.queue,
+            "topic": delivery.topic,
+            "attempts": attempts,
+            "sent_at": delivery.sent_at,
+            "first_received_at": delivery.first_received_at,
+            "failed_at": clock.now(),
+        }
+    )
