@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 import taskflow
+from taskflow.broker import QueueSettings
 from taskflow.cli import main
 
 Run = Callable[..., Result]
