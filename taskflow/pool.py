@@ -15,6 +15,7 @@ from taskflow.errors import BrokerError
 from taskflow.gates import ASYNC, SYNC, Gates
 from taskflow.health import peak_memory
 from taskflow.keeper import Hooks, Keeper
+from taskflow.leading import LONG_POLL, SHORT, Leading
 from taskflow.message import new_id
 from taskflow.retry import decide
 from taskflow.running import LoopThread, Running
@@ -22,14 +23,10 @@ from taskflow.worker import Result, Worker
 
 log = logging.getLogger("taskflow.worker")
 
-LONG_POLL = 20.0
-SHORT = 0.001  # handlers faster than this (on average) run in one thread
-MOST_PREFETCHED = 100  # messages
-FIRST_OUTAGE_WAIT, LAST_OUTAGE_WAIT = 0.5, 30.0
 STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
 
 
-class Pool:
+class Pool(Leading):
     """Threads that run a worker's handlers until `stop`.
 
     `concurrency`: `def` handlers at once; `async_concurrency`: `async def` handlers at once, on
@@ -236,104 +233,6 @@ class Pool:
             self._start_thread()
         if self._replaceable:
             self._recycle("a handler cannot be stopped")
-
-    # ---- leading ----------------------------------------------------------------------------
-    def _lead(self) -> None:
-        """Settle, then receive as many as can be started; with nothing there, wait for it."""
-        board = self._board
-        try:
-            board.flush_full()
-            # Where calls cost, one that waits does both.
-            looks = self._burst or self._broker.economy.batch == 1
-            if not (looks and self._receive(0.0)) and not self._stopping:
-                with board.lock:
-                    self._polling = True
-                board.flush_full()
-                if self._burst:
-                    self._end_burst()
-                else:
-                    self._receive(LONG_POLL)
-            self._outage_wait = 0.0
-        except BrokerError as error:
-            self._ride_out(str(error))
-        except Exception:
-            log.exception("receiving failed")
-            self._ride_out("see above")
-        finally:
-            with board.lock:
-                self._leading = self._polling = False
-                self._progress_at = self._clock.now()
-        if self._stopping:
-            board.give_back(board.take_unstarted(), "the worker stops")
-
-    def _receive(self, wait: float) -> bool:
-        """Receive from the queues whose gates are open; whether anything came."""
-        queues, limit, opens_in = self._open_queues()
-        wait = min(wait, opens_in)
-        if not queues:
-            with self._board.lock:
-                if not self._gate_opened and not self._stopping:
-                    self._clock.wait(self._board.jobs_ready, wait)
-            return False
-        jobs = self._worker.take(limit, wait, lambda: self._stopping or self._gate_opened, queues)
-        self._board.gates.spend(jobs)
-        self._board.add(jobs)
-        with self._board.lock:
-            self._drained = len(jobs) < limit
-        return bool(jobs)
-
-    def _open_queues(self) -> tuple[list[str], int, float]:
-        """The queues to ask now, for how many messages, and when a closed gate opens by itself."""
-        board = self._board
-        names = self._worker.queue_order()
-        with board.lock:
-            prefetched = 0
-            economy = self._broker.economy
-            if board.pace <= SHORT or economy.batch > 1:
-                prefetched = min(MOST_PREFETCHED, int(economy.prefetch / board.pace))
-            rooms = {name: board.gates.room(name, prefetched) for name in names}
-            self._gate_opened = False
-            self._gated = any(room <= 0 for room in rooms.values())
-        self._held_back = self._gated
-        queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, LONG_POLL
-        for name in names:
-            if rooms[name] <= 0:
-                continue
-            allowed, seconds = board.gates.allowed(name)
-            if allowed == 0:
-                opens_in = min(opens_in, max(0.001, seconds))
-                self._held_back = True
-                continue
-            queues.append(name)
-            limit = min(limit, rooms[name], limit if allowed is None else allowed)
-        if limit > economy.batch:  # no call is worth making for the few beyond
-            limit -= limit % economy.batch
-        return queues, limit, opens_in
-
-    def _end_burst(self) -> None:
-        """Nothing is due: stop, unless a gate holds something back or a running handler may
-        still publish something."""
-        if self._held_back:
-            self._receive(LONG_POLL)
-            return
-        with self._board.lock:
-            if self._board.running or self._board.jobs:
-                self._clock.wait(self._board.jobs_ready, 1.0)
-                return
-        self._board.flush()  # then what has just ended keeps nothing back
-        if not self._receive(0.0) and not self._held_back:
-            self.stop()
-
-    def _ride_out(self, error: str) -> None:
-        """Wait, longer each time, while the broker cannot be used; say so once."""
-        if not self._outage_wait:
-            log.error("the broker cannot be used, will keep trying: %s", error)
-        longest = max(FIRST_OUTAGE_WAIT, min(LAST_OUTAGE_WAIT, self._outage_wait * 2))
-        self._outage_wait = longest
-        until = self._clock.now() + self._broker.random.uniform(longest / 2, longest)
-        with self._board.lock:
-            while not self._stopping and (left := until - self._clock.now()) > 0:
-                self._clock.wait(self._board.jobs_ready, left)
 
     # ---- reporting --------------------------------------------------------------------------
     def _beat(self) -> None:
