@@ -42,6 +42,10 @@ test-aws: .venv/.ready ## Try the AWS broker in an account of yours, and clean u
 	@test -n '$(AWS)' || { echo 'say where: make test-aws AWS=aws://eu-central-1 (it makes queues, topics, a table and a bucket, all named taskflow-test-…, and removes them)'; exit 2; }
 	TASKFLOW_TEST_AWS='$(AWS)' $(BIN)/python -m pytest tests/taskflow/aws/test_sockets.py -k account -v
 
+.PHONY: contract-moto
+contract-moto: .venv/.ready ## Run the contract suite over the AWS broker in front of moto, 2 minutes
+	TASKFLOW_TEST_MOTO=1 $(BIN)/python -m pytest tests/contract -k moto
+
 .PHONY: chaos
 chaos: .venv/.ready ## 100,000 messages under 500 kills, stops, a lock, a full disk: nothing lost, 8 minutes
 	$(BIN)/python -m tests.chaos $(CHAOS)

@@ -2,12 +2,16 @@
 
 A test that a broker cannot pass is marked `differs("aws", "why")`: it runs all the same, must fail
 (`run=False`: is not run, since it would never end), and its reason is printed with the others.
+`make contract-moto` runs it over the AWS broker in front of moto's server too; where that differs
+says moto_differences.py.
 """
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
 from taskflow.settings import Sent
 from taskflow.testing import ManualClock
+from tests.contract import moto_differences
 from tests.contract.wire import SharedClock, aws_broker
 
 
@@ -26,29 +31,45 @@ def clock() -> ManualClock:
     return SharedClock(1000.0)
 
 
-@pytest.fixture(params=["memory", "sqlite", "aws"])
+BROKERS = ["memory", "sqlite", "aws", *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else [])]
+
+
+@pytest.fixture(params=BROKERS)
 def broker(
     request: pytest.FixtureRequest,
     clock: SharedClock,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Broker]:
-    for mark in request.node.iter_markers("differs"):
+    marks = list(request.node.iter_markers("differs"))
+    if request.param == "moto":
+        marks = moto_differences.find(request.node.name, marks)
+    for mark in marks:
         name, reason = mark.args
         if name == request.param:
             why = f"{name}: {reason}"
             request.applymarker(pytest.mark.xfail(reason=why, strict=True, **mark.kwargs))
-    if request.param == "aws":
+    if request.param in ("aws", "moto"):
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-        with aws_broker(clock) as opened:
+        with open_aws(request.param, clock, monkeypatch) as opened:
             yield opened
         return
     address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
     local = open_broker(address, clock=clock, random=random.Random(7))
     yield local
     local.close()
+
+
+def open_aws(
+    server: str, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> AbstractContextManager[Broker]:
+    if server == "aws":
+        return aws_broker(clock)
+    from tests.contract.moto_server import moto_broker  # slow to import
+
+    return moto_broker(clock, monkeypatch)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 MAX_ENTRIES = 10
+UNANSWERED = {"Code": "Unanswered", "Message": "AWS did not say what became of it"}
 TRIES = 3  # of an entry that failed for no fault of ours; botocore tries whole requests again
 
 
@@ -56,11 +57,11 @@ def send_batch(
         waiting = [
             index
             for index in waiting
-            if "Code" in answers[index] and not answers[index].get("SenderFault")
+            if failed(found := answers.get(index, UNANSWERED)) and not found.get("SenderFault")
         ]
         if not waiting:
             break
-    return [answers[index] for index in range(len(entries))]
+    return [answers.get(index, UNANSWERED) for index in range(len(entries))]
 
 
 def failed(answer: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.brokers.aws.batches import cut_by_size, send_batch
+from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.carriage import NAME, Carried, pack, unpack
 from taskflow.errors import BrokerUnavailable, LimitExceeded
@@ -167,3 +167,16 @@ def test_batches_are_cut_by_number_and_size() -> None:
     assert [one for batch in batches for one in batch] == parcels
     assert all(len(batch) <= 10 for batch in batches)
     assert all(len(batch) == 1 or sum(one.size for one in batch) <= 200 for batch in batches)
+
+
+def test_an_entry_that_aws_says_nothing_of_is_tried_again_and_then_failed() -> None:
+    asked: list[list[str]] = []
+
+    def send(entries: list[dict[str, Any]]) -> dict[str, Any]:
+        asked.append([entry["Id"] for entry in entries])
+        return {"Successful": [{"Id": "0", "MessageId": "m"}] if len(entries) > 1 else []}
+
+    sent, missing = send_batch(send, [{}, {}])
+    assert (failed(sent), failed(missing)) == (False, True)
+    assert missing["Message"] == "AWS did not say what became of it"
+    assert asked == [["0", "1"], ["1"], ["1"]]
