@@ -22,7 +22,8 @@ from taskflow.settings import Finish, QueueSettings
 from tests.contract.wire import ADDRESS, SharedClock, aws_broker
 from tests.taskflow.test_lambda import Given, Source
 
-LARGE = "käse " * 200_000  # 1.2 MB
+LARGE = "käse " * 50_000  # 300 kB: too much for a topic
+HUGE = LARGE * 4  # for a queue, too
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +106,13 @@ def test_what_fits_does_not_go_to_s3(broker: AwsBroker, queue: str, bucket: Buck
 def test_the_pointer_is_that_of_the_extended_client(
     broker: AwsBroker, queue: str, bucket: Bucket
 ) -> None:
-    broker.send(queue, [Message("a", LARGE, most=broker.max_message_bytes)])
+    broker.send(queue, [Message("a", HUGE, most=broker.max_message_bytes)])
     given = body_on_sqs(broker, queue)
     kind, place = json.loads(given["Body"])
     assert kind == "software.amazon.payloadoffloading.PayloadS3Pointer"
     assert place == {"s3BucketName": bucket.name, "s3Key": bucket.names()[0]}
     size = given["MessageAttributes"]["ExtendedPayloadSize"]
-    assert size == {"DataType": "Number", "StringValue": str(len(LARGE.encode()))}
+    assert size == {"DataType": "Number", "StringValue": str(len(HUGE.encode()))}
 
 
 @pytest.mark.parametrize(
@@ -195,8 +196,8 @@ def test_the_body_of_a_fifo_message_decides_its_deduplication_not_the_pointer(
 ) -> None:
     broker.create_queue("work.fifo", QueueSettings(content_based_deduplication=True))
     for _ in range(2):
-        broker.send("work.fifo", [Message("a", LARGE, group="g", most=broker.max_message_bytes)])
-    assert [one.body for one in broker.receive("work.fifo", limit=10)] == [LARGE]
+        broker.send("work.fifo", [Message("a", HUGE, group="g", most=broker.max_message_bytes)])
+    assert [one.body for one in broker.receive("work.fifo", limit=10)] == [HUGE]
 
 
 # ---- when it cannot be had -----------------------------------------------------------------------
@@ -295,7 +296,7 @@ def test_without_a_bucket_a_large_message_is_refused_and_one_in_s3_dead_lettered
         plain.create_queue("work-dlq")
         plain.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=3))
         with pytest.raises(LimitExceeded, match="bytes; 1048576 are allowed"):
-            publish("order.created", LARGE, broker=plain)
+            publish("order.created", HUGE, broker=plain)
         pointer = Pointer("bucket", "key")
         attributes = {"ExtendedPayloadSize": Attribute("Number", "5")}
         plain.send("work", [Message("a", pointer.body(), attributes)])
@@ -361,7 +362,7 @@ def test_a_group_waits_for_a_payload_that_is_late(
         raise BrokerUnavailable("S3 is away")
 
     broker.create_queue("work.fifo", QueueSettings(content_based_deduplication=True))
-    for id, group, body in (("1", "g", LARGE), ("2", "g", "x"), ("3", "h", "y")):
+    for id, group, body in (("1", "g", HUGE), ("2", "g", "x"), ("3", "h", "y")):
         most = broker.max_message_bytes
         broker.send("work.fifo", [Message(id, body, group=group, most=most)])
     monkeypatch.setattr(broker.api, "read_object", away)
