@@ -6,9 +6,11 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 import boto3.session
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -66,6 +68,18 @@ _NOT_OURS = ("", "Unknown", "InvalidAction", "UnknownOperation", "UnknownOperati
 _FULL = ("OverLimit", "AWS.SimpleQueueService.OverLimit")
 
 
+@cache
+def _models() -> Any:
+    """AWS's service models: read once, for all brokers of the process."""
+    return botocore.session.get_session().get_component("data_loader")
+
+
+def _new_session(region: str) -> boto3.session.Session:
+    inner = botocore.session.get_session()
+    inner.register_component("data_loader", _models())
+    return boto3.session.Session(botocore_session=inner, region_name=region)
+
+
 class ConditionFailed(Exception):
     """A conditional write to DynamoDB found another item: `item`. No error, but an answer."""
 
@@ -85,7 +99,7 @@ class Api:
     def __init__(self, region: str, endpoint: str | None = None) -> None:
         self.region = region
         self.endpoint = endpoint
-        self._session = boto3.session.Session(region_name=region)
+        self._session = _new_session(region)
         self.partition = self._find_partition()
         self.clients: dict[Service, Any] = {}
         for service in ("sns", "sqs"):  # making one is not thread-safe, using it is
