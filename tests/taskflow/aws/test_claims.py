@@ -213,3 +213,21 @@ def test_a_copy_is_not_worn_out_by_waiting_for_the_first(
 def test_a_short_lease_has_a_claim_too(broker: AwsBroker, queue: str) -> None:
     put(broker, "a", "a")
     assert broker.claim(broker.receive(queue, limit=2, visibility=1)) == ["free", "running"]
+
+
+def test_a_copy_that_cannot_be_hidden_is_discounted_once(
+    broker: AwsBroker, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Any:
+        raise BrokerUnavailable("SQS is away")
+
+    put(broker, "a", "a")
+    first, second = get(broker, queue)
+    broker.claim([first])
+    monkeypatch.setattr(broker, "_in_batches", away)
+    with pytest.raises(BrokerUnavailable):
+        broker.claim([second])
+    monkeypatch.undo()
+    broker.give_back([second])
+    (again,) = get(broker, queue)
+    assert again.receive_count == 1

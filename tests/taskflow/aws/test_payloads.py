@@ -4,6 +4,7 @@
 # mypy: allow-untyped-calls
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -417,3 +418,43 @@ def test_too_many_attributes_are_refused_before_anything_is_stored(
     with pytest.raises(LimitExceeded, match="8 are allowed on AWS with a payload in S3"):
         publish("order.created", LARGE, broker=broker, attributes={str(n): "x" for n in range(9)})
     assert bucket.names() == []
+
+
+def test_who_reads_dead_letters_is_done_with_them_for_their_queue(
+    broker: AwsBroker, queue: str, bucket: Bucket
+) -> None:
+    broker.create_queue("audit")
+    broker.subscribe("order.created", "audit")
+    publish("order.created", LARGE, broker=broker)
+    (found,) = broker.receive(queue)
+    broker.dead_letter([(found, "{}")])
+    (letter,) = broker.receive("work-dlq")
+    broker.delete([Finish(letter)])
+    assert [key.rpartition("/")[2] for key in bucket.names()][1:] == ["work"]
+    (other,) = broker.receive("audit")
+    assert len(other.body) > len(LARGE)
+    broker.delete([Finish(other)])
+    assert bucket.names() == []
+
+
+def test_payloads_are_fetched_side_by_side_and_leases_extended_meanwhile(
+    broker: AwsBroker,
+    queue: str,
+    bucket: Bucket,
+    clock: SharedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(*place: str) -> bytes:
+        if together.wait(20) == 0:
+            clock.advance(20)
+        together.wait(20)
+        return read(*place)
+
+    together = threading.Barrier(3)
+    read = broker.api.read_object
+    for n in range(3):
+        publish("order.created", LARGE, id=str(n), broker=broker)
+    monkeypatch.setattr(broker.api, "read_object", slow)
+    found = broker.receive(queue, limit=10)
+    assert len(found) == 3
+    assert {one.visible_at for one in found} == {clock.now() + 30}
