@@ -24,7 +24,7 @@ from taskflow.middleware import Middleware, log_runs
 from taskflow.registry import Registry, Subscription, default_registry
 from taskflow.retry import Dead, Done, Retry
 from taskflow.running import LoopThread, Running
-from taskflow.worker import Result, failure_record
+from taskflow.worker import Result, claim, failure_record
 
 log = logging.getLogger("taskflow.aws")
 
@@ -146,18 +146,8 @@ class LambdaHandler:
             elsewhere = {one.receipt for one in deliveries} - found
         jobs = [find_job(received.delivery, self._registry) for received in batch]
         if self._broker is not None:
-            asked = [
-                job
-                for job in jobs
-                if job.subscription
-                and job.subscription.window
-                and job.delivery.receipt not in elsewhere
-            ]
-            claims = self._broker.claim([job.delivery for job in asked]) if asked else ()
-            for job, claim in zip(asked, claims, strict=True):
-                job.duplicate = claim == "finished"
-                if claim == "running":
-                    elsewhere.add(job.delivery.receipt)
+            here = [job for job in jobs if job.delivery.receipt not in elsewhere]
+            elsewhere |= claim(self._broker, here)
         return jobs, elsewhere
 
     def _run(self, job: Job, ends_at: float) -> Result:

@@ -98,20 +98,12 @@ class Worker:
         if any(delivery.group is not None for delivery in deliveries):
             jobs, returned = divide(jobs)
             self._give_back(returned)
-        asked = [job for job in jobs if job.subscription is not None and job.subscription.window]
-        if not asked:
-            return jobs
-        running = set()
         try:
-            claims = self.broker.claim([job.delivery for job in asked])
+            running = claim(self.broker, jobs)
         except BrokerError:
             with suppress(BrokerError):  # else they come back when their leases end
                 self._give_back(jobs)
             raise
-        for job, claim in zip(asked, claims, strict=True):
-            job.duplicate = claim == "finished"
-            if claim == "running":
-                running.add(job.delivery.receipt)
         return [job for job in jobs if job.delivery.receipt not in running] if running else jobs
 
     def execute(self, job: Job, invoke: Invoke = invoke) -> Result:
@@ -185,6 +177,21 @@ class Worker:
         while more := self.step(limit=1):
             results += more
         return results
+
+
+def claim(broker: Broker, jobs: Sequence[Job]) -> set[str]:
+    """Claim the jobs that are to be idempotent, and note which are duplicates; answers the receipts
+    of those that run elsewhere, which are not the caller's any more."""
+    asked = [job for job in jobs if job.subscription is not None and job.subscription.window]
+    if not asked:
+        return set()
+    running = set()
+    claims = broker.claim([job.delivery for job in asked])
+    for job, answer in zip(asked, claims, strict=True):
+        job.duplicate = answer == "finished"
+        if answer == "running":
+            running.add(job.delivery.receipt)
+    return running
 
 
 def _tell(

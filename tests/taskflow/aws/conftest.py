@@ -1,10 +1,14 @@
 """The AWS broker over the wire server in this process, and what it asks of it."""
 
+# moto has no types.
+# mypy: allow-untyped-calls
+
 import os
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.settings import QueueSettings
@@ -19,6 +23,16 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    """The URL of moto's server."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture

@@ -27,15 +27,6 @@ LARGE = "käse " * 50_000  # 300 kB: too much for a topic
 HUGE = LARGE * 4  # for a queue, too
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 class Bucket:
     """What is in the bucket of a test."""
 
@@ -57,9 +48,9 @@ class Bucket:
 
 @pytest.fixture
 def broker(
-    clock: SharedClock, endpoint: str, monkeypatch: pytest.MonkeyPatch, name: str
+    clock: SharedClock, moto: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> Iterator[AwsBroker]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)
     with aws_broker(clock, f"{ADDRESS}&payloads=s3://{name}/large/") as opened:
         yield opened
 
@@ -290,7 +281,7 @@ def test_a_payload_that_no_longer_can_be_removed_is_left(
 
 
 def test_without_a_bucket_a_large_message_is_refused_and_one_in_s3_dead_lettered(
-    clock: SharedClock, endpoint: str
+    clock: SharedClock,
 ) -> None:
     with aws_broker(clock) as plain:
         plain.create_topic("order.created")

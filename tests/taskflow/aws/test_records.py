@@ -31,19 +31,15 @@ Open = Callable[[], Records]
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[Api]:
+def table(moto: str) -> Iterator[Api]:
     """DynamoDB as moto has it."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "TF1")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-        api = Api("us-east-1", f"http://{host}:{port}")
+        api = Api("us-east-1", moto)
         client = api.client("dynamodb")
     yield api
     client.close()
-    server.stop()
 
 
 @pytest.fixture(params=["memory", "dynamodb", "sql"])

@@ -30,15 +30,6 @@ LONG = 20.0  # real seconds until a test gives up
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def ours() -> Iterator[str]:
     behind = memory_broker(clock=SystemClock())
     with wire_server(behind) as server:
