@@ -18,8 +18,6 @@ from taskflow.limits import (
 )
 from taskflow.message import Delivery
 
-NO_TEXTS: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:

@@ -24,7 +24,7 @@ from benchmarks.wire.servers import BY_NAME, Server
 
 ROOT = Path(__file__).parent.parent.parent
 OURS = Path(sys.executable).parent
-THEIRS = ROOT / ".venv-clients/bin"
+THEIRS = ROOT / ".venv-bench-aws/bin"
 WITHIN = 120.0  # seconds for anything to happen
 # USD per million requests, list price of us-east-1 in 2026, above the free tier.
 # https://aws.amazon.com/sqs/pricing/ and https://aws.amazon.com/sns/pricing/

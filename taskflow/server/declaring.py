@@ -51,10 +51,6 @@ def declare_file(broker: Broker, path: Path) -> None:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _all_settings(kind: type[Any], given: dict[str, dict[str, Any] | None]) -> dict[str, Any]:
-    return {name: _settings(kind, attributes, name) for name, attributes in given.items()}
-
-
 def _settings(kind: type[Any], given: dict[str, Any] | None, name: str) -> Any:
     given = given or {}
     known = kind.__dataclass_fields__

@@ -71,7 +71,6 @@ class WireServer:
     def __init__(self, broker: Broker, options: ServerOptions = ServerOptions()) -> None:
         check_options(options)
         self._broker = broker
-        self._options = options
         self._socket = _bind(options.host, options.port)
         self.port: int = self._socket.getsockname()[1]
         scheme = "https" if options.certificate else "http"

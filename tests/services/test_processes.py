@@ -62,6 +62,7 @@ def run(name: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_the_request_in_work(tmp_path: Path) -> None:
     """The request is in work for as long as its payment service, a silent socket, is silent."""
     silent = socket.create_server(("127.0.0.1", 0))
@@ -82,6 +83,7 @@ def test_sigterm_finishes_the_request_in_work(tmp_path: Path) -> None:
         assert process.wait(SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_order_over_a_real_socket_reaches_the_broker(tmp_path: Path) -> None:
     env = environ(tmp_path)
     with running("payment", env) as (_, payment_port):
@@ -107,12 +109,14 @@ def test_order_over_a_real_socket_reaches_the_broker(tmp_path: Path) -> None:
             assert process.wait(SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_payment_ends_well_on_sigterm(tmp_path: Path) -> None:
     with running("payment", environ(tmp_path)) as (process, _):
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variable"), [("order", "ORDER_PORT"), ("payment", "PAYMENT_PORT")]
 )
@@ -126,6 +130,7 @@ def test_used_port_is_one_clear_line(tmp_path: Path, name: str, variable: str) -
     assert variable in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variable", "value"),
     [
@@ -144,6 +149,7 @@ def test_wrong_setting_is_one_line_with_its_name(
     assert repr(value) in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variable"), [("order", "ORDER_DATABASE"), ("payment", "PAYMENT_DATABASE")]
 )

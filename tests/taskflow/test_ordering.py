@@ -245,6 +245,7 @@ def test_a_slow_group_takes_one_slot_and_the_others_run(
     assert handler.of("a") == ["a1", "a2", "a3", "a4", "a5"]
 
 
+@pytest.mark.slow
 def test_what_waits_keeps_its_lease(
     pool: Callable[[int], Pool],
     handler: Recorder,

@@ -108,6 +108,7 @@ def test_a_child_stopped_while_it_starts_is_no_failure(tmp_path: Path) -> None:
     assert run.end() == 0
 
 
+@pytest.mark.slow
 def test_a_child_that_dies_again_and_again_waits_longer_each_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

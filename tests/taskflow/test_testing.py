@@ -235,6 +235,7 @@ def test_a_failing_handler_fails(taskflow_drain):
 """
 
 
+@pytest.mark.slow
 def test_the_fixtures_come_with_the_installation(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(USER_TEST)
     done = subprocess.run(

@@ -14,6 +14,7 @@ from taskflow.testing import ManualClock
 from tests.taskflow.pools import WAIT, running, settled, until
 
 
+@pytest.mark.slow
 def test_leases_are_extended_while_a_handler_runs(
     taskflow_broker: Broker,
     taskflow_registry: Registry,

@@ -33,7 +33,6 @@ from taskflow.settings import Described, QueueSettings, TopicSettings
 
 _DEFAULT_QUEUE = QueueSettings()
 _DEFAULT_TOPIC = TopicSettings()
-_POLICY_TRIES = 5
 
 
 class Declaring(Subscribing):

@@ -20,6 +20,7 @@ def messages(count: int, body: str = "x") -> list[Message]:
     return [Message(str(n), body) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_a_thousand_messages_cost_three_hundred_requests(
     broker: AwsBroker, queue: str, requests: Counter[str]
 ) -> None:

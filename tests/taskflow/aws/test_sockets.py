@@ -161,6 +161,7 @@ def test_a_long_poll_hears_of_a_message_and_stops_when_told(broker: AwsBroker, q
     assert [one.id for one in found] == ["1"]
 
 
+@pytest.mark.slow
 def test_order_within_a_group(broker: AwsBroker) -> None:
     broker.create_topic("made.fifo")
     broker.create_queue("work.fifo")
@@ -194,6 +195,7 @@ def test_what_is_there_is_told_and_what_differs_too(broker: AwsBroker, queue: st
         broker.publish("order.creatd", [Message("1", "x")])
 
 
+@pytest.mark.slow
 def test_a_pool_runs_until_it_is_told_to_stop(broker: AwsBroker) -> None:
     registry = Registry()
     failing = Handler(failures=99)
@@ -263,6 +265,7 @@ def test_a_large_event_reaches_every_queue(neighbours: tuple[AwsBroker, AwsBroke
     assert kept["KeyCount"] == 0
 
 
+@pytest.mark.slow
 def test_finished_events_are_remembered_in_a_table(
     neighbours: tuple[AwsBroker, AwsBroker],
 ) -> None:

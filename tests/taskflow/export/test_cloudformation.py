@@ -27,6 +27,7 @@ def of_kind(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [Place(), FULL])
 def test_cfn_lint_finds_nothing(registry: Registry, tmp_path: Path, place: Place) -> None:
     file = tmp_path / "template.json"

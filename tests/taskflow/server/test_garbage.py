@@ -7,6 +7,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from botocore.validate import ParamValidator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -78,6 +79,8 @@ HEADERS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(max_examples=600, deadline=None)
 @given(
     method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT", "HEAD", "x"]),
@@ -144,6 +147,8 @@ def spoil_name(data: st.DataObject, name: str) -> str:
     return ".".join(parts)
 
 
+@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(peer=st.sampled_from(PEERS), data=st.data())
 def test_a_request_that_is_nearly_right_is_run_or_refused(peer: Peer, data: st.DataObject) -> None:

@@ -1,0 +1,15 @@
+"""What vulture takes for dead: others call it by name (a protocol, a template, a server)."""
+# ruff: noqa: B018, F821
+
+_.datacontenttype  # a field that CloudEvents may hold
+_.exit_code  # click reads it of an exception
+_.force_exit  # uvicorn reads it
+_.globals  # jinja2 reads it of an environment
+_.is_dlq  # server/page/home.html and queue.html read it
+_.isolation_level  # sqlite3 reads it of a connection
+_.lease_lost  # public: of a handler's Context
+_.product_name  # a field of an order's items
+_.wait_until_parked  # public: of ManualClock
+_.watch_requests  # the tests and benchmarks count AWS requests by it
+_.GetPayment, _.RefundPayment  # gRPC calls them
+lambda_handler  # public: AWS Lambda calls it

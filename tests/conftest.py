@@ -1,0 +1,70 @@
+"""What is so in all tests: `--quick`, and durations by a clock that freezegun cannot turn."""
+
+import time
+from collections.abc import Generator
+
+import pytest
+
+LONG = 1.0  # seconds; a test that takes longer carries the mark `slow`
+LEFT_OUT = ("crash", "chaos", "model", "e2e", "fuzz", "browser", "slow")
+"""What `--quick` leaves out: these folders of tests/, and these marks."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    chosen = [item for item in items if _is_quick(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    folder = item.nodeid.split("/")[1]
+    if folder in LEFT_OUT or any(item.get_closest_marker(name) for name in LEFT_OUT):
+        return False
+    call = getattr(item, "callspec", None)
+    broker = call.params.get("broker") if call is not None and folder == "contract" else None
+    return broker in (None, "memory")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """pytest reads a clock that freezegun turns; this one it cannot."""
+    report = yield
+    now = time.clock_gettime(time.CLOCK_MONOTONIC)
+    report.duration = now - item.stash.get(_began, now)
+    item.stash[_began] = now
+    if report.when == "call" and report.duration > LONG and not item.get_closest_marker("slow"):
+        report.user_properties.append(("unmarked", report.duration))
+    return report
+
+
+_began = pytest.StashKey[float]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_began] = time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    found = [
+        (report.duration, report.nodeid)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and dict(report.user_properties).get("unmarked")
+    ]
+    if found:
+        terminalreporter.section(f"over {LONG:g} s this time, without the mark `slow`")
+        for seconds, name in sorted(found, reverse=True):
+            terminalreporter.line(f"{seconds:.2f}s {name}")

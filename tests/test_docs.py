@@ -1,0 +1,113 @@
+"""Names in backticks that look like ours exist: a document cannot speak of what is gone."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if path.name != "CHANGELOG.md"
+)
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+QUOTED = re.compile(r"`([^`\n]+)`")
+DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:\(\))?")
+PATH = re.compile(r"(?:taskflow|services|proto|tests|docs|benchmarks|clients)(?:/[\w.-]+)+/?")
+OURS = re.compile(r"_[a-z]\w+|[A-Z][a-z]+(?:[A-Z][a-z]+)+")  # _private, TwoWords
+
+
+def written() -> tuple[set[str], dict[str, set[str]]]:
+    """Every name in our code, and of every class what its body defines."""
+    names: set[str] = set()
+    members: dict[str, set[str]] = {}
+    for folder in ("taskflow", "services", "tests", "benchmarks", "clients", "proto"):
+        for path in (ROOT / folder).rglob("*.py"):
+            names.add(path.stem)
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    names.add(node.name)
+                    members.setdefault(node.name, set()).update(_defined(node))
+                elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    names.add(node.name)
+                elif isinstance(node, ast.Name):
+                    names.add(node.id)
+                elif isinstance(node, ast.Attribute):
+                    names.add(node.attr)
+                elif isinstance(node, ast.alias):
+                    names.update((node.asname or node.name).split("."))
+                elif isinstance(node, ast.arg):
+                    names.add(node.arg)
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    names.update(re.findall(r"\w+", node.value[:2000]))
+    return names, members
+
+
+def _defined(node: ast.ClassDef) -> set[str]:
+    return {
+        name
+        for one in ast.walk(node)
+        for name in (
+            getattr(one, "name", None),
+            getattr(one, "attr", None),
+            getattr(one, "id", None),
+        )
+        if isinstance(name, str)
+    }
+
+
+NAMES, MEMBERS = written()
+
+
+def gone(text: str) -> list[str]:
+    """What a document quotes of ours that is not there."""
+    found = []
+    for quoted in QUOTED.findall(FENCE.sub("", text)):
+        if PATH.fullmatch(quoted):
+            if not (ROOT / quoted).exists():
+                found.append(quoted)
+        elif DOTTED.fullmatch(quoted):
+            owner, _, rest = quoted.removesuffix("()").partition(".")
+            if owner in MEMBERS and owner[0].isupper():
+                if rest.split(".")[0] not in MEMBERS[owner] | _inherited(owner):
+                    found.append(quoted)
+            elif owner == "taskflow" and not set(rest.split(".")) <= NAMES:
+                found.append(quoted)
+        elif OURS.fullmatch(quoted) and quoted.startswith("_") and quoted not in NAMES:
+            found.append(quoted)
+    return found
+
+
+def _inherited(owner: str) -> set[str]:
+    """What a class has from those of ours that it is made of."""
+    known = [name for name in BASES.get(owner, ()) if name in MEMBERS]
+    return set().union(*(MEMBERS[name] | _inherited(name) for name in known))
+
+
+BASES = {
+    node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
+    for folder in ("taskflow", "services")
+    for path in (ROOT / folder).rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.ClassDef)
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_names_exists(document: str) -> None:
+    assert gone((ROOT / document).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "Worker._within_retention",
+        "taskflow/gone.py",
+        "EmbeddedBroker._claim",
+        "_".join(("", "nobody", "has", "it")),
+    ],
+)
+def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
+    assert gone(f"It is `{quoted}` that does it.") == [quoted]
