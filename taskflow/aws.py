@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from random import Random
+from random import Random, SystemRandom
 from typing import Any, Protocol, runtime_checkable
 
 from taskflow.broker import Broker, Finish
@@ -68,7 +68,7 @@ def lambda_handler(
         clock, random = broker.clock, broker.random
     clock = clock or SystemClock()
     around = (log_runs(clock), *registry.middleware, *middleware)
-    return LambdaHandler(queue, registry, broker, around, clock, random or Random())
+    return LambdaHandler(queue, registry, broker, around, clock, random or SystemRandom())
 
 
 class LambdaHandler:

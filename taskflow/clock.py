@@ -1,5 +1,6 @@
 """Time as an argument: the one file that reads a clock or waits on one."""
 
+import math
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,6 +13,11 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds since the Unix epoch."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds since some moment, that only go on: for durations. `now` may be set back or
+        forward while something runs; this may not."""
         ...
 
     def wait(self, condition: Condition, timeout: float | None) -> bool:
@@ -27,6 +33,9 @@ class SystemClock:
 
     def now(self) -> float:
         return time.time()
+
+    def elapsed(self) -> float:
+        return time.monotonic()
 
     def wait(self, condition: Condition, timeout: float | None) -> bool:
         return condition.wait(timeout)
@@ -49,6 +58,24 @@ def from_rfc3339(text: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write 2026-01-31T12:00:00Z")
     return moment.timestamp()
+
+
+Instant = float | datetime
+"""A moment: epoch seconds, or a datetime with a time zone."""
+
+
+def epoch_seconds(what: str, moment: Instant) -> float:
+    """Epoch seconds of a moment. Raises TypeError, or ValueError for a datetime that does not say
+    where it is meant, and for what is no number; they name `what`."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError(f"{what} is {moment}, without a time zone; datetime.now(UTC) has one")
+        return moment.timestamp()
+    if isinstance(moment, bool) or not isinstance(moment, int | float):
+        raise TypeError(f"{what} is {moment!r}; epoch seconds or a datetime with a time zone")
+    if not math.isfinite(moment):
+        raise ValueError(f"{what} is {moment}; a finite number of epoch seconds")
+    return float(moment)
 
 
 def to_datetime(seconds: float) -> datetime:

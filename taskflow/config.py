@@ -4,6 +4,7 @@ import configparser
 import os
 from pathlib import Path
 from random import Random
+from urllib.parse import unquote, urlsplit
 
 from taskflow.broker import Broker
 from taskflow.brokers import DEFAULT_ADDRESS, open_address
@@ -51,10 +52,23 @@ def open_broker(
 ) -> Broker:
     """Open the broker at `address`, by default the one `TASKFLOW_BROKER` or setup.cfg names.
 
-    Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]` (docs/guides).
+    Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]`, `aws://REGION`
+    (docs/guides).
     `create=False` refuses a broker file that does not exist. Raises ConfigError for an address
     that is none, BrokerFileError for a file that cannot be used.
     """
-    return open_address(
-        address or setting("broker") or DEFAULT_ADDRESS, create=create, clock=clock, random=random
-    )
+    return open_address(address_of(address), create=create, clock=clock, random=random)
+
+
+def shown_address(address: str | None = None) -> str:
+    """The address of a broker for people: a file by its whole path, no user and no password."""
+    parts = urlsplit(address_of(address))
+    if parts.scheme == "sqlite":
+        path = Path(unquote(parts.path)[1:]).absolute()
+        return f"sqlite:///{path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def address_of(address: str | None = None) -> str:
+    """The address of a broker: the one given, else the one that is set, else the default."""
+    return address or setting("broker") or DEFAULT_ADDRESS

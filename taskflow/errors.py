@@ -18,6 +18,7 @@ TaskflowError
  │   ├─ InvalidFilterPolicy  a filter policy that SNS would refuse
  │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
+ │           └─ FileReplaced  the broker file was deleted or replaced while it was open
  └─ HandlerSignal            raised by handlers to say more than "failed"
      ├─ Retry(after)         run this event again after so many seconds
      └─ Reject(reason)       never run this event again: dead-letter it now
@@ -45,6 +46,11 @@ class DecodeError(TaskflowError):
 
 class HandlerTimeout(TaskflowError):
     """A handler ran longer than the `timeout` of its subscription (seconds)."""
+
+
+class HandlerInterrupt(BaseException):
+    """What is raised inside a `def` handler at its time limit. No Exception, so that a handler's
+    `except Exception` does not take it for a failure of its own; `finally` blocks run."""
 
 
 class NoHandler(TaskflowError):
@@ -119,6 +125,10 @@ class BrokerFileError(BrokerUnavailable):
     """The broker file is unreadable, read-only, full, not ours, or from a newer taskflow."""
 
 
+class FileReplaced(BrokerFileError):
+    """The broker file was deleted or replaced while it was open; the new one is open now."""
+
+
 class HandlerSignal(TaskflowError):
     """Base of what a handler raises to steer its own message."""
 
@@ -130,15 +140,24 @@ class Retry(HandlerSignal):
     """
 
     def __init__(self, after: float | None = None, reason: str = "") -> None:
-        if after is not None and not 0 <= after < float("inf"):
+        try:
+            seconds = None if after is None else float(after)
+        except (TypeError, ValueError):
+            raise TypeError(f"Retry(after={after!r}): a number of seconds is wanted") from None
+        if seconds is not None and not 0 <= seconds < float("inf"):
             raise ValueError(f"Retry(after={after!r}): seconds, 0 or more, not infinite")
         super().__init__(reason or f"retry asked for, after {after} s")
-        self.after = after
+        self.after = seconds
 
 
 class Reject(HandlerSignal):
-    """Dead-letter this event now, with `reason`; it is not tried again."""
+    """Dead-letter this event now, with `reason` (text, or what has a text); it is not tried
+    again."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: object) -> None:
+        try:
+            text = str(reason)
+        except Exception:
+            text = f"a {type(reason).__name__} that has no text"
+        super().__init__(text)
+        self.reason = text

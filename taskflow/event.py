@@ -18,6 +18,7 @@ from taskflow.clock import from_rfc3339, rfc3339
 from taskflow.errors import DecodeError
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
 from taskflow.message import Attributes, Delivery, Message, plain_text
+from taskflow.text import check_line
 
 T = TypeVar("T")
 DEFAULT_SOURCE = "taskflow"
@@ -50,7 +51,8 @@ class Event(Generic[T]):
     def message(self, delay: float = 0.0, most: int = MAX_MESSAGE_BYTES) -> Message:
         """The event as a broker carries it. On a FIFO topic its id keeps it from being stored
         twice. It holds `most` bytes. Raises LimitExceeded, or TypeError for a payload that cannot
-        be JSON."""
+        be JSON; ValueError for an id that is none, and the like."""
+        self._check()
         envelope = Envelope(
             specversion="1.0",
             id=self.id,
@@ -65,13 +67,26 @@ class Event(Generic[T]):
         )
         return Message(
             self.id,
-            _write(envelope).decode(),
+            json.carried(_write(envelope)).decode(),
             self.attributes,
             delay or None,
             self.group,
             self.id if is_fifo(self.topic) else None,
             most=most,
         )
+
+    def _check(self) -> None:
+        """Whoever gets it writes these into logs, headers and terminals."""
+        check_line("id", self.id)
+        check_line("source", self.source)
+        if self.subject is not None:
+            check_line("subject", self.subject)
+        if self.correlation_id is not None:
+            check_line("correlation_id", self.correlation_id)
+        if self.causation_id is not None:
+            check_line("causation_id", self.causation_id)
+        if self.traceparent is not None:
+            check_line("traceparent", self.traceparent)
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):

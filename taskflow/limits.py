@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from taskflow.errors import InvalidName, LimitExceeded
+from taskflow.text import character
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_PAYLOAD_BYTES = 2 * 1024**3  # of one that a broker keeps elsewhere (AWS: in S3)
@@ -112,8 +113,8 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
     if found := _FORBIDDEN.search(body):
         raise LimitExceeded(
-            f"the message body holds {found[0]!r} at {found.start()}: "
-            "tab, newline, return and U+0020 upwards are allowed"
+            f"the message body holds {character(found[0])} at {found.start()}: tab, newline, "
+            "return, U+0020 to U+D7FF, U+E000 to U+FFFD and what is above U+FFFF are allowed"
         )
     size = len(body.encode())
     if attributes:

@@ -1,7 +1,8 @@
 """Payloads as JSON: any value out, the handler's annotated type back in."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import msgspec
@@ -16,14 +17,45 @@ _VALUE = re.compile(r"^(Invalid (?:enum )?value) .*?( - at `[^`]*`)?$", re.DOTAL
 
 def _foreign(value: Any) -> Any:
     """What msgspec does not know: pydantic models, and freezegun's dates (a subclass)."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+    if hasattr(value, "model_dump"):  # as its own type reads it back
+        return value.model_dump(mode="json", by_alias=True, round_trip=True)
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(f"a payload of type {type(value).__name__} cannot be written as JSON")
 
 
-encode: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode
+_write: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode
+
+
+def encode(value: Any) -> bytes:
+    """A payload as JSON. Raises TypeError for what JSON cannot hold, ValueError for a number that
+    is not finite; both say where."""
+    data = _write(value)
+    if b"null" in data:  # what msgspec makes of NaN, too
+        _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
+    return data
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, msgspec.Raw) else _foreign(value)
+
+
+def _refuse_infinite(value: Any, place: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"the payload holds {value} at {place}, and JSON has finite numbers only")
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _refuse_infinite(part, f"{place}.{name}")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, part in enumerate(value):
+            _refuse_infinite(part, f"{place}[{index}]")
+
+
+def carried(data: bytes) -> bytes:
+    """JSON with U+FFFE and U+FFFF as escapes: SQS takes no message that holds them."""
+    if b"\xef\xbf\xbe" in data or b"\xef\xbf\xbf" in data:
+        return data.replace(b"\xef\xbf\xbe", rb"\ufffe").replace(b"\xef\xbf\xbf", rb"\uffff")
+    return data
 
 
 def decoder(annotation: Any) -> Decode:
@@ -70,11 +102,19 @@ def _foreign_types(annotation: Any) -> list[type]:
 
     try:
         walk(msgspec.inspect.type_info(annotation))
-    except TypeError:  # a union of several models
-        found = [kind for kind in get_args(annotation) if hasattr(kind, "__pydantic_validator__")]
+    except TypeError:  # a union of several models, tagged or not
+        found = list(_models(annotation))
         if not found:
             raise
     return [kind for kind in found if kind is not object]
+
+
+def _models(annotation: Any) -> Iterator[type]:
+    """The pydantic models somewhere in an annotation that msgspec refuses."""
+    if hasattr(annotation, "__pydantic_validator__"):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
 
 
 def _pydantic_decoder(annotation: Any) -> Decode:

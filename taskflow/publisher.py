@@ -1,48 +1,62 @@
 """Publishing events, by default to the broker the environment names."""
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from taskflow.broker import Broker
+from taskflow.clock import Instant, epoch_seconds
 from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import new_id
 
 _lock = threading.Lock()
 _default: Broker | None = None
+_opened_by = 0  # the process that opened it; a fork opens its own
 
 
 def default_broker() -> Broker:
     """The broker of this process, opened at the first call (`taskflow.open_broker()`)."""
-    global _default
+    global _default, _opened_by
     with _lock:
-        if _default is None:
+        if _default is None or _opened_by not in (0, os.getpid()):
             _default = open_broker()
+            _opened_by = os.getpid()
         return _default
+
+
+def _after_fork() -> None:
+    """A thread that is not here may hold the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
 def using(broker: Broker) -> Iterator[Broker]:
     """Make `broker` the default one inside the block."""
-    global _default
+    global _default, _opened_by
     with _lock:
-        before, _default = _default, broker
+        before, _default, _opened_by = (_default, _opened_by), broker, 0
     try:
         yield broker
     finally:
         with _lock:
-            _default = before
+            _default, _opened_by = before
 
 
 def publish(
     topic: str,
     payload: Any,
     *,
-    id: str | None = None,
+    id: str | UUID | None = None,
     delay: float = 0.0,
-    at: float | None = None,
+    at: Instant | None = None,
     source: str = DEFAULT_SOURCE,
     subject: str | None = None,
     correlation_id: str | None = None,
@@ -56,15 +70,17 @@ def publish(
     When it returns, the event is stored (`durability=power`: on disk). `payload` is anything
     JSON can hold: dict, dataclass, Struct, pydantic model. `id` defaults to a UUIDv7; the same
     id on the same topic is one event. It is due after `delay` seconds, or at `at` (epoch
-    seconds). On a FIFO topic (`orders.fifo`) `group` is needed: events of one group are handled
-    in order. Inside a handler it continues the trace and correlation of the handled event.
-    Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError when the payload is no JSON.
+    seconds, or a datetime with a time zone). On a FIFO topic (`orders.fifo`) `group` is needed:
+    events of one group are handled in order. Inside a handler it continues the trace and
+    correlation of the handled event.
+    Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError for an argument of another
+    type and a payload that is no JSON; ValueError for a control character, an infinite number.
     """
     broker = broker or default_broker()
     if at is not None:
         if delay:
             raise ValueError("give delay or at, not both")
-        delay = max(0.0, at - broker.clock.now())
+        delay = max(0.0, epoch_seconds("at", at) - broker.clock.now())
     event = new_event(
         broker,
         topic,
@@ -86,7 +102,7 @@ def new_event(
     topic: str,
     payload: Any,
     *,
-    id: str | None = None,
+    id: str | UUID | None = None,
     source: str = DEFAULT_SOURCE,
     subject: str | None = None,
     correlation_id: str | None = None,
@@ -95,10 +111,8 @@ def new_event(
     group: str | None = None,
 ) -> Event[Any]:
     """An event that happens now, on the broker's clock, in the trace of the current one."""
-    if id is not None and not id:
-        raise ValueError("id is empty; leave it out, or give 1 character at least")
-    if not source:
-        raise ValueError("source is empty; 1 character at least")
+    if isinstance(id, UUID):
+        id = str(id)
     now = broker.clock.now()
     if (cause := current.get()) is not None:
         correlation_id = correlation_id or cause.correlation_id or cause.id

@@ -46,6 +46,11 @@ def read_signature(handler: Handler, raw: bool = False) -> Signature:
     name = getattr(handler, "__qualname__", repr(handler))
     if not callable(handler):
         raise RegistrationError(f"{name} is no function")
+    if inspect.isclass(handler):
+        raise RegistrationError(
+            f"{name} is a class: making an instance handles nothing; subscribe a function, or an "
+            "instance that has __call__"
+        )
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise RegistrationError(f"{name} is a generator, whose body would not run; do not yield")
     try:
@@ -61,6 +66,11 @@ def read_signature(handler: Handler, raw: bool = False) -> Signature:
     takes: list[type | None] = []
     payload: Any = Any
     for parameter in parameters:
+        if parameter.name in ("self", "cls") and not takes and parameter.name not in hints:
+            raise RegistrationError(
+                f"{name} is a method, and nobody knows of which object; subscribe a function, a "
+                "@staticmethod, or a bound method (subscribe(…)(thing.method))"
+            )
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise RegistrationError(
                 f"{name}: {str(parameter).partition(':')[0]} cannot be filled; name what it takes"
@@ -105,6 +115,10 @@ def read_signature(handler: Handler, raw: bool = False) -> Signature:
 
 def _annotated(handler: Any) -> Any:
     """Where a handler keeps its annotations: functions do themselves, objects in `__call__`."""
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    return handler if inspect.isroutine(handler) else handler.__call__
+    while True:
+        if isinstance(handler, functools.partial):
+            handler = handler.func
+        elif not inspect.isroutine(handler) and hasattr(handler, "__wrapped__"):
+            handler = handler.__wrapped__  # a decorator that is an object
+        else:
+            return handler if inspect.isroutine(handler) else handler.__call__

@@ -34,12 +34,17 @@ class ManualClock:
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._now = start
+        self._elapsed = 0.0
         self._changed = threading.Condition()
         self._waits: dict[int, tuple[threading.Condition, float]] = {}
 
     def now(self) -> float:
         """Seconds since the epoch, as last set."""
         return self._now
+
+    def elapsed(self) -> float:
+        """The seconds it was moved on by `advance`; a jump with `set` is none of them."""
+        return self._elapsed
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Park until the condition is notified or the clock has advanced by `timeout`."""
@@ -59,10 +64,12 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Move on, and wake every wait that is due then."""
+        self._elapsed += seconds
         self.set(self._now + seconds)
 
     def set(self, now: float) -> None:
-        """Jump to a time, backwards too."""
+        """Jump to a time, backwards too, as a clock that is set right does: nothing has lasted
+        longer by that."""
         with self._changed:
             self._now = now
             due = {key: wait for key, wait in self._waits.items() if wait[1] <= now}

@@ -44,12 +44,14 @@ class Worker:
     def __init__(
         self,
         broker: Broker,
-        queues: Iterable[str] | Mapping[str, float] = (),
+        queues: str | Iterable[str] | Mapping[str, float] = (),
         *,
         strict: bool = False,
         registry: Registry = default_registry,
         middleware: Sequence[Middleware] = (),
     ) -> None:
+        if isinstance(queues, str):
+            queues = (queues,)
         self.broker = broker
         self.registry = registry
         self.queues = tuple(dict.fromkeys(queues)) or tuple(registry.queues())

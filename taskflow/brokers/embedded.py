@@ -1,9 +1,10 @@
 """SNS and SQS semantics, written once, over any store."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from random import Random
+from random import Random, SystemRandom
 from typing import TypeVar
 
+from taskflow import forking
 from taskflow.brokers.declarations import Declarations, find_queue, find_topic
 from taskflow.brokers.fanout import Deduplication, is_plain, messages_for, with_deduplication
 from taskflow.brokers.lending import Lending
@@ -12,7 +13,7 @@ from taskflow.brokers.operations import Operations, bury
 from taskflow.brokers.parking import Parking
 from taskflow.brokers.sharing import Sharing
 from taskflow.clock import Clock, SystemClock
-from taskflow.errors import LimitExceeded, TopicNotFound
+from taskflow.errors import FileReplaced, LimitExceeded, TopicNotFound
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
 from taskflow.settings import Economy, Finish, Lease, Published, Sent, TopicSettings
@@ -30,13 +31,21 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self, store: Store, *, clock: Clock | None = None, random: Random | None = None
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.random: Random = random or Random()
+        self.random: Random = random or SystemRandom()
         self.economy = Economy()
         self.max_message_bytes = MAX_MESSAGE_BYTES
         self._store = store
         self._parking = Parking(store, self.clock)
         self._sends = 0
         self._lending = Lending(self.random)
+        forking.tell(self)
+
+    def before_fork(self) -> None:
+        """The store looks after itself."""
+
+    def after_fork(self, child: bool) -> None:
+        if child:  # nobody is parked here, and a thread that is not here may hold its lock
+            self._parking = Parking(self._store, self.clock)
 
     @property
     def waits_for_disk(self) -> bool:
@@ -45,6 +54,12 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
 
     # ---- send -------------------------------------------------------------------------------
     def publish(self, topic: str, messages: Sequence[Message]) -> Published:
+        try:
+            return self._publish(topic, messages)
+        except FileReplaced:  # nobody was answered: into the new file with them
+            return self._publish(topic, messages)
+
+    def _publish(self, topic: str, messages: Sequence[Message]) -> Published:
         with self._store.write() as rows:
             now = self.clock.now()
             targets = rows.subscribed(topic)
@@ -94,8 +109,12 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         return numbers
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
-        sent = self.put(queue, messages)
-        self.sync()
+        try:
+            sent = self.put(queue, messages)
+            self.sync()
+        except FileReplaced:
+            sent = self.put(queue, messages)
+            self.sync()
         return sent
 
     def put(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
@@ -177,6 +196,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             until = deadline
             if wait and (due := self.next_due(*queues)) is not None:
                 until = min(until, due)
+            self._store.check()
             if self.clock.now() >= deadline or not self._parking.park(queues, rung, until, stop):
                 return []
 

@@ -1,5 +1,6 @@
 """The `taskflow` command."""
 
+import io
 import logging
 import sys
 from pathlib import Path
@@ -60,6 +61,9 @@ def main(log_level: str | None) -> None:
     Shell completion (bash; zsh and fish likewise):
       eval "$(_TASKFLOW_COMPLETE=bash_source taskflow)"
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks, as an escape
+            stream.reconfigure(errors="backslashreplace")
     level = (log_level or setting("log_level") or "INFO").upper()
     if level not in LEVELS:
         raise click.UsageError(f"log_level is {level!r}; allowed: {', '.join(LEVELS)}")

@@ -19,6 +19,7 @@ from taskflow.cli.options import (
 )
 from taskflow.clock import rfc3339
 from taskflow.message import FAILURE, Delivery, plain_text
+from taskflow.text import printable
 
 ids_option = click.option("--id", "ids", multiple=True, help="Only this event; may be repeated.")
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -106,9 +107,11 @@ def show(queue: str, ids: tuple[str, ...], as_json: bool, address: str | None) -
         failure = letter.pop("failure")
         for name, value in {**letter, **failure}.items():
             if name == "traceback":
-                click.echo("traceback:\n" + "\n".join(f"  {line}" for line in value.splitlines()))
+                lines = printable(str(value), lines=True).splitlines()
+                click.echo("traceback:\n" + "\n".join(f"  {line}" for line in lines))
             else:
-                click.echo(f"{name}: {_time(value) if name.endswith('_at') else value}")
+                shown = _time(value) if name.endswith("_at") else value
+                click.echo(f"{name}: {printable(str(shown), lines=True)}")
         click.echo()
 
 

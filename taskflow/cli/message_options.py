@@ -1,6 +1,7 @@
 """What `publish` and `send` share: the options of a message, and where its text comes from."""
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -29,10 +30,12 @@ deduplication_option = click.option(
 def read_text(given: str) -> bytes:
     """An argument as it is, standard input for `-`, a file for `@FILE`."""
     if given == "-":
-        return sys.stdin.buffer.read()
+        if sys.stdin is None:
+            raise click.UsageError("standard input is closed; give the text itself, or @FILE")
+        return sys.stdin.buffer.read().removeprefix(BOM_UTF8)
     if given.startswith("@"):
         try:
-            return Path(given[1:]).read_bytes()
+            return Path(given[1:]).read_bytes().removeprefix(BOM_UTF8)
         except OSError as error:
             raise click.UsageError(f"{given[1:]}: {error.strerror}") from error
     return given.encode(errors="surrogateescape")

@@ -1,6 +1,7 @@
 """What several commands share: the broker, the modules with handlers, tables."""
 
 import importlib
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,16 +13,17 @@ import click
 
 import taskflow
 from taskflow.broker import Broker
-from taskflow.config import open_broker, setting
+from taskflow.config import address_of, open_broker, setting
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.registry import Registry, default_registry
+from taskflow.text import check_line, printable
 
 CHUNK = 1000  # messages of one transaction
 QUIET = 1000  # work on fewer messages than this shows no progress
 
 broker_option = click.option(
-    "--broker", "address", metavar="URL", help="sqlite:///broker.db or memory://."
+    "--broker", "address", metavar="URL", help="sqlite:///broker.db, aws://REGION or memory://."
 )
 module_option = click.option(
     "--module",
@@ -53,6 +55,16 @@ def opened(address: str | None, create: bool = False) -> Iterator[Broker]:
         broker.close()
 
 
+def warn_of_memory(address: str | None) -> None:
+    """What goes into a broker in memory is gone when the command ends."""
+    if address_of(address).startswith("memory:"):
+        click.echo(
+            "Warning: memory:// ends with this command, and what it holds with it; "
+            "write --broker sqlite:///taskflow.db",
+            err=True,
+        )
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal for long work; elsewhere a line for every tenth part."""
@@ -80,6 +92,9 @@ def load_registry(modules: Sequence[str]) -> Registry:
     Raises ConfigError naming the module and the line when one does not import.
     """
     for name in modules or (setting("modules") or "").replace(",", " ").split():
+        if name.endswith(".py") or "/" in name or name.startswith("."):
+            dotted = name.removeprefix("./").removesuffix(".py").strip("/.").replace("/", ".")
+            raise ConfigError(f"{name!r} is a file; name the module, as import does: {dotted!r}")
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -88,7 +103,16 @@ def load_registry(modules: Sequence[str]) -> Registry:
             raise _failed(name, error) from error
         except (Exception, SystemExit) as error:
             raise _failed(name, error) from error
+    _keep_logging()
     return default_registry
+
+
+def _keep_logging() -> None:
+    """logging.config.dictConfig switches off the loggers there are, unless it is told not to; a
+    worker whose failures nobody sees is worse than one that logs."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.partition(".")[0] == "taskflow" and isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 def server_module(name: str) -> Any:
@@ -134,6 +158,14 @@ def check_text(text: str, what: str) -> str:
     except UnicodeEncodeError as error:
         raise click.UsageError(f"the {what} {text!r} is no UTF-8") from error
     return text
+
+
+def check_id(text: str) -> str:
+    """Return an --id that can be one, else raise UsageError."""
+    try:
+        return check_line("--id", check_text(text, "--id"))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def in_chunks(act: Callable[[int], int], total: int, what: str) -> int:
@@ -186,7 +218,7 @@ def dead_letter_queues(broker: Broker) -> list[str]:
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
     """Columns of text; numbers to the right."""
-    cells = [[str(value) for value in line] for line in lines]
+    cells = [[printable(str(value)) for value in line] for line in lines]
     widths = [max(len(text) for text in column) for column in zip(heads, *cells, strict=True)]
     right = [bool(lines) and isinstance(value, int | float) for value in (lines or [heads])[0]]
 

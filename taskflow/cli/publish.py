@@ -15,10 +15,12 @@ from taskflow.cli.message_options import (
 )
 from taskflow.cli.options import (
     broker_option,
+    check_id,
     load_registry,
     module_option,
     opened,
     progress,
+    warn_of_memory,
 )
 from taskflow.errors import TopicNotFound
 from taskflow.limits import check_topic, is_fifo
@@ -63,8 +65,8 @@ def publish(
       taskflow publish order.created '{"order_id": "ord_1"}' --delay 15m
     """
     check_topic(topic)
-    if event_id == "":
-        raise click.UsageError("--id is empty; 1 character at least")
+    if event_id is not None:
+        check_id(event_id)
     if event_id is not None and count > 1:
         raise click.UsageError("--id names one event; leave it out with --count")
     if deduplication_id is not None and (count > 1 or not is_fifo(topic)):
@@ -76,6 +78,7 @@ def publish(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"the payload is no JSON: {error}") from error
     with opened(address, create=True) as broker:
+        warn_of_memory(address)
         _ensure_topic(broker, topic, create, modules)
         most = broker.max_message_bytes
         with progress("publishing", count) as done:
@@ -114,4 +117,7 @@ def _ensure_topic(broker: Broker, topic: str, create: bool, modules: tuple[str, 
     else:
         known = {*broker.topics(), *registry.topics()}
         error = TopicNotFound(topic, known)
-        raise click.UsageError(f"{error}; --create makes a new one")
+        raise click.UsageError(
+            f"{error}; name the module whose handler subscribes to it (--module shop.handlers), or "
+            "make a topic that nobody subscribes to yet with --create"
+        )

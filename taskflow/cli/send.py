@@ -9,7 +9,7 @@ from taskflow.cli.message_options import (
     read_text,
     typed_attributes,
 )
-from taskflow.cli.options import broker_option, check_text, opened
+from taskflow.cli.options import broker_option, check_id, opened
 from taskflow.message import Message, new_id
 
 
@@ -40,8 +40,8 @@ def send(
     Example:
       taskflow send imports '{"Records": []}' --attribute kind=big
     """
-    if message_id == "":
-        raise click.UsageError("--id is empty; 1 character at least")
+    if message_id is not None:
+        check_id(message_id)
     typed = typed_attributes(attributes, "queue")
     try:
         text = read_text(body).decode()
@@ -51,7 +51,7 @@ def send(
         if message_id is None:
             message_id = new_id(broker.clock.now(), broker.random)
         message = Message(
-            check_text(message_id, "id"),
+            message_id,
             text,
             typed,
             delay or None,

@@ -21,7 +21,7 @@ from taskflow.cli.options import (
 )
 from taskflow.cli.signals import signals_to
 from taskflow.cli.supervise import Options, supervise
-from taskflow.config import setting
+from taskflow.config import setting, shown_address
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.health import HealthServer, write_heartbeat
 from taskflow.pool import Pool
@@ -115,7 +115,11 @@ def work(options: Options, registry: Registry) -> None:
             around.callback(_every(HEARTBEAT_SECONDS, beat, broker.clock.wait))
         seen = around.enter_context(signals_to(pool))
         names = [name for name, _ in options.queues] or registry.queues()
-        log.info("working on %s with %d threads, pid %d", ", ".join(names), threads, os.getpid())
+        where = shown_address(options.address)
+        log.info(
+            "working on %s of %s with %d threads, pid %d",
+            *(", ".join(names), where, threads, os.getpid()),
+        )
         pool.run()
         log.info("stopped")
     if len(seen) > 1 or pool.recycled:

@@ -6,6 +6,7 @@ from taskflow.errors import (
     BrokerError,
     BrokerFileError,
     BrokerUnavailable,
+    FileReplaced,
     InvalidFilterPolicy,
     InvalidName,
     LimitExceeded,
@@ -154,6 +155,7 @@ SQS_ERRORS: Mapping[type[BrokerError], tuple[str, str]] = {
     InvalidFilterPolicy: ("InvalidParameterValue", "{}"),
     BrokerUnavailable: _AWAY,
     BrokerFileError: _BROKEN,
+    FileReplaced: _BROKEN,
 }
 SNS_ERRORS: Mapping[type[BrokerError], tuple[str, str]] = {
     QueueNotFound: ("InvalidParameterException", "Invalid parameter: SQS endpoint ARN"),
@@ -170,4 +172,5 @@ SNS_ERRORS: Mapping[type[BrokerError], tuple[str, str]] = {
     ),
     BrokerUnavailable: _AWAY,
     BrokerFileError: _BROKEN,
+    FileReplaced: _BROKEN,
 }

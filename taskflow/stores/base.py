@@ -299,7 +299,12 @@ class Store(Protocol):
 
     def sync(self) -> None:
         """Return when everything committed so far survives a power cut, if the store was asked
-        for that."""
+        for that. Raises FileReplaced as `check` does: no promise is made for what is gone."""
+        ...
+
+    def check(self) -> None:
+        """Raise FileReplaced when the store has another file now than it had, having gone over to
+        it."""
         ...
 
     def ring(self, queues: Collection[str]) -> None:

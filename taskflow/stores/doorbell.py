@@ -22,6 +22,7 @@ class Doorbell:
     """The bells beside one broker file. Ringing never blocks and never fails."""
 
     def __init__(self, database: Path) -> None:
+        self._database = database
         self._folder = Path(f"{database.absolute()}-bells")
         self._lock = threading.Lock()
         self._own = ""
@@ -30,6 +31,15 @@ class Doorbell:
         self._sender: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._folder_file = -1
+
+    def in_child(self) -> "Doorbell":
+        """The bells for a fork of the process that has these, whose own one stays where it is."""
+        for opened in (self._socket, self._sender):
+            if opened is not None:
+                opened.close()
+        if self._folder_file >= 0:
+            os.close(self._folder_file)
+        return Doorbell(self._database)
 
     def ring(self, queues: Collection[str]) -> None:
         """Tell every listener beside this file, but the own one."""

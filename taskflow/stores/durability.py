@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class DiskSync:
         self._syncing = False
         self._failed: OSError | None = None
         self._file = os.open(f"{database}-wal", os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)  # whoever waits here holds it open
         folder = os.open(database.absolute().parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the names of the files, once
@@ -72,9 +74,6 @@ class DiskSync:
                 f"{self._failed.strerror}; what was sent may be stored but not on disk: mend the "
                 "disk and start this process again (sending with the same ids is safe)",
             )
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 def _to_disk(file: int) -> None:

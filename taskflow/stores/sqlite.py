@@ -1,5 +1,6 @@
 """The SQLite store: one file (or `:memory:`), one connection per process, WAL."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import apsw
 
-from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow import forking
+from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
 from taskflow.stores.base import Rows
 from taskflow.stores.doorbell import Doorbell
 from taskflow.stores.durability import Checkpointer, DiskSync
+from taskflow.stores.identity import FileIdentity
 from taskflow.stores.rows import SqliteRows
 from taskflow.stores.transaction import (
     BUSY_TIMEOUT_MS,
@@ -22,6 +25,8 @@ from taskflow.stores.transaction import (
     translate,
 )
 
+log = logging.getLogger("taskflow.store")
+
 APPLICATION_ID = 0x7461736B  # "task"
 SCHEMA_VERSION = 1
 
@@ -29,47 +34,129 @@ SCHEMA_VERSION = 1
 class SqliteStore:
     """Rows in SQLite.
 
-    `path` is None for `:memory:` (one process). `durable` makes `sync` wait for the disk.
-    `create=False` refuses a file that does not exist.
+    `path` is None for `:memory:` (one process); a relative one means the folder of now for good.
+    `durable` makes `sync` wait for the disk. `create=False` refuses a file that does not exist.
     Raises BrokerFileError when the file cannot be used.
+
+    The connection belongs to a process and to a file. It is closed before a fork and opened anew on
+    both sides; when the path means another file than it did, the next `check` or `sync` opens that
+    one.
     """
 
     def __init__(self, path: Path | None, *, durable: bool, create: bool = True) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
-        self._path = path
+        self._path = None if path is None else path.absolute()
+        self._create = create
         self._lock = threading.RLock()
         self._closed = False
+        self._pid = os.getpid()
+        self._rests = False  # before a fork
         self._bell: Doorbell | None = None
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
+        self._file: FileIdentity | None = None
         self.poll_interval = None if path is None else 1.0
         self.durable = durable and path is not None
-        if path is not None and not create and folder_exists(path) and not path.exists():
-            raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
+        self._reading = Reading(self._path, self._renew)
+        self._writing = Writing(self._path, self._renew, self._count_commit)
         with self._translated():
-            self._connection = connect(path)
-            try:
-                self._prepare()
-                if path is not None:
-                    self._connection.pragma("journal_mode", "wal")
-                    self._connection.pragma("user_version")  # a first look makes the WAL
-            except BaseException:
-                self._connection.close()
-                raise
-        rows, execute = SqliteRows(self._connection), self._connection.execute
-        if path is not None:
-            self._bell = Doorbell(path)
-            self._checkpointer = Checkpointer(lambda: connect(path))
-            self._connection.set_wal_hook(self._wal_grew)
-            if durable:
-                self._disk = DiskSync(path)
-        committed = self._disk.committed if self._disk is not None else None
-        self._reading = Reading(path, self._lock, rows, execute)
-        self._writing = Writing(path, self._lock, rows, execute, committed)
+            self._open()
+        forking.tell(self)
 
-    def _prepare(self) -> None:
+    def _open(self) -> None:
+        """Open the file that the path means now. Raises apsw's errors, BrokerFileError."""
+        path = self._path
+        if path is not None and not self._create and folder_exists(path) and not path.exists():
+            raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
+        real = None if path is None else Path(os.path.realpath(path))
+        connection = connect(real)
+        try:
+            self._prepare(connection)
+            if real is not None:
+                connection.pragma("journal_mode", "wal")
+                connection.pragma("user_version")  # a first look makes the WAL
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        if path is not None and real is not None:
+            if self._bell is None:
+                self._bell = Doorbell(real)
+            self._checkpointer = Checkpointer(lambda: connect(real, checkpoints=False))
+            connection.set_wal_hook(self._wal_grew)
+            self._disk = DiskSync(real) if self.durable else None
+            self._file = FileIdentity(path, real)
+        self._pid = os.getpid()
+        rows = SqliteRows(connection)
+        for block in (self._reading, self._writing):
+            block.use(self._pid, self._lock, rows, connection.execute)
+
+    def _let_go(self, *, checkpoint: bool) -> None:
+        """Close what `_open` opened; without a checkpoint when the file is another's by now."""
+        for block in (self._reading, self._writing):
+            block.leave()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        if not checkpoint:
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._connection.close()
+
+    # ---- another process, another file ------------------------------------------------------
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if self._path is None or self._closed or self._rests:
+            return
+        if not self._writing.is_mine():
+            self._let_go(checkpoint=True)
+            self._rests = True
+
+    def after_fork(self, child: bool) -> None:
+        if child:
+            self._lock = threading.RLock()
+            if self._bell is not None:
+                self._bell = self._bell.in_child()
+            return  # it is opened by the first who needs it here
+        try:
+            if self._rests:
+                self._renew()
+        except BrokerUnavailable as error:  # whoever needs it next tries again
+            log.warning("after a fork: %s", error)
+        finally:
+            self._lock.release()
+
+    def _renew(self) -> None:
+        """Open the file here, if this process may."""
+        with self._lock:
+            if self._closed:
+                raise BrokerUnavailable("the broker is closed")
+            if self._rests:
+                with self._translated():
+                    self._open()
+                self._rests = False
+            elif self._pid != os.getpid():
+                raise BrokerUnavailable(
+                    f"{self._path or 'memory://'} was opened by process {self._pid}, and this is "
+                    f"a fork of it, process {os.getpid()}: open a broker here"
+                )
+
+    def check(self) -> None:
+        """Raise FileReplaced when the path means another file now, having opened that one."""
+        if self._file is None or self._file.holds() or self._writing.is_mine():
+            return
+        with self._lock:
+            if self._closed or self._rests or self._file.holds():
+                return
+            log.error("%s was deleted or replaced while it was open: opening it anew", self._path)
+            self._rests = True
+            self._let_go(checkpoint=False)
+            self._renew()
+        raise FileReplaced(
+            f"{self._path} was deleted or replaced while it was open, and is open anew: what was "
+            "just sent or changed may be in neither file; repeat it"
+        )
+
+    def _prepare(self, connection: apsw.Connection) -> None:
         """Make the schema in a new file, or check that this one is ours."""
-        connection = self._connection
         if connection.readonly("main"):
             raise BrokerFileError(f"{self._path} is read-only; the broker must write")
         connection.execute("BEGIN IMMEDIATE")
@@ -100,9 +187,17 @@ class SqliteStore:
         return self._reading
 
     def sync(self) -> None:
-        if self._disk is not None and not self._writing.is_mine():  # else when that is committed
+        if self._file is None or self._writing.is_mine():  # else when that is committed
+            return
+        disk = self._disk
+        if disk is not None:
             with self._translated():
-                self._disk.wait()
+                disk.wait()
+        self.check()
+
+    def _count_commit(self) -> None:
+        if self._disk is not None:
+            self._disk.committed()
 
     def _wal_grew(self, connection: apsw.Connection, name: str, pages: int) -> int:
         assert self._checkpointer is not None
@@ -118,14 +213,17 @@ class SqliteStore:
             self._bell.listen(heard)
 
     def close(self) -> None:
+        if self._pid != os.getpid() and not self._rests:
+            return  # the parent's, whose files a child leaves alone
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            for part in (self._bell, self._checkpointer, self._disk):
-                if part is not None:
-                    part.close()
-            self._connection.close()
+            if self._bell is not None:
+                self._bell.close()
+            if not self._rests:
+                whole = self._file is None or self._file.holds()
+                self._let_go(checkpoint=whole)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -135,11 +233,11 @@ class SqliteStore:
             raise translate(error, self._path) from error
 
 
-def connect(path: Path | None) -> apsw.Connection:
+def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:
     """A connection as the broker needs it.
 
     synchronous=NORMAL: commits do not wait for the disk (`durability` does that, apart), the
-    file cannot be corrupted by a power cut.
+    file cannot be corrupted by a power cut. `checkpoints`: closing the last one empties the WAL.
     """
     connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
     try:
@@ -149,6 +247,8 @@ def connect(path: Path | None) -> apsw.Connection:
         connection.pragma("temp_store", "memory")
         connection.pragma("cache_size", -16_000)
         connection.wal_autocheckpoint(0)
+        if not checkpoints:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     except BaseException:
         connection.close()
         raise

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from os import getpid
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,30 @@ Execute = Callable[[str], Any]
 class Reading:
     """`with` it to look at rows: the process's connection is yours until the end of the block.
 
-    Written out, as is `Writing`: a generator would cost each message some microseconds.
+    Written out, as is `Writing`: a generator would cost each message some microseconds. `renew` is
+    called when another process stands here than the one that was told what to `use`.
     """
 
-    def __init__(
-        self, path: Path | None, lock: threading.RLock, rows: SqliteRows, execute: Execute
-    ) -> None:
+    def __init__(self, path: Path | None, renew: Callable[[], None]) -> None:
         self._path = path
-        self._lock = lock
-        self._rows = rows
-        self._execute = execute
+        self._renew = renew
+        self._pid = 0
+        self._lock: threading.RLock
+        self._rows: SqliteRows
+        self._execute: Execute
+
+    def use(self, pid: int, lock: threading.RLock, rows: SqliteRows, execute: Execute) -> None:
+        """Work on this connection from now on, in this process. The lock is held."""
+        self._lock, self._rows, self._execute = lock, rows, execute
+        self._pid = pid
+
+    def leave(self) -> None:
+        """The connection is gone: `renew` before the next block."""
+        self._pid = 0
 
     def __enter__(self) -> Rows:
+        if getpid() != self._pid:
+            self._renew()
         self._lock.acquire()
         return self._rows
 
@@ -48,19 +61,16 @@ class Writing(Reading):
     """
 
     def __init__(
-        self,
-        path: Path | None,
-        lock: threading.RLock,
-        rows: SqliteRows,
-        execute: Execute,
-        committed: Callable[[], None] | None,
+        self, path: Path | None, renew: Callable[[], None], committed: Callable[[], None]
     ) -> None:
-        super().__init__(path, lock, rows, execute)
+        super().__init__(path, renew)
         self._committed = committed
         self._depth = 0  # of blocks; guarded by the lock
         self._owner = 0  # the thread that is in them
 
     def __enter__(self) -> Rows:
+        if getpid() != self._pid:
+            self._renew()
         self._lock.acquire()
         try:
             self._execute("SAVEPOINT inner" if self._depth else "BEGIN IMMEDIATE")
@@ -80,7 +90,7 @@ class Writing(Reading):
         if error is None:
             try:
                 self._execute("RELEASE inner" if self._depth else "COMMIT")
-                if self._committed is not None and not self._depth:
+                if not self._depth:
                     self._committed()
             except BaseException as failure:
                 error = failure

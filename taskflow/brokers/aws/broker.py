@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from random import Random
+from random import Random, SystemRandom
 
 from taskflow.brokers.aws.backlog import Backlog
 from taskflow.brokers.aws.batches import MAX_ENTRIES
@@ -42,7 +42,7 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         random: Random | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.random: Random = random or Random()
+        self.random: Random = random or SystemRandom()
         self.api = api
         self._directory = Directory(api, prefix, account)
         self._ledger = Ledger()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from random import Random
+from random import Random, SystemRandom
 from urllib.parse import unquote, urlsplit
 
 from taskflow.brokers.aws.broker import AwsBroker
@@ -61,7 +61,7 @@ def open_aws(
     endpoint = options.get("endpoint")
     if endpoint is not None and not _is_url(endpoint):
         raise refuse(f"endpoint is {endpoint!r}; write http://127.0.0.1:9324")
-    api, random = Api(region, endpoint), random or Random()
+    api, random = Api(region, endpoint), random or SystemRandom()
     records, payloads = None, None
     if (text := options.get("idempotency")) is not None:
         records = _open_records(api, text, random)

@@ -48,7 +48,7 @@ Command = Callable[[str], Result]
 
 def test_a_missing_folder_is_named_and_not_made(command: Command, folder: Path) -> None:
     line = refused(command("sqlite:///no/such/broker.db"))
-    assert line == "Error: no/such does not exist; check the path and its rights"
+    assert line == f"Error: {folder}/no/such does not exist; check the path and its rights"
     assert not (folder / "no").exists()
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_sqlite_file_is_left_as_it_is(command: Command, folder: Path)
     file.write_text("these are notes, not a database\n" * 100)
     before = file.read_bytes()
     line = refused(command("sqlite:///broker.db"))
-    assert line == "Error: broker.db is not an SQLite file"
+    assert line == f"Error: {folder}/broker.db is not an SQLite file"
     assert file.read_bytes() == before
     assert list(folder.glob("broker.db-*")) == []
 
@@ -74,7 +74,7 @@ def test_a_foreign_sqlite_file_is_left_as_it_is(command: Command, folder: Path) 
     foreign.close()
     before = (folder / "broker.db").read_bytes()
     line = refused(command("sqlite:///broker.db"))
-    assert line == "Error: broker.db is an SQLite file, but no taskflow broker"
+    assert line == f"Error: {folder}/broker.db is an SQLite file, but no taskflow broker"
     assert (folder / "broker.db").read_bytes() == before
     assert {file.name for file in folder.glob("broker.db*")} == {"broker.db"}
 
@@ -131,7 +131,7 @@ def test_a_publish_that_fills_the_disk_stores_nothing_of_its_batch(
         small(patch, 100)
         publish = partial(run, "publish", "order.created", "@large.json", "--broker", ADDRESS)
         line = refused(publish("--count", "20"))
-        assert line == "Error: broker.db: the disk is full; nothing was stored"
+        assert line == f"Error: {folder}/broker.db: the disk is full; nothing was stored"
         assert publish("--count", "2").exit_code == 0, "what fits is stored"
     with broker_file() as broker:
         assert broker.counts("work").visible == 2
@@ -146,7 +146,7 @@ def test_a_disk_too_full_for_a_new_broker_leaves_one_that_can_be_finished(
     with monkeypatch.context() as patch:
         small(patch, 3)
         line = refused(run("publish", "made", "1", "--create", "--broker", ADDRESS))
-        assert line == "Error: broker.db: the disk is full; nothing was stored"
+        assert line == f"Error: {Path.cwd()}/broker.db: the disk is full; nothing was stored"
     assert run("publish", "made", "1", "--create", "--broker", ADDRESS).exit_code == 0
 
 
@@ -176,13 +176,13 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_an_unreadable_file_is_refused(run: Run, shared: Path) -> None:
     (shared / "broker.db").chmod(0)
     line = refused(run("queues", "--broker", ADDRESS))
-    assert line == "Error: broker.db cannot be opened; check the path and its rights"
+    assert line == f"Error: {shared}/broker.db cannot be opened; check the path and its rights"
 
 
 def test_a_read_only_file_is_refused(run: Run, shared: Path) -> None:
     (shared / "broker.db").chmod(0o444)
     line = refused(run("publish", "order.created", "1", "--broker", ADDRESS))
-    assert line == "Error: broker.db is read-only; the broker must write"
+    assert line == f"Error: {shared}/broker.db is read-only; the broker must write"
 
 
 def test_a_read_only_folder_is_refused(run: Run, shared: Path) -> None:
@@ -207,5 +207,7 @@ def test_looking_does_not_make_a_file(run: Run, folder: Path) -> None:
         ("purge", "audit", "--yes"),
     ):
         line = refused(run(*command, "--broker", "sqlite:///typo.db"))
-        assert line == "Error: typo.db does not exist; the first worker or publish makes it"
+        assert (
+            line == f"Error: {folder}/typo.db does not exist; the first worker or publish makes it"
+        )
     assert list(folder.glob("*.db")) == []

@@ -97,7 +97,7 @@ def test_a_topic_of_a_handler_is_declared_with_its_queues(run: Run, broker: Brok
         (["order.created", "@nosuch.json"], "nosuch.json: No such file or directory"),
         (["order.created", "@."], "Is a directory"),
         (["order.createt", "1"], r"known: order.created \(did you mean 'order.created'\?\)"),
-        (["order.createt", "1"], "--create makes a new one"),
+        (["order.createt", "1"], "with --create"),
         (["order-created", "1", "--create"], r"no '-' \(example: order.created\)"),
         (["order.created", "1", "--id", "x", "--count", "2"], "--id names one event"),
         (["order.created", "1", "--id", ""], "--id is empty"),

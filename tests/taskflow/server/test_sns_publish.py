@@ -149,7 +149,7 @@ def test_a_structured_message_has_a_body_for_each_protocol(
     ("params", "message"),
     [
         ({"Message": ""}, "Empty message"),
-        ({"Message": "m\0"}, "the message body holds '\\x00' at 1"),
+        ({"Message": "m\0"}, "the message body holds U+0000 at 1"),
         ({"Message": "m", "Subject": ""}, "Subject"),
         ({"Message": "m", "Subject": "x" * 100}, "Subject"),
         ({"Message": "m", "Subject": "a\nb"}, "Subject"),

@@ -1,0 +1,59 @@
+"""What must not be carried over a fork: told before it, and on both sides after it."""
+
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Forkable(Protocol):
+    """Holds what belongs to one process: connections, locks that a thread may hold."""
+
+    def before_fork(self) -> None:
+        """Come to rest, and stay so: the process is about to fork."""
+        ...
+
+    def after_fork(self, child: bool) -> None:
+        """Go on; in the child as its own owner, of whose parent's threads none is left."""
+        ...
+
+
+_told: WeakSet[Forkable] = WeakSet()
+_resting: list[Forkable] = []
+_lock = threading.Lock()
+
+
+def tell(one: Forkable) -> None:
+    """Tell `one` of forks from now on, for as long as it lives."""
+    with _lock:
+        _told.add(one)
+
+
+def _before() -> None:
+    _lock.acquire()
+    for one in list(_told):
+        one.before_fork()
+        _resting.append(one)
+
+
+def _after_in_parent() -> None:
+    try:
+        _go_on(child=False)
+    finally:
+        _lock.release()
+
+
+def _after_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _go_on(child=True)
+
+
+def _go_on(child: bool) -> None:
+    while _resting:
+        _resting.pop().after_fork(child)
+
+
+os.register_at_fork(
+    before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+)

@@ -1,0 +1,50 @@
+"""Text from outside: what may travel in ids and headers, and how to show what may not."""
+
+import re
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Also what turns or hides text in a terminal or a page: bidirectional controls, zero widths.
+_UNSHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
+)
+
+
+def check_line(what: str, text: object, most: int = 1024) -> str:
+    """Return `text` when it is one line of text, 1 to `most` characters and no control character.
+
+    Raises TypeError when it is no text, ValueError naming `what` and the character.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is {text!r}, a {type(text).__name__}; text is wanted")
+    if text.isprintable() and 0 < len(text) <= most:  # most are, and this is quick
+        return text
+    if not text:
+        raise ValueError(f"{what} is empty; 1 character at least")
+    if len(text) > most:
+        raise ValueError(f"{what} has {len(text)} characters; {most} at most")
+    if found := _CONTROL.search(text):
+        raise ValueError(
+            f"{what} holds {character(found[0])} at {found.start()}; control characters and line "
+            "ends are not allowed"
+        )
+    return text
+
+
+def character(one: str) -> str:
+    """A character by its code: `U+000A`."""
+    return f"U+{ord(one):04X}"
+
+
+def printable(text: str, lines: bool = False) -> str:
+    """`text` with every character that a terminal or a log would act on written as an escape.
+
+    `lines`: line ends and tabs may stay.
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        one = found[0]
+        if lines and one in "\n\t":
+            return one
+        return one.encode("unicode_escape", "surrogatepass").decode()
+
+    return _UNSHOWN.sub(escape, text)
