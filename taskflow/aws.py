@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 
-import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from taskflow.middleware import Middleware, log_runs
 from taskflow.registry import Registry, Subscription, default_registry
 from taskflow.retry import Dead, Done, Retry
 from taskflow.running import LoopThread, Running
-from taskflow.worker import Result, claim, failure_record
+from taskflow.worker import Result, claim, failure_text
 
 log = logging.getLogger("taskflow.aws")
 
@@ -153,12 +152,13 @@ class LambdaHandler:
     def _run(self, job: Job, ends_at: float) -> Result:
         def invoke(subscription: Subscription, context: Context) -> Any:
             if self._loop is None:
-                self._loop = LoopThread()
-            running = _Limited(job, self._loop.loop, self._clock.now())
+                self._loop = LoopThread(self._clock)
+            running = _Limited(job, self._loop, self._clock.elapsed())
             if context.deadline is None or context.deadline > ends_at:
                 context.deadline = ends_at
                 running.by_lambda = True
-            with self._expiring(running, context.deadline):
+            running.seconds = context.deadline - self._clock.now()
+            with self._expiring(running, running.started + running.seconds):
                 return running.invoke(subscription, context)
 
         outcome = execute(
@@ -172,16 +172,16 @@ class LambdaHandler:
 
     @contextmanager
     def _expiring(self, running: Running, deadline: float) -> Iterator[None]:
-        """Stop the run inside the block at `deadline` (epoch seconds)."""
+        """Stop the run inside the block at `deadline` (the clock's `elapsed`)."""
         ended = threading.Condition()
         over = False
 
         def watch() -> None:
             with ended:
                 while not over:
-                    left = deadline - self._clock.now()
+                    left = deadline - self._clock.elapsed()
                     if left <= 0:
-                        running.expire(self._clock.now())
+                        running.expire(self._clock.elapsed())
                         return
                     self._clock.wait(ended, left)
 
@@ -246,9 +246,8 @@ class LambdaHandler:
                 outcome.reason,
             )
             return False
-        record = json.dumps(failure_record(result, outcome))
         try:
-            if not self._broker.dead_letter([(delivery, record)])[0]:
+            if not self._broker.dead_letter([(delivery, failure_text(result, outcome))])[0]:
                 _lost(delivery)
                 return False
         except BrokerError as error:
@@ -294,8 +293,7 @@ class _Limited(Running):
     def timeout(self) -> HandlerTimeout:
         if not self.by_lambda:
             return super().timeout()
-        seconds = (self.deadline or self.started) - self.started
-        return HandlerTimeout(f"had {seconds:.1f} s until the Lambda function's time was up")
+        return HandlerTimeout(f"had {self.seconds:.1f} s until the Lambda function's time was up")
 
 
 def _lost(delivery: Delivery) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from taskflow.broker import WorkerReport
 from taskflow.errors import BrokerError
@@ -15,7 +16,7 @@ from taskflow.groups import Groups
 from taskflow.lease import Leases
 from taskflow.retry import Done
 from taskflow.running import Running
-from taskflow.worker import Result, Worker
+from taskflow.worker import Result, Unsettled, Worker
 
 log = logging.getLogger("taskflow.worker")
 
@@ -87,8 +88,9 @@ class Board:
             if running.abandoned:
                 return False
             del self.running[id(running)]
-            self.pace += (max(1e-6, result.at - running.started) - self.pace) / 5
-            self.add_result(result, result.at - running.started)
+            seconds = max(0.0, self._clock.elapsed() - running.started)
+            self.pace += (max(1e-6, seconds) - self.pace) / 5
+            self.add_result(result, seconds)
             return True
 
     def abandon(self, running: Running, result: Result) -> bool:
@@ -96,8 +98,8 @@ class Board:
         with self.lock:
             if self.running.pop(id(running), None) is None:
                 return False
-            running.abandoned = True
-            self.add_result(result, result.at - running.started)
+            running.give_up()
+            self.add_result(result, self._clock.elapsed() - running.started)
             return True
 
     def add_result(self, result: Result, seconds: float) -> None:
@@ -187,21 +189,40 @@ class Board:
                 returned, self.returned = self.returned, []
                 for result in results:
                     self.leases.drop(result.job.delivery)
-            try:
-                if results:
-                    self._worker.settle(results)
-                    self._troubled = False
-            except BrokerError as error:
-                self._complain("outcomes wait to be settled: %s", error)
-                with self.lock:
-                    self.results = results + self.results
-                    self.returned = returned + self.returned
-                    now = self._clock.now()
-                    self.results_since = now + TRY_AGAIN
-                    for result in results:
-                        self.leases.hold(result.job.delivery, now)
-                return
+            if results:
+                if (unsettled := self._settle(results)) is not None:
+                    self._complain("outcomes wait to be settled: %s", unsettled.error)
+                    self._keep(unsettled.results, returned)
+                    return
+                self._troubled = False
             self.give_back(returned, "an earlier message of their group is not done")
+
+    def _settle(self, results: list[Result]) -> Unsettled | None:
+        """Settle them together; should that be impossible, one by one, so that none spoils
+        another."""
+        try:
+            return self._worker.settle(results)
+        except Exception:
+            if len(results) == 1:
+                log.exception(
+                    "event=%s: how it ended cannot be recorded; it comes back when its lease ends",
+                    results[0].job.delivery.id,
+                )
+                return None
+        for index, result in enumerate(results):
+            if (unsettled := self._settle([result])) is not None:
+                return replace(unsettled, results=results[index:])
+        return None
+
+    def _keep(self, results: list[Result], returned: list[Job]) -> None:
+        """Hold on to what the broker could not be told."""
+        with self.lock:
+            self.results = results + self.results
+            self.returned = returned + self.returned
+            now = self._clock.now()
+            self.results_since = now + TRY_AGAIN
+            for result in results:
+                self.leases.hold(result.job.delivery, now)
 
     def extend(self) -> None:
         """Extend leases; a refused one is lost, and its handler may know (`ctx.lease_lost`)."""
@@ -225,7 +246,7 @@ class Board:
             if id(delivery) in at_work:
                 log.warning("event=%s queue=%s lost its lease", delivery.id, delivery.queue)
 
-    def _complain(self, text: str, error: BrokerError) -> None:
+    def _complain(self, text: str, error: Exception) -> None:
         """Say once that the broker fails, not at every try."""
         if not self._troubled:
             log.error(text, error)
@@ -249,7 +270,7 @@ class Board:
         with self.lock:
             runs = [running.job for running in self.running.values()]
             for running in self.running.values():
-                running.abandoned = True
+                running.give_up()
             self.running.clear()
             self.gates.leave(runs)
             return runs + self.take_unstarted()
@@ -264,7 +285,7 @@ class Board:
         try:
             self._broker.give_back([job.delivery for job in jobs])
             log.info("gave back %d messages: %s", len(jobs), why)
-        except BrokerError as error:
+        except Exception as error:
             log.error("%d messages return when their lease ends: %s", len(jobs), error)
 
     def report(self, id: str, started_at: float, slots: int) -> WorkerReport:

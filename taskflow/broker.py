@@ -315,6 +315,11 @@ class Broker(Protocol):
         for good after ten times that."""
         ...
 
+    def hurry(self) -> None:
+        """This process is leaving: from now on no verb waits more than a second for a lock that
+        somebody else holds, one that waits now included. Idempotent."""
+        ...
+
     def identity(self) -> dict[str, str]:
         """What the wire server noted of itself: account, region, address, signing key."""
         ...

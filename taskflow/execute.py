@@ -4,7 +4,9 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, MutableMapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -20,6 +22,16 @@ from taskflow.retry import Dead, Done, Outcome, Retry, RetryPolicy, decide
 Invoke = Callable[[Subscription, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
 NO_HANDLER = RetryPolicy()
+
+
+class RunLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts the fields of a run on a handler's own lines, beside the `extra` they have."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 @dataclass(slots=True)
@@ -58,7 +70,17 @@ def _unhandled(queue: str, registry: Registry) -> RetryPolicy:
 def invoke(subscription: Subscription, context: Context) -> Any:
     """Call the handler in this thread; an `async def` one in a loop of its own."""
     result = subscription.handler(*subscription.signature.arguments(context))
-    return asyncio.run(result) if subscription.signature.is_async else result
+    return _run_coroutine(result) if subscription.signature.is_async else result
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """In a loop of its own; in a thread of its own when one runs here (an async test)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1, thread_name_prefix="taskflow-coroutine") as apart:
+        return apart.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
 def execute(
@@ -83,7 +105,8 @@ def execute(
         return decide(error, job.delivery.receive_count, job.policy, random)
 
     context, refusal = _prepare(job, clock.now())
-    return wrap(run, middleware, failed)(context)
+    # What a run sets in context variables (a tenant, a decimal precision) is its own.
+    return copy_context().run(wrap(run, middleware, failed), context)
 
 
 def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
@@ -103,7 +126,7 @@ def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
         )
     name = subscription.name if subscription else "-"
     timeout = subscription.timeout if subscription else None
-    logger = logging.LoggerAdapter(
+    logger = RunLogger(
         handler_log,
         {"event": event.id, "queue": delivery.queue, "handler": name, "attempt": event.attempt},
     )
@@ -149,6 +172,11 @@ def _run(
         result.close()
         raise TypeError(
             f"{subscription.name} returned a coroutine that nobody awaits; make it `async def`"
+        )
+    if isinstance(result, Future | asyncio.Future) or inspect.isgenerator(result):
+        raise TypeError(
+            f"{subscription.name} returned a {type(result).__name__}, whose work nobody waits for; "
+            "wait for it in the handler"
         )
     return decide(None, context.attempt, subscription.policy, random)
 

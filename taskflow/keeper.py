@@ -18,7 +18,9 @@ log = logging.getLogger("taskflow.worker")
 TICK = 0.05  # seconds between two looks while messages are held
 HELP_AFTER = 0.005  # seconds after which other threads help with short work after all
 HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
-GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its HandlerTimeout
+INTERRUPT_AGAIN = 1.0  # seconds between two interrupts of a handler that swallows them
+GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its interrupts
+HELD = 5.0  # seconds the keeper may be late before it says so
 BEAT = 10.0  # seconds between two reports
 
 
@@ -66,7 +68,15 @@ class Keeper:
                     self._clock.wait(board.keeper_due, self._next_beat - self._clock.now())
                 if board.leases and not self._closed:
                     helping = board.jobs and board.pace <= self._short
+                    asleep = self._clock.elapsed()
                     self._clock.wait(board.keeper_due, HELP_AFTER if helping else TICK)
+                    held = self._clock.elapsed() - asleep
+                    if held > HELD:
+                        log.warning(
+                            "no Python could run for %.0f s: a handler holds the interpreter (in "
+                            "C code, or a regular expression), and leases cannot be extended",
+                            held,
+                        )
                 if self._closed:
                     return
             try:
@@ -81,10 +91,11 @@ class Keeper:
             late = board.is_late(now)
             unstarted = board.take_ready() if board.received_at + HOLD_UNSTARTED <= now else []
             extend = bool(board.leases.due(now))
+            elapsed = self._clock.elapsed()
             overdue = [
                 running
                 for running in board.running.values()
-                if running.deadline is not None and running.deadline <= now
+                if running.deadline is not None and running.deadline <= elapsed
             ]
         board.give_back(unstarted, "no thread is free for them")
         if late:
@@ -92,7 +103,7 @@ class Keeper:
         if extend:
             board.extend()
         for running in overdue:
-            self._expire(running, now)
+            self._expire(running, elapsed)
         if now >= self._next_beat:
             self._next_beat = now + BEAT
             try:
@@ -103,12 +114,15 @@ class Keeper:
     def _expire(self, running: Running, now: float) -> None:
         if running.expired_at is None:
             running.expire(now)
-        elif running.expired_at + GIVE_UP_AFTER <= now:
+        elif running.expired_at + GIVE_UP_AFTER > now:
+            if running.interrupted_at + INTERRUPT_AGAIN <= now:
+                running.expire(now)
+        else:
             job = running.job
             outcome = decide(
                 running.timeout(), job.delivery.receive_count, job.policy, self._broker.random
             )
-            if self._board.abandon(running, Result(job, outcome, now)):
+            if self._board.abandon(running, Result(job, outcome, self._clock.now())):
                 log.error(
                     "event=%s queue=%s ignores its timeout and was given up",
                     job.delivery.id,

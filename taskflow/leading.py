@@ -5,7 +5,7 @@ import logging
 from taskflow.board import Board
 from taskflow.broker import Broker
 from taskflow.clock import Clock
-from taskflow.errors import BrokerError
+from taskflow.errors import BrokerError, QueueNotFound, TopicNotFound
 from taskflow.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
@@ -58,6 +58,9 @@ class Leading:
                 else:
                     self._receive(LONG_POLL)
             self._outage_wait = 0.0
+        except (QueueNotFound, TopicNotFound) as error:
+            self._ride_out(str(error))
+            self._declare_anew()
         except BrokerError as error:
             self._ride_out(str(error))
         except Exception:
@@ -66,7 +69,7 @@ class Leading:
         finally:
             with board.lock:
                 self._leading = self._polling = False
-                self._progress_at = self._clock.now()
+                self._progress_at = self._clock.elapsed()
         if self._stopping:
             board.give_back(board.take_unstarted(), "the worker stops")
 
@@ -80,11 +83,19 @@ class Leading:
                     self._clock.wait(self._board.jobs_ready, wait)
             return False
         jobs = self._worker.take(limit, wait, lambda: self._stopping or self._gate_opened, queues)
-        self._board.gates.spend(jobs)
-        self._board.add(jobs)
+        self._board.add(jobs)  # from here on they have an owner, whatever fails
         with self._board.lock:
             self._drained = len(jobs) < limit
+        self._board.gates.spend(jobs)
         return bool(jobs)
+
+    def _declare_anew(self) -> None:
+        """A queue is gone: deleted, or the broker's file is another one."""
+        try:
+            self._worker.declare()
+            log.info("declared topics and queues anew")
+        except BrokerError as error:
+            log.error("queues cannot be declared anew: %s", error)
 
     def _open_queues(self) -> tuple[list[str], int, float]:
         """The queues to ask now, for how many messages, and when a closed gate opens by itself."""
@@ -134,7 +145,7 @@ class Leading:
             log.error("the broker cannot be used, will keep trying: %s", error)
         longest = max(FIRST_OUTAGE_WAIT, min(LAST_OUTAGE_WAIT, self._outage_wait * 2))
         self._outage_wait = longest
-        until = self._clock.now() + self._broker.random.uniform(longest / 2, longest)
+        until = self._clock.elapsed() + self._broker.random.uniform(longest / 2, longest)
         with self._board.lock:
-            while not self._stopping and (left := until - self._clock.now()) > 0:
+            while not self._stopping and (left := until - self._clock.elapsed()) > 0:
                 self._clock.wait(self._board.jobs_ready, left)

@@ -79,15 +79,19 @@ class Pool(Leading):
         self._stopping = False
         self._stop_by: float | None = None
         self._outage_wait = 0.0
-        self._progress_at = self._started_at = self._clock.now()
+        self._started_at = self._clock.now()
+        self._progress_at = self._clock.elapsed()
         self._loop_thread: LoopThread | None = None
+        self.left_behind = False
+        """After `run`: handlers that could not be stopped go on, until the process ends."""
         self._id = new_id(self._started_at, self._broker.random)
+        self._warned = False
         self.recycled: str | None = None
 
     # ---- from outside -----------------------------------------------------------------------
     def run(self) -> None:
         """Work until `stop`; returns when every message is settled or given back."""
-        self._loop_thread = LoopThread()
+        self._loop_thread = LoopThread(self._clock)
         hooks = Hooks(self._help, self._replace, self._beat)
         keeper = Keeper(self._board, self._broker, SHORT, hooks)
         keeper.start()
@@ -95,9 +99,14 @@ class Pool(Leading):
             for _ in range(self._concurrency):
                 self._start_thread()
         self._wait_for_end()
+        with self._board.lock:
+            self.left_behind = bool(self._threads)
+        if self.left_behind:
+            self._broker.hurry()  # the grace is over: wait for no lock of another process
         self._board.give_back(self._board.take_all(), "the worker stops")
         keeper.close()
-        self._loop_thread.close()
+        if not self._loop_thread.close():
+            self.left_behind = True
         self._board.flush()
         try:
             self._broker.retire(self._id)
@@ -106,23 +115,32 @@ class Pool(Leading):
 
     def stop(self) -> None:
         """Stop gracefully. Thread-safe, idempotent, returns at once."""
-        self._begin_stop(self._clock.now() + self._grace)
+        self._begin_stop(self._clock.elapsed() + self._grace)
 
     def stop_now(self) -> None:
         """Stop without waiting for running handlers. Thread-safe, idempotent."""
-        self._begin_stop(self._clock.now())
+        self._begin_stop(self._clock.elapsed())
+        self._broker.hurry()
+
+    def grace_left(self) -> float:
+        """Seconds of the grace that are left; all of it before `stop`."""
+        if self._stop_by is None:
+            return self._grace
+        return max(0.0, self._stop_by - self._clock.elapsed())
 
     def problems(self) -> tuple[list[str], list[str]]:
         """Why the pool is not alive, and why it is not ready for work; empty when it is."""
         with self._board.lock:
             dead, unready = [], []
-            silent = self._clock.now() - self._progress_at
+            silent = self._clock.elapsed() - self._progress_at
             if len(self._board.running) < self._concurrency and silent > STALLED_AFTER:
                 dead.append(f"the receive loop made no progress for {silent:.0f} s")
             if self._loop_thread is None:
                 unready.append("starting")
             elif self._threads == 0 and not self._stopping:
                 dead.append("no thread is running")
+            elif (owed := self._loop_thread.silent_for()) > STALLED_AFTER:
+                dead.append(f"the event loop has not turned for {owed:.0f} s: a handler blocks it")
             if self._stopping:
                 unready.append("stopping")
             if self._outage_wait:
@@ -148,7 +166,7 @@ class Pool(Leading):
             while self._threads:
                 left = None
                 if self._stop_by is not None:
-                    left = self._stop_by - self._clock.now()
+                    left = self._stop_by - self._clock.elapsed()
                     if left <= 0:
                         return
                 self._clock.wait(self._board.ended, left)
@@ -206,7 +224,7 @@ class Pool(Leading):
                     return None
                 if (job := board.pop()) is not None:
                     assert self._loop_thread is not None
-                    running = Running(job, self._loop_thread.loop, self._clock.now())
+                    running = Running(job, self._loop_thread, self._clock.elapsed())
                     board.running[id(running)] = running
                     self._call_others()
                     return running
@@ -237,5 +255,13 @@ class Pool(Leading):
     # ---- reporting --------------------------------------------------------------------------
     def _beat(self) -> None:
         if self._max_memory is not None and peak_memory() > self._max_memory:
-            self._recycle(f"{peak_memory() // 2**20} MiB of memory")
+            if self._board.finished:
+                self._recycle(f"{peak_memory() // 2**20} MiB of memory")
+            elif not self._warned:
+                self._warned = True
+                log.warning(
+                    "--max-memory is %d MiB, and the process has %d MiB before its first run",
+                    self._max_memory // 2**20,
+                    peak_memory() // 2**20,
+                )
         self._broker.report(self._board.report(self._id, self._started_at, self._concurrency))

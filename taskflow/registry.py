@@ -1,9 +1,10 @@
 """Subscriptions: which handler takes which topic on which queue. Collected at import."""
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -56,11 +57,12 @@ class Subscription:
     filter_policy: str | None = None
     filter_scope: Scope = "MessageAttributes"
 
-    @property
-    def max_attempts(self) -> int:
-        """The highest attempt number any rule of the policy lets run."""
+    max_attempts: int = field(init=False, compare=False)
+    """The highest attempt number any rule of the policy lets run."""
+
+    def __post_init__(self) -> None:
         rules = [rule.retries for rule in self.policy.rules.values() if rule is not None]
-        return max([self.policy.retries, *rules]) + 1
+        object.__setattr__(self, "max_attempts", max([self.policy.retries, *rules]) + 1)
 
 
 class Registry:
@@ -68,6 +70,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._by_queue: dict[str, dict[str, Subscription]] = {}
         self.middleware: list[Middleware] = []
 
     def subscribe(
@@ -184,6 +187,11 @@ class Registry:
     def _add(self, new: Subscription) -> None:
         old = self._subscriptions.get((new.queue, new.topic))
         if old is not None and old.name != new.name:  # the same name: its module was reloaded
+            if (file := _file(old.handler)) is not None and file == _file(new.handler):
+                raise RegistrationError(
+                    f"{file} was imported twice, as {_module(old)} and as {_module(new)}, and each "
+                    f"subscribes its handlers to queue {new.queue!r}: import it by one name"
+                )
             raise RegistrationError(
                 f"queue {new.queue!r} has a handler for {new.topic!r} already: {old.name}; give "
                 f"{new.name} a queue of its own, so that both receive every event"
@@ -201,6 +209,7 @@ class Registry:
                     "of its own"
                 )
         self._subscriptions[new.queue, new.topic] = new
+        self._by_queue.setdefault(new.queue, {})[new.topic] = new
 
     def find(self, queue: str, topic: str) -> Subscription | None:
         """Who handles this topic on this queue."""
@@ -214,11 +223,11 @@ class Registry:
 
     def on(self, queue: str) -> list[Subscription]:
         """All subscriptions of a queue."""
-        return [found for found in self if found.queue == queue]
+        return list(self._by_queue.get(queue, {}).values())
 
     def queues(self) -> list[str]:
         """All queues that have a handler, sorted."""
-        return sorted({found.queue for found in self})
+        return sorted(self._by_queue)
 
     def topics(self) -> list[str]:
         """All topics that have a handler, sorted."""
@@ -280,6 +289,16 @@ def _name(handler: Handler) -> str:
     module = getattr(handler, "__module__", "")
     name = getattr(handler, "__qualname__", type(handler).__qualname__)
     return re.sub(r"^__main__\.", "", f"{module}.{name}")
+
+
+def _file(handler: Handler) -> str | None:
+    """The file and line a function was written at."""
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    return None if code is None else f"{code.co_filename}, line {code.co_firstlineno},"
+
+
+def _module(subscription: Subscription) -> str:
+    return str(getattr(subscription.handler, "__module__", "?"))
 
 
 default_registry = Registry()

@@ -120,8 +120,12 @@ def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
     """An exception as data for a failure record: type, text, and the end of the traceback."""
     kind = type(error)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except Exception:
+        trace = "<its traceback cannot be written>"
     return {
         "error": f"{module}{kind.__qualname__}",
         "message": text_of(error)[:most],
-        "traceback": "".join(traceback.format_exception(error))[-most:],
+        "traceback": trace[-most:],
     }

@@ -14,6 +14,7 @@ from taskflow.execute import Invoke, Job, execute, find_job, invoke, within_rete
 from taskflow.groups import Groups, divide
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, log_runs
+from taskflow.payload import carried
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.topology import declare
@@ -30,6 +31,14 @@ class Result:
     job: Job
     outcome: Outcome
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Results that the broker could not be told of, since it cannot be used now."""
+
+    results: list[Result]
+    error: BrokerUnavailable
 
 
 class Worker:
@@ -70,8 +79,13 @@ class Worker:
             if not registry.on(name):
                 raise QueueNotFound(name, registry.queues())
         self._middleware = (log_runs(broker.clock), *registry.middleware, *middleware)
-        declare(broker, registry)
-        self._retention = {name: broker.settings(name).retention for name in self.queues}
+        self._retention: dict[str, float] = {}
+        self.declare()
+
+    def declare(self) -> None:
+        """Declare topics and queues. Once is enough, unless the broker's file is another one."""
+        declare(self.broker, self.registry)
+        self._retention = {name: self.broker.settings(name).retention for name in self.queues}
 
     def queue_order(self) -> list[str]:
         """The order in which to ask the queues this time."""
@@ -96,15 +110,15 @@ class Worker:
         """
         asked_queues = queues or self.queue_order()
         deliveries = self.broker.receive(*asked_queues, limit=limit, wait=wait, stop=stop)
-        jobs = [find_job(delivery, self.registry) for delivery in deliveries]
-        if any(delivery.group is not None for delivery in deliveries):
-            jobs, returned = divide(jobs)
-            self._give_back(returned)
         try:
+            jobs = [find_job(delivery, self.registry) for delivery in deliveries]
+            if any(delivery.group is not None for delivery in deliveries):
+                jobs, returned = divide(jobs)
+                self._give_back(returned)
             running = claim(self.broker, jobs)
-        except BrokerError:
+        except BaseException:
             with suppress(BrokerError):  # else they come back when their leases end
-                self._give_back(jobs)
+                self.broker.give_back(deliveries)
             raise
         return [job for job in jobs if job.delivery.receipt not in running] if running else jobs
 
@@ -120,8 +134,9 @@ class Worker:
         )
         return Result(job, outcome, broker.clock.now())
 
-    def settle(self, results: Sequence[Result]) -> None:
-        """Tell the broker how runs ended: the one place where outcomes become verbs.
+    def settle(self, results: Sequence[Result]) -> Unsettled | None:
+        """Tell the broker how runs ended: the one place where outcomes become verbs. Answers what
+        is to be told again later.
 
         A stale receipt is logged: the lease was lost, and the message runs again elsewhere. So is
         what the broker refuses for good: those messages come back when their leases end.
@@ -129,6 +144,7 @@ class Worker:
         done: list[Finish] = []
         retries: list[tuple[Delivery, float]] = []
         dead: list[tuple[Delivery, str]] = []
+        by_kind: tuple[list[Result], list[Result], list[Result]] = ([], [], [])
         for result in results:
             job = result.job
             retention = self._retention[job.delivery.queue]
@@ -137,14 +153,25 @@ class Worker:
                 case Done(duplicate=duplicate):
                     window = job.subscription.window if job.subscription else 0.0
                     done.append(Finish(job.delivery, 0.0 if duplicate else window))
+                    by_kind[0].append(result)
                 case Retry(after=after):
                     retries.append((job.delivery, after))
+                    by_kind[1].append(result)
                 case Dead():
-                    dead.append((job.delivery, json.dumps(failure_record(result, outcome))))
+                    dead.append((job.delivery, failure_text(result, outcome)))
+                    by_kind[2].append(result)
         broker = self.broker
-        _tell(broker.delete, done, [entry.delivery for entry in done])
-        _tell(broker.change_visibility, retries, [delivery for delivery, _ in retries])
-        _tell(broker.dead_letter, dead, [delivery for delivery, _ in dead])
+        tellings: tuple[Callable[[], None], ...] = (
+            lambda: _tell(broker.delete, done, [entry.delivery for entry in done]),
+            lambda: _tell(broker.change_visibility, retries, [delivery for delivery, _ in retries]),
+            lambda: _tell(broker.dead_letter, dead, [delivery for delivery, _ in dead]),
+        )
+        for index, tell in enumerate(tellings):
+            try:
+                tell()
+            except BrokerUnavailable as error:
+                return Unsettled([result for kind in by_kind[index:] for result in kind], error)
+        return None
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Result]:
         """One receive; run and settle what came, in this thread.
@@ -161,7 +188,8 @@ class Worker:
                 self._give_back([job, *groups.disband(job)])
                 continue
             result = self.execute(job)
-            self.settle([result])
+            if (unsettled := self.settle([result])) is not None:
+                raise unsettled.error
             results.append(result)
             if isinstance(result.outcome, Retry):
                 self._give_back(groups.disband(job))
@@ -199,7 +227,8 @@ def claim(broker: Broker, jobs: Sequence[Job]) -> set[str]:
 def _tell(
     verb: Callable[[Sequence[T]], list[bool]], entries: Sequence[T], deliveries: Sequence[Delivery]
 ) -> None:
-    """Tell the broker by one verb. Raises BrokerUnavailable."""
+    """Tell the broker by one verb; what it refuses together, one by one. Raises
+    BrokerUnavailable."""
     if not entries:
         return
     try:
@@ -207,7 +236,11 @@ def _tell(
     except BrokerUnavailable:
         raise
     except BrokerError as error:
-        log.error("%d outcomes cannot be recorded: %s", len(entries), error)
+        if len(entries) > 1:
+            for entry, delivery in zip(entries, deliveries, strict=True):
+                _tell(verb, [entry], [delivery])
+            return
+        log.error("event=%s: how it ended cannot be recorded: %s", deliveries[0].id, error)
         return
     for delivery, ok in zip(deliveries, answers, strict=True):
         if not ok:
@@ -216,6 +249,26 @@ def _tell(
                 delivery.id,
                 delivery.queue,
             )
+
+
+def failure_text(result: Result, outcome: Dead) -> str:
+    """The failure record as JSON. Whatever a handler's exception is made of, its message gets one:
+    a record that cannot be made must not keep its neighbours' outcomes back."""
+    try:
+        return carried(json.dumps(failure_record(result, outcome)).encode()).decode()
+    except Exception as error:
+        delivery = result.job.delivery
+        return json.dumps(
+            {
+                "reason": f"failed, and its failure cannot be written: {type(error).__name__}",
+                "error": type(outcome.error).__qualname__ if outcome.error else None,
+                "topic": delivery.topic,
+                "queue": delivery.queue,
+                "attempts": delivery.receive_count,
+                "sent_at": delivery.sent_at,
+                "failed_at": result.at,
+            }
+        )
 
 
 def failure_record(result: Result, outcome: Dead) -> dict[str, Any]:

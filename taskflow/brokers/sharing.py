@@ -46,8 +46,13 @@ class Sharing:
         self._store.sync()
 
     def allowance(self, name: str, per_second: float) -> float:
+        now = self.clock.now()
         with self._store.read() as rows:
-            return self._tokens(rows, name, per_second)
+            tokens, found = self._tokens(rows, name, per_second), rows.bucket(name)
+        if found is not None and found[1] > now:  # the clock was set back: fill up from here on
+            with self._store.write() as rows:
+                rows.put_bucket(name, tokens, now)
+        return tokens
 
     def spend(self, name: str, per_second: float, tokens: float) -> None:
         with self._store.write() as rows:
@@ -81,6 +86,9 @@ class Sharing:
     def retire(self, worker_id: str) -> None:
         with self._store.write() as rows:
             rows.drop_worker(worker_id)
+
+    def hurry(self) -> None:
+        self._store.hurry()
 
     def workers(self, within: float = 30.0) -> list[WorkerReport]:
         now = self.clock.now()

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from taskflow.cli.leaving import leave, threads_since
 from taskflow.cli.options import (
     Bytes,
     Seconds,
@@ -92,6 +93,7 @@ def worker(**flags: Any) -> None:
 def work(options: Options, registry: Registry) -> None:
     """One worker process."""
     threads = options.concurrency or int(_setting("concurrency", click.IntRange(1), 8))
+    before = threading.enumerate()
     grace = options.grace
     if grace is None:
         grace = float(_setting("grace", Seconds(), 30.0))
@@ -122,10 +124,10 @@ def work(options: Options, registry: Registry) -> None:
         )
         pool.run()
         log.info("stopped")
-    if len(seen) > 1 or pool.recycled:
-        logging.shutdown()
-        # Handlers may still run in daemon threads: do not wait for them.
-        os._exit(128 + seen[-1] if len(seen) > 1 else RECYCLED)
+    stragglers = threads_since(before)
+    if len(seen) > 1 or pool.recycled or pool.left_behind or stragglers:
+        code = 128 + seen[-1] if len(seen) > 1 else RECYCLED if pool.recycled else 0
+        leave(code, 0.0 if len(seen) > 1 else pool.grace_left(), stragglers)
 
 
 def _heartbeats(pool: Pool, options: Options, now: Callable[[], float]) -> Callable[[], None]:

@@ -307,6 +307,10 @@ class Store(Protocol):
         it."""
         ...
 
+    def hurry(self) -> None:
+        """Wait a second at most for a lock of another process, from now on."""
+        ...
+
     def ring(self, queues: Collection[str]) -> None:
         """Tell listeners in other processes that these queues have something new."""
         ...

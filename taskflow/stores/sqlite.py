@@ -16,9 +16,9 @@ from taskflow.stores.base import Rows
 from taskflow.stores.doorbell import Doorbell
 from taskflow.stores.durability import Checkpointer, DiskSync
 from taskflow.stores.identity import FileIdentity
+from taskflow.stores.patience import LONGEST, Patience
 from taskflow.stores.rows import SqliteRows
 from taskflow.stores.transaction import (
-    BUSY_TIMEOUT_MS,
     Reading,
     Writing,
     folder_exists,
@@ -55,6 +55,7 @@ class SqliteStore:
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
         self._file: FileIdentity | None = None
+        self._patience = Patience()
         self.poll_interval = None if path is None else 1.0
         self.durable = durable and path is not None
         self._reading = Reading(self._path, self._renew)
@@ -70,6 +71,7 @@ class SqliteStore:
             raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         real = None if path is None else Path(os.path.realpath(path))
         connection = connect(real)
+        connection.set_busy_handler(self._patience)
         try:
             self._prepare(connection)
             if real is not None:
@@ -204,6 +206,9 @@ class SqliteStore:
         self._checkpointer.wal_has(pages)
         return apsw.SQLITE_OK
 
+    def hurry(self) -> None:
+        self._patience.hurry()
+
     def ring(self, queues: Collection[str]) -> None:
         if self._bell is not None:
             self._bell.ring(queues)
@@ -241,7 +246,7 @@ def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:
     """
     connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
     try:
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.set_busy_timeout(int(LONGEST * 1000))
         connection.pragma("synchronous", "normal")
         connection.pragma("foreign_keys", True)
         connection.pragma("temp_store", "memory")

@@ -13,7 +13,6 @@ from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.stores.base import Rows
 from taskflow.stores.rows import SqliteRows
 
-BUSY_TIMEOUT_MS = 30_000
 Execute = Callable[[str], Any]
 
 
@@ -117,7 +116,7 @@ def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
             return BrokerUnavailable("the broker is closed")
         case apsw.BusyError() | apsw.LockedError():
             return BrokerUnavailable(
-                f"{path} was locked by another process for {BUSY_TIMEOUT_MS // 1000} s"
+                f"{path} was locked by another process, for longer than this one could wait"
             )
         case apsw.FullError():
             return BrokerFileError(f"{path}: the disk is full; nothing was stored")

@@ -322,12 +322,15 @@ def test_after_max_tasks_the_pool_asks_to_be_replaced_and_loses_nothing(
 
 
 def test_a_pool_that_grew_too_large_asks_to_be_replaced(
-    taskflow_broker: Broker, taskflow_registry: Registry
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
 ) -> None:
     taskflow_registry.subscribe("made", queue="work")(_ignore)
     pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), max_memory=2**20)
+    publish("made", 1, broker=taskflow_broker)
     thread = start(pool)
-    thread.join(WAIT)
+    while thread.is_alive():  # at the first beat after a run
+        taskflow_clock.advance(10)
+        thread.join(0.02)
     assert not thread.is_alive()
     assert pool.recycled is not None
     assert pool.recycled.endswith("MiB of memory")

@@ -29,8 +29,12 @@ class Sharing:
         self._polls.pause(queue, paused)
 
     def allowance(self, name: str, per_second: float) -> float:
+        now = self.clock.now()
         with self._lock:
-            return self._tokens(name, per_second)
+            tokens = self._tokens(name, per_second)
+            if name in self._buckets and self._buckets[name][1] > now:  # the clock was set back
+                self._buckets[name] = tokens, now
+            return tokens
 
     def spend(self, name: str, per_second: float, tokens: float) -> None:
         with self._lock:
@@ -48,6 +52,9 @@ class Sharing:
     def retire(self, worker_id: str) -> None:
         with self._lock:
             self._reports.pop(worker_id, None)
+
+    def hurry(self) -> None:
+        """There is no lock to wait for."""
 
     def workers(self, within: float = 30.0) -> list[WorkerReport]:
         now = self.clock.now()

@@ -63,7 +63,7 @@ def test_what_cannot_be_settled_for_good_does_not_keep_back_the_rest(
     broker.delete_queue("work-dlq")
     results = [worker.execute(job) for job in worker.take(10)]
     worker.settle(results)
-    assert "1 outcomes cannot be recorded" in caplog.text
+    assert "how it ended cannot be recorded" in caplog.text
     clock.advance(31)
     assert [job.delivery.receive_count for job in worker.take(10)] == [2, 2]
 

@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     monkeypatch.setattr(default_registry, "_subscriptions", {})
+    monkeypatch.setattr(default_registry, "_by_queue", {})
     for name in KNOWN:
         monkeypatch.delenv(f"TASKFLOW_{name.upper()}", raising=False)
     before = set(sys.modules)
