@@ -16,6 +16,7 @@ from taskflow.groups import Groups
 from taskflow.lease import Leases
 from taskflow.retry import Done
 from taskflow.running import Running
+from taskflow.settings import Holding
 from taskflow.worker import Result, Unsettled, Worker
 
 log = logging.getLogger("taskflow.worker")
@@ -52,6 +53,7 @@ class Board:
         self.received_at = 0.0
         self.pace = 1.0  # seconds a handler takes on average; slow until proven short
         self.finished = 0
+        self.suspects = 0  # held, one at most; nothing that lapsed is received meanwhile
         self.handlers: dict[str, dict[str, float]] = {}
         self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
 
@@ -65,9 +67,15 @@ class Board:
                 self.keeper_due.notify()
             for job in jobs:
                 self.leases.hold(job.delivery, now)
+                self.suspects += job.delivery.suspect
             ready = [job for job in jobs if job.delivery.group is None or self.groups.enter(job)]
             self.gates.enter(ready)
             self.jobs.extend(ready)
+
+    def holding(self) -> Holding:
+        """What is held, for a receive."""
+        with self.lock:
+            return Holding(len(self.leases), self.suspects)
 
     def pop(self) -> Job | None:
         """The next job whose lease is alive; lapsed ones belong to somebody else by now."""
@@ -78,6 +86,7 @@ class Board:
                 return job
             self.gates.leave([job])
             self.leases.drop(job.delivery)
+            self.suspects -= job.delivery.suspect
             self._return(self.groups.disband(job), now)
             log.warning("event=%s lost its lease before it could start", job.delivery.id)
         return None
@@ -107,6 +116,7 @@ class Board:
         if not self.unsettled():
             self.results_since = result.at
         self.results.append(result)
+        self.suspects -= result.job.delivery.suspect
         if result.job.delivery.group is None:
             self.gates.leave([result.job])
         else:
@@ -282,6 +292,7 @@ class Board:
         with self.lock:
             for job in jobs:
                 self.leases.drop(job.delivery)
+                self.suspects -= job.delivery.suspect
         try:
             self._broker.give_back([job.delivery for job in jobs])
             log.info("gave back %d messages: %s", len(jobs), why)

@@ -15,6 +15,7 @@ from taskflow.settings import (
     Described,
     Economy,
     Finish,
+    Holding,
     Lease,
     MoveTask,
     Published,
@@ -163,6 +164,7 @@ class Broker(Protocol):
         visibility: float | None = None,
         stop: Callable[[], bool] | None = None,
         attempt: str | None = None,
+        holding: Holding | None = None,
     ) -> list[Delivery]:
         """Lend at most `limit` visible messages, hidden for `visibility` seconds.
 
@@ -180,6 +182,13 @@ class Broker(Protocol):
         settled, hidden anew or has become visible. Of a standard queue, message groups that have
         30 and more than a tenth of the messages in flight come after the others. With 120,000 in
         flight, a standard queue raises OverLimit and a FIFO queue has nothing to lend.
+
+        A worker says what it is `holding`, since to it an attempt is a start, not a receive. A
+        message whose lease lapsed is then a suspect: it is lent alone, and not while another one
+        is held. A lease that lapses counts as a receive for a suspect, and for a message that a
+        worker took while it held nothing and got nothing else; for all others the next receive
+        does not count. So a message that kills its worker takes no attempt from those received
+        with it. (AWS counts receives, whoever asks.)
         """
         ...
 

@@ -82,7 +82,13 @@ class Leading:
                 if not self._gate_opened and not self._stopping:
                     self._clock.wait(self._board.jobs_ready, wait)
             return False
-        jobs = self._worker.take(limit, wait, lambda: self._stopping or self._gate_opened, queues)
+        jobs = self._worker.take(
+            limit,
+            wait,
+            lambda: self._stopping or self._gate_opened,
+            queues,
+            self._board.holding(),
+        )
         self._board.add(jobs)  # from here on they have an owner, whatever fails
         with self._board.lock:
             self._drained = len(jobs) < limit
@@ -108,7 +114,7 @@ class Leading:
                 prefetched = min(MOST_PREFETCHED, int(economy.prefetch / board.pace))
             rooms = {name: board.gates.room(name, prefetched) for name in names}
             self._gate_opened = False
-            self._gated = any(room <= 0 for room in rooms.values())
+            self._gated = any(room <= 0 for room in rooms.values()) or board.suspects > 0
         self._held_back = self._gated
         queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, LONG_POLL
         for name in names:

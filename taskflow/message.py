@@ -72,7 +72,8 @@ class Delivery:
     `receive_count` is 1 at the first receive. `receipt` goes stale when the message is received
     again. Everything is fixed but `visible_at`, which moves when the lease is extended, and
     `lost`, which says that extending it was refused. `sequence` rises in the order of sending.
-    `source` is the queue that a dead letter came from; the rest is as in Message.
+    `source` is the queue that a dead letter came from; the rest is as in Message. `suspect`: the
+    lease of who had it before ended without a word; it may have killed that worker.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Delivery:
     trace: str | None = None
     sender: str | None = None
     subject: str | None = None
+    suspect: bool = False
 
 
 def plain_text(value: str | Attribute) -> str:

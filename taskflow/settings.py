@@ -19,6 +19,14 @@ from taskflow.limits import (
 from taskflow.message import Delivery
 
 
+class Holding(NamedTuple):
+    """What a worker says it holds when it asks for more: messages, and how many of them are
+    suspects (`Delivery.suspect`)."""
+
+    messages: int = 0
+    suspects: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
     """The attributes of a queue. Seconds throughout; the defaults are those of SQS.

@@ -17,11 +17,13 @@ from taskflow.middleware import Middleware, log_runs
 from taskflow.payload import carried
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
+from taskflow.settings import Holding
 from taskflow.topology import declare
 
 log = logging.getLogger("taskflow.worker")
 
 T = TypeVar("T")
+NOTHING = Holding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Worker:
         wait: float = 0.0,
         stop: Callable[[], bool] | None = None,
         queues: Sequence[str] = (),
+        holding: Holding = NOTHING,
     ) -> list[Job]:
         """Receive up to `limit` messages, and see which their queue has finished before.
 
@@ -109,7 +112,9 @@ class Worker:
         that another worker runs already are left to it.
         """
         asked_queues = queues or self.queue_order()
-        deliveries = self.broker.receive(*asked_queues, limit=limit, wait=wait, stop=stop)
+        deliveries = self.broker.receive(
+            *asked_queues, limit=limit, wait=wait, stop=stop, holding=holding
+        )
         try:
             jobs = [find_job(delivery, self.registry) for delivery in deliveries]
             if any(delivery.group is not None for delivery in deliveries):

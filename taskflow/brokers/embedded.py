@@ -16,7 +16,7 @@ from taskflow.clock import Clock, SystemClock
 from taskflow.errors import FileReplaced, LimitExceeded, TopicNotFound
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
-from taskflow.settings import Economy, Finish, Lease, Published, Sent, TopicSettings
+from taskflow.settings import Economy, Finish, Holding, Lease, Published, Sent, TopicSettings
 from taskflow.stores.base import Held, QueueRow, Rows, Store, Target
 
 HOUSEKEEPING = 64  # sends between two looks for messages past their retention
@@ -178,6 +178,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         visibility: float | None = None,
         stop: Callable[[], bool] | None = None,
         attempt: str | None = None,
+        holding: Holding | None = None,
     ) -> list[Delivery]:
         if not queues:
             raise LimitExceeded("receive names no queue; it needs one at least")
@@ -191,7 +192,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             self._parking.listen()
         while True:
             rung = self._parking.rung(queues)
-            if taken := self._take(queues, limit, visibility, attempt):
+            if taken := self._take(queues, limit, visibility, attempt, holding):
                 return taken
             until = deadline
             if wait and (due := self.next_due(*queues)) is not None:
@@ -201,7 +202,12 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 return []
 
     def _take(
-        self, queues: Sequence[str], limit: int, visibility: float | None, attempt: str | None
+        self,
+        queues: Sequence[str],
+        limit: int,
+        visibility: float | None,
+        attempt: str | None,
+        holding: Holding | None,
     ) -> list[Delivery]:
         if attempt is None:  # an empty look costs no lock
             now = self.clock.now()
@@ -218,10 +224,13 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 found = [find_queue(rows, name) for name in queues]
                 found = [row for row in found if not row.paused]
             for queue in found:
-                if len(taken) < limit:
-                    taken += self._lending.lend(
-                        rows, queue, limit - len(taken), visibility, now, attempt, woken
-                    )
+                if len(taken) >= limit or (taken and taken[-1].suspect):
+                    break
+                taken += self._lending.lend(
+                    rows, queue, limit - len(taken), visibility, now, attempt, woken, holding
+                )
+                if holding is not None and taken:  # no suspect comes along with others
+                    holding = Holding(len(taken), 1)
         if woken:
             self._parking.announce(woken)
         return taken
@@ -257,7 +266,9 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             ]
 
     def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
-        wanted = list(entries)
+        return self._hide(list(entries), spoken=True)
+
+    def _hide(self, wanted: Sequence[tuple[Delivery, float]], spoken: bool) -> list[bool]:
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
 
@@ -268,6 +279,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 queue.id,
                 [(_held(delivery), now + seconds) for delivery, seconds in chosen],
                 now,
+                spoken,
             )
 
         answers = self._settle(wanted, lambda entry: entry[0].queue, hide)
@@ -280,7 +292,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         return answers
 
     def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
-        return self.change_visibility(entries)
+        return self._hide(entries, spoken=False)
 
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
         def release(

@@ -8,11 +8,17 @@ from taskflow.brokers.operations import bury, delivery, worn_out
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.base import QueueRow, Row, Rows
+from taskflow.settings import Holding
+from taskflow.stores.base import AHEAD, QueueRow, Row, Rows
 from taskflow.stores.extra import read_extra
 
 NOISY_IN_FLIGHT = 30
 NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
+
+
+def _uncounted(row: Row) -> int:
+    """1 for a row whose last receive was no attempt, as far as anybody knows."""
+    return 1 if row.lapsed and row.receipt is not None and row.receipt & AHEAD else 0
 
 
 class Lending:
@@ -31,6 +37,7 @@ class Lending:
         now: float,
         attempt: str | None,
         woken: set[str],
+        holding: Holding | None = None,
     ) -> list[Delivery]:
         """Take due rows; what is too old is dropped, what was received too often is moved.
 
@@ -51,7 +58,9 @@ class Lending:
         if limit <= 0:
             return []
         # The milliseconds in front make a receipt tell when it was made.
-        receipt = int(now * 1000) << 20 | self._random.getrandbits(20)
+        receipt = int(now * 1000) << 20 | self._random.getrandbits(18) << 2
+        if holding is not None:
+            return self._lend_carefully(rows, queue, limit, receipt, until, now, woken, holding)
         taken = self._take(rows, queue, limit, receipt, until, now, woken)
         if attempt is not None and queue.fifo and taken:
             self._remember(rows, queue, attempt, receipt, taken, until, now)
@@ -59,6 +68,59 @@ class Lending:
             self._hand_out(rows, row, queue, row.receive_count + 1, receipt, until, now)
             for row in taken
         ]
+
+    def _lend_carefully(
+        self,
+        rows: Rows,
+        queue: QueueRow,
+        limit: int,
+        receipt: int,
+        until: float,
+        now: float,
+        woken: set[str],
+        holding: Holding,
+    ) -> list[Delivery]:
+        """As a worker asks: of what lapsed one alone, else what comes before the first of those."""
+        settings = queue.settings
+        while True:
+            due = self._due(rows, queue, limit, now, without_lapsed=holding.suspects > 0)
+            counts = [row.receive_count - _uncounted(row) for row in due]
+            expired = [row for row in due if row.sent_at + settings.retention <= now]
+            worn = [
+                row
+                for row, count in zip(due, counts, strict=True)
+                if settings.max_receives is not None
+                and count >= settings.max_receives
+                and row.sent_at + settings.retention > now
+            ]
+            if worn and (target := settings.dead_letter_queue) and rows.queue(target) is None:
+                worn = []  # nowhere to go
+            if not expired and not worn:
+                break
+            if expired:
+                rows.drop(queue.id, [row.seq for row in expired])
+            if worn:
+                woken |= bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
+        if due and due[0].lapsed:
+            due = due[:1] if holding.suspects == 0 else []
+        else:
+            fresh = [row.lapsed for row in due]
+            due = due[: fresh.index(True)] if True in fresh else due
+        if not due:
+            return []
+        suspect = due[0].lapsed
+        if not suspect and (holding.messages or len(due) > 1):
+            receipt |= AHEAD
+        rows.hold(queue.id, [row.seq for row in due], receipt, until, now, 1 - _uncounted(due[0]))
+        self._room[queue.id] -= len(due)
+        lent = [
+            self._hand_out(
+                rows, row, queue, row.receive_count + 1 - _uncounted(row), receipt, until, now
+            )
+            for row in due
+        ]
+        lent[0].suspect = suspect
+        return lent
 
     def _take(
         self,
@@ -96,12 +158,14 @@ class Lending:
         return taken
 
     @staticmethod
-    def _due(rows: Rows, queue: QueueRow, limit: int, now: float) -> list[Row]:
+    def _due(
+        rows: Rows, queue: QueueRow, limit: int, now: float, without_lapsed: bool = False
+    ) -> list[Row]:
         """Due rows; of a standard queue with message groups, those of quiet groups first.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
         """
-        due = rows.due(queue, now, limit)
+        due = rows.due(queue, now, limit, without_lapsed)
         if queue.fifo or not any(read_extra(row.extra).group for row in due):
             return due
         groups = rows.tenants_in_flight(queue.id, now).items()

@@ -62,6 +62,18 @@ class Row(NamedTuple):
     body: str
     attributes: str
     extra: str | None
+    receipt: int | None
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether its last lease ended without a word from who held it: it crashed, or stalled."""
+        return self.receipt is not None and not self.receipt & SPOKEN
+
+
+AHEAD = 1
+"""In a receipt: a worker took it together with others, so that it may not have started on it."""
+SPOKEN = 2
+"""In a stored receipt: its holder has said itself when the message is to be visible again."""
 
 
 class Held(NamedTuple):
@@ -142,10 +154,12 @@ class Rows(Protocol):
         """
         ...
 
-    def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
+    def due(
+        self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
+    ) -> list[Row]:
         """Rows that may be received, earliest first; of a FIFO queue whole groups, in order, up
         to their first hidden row. Of many past their retention some are dropped; a few may be
-        among the answers."""
+        among the answers. `without_lapsed`, of a standard queue: none whose lease lapsed."""
         ...
 
     def due_fairly(self, queue: int, now: float, limit: int, noisy: Sequence[str]) -> list[Row]:
@@ -170,8 +184,16 @@ class Rows(Protocol):
         """How many rows are received and hidden; counts no further than `most`."""
         ...
 
-    def hold(self, queue: int, seqs: Sequence[int], receipt: int, until: float, now: float) -> None:
-        """Hide rows until then under a new receipt and count one receive more."""
+    def hold(
+        self,
+        queue: int,
+        seqs: Sequence[int],
+        receipt: int,
+        until: float,
+        now: float,
+        count: int = 1,
+    ) -> None:
+        """Hide rows until then under a new receipt and count so many receives more."""
         ...
 
     def extend(self, queue: int, seqs: Sequence[int], until: float) -> None:
@@ -194,8 +216,11 @@ class Rows(Protocol):
         """Remove rows whatever their receipt."""
         ...
 
-    def hide(self, queue: int, held: Sequence[tuple[Held, float]], now: float) -> list[bool]:
-        """Set `visible_at` of rows that are hidden now and still carry the receipt."""
+    def hide(
+        self, queue: int, held: Sequence[tuple[Held, float]], now: float, spoken: bool
+    ) -> list[bool]:
+        """Set `visible_at` of rows that are hidden now and still carry the receipt; `spoken` says
+        whether their holder is done with them (SPOKEN)."""
         ...
 
     def release(self, queue: int, held: Sequence[Held], now: float) -> list[bool]:

@@ -9,7 +9,7 @@ from taskflow.limits import is_fifo
 from taskflow.stores.base import Row
 
 COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
-             m.visible_at, m.source, p.body, p.attributes, p.extra"""
+             m.visible_at, m.source, p.body, p.attributes, p.extra, m.receipt"""
 encode = msgspec.json.Encoder().encode
 
 

@@ -13,7 +13,7 @@ import apsw
 
 from taskflow.message import Message
 from taskflow.settings import Lease
-from taskflow.stores.base import Held, QueueRow, Row
+from taskflow.stores.base import SPOKEN, Held, QueueRow, Row
 from taskflow.stores.bookkeeping import BookRows
 from taskflow.stores.declared import DeclaredRows
 from taskflow.stores.extra import read_extra, write_attributes, write_extra
@@ -106,8 +106,12 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             ).get
         return first
 
-    def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
-        look = self._due_in_lanes if queue.fifo else self._due
+    def due(
+        self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
+    ) -> list[Row]:
+        look = (
+            self._due_in_lanes if queue.fifo else self._due_fresh if without_lapsed else self._due
+        )
         found = look(queue.id, now, limit, NEVER)
         kept_from = now - queue.settings.retention
         if found and found[0].sent_at <= kept_from:
@@ -123,6 +127,19 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             for found in self._execute(
                 f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
+                    ORDER BY m.visible_at, m.seq LIMIT ?""",
+                (queue, now, after, limit),
+            )
+        ]
+
+    def _due_fresh(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
+        """As `_due`, without those whose lease lapsed."""
+        return [
+            Row._make(found)
+            for found in self._execute(
+                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                    WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
+                      AND (m.receipt IS NULL OR m.receipt & 2)
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
                 (queue, now, after, limit),
             )
@@ -159,12 +176,20 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         ).get
         return found
 
-    def hold(self, queue: int, seqs: Sequence[int], receipt: int, until: float, now: float) -> None:
+    def hold(
+        self,
+        queue: int,
+        seqs: Sequence[int],
+        receipt: int,
+        until: float,
+        now: float,
+        count: int = 1,
+    ) -> None:
         self._execute(
-            """UPDATE message SET visible_at = ?, receive_count = receive_count + 1, receipt = ?,
+            """UPDATE message SET visible_at = ?, receive_count = receive_count + ?, receipt = ?,
                                   first_received_at = coalesce(first_received_at, ?)
                WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
-            (until, receipt, now, queue, encode(seqs).decode()),
+            (until, count, receipt, now, queue, encode(seqs).decode()),
         )
         self._refresh(queue, self._lanes_of(queue, seqs))
 
@@ -172,7 +197,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         found = [
             self._execute(
                 f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
-                    WHERE m.queue = ? AND m.seq = ? AND m.receipt = ?""",
+                    WHERE m.queue = ? AND m.seq = ? AND (m.receipt & -3) = ?""",
                 (queue, seq, receipt),
             ).get
             for seq, receipt in held
@@ -190,7 +215,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         if found is None:
             return "gone"
         receipt, visible_at = found
-        if receipt != held.receipt:
+        if receipt is None or receipt & ~SPOKEN != held.receipt:
             return "stale"
         return "held" if visible_at > now else "lapsed"
 
@@ -200,7 +225,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             one
             for one in held
             if self._changed(
-                """DELETE FROM message WHERE queue = ?1 AND seq = ?2 AND receipt = ?3
+                """DELETE FROM message WHERE queue = ?1 AND seq = ?2 AND (receipt & -3) = ?3
                      AND (?4 IS NULL OR visible_at > ?4)""",
                 (queue, one.seq, one.receipt, hidden_at),
             )
@@ -225,12 +250,14 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                 (encode(list(seqs)).decode(),),
             )
 
-    def hide(self, queue: int, held: Sequence[tuple[Held, float]], now: float) -> list[bool]:
+    def hide(
+        self, queue: int, held: Sequence[tuple[Held, float]], now: float, spoken: bool
+    ) -> list[bool]:
         hidden = [
             self._changed(
-                """UPDATE message SET visible_at = ?
-                   WHERE queue = ? AND seq = ? AND receipt = ? AND visible_at > ?""",
-                (until, queue, seq, receipt, now),
+                """UPDATE message SET visible_at = ?, receipt = (receipt & -3) | ?
+                   WHERE queue = ? AND seq = ? AND (receipt & -3) = ? AND visible_at > ?""",
+                (until, SPOKEN if spoken else 0, queue, seq, receipt, now),
             )
             for (seq, receipt), until in held
         ]
@@ -242,7 +269,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             self._changed(
                 """UPDATE message
                    SET visible_at = ?, receive_count = receive_count - 1, receipt = NULL
-                   WHERE queue = ? AND seq = ? AND receipt = ?""",
+                   WHERE queue = ? AND seq = ? AND (receipt & -3) = ?""",
                 (now, queue, seq, receipt),
             )
             for seq, receipt in held

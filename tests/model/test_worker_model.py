@@ -38,13 +38,28 @@ OUTCOMES = st.sampled_from([None, None, ValueError(), Retry(), Retry(5.0), Rejec
 
 @dataclass
 class Entry:
-    """A message that the queue holds. `runs` and `returns` count since it was published."""
+    """A message that the queue holds. `runs` and `returns` count since it was published.
+
+    `ahead`: it was received with others; `spoken`: whoever had it has said when it comes back.
+    """
 
     visible_at: float
     receives: int = 0
     receipt: str | None = None
     runs: int = 0
     returns: int = 0
+    ahead: bool = False
+    spoken: bool = False
+    forgiven: int = 0
+
+    @property
+    def lapsed(self) -> bool:
+        return self.receipt is not None and not self.spoken
+
+    @property
+    def attempts(self) -> int:
+        """How often it was started, as far as is known."""
+        return self.receives - (self.lapsed and self.ahead)
 
 
 class WorkerMachine(RuleBasedStateMachine):
@@ -112,8 +127,16 @@ class WorkerMachine(RuleBasedStateMachine):
         now = self.clock.now()
         jobs = self.workers[number].take(limit)
         due = {id: entry for id, entry in self.live.items() if entry.visible_at <= now}
-        worn = {id for id, entry in due.items() if entry.receives > RETRIES}
-        assert len(jobs) == min(limit, len(due) - len(worn))
+        worn = {id for id, entry in due.items() if entry.attempts > RETRIES}
+        left = [entry for id, entry in due.items() if id not in worn]
+        if jobs and jobs[0].delivery.suspect:
+            assert len(jobs) == 1
+            assert due[jobs[0].delivery.id].lapsed
+        elif any(entry.lapsed for entry in left):
+            assert 1 <= len(jobs) <= limit
+            assert not any(due[job.delivery.id].lapsed for job in jobs)
+        else:
+            assert len(jobs) == min(limit, len(left))
         buried = {letter.id for letter in self.broker.peek("work-dlq", 1000)} - self.dead
         assert buried <= worn
         for id in worn:
@@ -124,8 +147,10 @@ class WorkerMachine(RuleBasedStateMachine):
             delivery = job.delivery
             assert delivery.id in due, "two leases alive, or one that is over came back"
             entry = due[delivery.id]
-            entry.receives += 1
+            entry.forgiven += entry.receives - entry.attempts
+            entry.receives = entry.attempts + 1
             entry.visible_at, entry.receipt = now + VISIBILITY, delivery.receipt
+            entry.ahead, entry.spoken = len(jobs) > 1, False
             assert delivery.receive_count == entry.receives <= RETRIES + 1
             expires_at = self.finished.get(delivery.id, 0.0)
             if expires_at <= now:
@@ -156,7 +181,8 @@ class WorkerMachine(RuleBasedStateMachine):
         entry = self._held(job)
         if entry is not None and ran:
             entry.runs += 1
-            assert entry.runs <= RETRIES + 1 + entry.returns, "more attempts than retries + 1"
+            most = RETRIES + 1 + entry.returns + entry.forgiven
+            assert entry.runs <= most, "more attempts than retries + 1"
         return result
 
     @rule(some=st.lists(consumes(results), min_size=1, max_size=3))
@@ -178,7 +204,7 @@ class WorkerMachine(RuleBasedStateMachine):
                         self.finished[id] = now + WINDOW
                 case outcomes.Retry(after=after):
                     if entry.visible_at > now:  # else it is visible already
-                        entry.visible_at = now + after
+                        entry.visible_at, entry.spoken = now + after, True
                 case outcomes.Dead():
                     del self.live[id]
                     self.dead.add(id)
@@ -203,11 +229,11 @@ class WorkerMachine(RuleBasedStateMachine):
     @rule(job=jobs)
     def extend(self, job: Job) -> None:
         entry, now = self._held(job), self.clock.now()
-        (ok,) = self.broker.change_visibility([(job.delivery, VISIBILITY)])
+        (ok,) = self.broker.extend([(job.delivery, VISIBILITY)])
         assert ok == (entry is not None and entry.visible_at > now)
         if ok:
             assert entry is not None
-            entry.visible_at = now + VISIBILITY
+            entry.visible_at, entry.spoken = now + VISIBILITY, False
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 31.0, 1001.0, 3600.0, -1.0, -31.0, -1001.0]))
     def jump(self, seconds: float) -> None:

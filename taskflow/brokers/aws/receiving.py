@@ -28,6 +28,7 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded, OverLimit
 from taskflow.limits import MAX_VISIBILITY, check_seconds
 from taskflow.message import FAILURE, Delivery
+from taskflow.settings import Holding
 
 log = logging.getLogger("taskflow.aws")
 
@@ -50,6 +51,7 @@ class Receiving(Loading):
         visibility: float | None = None,
         stop: Callable[[], bool] | None = None,
         attempt: str | None = None,
+        holding: Holding | None = None,
     ) -> list[Delivery]:
         if not queues:
             raise LimitExceeded("receive names no queue; it needs one at least")
