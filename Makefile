@@ -28,7 +28,7 @@ lock: $(VENV)/.ready ## Write the lock files anew after a change of requirements
 	UV=$(BIN)/uv locks/lock $(LOCK)
 
 .PHONY: demo
-demo: $(VENV)/.ready ## Place three orders through the whole system and watch them travel
+demo: $(VENV)/.ready ## Place four orders through the whole system and watch them travel
 	$(BIN)/python -m services.demo
 
 .PHONY: up

@@ -46,6 +46,13 @@ class Environment:
             raise ConfigError(f"{name}={text!r}: {low:g} to {high:g} seconds are allowed")
         return number
 
+    def switch(self, name: str, default: bool) -> bool:
+        """`on` or `off`."""
+        text = self.text(name, "on" if default else "off")
+        if text not in ("on", "off"):
+            raise ConfigError(f"{name}={text!r}: on or off is allowed")
+        return text == "on"
+
     def port(self, name: str, default: int) -> int:
         """A TCP port; 0 lets the system choose a free one."""
         return self.integer(name, default, low=0, high=65535)

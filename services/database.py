@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
 
+from taskflow.outbox import create_table
+
 BUSY_TIMEOUT_SECONDS = 15
 """How long a transaction waits for another one's write lock before it is an error."""
 
@@ -40,6 +42,8 @@ def open_database(url: str, metadata: MetaData) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     metadata.create_all(engine)
+    with engine.begin() as connection:
+        create_table(connection)  # the outbox, for services that tell of what they do
     return engine
 
 

@@ -1,4 +1,4 @@
-"""The demo: the whole system as separate processes, three orders, and what becomes of them.
+"""The demo: the whole system as separate processes, four orders, and what becomes of them.
 
 `python -m services.demo` (or `make demo`) needs nothing configured. It exits with 0 only when
 every expected effect was seen, and stops all that it started.
@@ -24,6 +24,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from taskflow.clock import SystemClock, rfc3339
 
 ROOT = Path(__file__).parent.parent
+# Three order.created and an order.refunded mailed; these, order.cancelled and payment.refunded
+# audited; one refund made, one noted.
+HANDLED = 4 + 6 + 1 + 1
 PATIENCE = 40.0  # seconds to wait for any one effect
 ITEMS = [
     {"product_name": "Mechanical keyboard", "quantity": 1, "unit_price_cents": 12900},
@@ -171,7 +174,7 @@ def readable(line: str) -> str:
 
 def call(method: str, url: str, body: Any = None) -> tuple[int, Any]:
     """An HTTP call: status, and the JSON that came back."""
-    data = None if body is None else json.dumps(body).encode()
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
@@ -220,7 +223,7 @@ def environment_in(folder: Path, mail: str) -> dict[str, str]:
 
 
 def play(folder: Path) -> None:
-    """Start everything, place three orders, check every effect, stop everything."""
+    """Start everything, place four orders, check every effect, stop everything."""
     stage = Stage()
     mail = MailServer(stage)
     environment = environment_in(folder, mail.start())
@@ -230,7 +233,7 @@ def play(folder: Path) -> None:
         print(command(environment, "topology", "apply"))
         company.start("payment", "-m", "services.payment")
         company.start("notifications", "cli.py", "worker", "notifications")
-        company.start("audit", "cli.py", "worker", "audit", "refunds")
+        company.start("audit", "cli.py", "worker", "audit", "refunds", "orders")
         payment = stage.wait_for("payment", r"listens on (\S+)")[1]
         company.start("order", "-m", "services.order", ORDER_PAYMENT_ADDRESS=payment)
         url = "http://" + stage.wait_for("order", r"listens on (\S+)")[1]
@@ -245,8 +248,15 @@ def play(folder: Path) -> None:
     check("every process stopped cleanly" + "".join(f" ({one})" for one in bad), not bad)
 
 
+SEED = (
+    b'{"customer_email": "user@example.com", "items": [{"product_name": "Laptop Pro", '
+    b'"quantity": 1, "unit_price_cents": 249900}]}'
+)
+"""The README's first order, byte for byte: no card, charged to the method on file."""
+
+
 def place_orders(stage: Stage, url: str) -> None:
-    """One that works, one that is declined, one whose e-mail fails twice."""
+    """The README's, one that is refunded, one that is declined, one whose e-mail fails twice."""
 
     next_year = int(rfc3339(SystemClock().now())[:4]) + 1
     card = {"exp_month": 12, "exp_year": next_year, "cvc": "123"}
@@ -265,13 +275,24 @@ def place_orders(stage: Stage, url: str) -> None:
         stage.say("order", f"{status} {short}")
         return status, answer
 
+    stage.say("demo", "POST /orders, as in the README")
+    status, order = call("POST", f"{url}/orders", SEED)
+    stage.say("order", f"{status} {order['id']} {order['status']}")
+    check("the README's order was paid, from the method on file", order["status"] == "paid")
     status, order = place("ada@example.com", "4242424242424242")
     check("the order was accepted and paid", status == 201 and order["status"] == "paid")
+    cancelled = order["id"]
     status, problem = place("grace@example.com", "4000000000009995")
     check("the declined card got a 402", status == 402 and "insufficient" in str(problem))
     status, order = place("flaky@example.com", "5555555555554444")
     check("the third order was accepted", status == 201)
+    stage.wait_for("mail server", "took an e-mail to user@")
     stage.wait_for("mail server", "took an e-mail to ada@")
+    stage.say("demo", f"POST /orders/{cancelled}/cancel")
+    call("POST", f"{url}/orders/{cancelled}/cancel")
+    stage.wait_for("audit", r"order.refunded → audit.handlers.record, attempt 1: done")
+    status, order = call("GET", f"{url}/orders/{cancelled}")
+    check("the cancelled order was refunded", order["status"] == "refunded")
     stage.wait_for("notifications", r"attempt 1: retry")
     stage.wait_for("notifications", r"attempt 2: retry")
     stage.wait_for("notifications", r"attempt 3: done")
@@ -283,19 +304,22 @@ def show_effects(stage: Stage, url: str, environment: dict[str, str], mail: Mail
     def stats() -> Any:
         return call("GET", f"{url}/stats")[1]
 
-    stage.wait_until("four handled events", lambda: bool(stats()["events"]["handled"] == 4))
+    stage.wait_until(
+        f"{HANDLED} handled events", lambda: bool(stats()["events"]["handled"] == HANDLED)
+    )
     found = stats()
     print("\nGET /stats\n" + json.dumps(found, indent=2))
     print("\ncli.py queues\n" + command(environment, "queues"))
     print("the e-mail\n" + mail.mails[0].decode().partition("Content-Type: text/html")[0])
     audit = command(environment, "audit", "verify")
     print(f"cli.py audit verify\n{audit}")
-    check("two orders were paid", found["orders"]["paid"] == 2)
+    check("two orders are paid", found["orders"]["paid"] == 2)
+    check("one was refunded", found["orders"]["refunded"] == 1)
     check("one was declined", found["orders"]["declined"] == 1)
-    check("both order.created events reached both queues", found["events"]["handled"] == 4)
+    check("every event reached every queue", found["events"]["handled"] == HANDLED)
     check("nothing is left in a queue, nothing in a dead-letter queue", not _left(found))
-    check("each customer got exactly one e-mail", len(mail.mails) == 2)
-    check("the audit log is intact and holds both", audit.startswith("intact: 2 entries"))
+    check("each customer got an e-mail, and one about a refund", len(mail.mails) == 4)
+    check("the audit log is intact and holds all", audit.startswith("intact: 6 entries"))
 
 
 def _left(found: Any) -> bool:

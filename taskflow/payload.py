@@ -19,6 +19,8 @@ def _foreign(value: Any) -> Any:
     """What msgspec does not know: pydantic models, and freezegun's dates (a subclass)."""
     if hasattr(value, "model_dump"):  # as its own type reads it back
         return value.model_dump(mode="json", by_alias=True, round_trip=True)
+    if isinstance(value, str):  # a subclass, such as the id that `publish` answers
+        return str(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(f"a payload of type {type(value).__name__} cannot be written as JSON")

@@ -4,11 +4,12 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from random import Random
+from typing import Any, Protocol
 from uuid import UUID
 
 from taskflow.broker import Broker
-from taskflow.clock import Instant, epoch_seconds
+from taskflow.clock import Clock, Instant, epoch_seconds
 from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import new_id
@@ -50,6 +51,19 @@ def using(broker: Broker) -> Iterator[Broker]:
             _default, _opened_by = before
 
 
+class EventId(str):
+    """The id of a published event. `reached`: how many subscriptions its topic has; 0 means that it
+    went nowhere, as on SNS."""
+
+    __slots__ = ("reached",)
+    reached: int
+
+    def __new__(cls, id: str, reached: int) -> "EventId":
+        made = super().__new__(cls, id)
+        made.reached = reached
+        return made
+
+
 def publish(
     topic: str,
     payload: Any,
@@ -64,8 +78,9 @@ def publish(
     attributes: Mapping[str, str] = NO_TEXTS,
     group: str | None = None,
     broker: Broker | None = None,
-) -> str:
-    """Publish one event to every queue that subscribes to `topic`; answers its id.
+) -> EventId:
+    """Publish one event to every queue that subscribes to `topic`; answers its id, which tells how
+    many that were.
 
     When it returns, the event is stored (`durability=power`: on disk). `payload` is anything
     JSON can hold: dict, dataclass, Struct, pydantic model. `id` defaults to a UUIDv7; the same
@@ -93,12 +108,26 @@ def publish(
         attributes=attributes,
         group=group,
     )
-    broker.publish(topic, [event.message(delay, broker.max_message_bytes)])
-    return event.id
+    published = broker.publish(topic, [event.message(delay, broker.max_message_bytes)])
+    return EventId(event.id, published.subscriptions)
+
+
+class Maker(Protocol):
+    """Whoever has a clock and randomness for new events: a broker, an outbox."""
+
+    @property
+    def clock(self) -> Clock:
+        """Tells when an event happens."""
+        ...
+
+    @property
+    def random(self) -> Random:
+        """Makes ids."""
+        ...
 
 
 def new_event(
-    broker: Broker,
+    broker: Maker,
     topic: str,
     payload: Any,
     *,
@@ -132,18 +161,19 @@ def new_event(
     )
 
 
-def publish_many(events: Iterable[Event[Any]], *, broker: Broker | None = None) -> list[str]:
-    """Publish events as they are, one transaction per topic; answers their ids.
+def publish_many(events: Iterable[Event[Any]], *, broker: Broker | None = None) -> list[EventId]:
+    """Publish events as they are, one transaction per topic; answers their ids in order.
 
     All events of a topic are stored or none; topics go in the order of their first event.
     Raises as `publish` does.
     """
     broker = broker or default_broker()
+    wanted = list(events)
     by_topic: dict[str, list[Event[Any]]] = {}
-    ids = []
-    for event in events:
+    reached: dict[str, int] = {}
+    for event in wanted:
         by_topic.setdefault(event.topic, []).append(event)
-        ids.append(event.id)
     for topic, some in by_topic.items():
-        broker.publish(topic, [event.message(most=broker.max_message_bytes) for event in some])
-    return ids
+        messages = [event.message(most=broker.max_message_bytes) for event in some]
+        reached[topic] = broker.publish(topic, messages).subscriptions
+    return [EventId(event.id, reached[event.topic]) for event in wanted]

@@ -12,6 +12,8 @@ from services.audit.repository import AuditLog, EventIdReused
 from taskflow import Event, Reject, subscribe
 from taskflow.clock import Clock, SystemClock, rfc3339
 
+TOPICS = ("order.created", "order.cancelled", "order.refunded", "payment.refunded")
+
 
 class Recorder:
     """Writes events into an audit log. Thread-safe; an event already there is left alone."""
@@ -48,7 +50,7 @@ def get_recorder() -> Recorder:
     return Recorder(log, SystemClock())
 
 
-@subscribe("order.created", "order.cancelled", queue="audit", retries=5, backoff=0.5)
+@subscribe(*TOPICS, queue="audit", retries=5, backoff=0.5)
 def record(event: Event[Any]) -> None:
     """Write the event down."""
     get_recorder().record(event)

@@ -2,10 +2,17 @@
 
 import logging
 import os
+from email.message import EmailMessage
 from functools import cache
 
 from services.notification.config import Config
-from services.notification.message import BadAddress, OrderCreated, compose
+from services.notification.message import (
+    BadAddress,
+    OrderCreated,
+    OrderRefunded,
+    compose,
+    compose_refund,
+)
 from services.notification.repository import AlreadySent, BeingSent, NotificationRepository
 from services.notification.sender import PermanentFailure, Sender, make_sender
 from taskflow import Context, Reject, Retry, subscribe
@@ -43,12 +50,22 @@ class Notifier:
             message = compose(order, self._sender_address, event_time)
         except BadAddress as error:
             raise Reject(str(error)) from error
-        key = f"order.created:{order['order_id']}"
+        self._send_once(f"order.created:{order['order_id']}", message)
+
+    def tell_of_refund(self, order: OrderRefunded, event_time: float) -> None:
+        """Tell the customer that the money is back, unless that was told. Raises as `confirm`."""
+        try:
+            message = compose_refund(order, self._sender_address, event_time)
+        except BadAddress as error:
+            raise Reject(str(error)) from error
+        self._send_once(f"order.refunded:{order['order_id']}", message)
+
+    def _send_once(self, key: str, message: EmailMessage) -> None:
         now = self._clock.now()
         try:
             self._repository.claim(key, now, now + CLAIM_SECONDS)
         except AlreadySent:
-            logger.info("order %s: its e-mail was sent before", order["order_id"])
+            logger.info("%s: its e-mail was sent before", key)
             return
         except BeingSent as busy:
             raise Retry(after=max(0.0, busy.until - now)) from busy
@@ -75,3 +92,9 @@ def get_notifier() -> Notifier:
 def send_confirmation(order: OrderCreated, ctx: Context) -> None:
     """Tell the customer that the order was taken."""
     get_notifier().confirm(order, ctx.event.time)
+
+
+@subscribe("order.refunded", queue="notifications", retries=5, backoff=1.0)
+def send_refund(order: OrderRefunded, ctx: Context) -> None:
+    """Tell the customer that the money was given back."""
+    get_notifier().tell_of_refund(order, ctx.event.time)

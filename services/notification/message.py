@@ -31,6 +31,15 @@ class OrderCreated(TypedDict):
     status: str
 
 
+class OrderRefunded(TypedDict):
+    """What an e-mail needs to know of the event `order.refunded`; it says more."""
+
+    order_id: str
+    customer_email: str
+    amount_cents: int
+    currency: str
+
+
 class BadAddress(Exception):
     """The customer's address cannot be written into a header."""
 
@@ -72,21 +81,41 @@ def compose(order: OrderCreated, sender: str, sent_at: float) -> EmailMessage:
     Message-ID and part boundary follow from the order, so that two copies of the e-mail are
     alike to the last byte and mail systems can fold them into one.
     """
-    identity = hashlib.sha256(f"order.created|{order['order_id']}".encode()).hexdigest()[:32]
+    identity = _identity("order.created", order["order_id"])
+    to, subject = order["customer_email"], f"Your order {order['order_id']}"
+    message = _envelope(sender, to, subject, sent_at, identity)
+    message.set_content(_fill(order, _TEXT, _TEXT_LINE, str))
+    message.add_alternative(_fill(order, _HTML, _HTML_LINE, html.escape), subtype="html")
+    message.set_boundary(f"=={identity}==")
+    return message
+
+
+def compose_refund(order: OrderRefunded, sender: str, sent_at: float) -> EmailMessage:
+    """The e-mail about a refund, as `compose`."""
+    identity = _identity("order.refunded", order["order_id"])
+    to, subject = order["customer_email"], f"Refund of your order {order['order_id']}"
+    message = _envelope(sender, to, subject, sent_at, identity)
+    amount = _money(order["amount_cents"], order["currency"])
+    message.set_content(f"{amount} were given back for your order {order['order_id']}.\n")
+    return message
+
+
+def _identity(topic: str, order_id: str) -> str:
+    return hashlib.sha256(f"{topic}|{order_id}".encode()).hexdigest()[:32]
+
+
+def _envelope(sender: str, to: str, subject: str, sent_at: float, identity: str) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     try:
         # Header objects refuse line breaks; addresses refuse what is not one address.
         message["From"] = Address(addr_spec=sender)
-        message["To"] = Address(addr_spec=order["customer_email"])
-        message["Subject"] = f"Your order {order['order_id']}"
+        message["To"] = Address(addr_spec=to)
+        message["Subject"] = subject
     except (ValueError, IndexError) as error:
         raise BadAddress("the address or the order id cannot stand in a header") from error
     message["Date"] = format_datetime(datetime.fromtimestamp(sent_at, UTC))
     message["Message-ID"] = f"<{identity}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_fill(order, _TEXT, _TEXT_LINE, str))
-    message.add_alternative(_fill(order, _HTML, _HTML_LINE, html.escape), subtype="html")
-    message.set_boundary(f"=={identity}==")
     return message
 
 

@@ -1,7 +1,6 @@
 """Starts the order service: `python -m services.order`."""
 
 import logging
-import secrets
 
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
@@ -10,27 +9,25 @@ from services import process
 from services.database import open_database
 from services.order.api import create_app
 from services.order.config import Config
-from services.order.outbox import Outbox, Relay, publisher
+from services.order.ids import new_id
 from services.order.payments import GrpcPayments
 from services.order.repository import OrderRepository
 from services.order.service import TOPICS, OrderService
-from services.order.status import HealthResource, StatsResource
+from services.order.status import HealthResource, StatsResource, check_outbox
 from services.order.sweeper import Sweeper
 from services.order.tables import metadata
 from taskflow import open_broker
 from taskflow.clock import SystemClock
 from taskflow.errors import TaskflowError
+from taskflow.outbox import Relay, SqlAlchemy
 
 THREADS = 8
-# Ours answers 413 as problem+json; this one only protects the disk from endless bodies.
-BACKSTOP_BODY_BYTES = 32 * 1024 * 1024
+MOST_CHARGES = 5  # the other threads answer while the payment service hangs
+# Ours answers 413 as problem+json; this one does so before a long body has come.
+BACKSTOP_BODY_BYTES = 1024 * 1024
+SLOW_SECONDS = 15  # a client that says nothing for so long is cut off
 
 logger = logging.getLogger("services.order")
-
-
-def new_id(prefix: str) -> str:
-    """`prefix_` and 96 random bits: cannot be guessed, does not collide."""
-    return f"{prefix}_{secrets.token_hex(12)}"
 
 
 def main() -> None:
@@ -49,15 +46,28 @@ def main() -> None:
         process.fail(f"the broker cannot be used: {process.first_line(error)}")
 
     clock = SystemClock()
-    repository, outbox = OrderRepository(engine), Outbox(engine)
-    payments = GrpcPayments(config.payment_address, config.payment_timeout)
-    relay = Relay(outbox, publisher(broker), clock)
+    repository = OrderRepository(engine)
+    payments = GrpcPayments(config.payment_address, config.payment_timeout, config.payment_key)
+    relay = Relay(SqlAlchemy(engine), broker)
+    outbox = relay.outbox
     service = OrderService(
-        repository, outbox, payments, clock, new_id, relay.wake, config.payment_timeout
+        repository,
+        outbox,
+        payments,
+        clock,
+        new_id,
+        relay.wake,
+        config.payment_timeout,
+        MOST_CHARGES,
     )
     sweeper = Sweeper(service.sweep, clock)
     health = HealthResource(
-        {"database": repository.ping, "broker": broker.queues, "payment": payments.check}
+        {
+            "database": repository.ping,
+            "broker": broker.queues,
+            "payment": payments.check,
+            "outbox": lambda: check_outbox(outbox),
+        }
     )
     app = create_app(service, health, StatsResource(repository, outbox, broker, clock))
     try:
@@ -68,6 +78,8 @@ def main() -> None:
             threads=THREADS,
             connection_limit=1000,
             asyncore_use_poll=True,
+            channel_timeout=SLOW_SECONDS,
+            cleanup_interval=5,
             max_request_body_size=BACKSTOP_BODY_BYTES,
             ident=None,
         )

@@ -52,10 +52,13 @@ def created(order: Order) -> Answer:
 
 def declined(order: Order, code: str) -> Answer:
     """402: the card was declined; the order is kept, as declined."""
+    detail = f"The card was declined: {code.replace('_', ' ')}."
+    if code == "no_payment_method":
+        detail = "The customer has no payment method on file; send one with the order."
     body = problem_body(
         402,
         "card-declined",
-        f"The card was declined: {code.replace('_', ' ')}.",
+        detail,
         decline_code=code,
         order_id=order.id,
     )

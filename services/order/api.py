@@ -3,14 +3,15 @@
 import base64
 import logging
 import re
-from typing import Annotated, Any
+from typing import Any
 
 import falcon
 import msgspec
 from sqlalchemy.exc import OperationalError
 
 from services.order.answers import order_body, order_etag
-from services.order.model import MAX_CENTS, NewOrder, Order, Status
+from services.order.model import MAX_CENTS, NewOrder, Order, Reason, Status
+from services.order.origin import check_origin
 from services.order.problems import Problem, send_problem, serialize_error
 from services.order.reading import FieldError, InvalidBody, MalformedJson, read_json
 from services.order.service import OrderService
@@ -26,7 +27,7 @@ logger = logging.getLogger("services.order")
 class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /orders/{id}/cancel, which may be left out."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = "asked for by the customer"
+    reason: Reason = "asked for by the customer"
 
 
 def create_app(
@@ -116,6 +117,7 @@ class _Guard:
     """Refuses bodies by size and kind before anything reads them."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        check_origin(req)
         resp.set_header("X-Content-Type-Options", "nosniff")
         resp.set_header("Cache-Control", "no-store")
         length = req.content_length or 0

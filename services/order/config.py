@@ -1,7 +1,7 @@
 """What can be set about the order service."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.config import Environment
 
@@ -11,7 +11,8 @@ class Config:
     """The settings of one order process.
 
     `payment_address`: host:port of the payment service. `payment_timeout`: seconds to wait for
-    one charge, repeats included.
+    one charge, repeats included. `payment_key`: what the payment service wants of callers from
+    other machines.
     """
 
     host: str
@@ -19,6 +20,7 @@ class Config:
     database: str
     payment_address: str
     payment_timeout: float
+    payment_key: str = field(default="", repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -30,4 +32,5 @@ class Config:
             database=read.database("ORDER_DATABASE", "sqlite:///var/order.db"),
             payment_address=read.address("ORDER_PAYMENT_ADDRESS", "127.0.0.1:50051"),
             payment_timeout=read.seconds("ORDER_PAYMENT_TIMEOUT", 5.0, low=0.1, high=60.0),
+            payment_key=read.text("ORDER_PAYMENT_KEY", ""),
         )

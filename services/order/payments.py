@@ -47,8 +47,9 @@ class PaymentRefused(Exception):
 class Payments(Protocol):
     """Whoever charges cards."""
 
-    def charge(self, order: Order, card: NewCard) -> Charged | Declined:
-        """Charge the order's total, once per order however often it is called.
+    def charge(self, order: Order, card: NewCard | None) -> Charged | Declined:
+        """Charge the order's total to the card, or without one to what the customer has on file;
+        once per order however often it is called.
 
         Raises PaymentUnavailable or PaymentRefused.
         """
@@ -85,10 +86,12 @@ _POINTERS = {
 class GrpcPayments:
     """The payment service at `address` (host:port). Thread-safe; connects at the first call.
 
-    `timeout`: seconds for one charge, repeats included.
+    `timeout`: seconds for one charge, repeats included. `key`: what a payment service on another
+    machine wants of who acts for customers.
     """
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, key: str = "") -> None:
+        self._key = key
         self._channel = grpc.insecure_channel(
             address,
             options=[
@@ -102,22 +105,26 @@ class GrpcPayments:
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._timeout = timeout
 
-    def charge(self, order: Order, card: NewCard) -> Charged | Declined:
-        """Charge the order's total; the order id is the idempotency key."""
+    def charge(self, order: Order, card: NewCard | None) -> Charged | Declined:
+        """Charge the order's total; the order id is the idempotency key, and the customer's
+        address says who that is."""
         request = pb.ProcessPaymentRequest(
             idempotency_key=order.id,
             order_id=order.id,
             amount_cents=order.total_cents,
             currency=order.currency,
-            card=pb.Card(
-                number=card.card_number,
-                exp_month=card.exp_month,
-                exp_year=card.exp_year,
-                cvc=card.cvc,
-            ),
         )
+        if card is None:
+            request.saved.customer_id = customer_of(order.customer_email)
+        else:
+            request.card.number = card.card_number
+            request.card.exp_month, request.card.exp_year = card.exp_month, card.exp_year
+            request.card.cvc = card.cvc
+        metadata = [("authorization", f"Bearer {self._key}")] if self._key else None
         try:
-            payment = self._stub.ProcessPayment(request, timeout=self._timeout).payment
+            payment = self._stub.ProcessPayment(
+                request, timeout=self._timeout, metadata=metadata
+            ).payment
         except grpc.RpcError as error:
             raise _translate(error) from None
         if payment.status == pb.PAYMENT_STATUS_DECLINED:
@@ -140,6 +147,12 @@ class GrpcPayments:
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+
+
+def customer_of(email: str) -> str:
+    """Who a customer is to the payment service: the address, whose domain has no case."""
+    local, _, domain = email.rpartition("@")
+    return f"{local}@{domain.lower()}"
 
 
 def _translate(error: grpc.RpcError) -> Exception:

@@ -10,10 +10,11 @@ from sqlalchemy.exc import IntegrityError
 
 from services.database import READ_ONLY
 from services.order.answers import Answer
+from services.order.events import OrderEvent, save_events
 from services.order.model import NewItem, Order, Status
-from services.order.outbox import OutboxEvent, add_events
 from services.order.tables import orders, requests
 
+PART = 1_000_000_000  # cents
 _ITEMS = msgspec.json.Decoder(tuple[NewItem, ...])
 
 
@@ -34,7 +35,7 @@ class OrderRepository:
         self._engine = engine
 
     def add(
-        self, order: Order, request: Request | None, events: Sequence[OutboxEvent] = ()
+        self, order: Order, request: Request | None, events: Sequence[OrderEvent] = ()
     ) -> Request | None:
         """Save a new order, its request and its events: all, or nothing when the key is taken.
 
@@ -57,7 +58,7 @@ class OrderRepository:
                             **_answer_columns(request.answer),
                         )
                     )
-                add_events(connection, events)
+                save_events(connection, events)
         except IntegrityError:
             # Only where writers overlap (PostgreSQL): another request took the key meanwhile.
             taken = self.find_request(request.key) if request is not None else None
@@ -67,7 +68,7 @@ class OrderRepository:
         return None
 
     def change(
-        self, order: Order, answer: Answer | None = None, events: Sequence[OutboxEvent] = ()
+        self, order: Order, answer: Answer | None = None, events: Sequence[OrderEvent] = ()
     ) -> bool:
         """Save a changed order, the answer to its request and its events.
 
@@ -89,13 +90,13 @@ class OrderRepository:
                     .where(requests.c.order_id == order.id)
                     .values(**_answer_columns(answer))
                 )
-            add_events(connection, events)
+            save_events(connection, events)
         return True
 
-    def add_event(self, event: OutboxEvent) -> None:
+    def add_event(self, event: OrderEvent) -> None:
         """Save an event that goes with no change of an order."""
         with self._engine.begin() as connection:
-            add_events(connection, [event])
+            save_events(connection, [event])
 
     def discard(self, order: Order) -> None:
         """Delete an order that never came to be, and its request."""
@@ -141,12 +142,14 @@ class OrderRepository:
 
     def totals(self) -> dict[Status, tuple[int, int]]:
         """For each status: how many orders, and their sum in cents."""
-        query = select(orders.c.status, func.count(), func.sum(orders.c.total_cents)).group_by(
-            orders.c.status
-        )
+        # In two parts: together the totals of all orders may be more than a column holds.
+        high = func.sum(orders.c.total_cents // PART)
+        low = func.sum(orders.c.total_cents % PART)
+        query = select(orders.c.status, func.count(), high, low).group_by(orders.c.status)
         with self._read() as connection:
             found = {
-                Status(row[0]): (int(row[1]), int(row[2])) for row in connection.execute(query)
+                Status(row[0]): (int(row[1]), int(row[2]) * PART + int(row[3]))
+                for row in connection.execute(query)
             }
         return {status: found.get(status, (0, 0)) for status in Status}
 

@@ -9,19 +9,22 @@ out what became of it and never charges twice.
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from threading import BoundedSemaphore
 
 from services.order import answers
 from services.order.answers import Answer
+from services.order.events import OrderEvent
 from services.order.model import CANCELLABLE, CURRENCY, NewCard, NewOrder, Order, Status
-from services.order.outbox import Outbox, OutboxEvent
 from services.order.payments import Declined, PaymentRefused, Payments, PaymentUnavailable
 from services.order.problems import Problem
 from services.order.repository import OrderRepository, Request
 from taskflow.clock import Clock
+from taskflow.outbox import Outbox
 
 ORDER_CREATED = "order.created"
 ORDER_CANCELLED = "order.cancelled"
-TOPICS = (ORDER_CREATED, ORDER_CANCELLED)
+ORDER_REFUNDED = "order.refunded"
+TOPICS = (ORDER_CREATED, ORDER_CANCELLED, ORDER_REFUNDED)
 
 LEASE_MARGIN_SECONDS = 30.0
 """How much longer than its payment may take a request holds its order."""
@@ -37,7 +40,8 @@ class OrderService:
     """Places and changes orders. Thread-safe; many processes may share one database.
 
     `new_id(prefix)` makes ids; `wake_relay` is called after events were saved;
-    `payment_timeout` is how long (seconds) `payments` may take.
+    `payment_timeout` is how long (seconds) `payments` may take, `most_charges` how many of them
+    may go on at once: a payment service that hangs must not take every thread.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class OrderService:
         new_id: Callable[[str], str],
         wake_relay: Callable[[], None],
         payment_timeout: float,
+        most_charges: int = 1000,
     ) -> None:
         self._repository = repository
         self._outbox = outbox
@@ -57,14 +62,33 @@ class OrderService:
         self._new_id = new_id
         self._wake_relay = wake_relay
         self._lease_seconds = payment_timeout + LEASE_MARGIN_SECONDS
+        self._charges = BoundedSemaphore(most_charges)
 
     def place(self, new: NewOrder, key: str | None) -> Answer:
-        """Create an order and charge its card, if it brings one.
+        """Create an order and charge what it costs: to its card, or else to the payment method
+        that the customer has on file.
 
         With a `key` it is idempotent: the same request is answered as the first time. Raises
         Problem: 409 while the first request runs, 422 for another request under the same key
-        or a card that cannot be, 503 when the payment is uncertain (repeat with the key).
+        or a card that cannot be, 503 when the payment is uncertain (repeat with the key) or too
+        many are being made (nothing was stored).
         """
+        if not new.total_cents:
+            return self._place(new, key)
+        if not self._charges.acquire(blocking=False):
+            raise Problem(
+                503,
+                "too-many-payments",
+                "Too many payments are being made; nothing was stored, try again.",
+                retry_after=1,
+            )
+        try:
+            return self._place(new, key)
+        finally:
+            self._charges.release()
+
+    def _place(self, new: NewOrder, key: str | None) -> Answer:
+        costs = new.total_cents > 0
         now = self._clock.now()
         order = Order(
             id=self._new_id("ord"),
@@ -72,14 +96,14 @@ class OrderService:
             items=tuple(new.items),
             total_cents=new.total_cents,
             currency=CURRENCY,
-            status=Status.CHARGING if new.payment else Status.PENDING,
+            status=Status.CHARGING if costs else Status.PENDING,
             created_at=now,
             updated_at=now,
-            locked_until=now + self._lease_seconds if new.payment else 0.0,
+            locked_until=now + self._lease_seconds if costs else 0.0,
         )
-        answer = None if new.payment else answers.created(order)
+        answer = None if costs else answers.created(order)
         request = Request(key, new.fingerprint(), order.id, answer) if key else None
-        events = [] if new.payment else [self._created_event(order)]
+        events = [] if costs else [self._created_event(order)]
         taken = self._repository.add(order, request, events)
         if taken is not None:
             return self._repeat(new, taken)
@@ -106,7 +130,7 @@ class OrderService:
         """
         while True:
             order = self.get(order_id)
-            if order.status is Status.CANCELLED:
+            if order.status in (Status.CANCELLED, Status.REFUNDED):
                 return order
             if order.status is Status.CHARGING:
                 raise Problem(
@@ -122,6 +146,26 @@ class OrderService:
             ):
                 self._wake_relay()
                 return cancelled
+
+    def refund(self, order_id: str, payment_id: str, amount_cents: int) -> None:
+        """Note that the money of an order was given back. Idempotent.
+
+        Raises Problem 409 while the order is being paid: try again.
+        """
+        while True:
+            order = self._repository.find(order_id)
+            if order is None:
+                logger.warning("payment %s was refunded, but its order is unknown", payment_id)
+                return
+            if order.status is Status.CHARGING:
+                raise Problem(409, "order-charging", "The order is being paid; try again.")
+            if order.status not in (Status.PAID, Status.CANCELLED):
+                return
+            refunded = replace(self._changed(order, Status.REFUNDED), payment_id=payment_id)
+            event = self._event(ORDER_REFUNDED, refunded, refunded.refunded_payload(amount_cents))
+            if self._repository.change(refunded, events=[event]):
+                self._wake_relay()
+                return
 
     def sweep(self) -> int:
         """Close what nobody came back for, and forget what is old; answers how many closed.
@@ -168,7 +212,6 @@ class OrderService:
         )
 
     def _charge(self, order: Order, card: NewCard | None, *, first: bool) -> Answer:
-        assert card is not None, "only orders with a card are charged"
         try:
             outcome = self._payments.charge(order, card)
         except PaymentUnavailable as error:
@@ -197,13 +240,13 @@ class OrderService:
         settled = replace(self._changed(order, Status.PAID), payment_id=outcome.payment_id)
         return self._settle(settled, answers.created(settled), [self._created_event(settled)])
 
-    def _settle(self, order: Order, answer: Answer, events: list[OutboxEvent]) -> Answer:
+    def _settle(self, order: Order, answer: Answer, events: list[OrderEvent]) -> Answer:
         if self._repository.change(order, answer, events):
             self._wake_relay()
             return answer
         # The lease ran out and somebody else dealt with the order.
         current = self.get(order.id)
-        if current.status is not Status.CANCELLED:
+        if current.status not in (Status.CANCELLED, Status.REFUNDED):
             raise Problem(
                 409, "request-in-progress", "A repeat of this request runs.", retry_after=2
             )
@@ -226,11 +269,11 @@ class OrderService:
             locked_until=0.0,
         )
 
-    def _created_event(self, order: Order) -> OutboxEvent:
+    def _created_event(self, order: Order) -> OrderEvent:
         return self._event(ORDER_CREATED, order, order.created_payload())
 
-    def _cancelled_event(self, order: Order, reason: str) -> OutboxEvent:
+    def _cancelled_event(self, order: Order, reason: str) -> OrderEvent:
         return self._event(ORDER_CANCELLED, order, order.cancelled_payload(reason))
 
-    def _event(self, topic: str, order: Order, payload: dict[str, object]) -> OutboxEvent:
-        return OutboxEvent(self._new_id("evt"), topic, order.id, payload, self._clock.now())
+    def _event(self, topic: str, order: Order, payload: dict[str, object]) -> OrderEvent:
+        return OrderEvent(self._new_id("evt"), topic, order.id, payload, self._clock)

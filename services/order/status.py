@@ -9,12 +9,12 @@ import falcon
 import msgspec
 
 from services.order.model import Status
-from services.order.outbox import Outbox
 from services.order.repository import OrderRepository
 from taskflow.broker import QueueCounts
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
 from taskflow.limits import DLQ_SUFFIX
+from taskflow.outbox import Outbox
 
 logger = logging.getLogger("services.order.status")
 
@@ -59,6 +59,17 @@ class HealthResource:
         return "ok"
 
 
+def check_outbox(outbox: Outbox) -> None:
+    """A health check: raises while an event stands aside that the broker refused for good."""
+    refused = outbox.counts()[2]
+    if refused:
+        raise EventsRefused(f"{refused} events were refused by the broker: see outbox in /stats")
+
+
+class EventsRefused(Exception):
+    """Events were set aside; nobody heard of them."""
+
+
 class LiveResource:
     """`/health/live`: 200 as long as the process answers; looks at nothing else, so that a
     database in trouble does not get every process restarted."""
@@ -86,7 +97,7 @@ class StatsResource:
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Count everything."""
         totals = self._repository.totals()
-        pending, since = self._outbox.count_pending()
+        pending, since, refused = self._outbox.counts()
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(
             {
@@ -96,6 +107,8 @@ class StatsResource:
                 "outbox": {
                     "pending": pending,
                     "oldest_age_seconds": 0 if since is None else self._clock.now() - since,
+                    "refused": refused,
+                    "refused_rows": [asdict(one) for one in self._outbox.refused(10)],
                 },
             }
         )

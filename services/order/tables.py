@@ -6,7 +6,6 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
-    Index,
     Integer,
     MetaData,
     String,
@@ -38,7 +37,8 @@ orders = Table(
     Column("updated_at", Float, nullable=False),
     CheckConstraint("total_cents >= 0", name="total_not_negative"),
     CheckConstraint(
-        "status IN ('pending', 'charging', 'paid', 'declined', 'cancelled')", name="status_known"
+        "status IN ('pending', 'charging', 'paid', 'declined', 'cancelled', 'refunded')",
+        name="status_known",
     ),
     sqlite_autoincrement=True,
 )
@@ -54,23 +54,4 @@ requests = Table(
     Column("answer_headers", Text),
     Column("answer_body", Text),
     Column("created_at", Float, nullable=False),
-)
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("seq", Sequence, primary_key=True, autoincrement=True),
-    Column("event_id", String(64), nullable=False, unique=True),
-    Column("topic", String(200), nullable=False),
-    Column("subject", String(64), nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("published_at", Float),
-    sqlite_autoincrement=True,
-)
-Index(
-    "ix_outbox_pending",
-    outbox.c.seq,
-    sqlite_where=outbox.c.published_at.is_(None),
-    postgresql_where=outbox.c.published_at.is_(None),
 )

@@ -10,12 +10,17 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import process
+from services.payment.callers import CustomerRights, is_loopback, read_keys
 from services.payment.config import Config
+from services.payment.gateway import open_gateway
 from services.payment.ids import new_payment_id
-from services.payment.repository import PaymentRepository
+from services.payment.repository import PAYMENT_REFUNDED, PaymentRepository
 from services.payment.server import PaymentServer, PortUnusable
 from services.payment.service import PaymentService
+from taskflow import open_broker
 from taskflow.clock import SystemClock
+from taskflow.errors import TaskflowError
+from taskflow.outbox import Relay, SqlAlchemy
 
 GRACE_SECONDS = 10.0
 
@@ -30,9 +35,21 @@ def main() -> None:
         repository = PaymentRepository.open(config.database)
     except (SQLAlchemyError, OSError) as error:
         process.fail(f"PAYMENT_DATABASE cannot be used: {process.first_line(error)}")
-    service = PaymentService(repository, SystemClock(), new_payment_id, config.max_amount_cents)
     try:
-        server = PaymentServer(service, config.host, config.port)
+        gateway = open_gateway(config.gateway, config.test_method)
+        rights = CustomerRights(read_keys(config.keys))
+        broker = open_broker(None)
+        broker.create_topic(PAYMENT_REFUNDED)
+    except TaskflowError as error:
+        process.fail(process.first_line(error))
+    relay = Relay(SqlAlchemy(repository.engine), broker)
+    service = PaymentService(
+        repository, SystemClock(), new_payment_id, config.max_amount_cents, gateway, relay.wake
+    )
+    try:
+        server = PaymentServer(
+            service, config.host, config.port, rights=rights, reflect=config.reflection
+        )
     except PortUnusable:
         process.fail(
             f"port {config.port} on {config.host} is in use or not allowed;"
@@ -40,12 +57,17 @@ def main() -> None:
         )
     process.exit_on_stop_signals()
     server.start()
+    relay.start()
+    if not is_loopback(f"ipv4:{config.host}") and config.host != "localhost":
+        logger.warning("card numbers come in clear from other machines: there is no TLS here")
     logger.info("payment listens on %s:%d", config.host, server.port)
     try:
         Event().wait()
     finally:
         logger.info("payment stops")
         server.stop(GRACE_SECONDS)
+        relay.stop()
+        broker.close()
         repository.close()
 
 

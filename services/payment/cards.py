@@ -41,6 +41,7 @@ class Decline(StrEnum):
     STOLEN_CARD = "stolen_card"
     EXPIRED_CARD = "expired_card"
     PROCESSING_ERROR = "processing_error"
+    NO_PAYMENT_METHOD = "no_payment_method"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.config import Environment
 
@@ -10,13 +11,20 @@ from services.config import Environment
 class Config:
     """The settings of one payment process.
 
-    `max_amount_cents`: the most one payment may charge, in hundredths of the currency.
+    `max_amount_cents`: the most one payment may charge, in hundredths of the currency. `gateway`:
+    `test`, or module:function of a real one. `test_method`: whether the test gateway's own method
+    stands for customers that never saved one. `keys`: a file with the keys of callers that may act
+    for customers. `reflection`: whether the gRPC server tells its schema.
     """
 
     host: str
     port: int
     database: str
     max_amount_cents: int
+    gateway: str = "test"
+    test_method: bool = True
+    keys: Path | None = None
+    reflection: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -29,4 +37,8 @@ class Config:
             max_amount_cents=read.integer(
                 "PAYMENT_MAX_AMOUNT_CENTS", 99_999_999, low=1, high=2**63 - 1
             ),
+            gateway=read.text("PAYMENT_GATEWAY", "test"),
+            test_method=read.switch("PAYMENT_TEST_METHOD", True),
+            keys=Path(keys) if (keys := read.text("PAYMENT_KEYS", "")) else None,
+            reflection=read.switch("PAYMENT_REFLECTION", False),
         )

@@ -4,46 +4,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Engine,
-    Float,
-    MetaData,
-    String,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from services.database import NAMES, READ_ONLY, open_database
+from services.database import READ_ONLY, open_database
 from services.payment.cards import Brand, Decline
+from services.payment.tables import metadata, payments
+from taskflow import outbox
+from taskflow.clock import Clock
 
-metadata = MetaData(naming_convention=NAMES)
-
-payments = Table(
-    "payments",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("idempotency_key", String(255), nullable=False, unique=True),
-    # What the key was used for, without anything secret: see `service.fingerprint`.
-    Column("fingerprint", String(64), nullable=False),
-    Column("order_id", String(64), nullable=False, index=True),
-    Column("status", String(16), nullable=False),
-    Column("amount_cents", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("card_brand", String(16), nullable=False),
-    Column("card_last4", String(4), nullable=False),
-    Column("decline_code", Text),
-    Column("created_at", Float, nullable=False),
-    Column("refunded_at", Float),
-    CheckConstraint("amount_cents > 0", name="amount_positive"),
-    CheckConstraint("status IN ('approved', 'declined', 'refunded')", name="status_known"),
-)
+PAYMENT_REFUNDED = "payment.refunded"
 
 
 class Status(StrEnum):
@@ -65,7 +35,7 @@ class Payment:
     status: Status
     amount_cents: int
     currency: str
-    card_brand: Brand
+    card_brand: Brand | None
     card_last4: str
     decline_code: Decline | None
     created_at: float
@@ -78,6 +48,11 @@ class PaymentRepository:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for the methods on file and the outbox."""
+        return self._engine
+
     @classmethod
     def open(cls, url: str) -> "PaymentRepository":
         """Connect to a database URL and create what is missing."""
@@ -89,6 +64,7 @@ class PaymentRepository:
         Of concurrent calls with one key exactly one stores its payment; all answer that one.
         """
         row = {name: getattr(payment, name) for name in Payment.__dataclass_fields__}
+        row["card_brand"] = payment.card_brand or ""
         try:
             with self._engine.begin() as connection:
                 connection.execute(insert(payments).values(row))
@@ -115,15 +91,31 @@ class PaymentRepository:
         with self._engine.connect().execution_options(**READ_ONLY) as connection:
             return [_to_payment(row) for row in connection.execute(query)]
 
-    def mark_refunded(self, payment_id: str, now: float) -> None:
-        """Turn an approved payment into a refunded one; any other stays as it is."""
+    def mark_refunded(self, payment_id: str, now: float, clock: Clock) -> None:
+        """Turn an approved payment into a refunded one, and save the event that tells of it; any
+        other stays as it is."""
         change = (
             update(payments)
             .where(payments.c.id == payment_id, payments.c.status == Status.APPROVED)
             .values(status=Status.REFUNDED, refunded_at=now)
         )
         with self._engine.begin() as connection:
-            connection.execute(change)
+            if connection.execute(change).rowcount != 1:
+                return
+            row = connection.execute(select(payments).where(payments.c.id == payment_id)).one()
+            outbox.publish(
+                connection,
+                PAYMENT_REFUNDED,
+                {
+                    "payment_id": row.id,
+                    "order_id": row.order_id,
+                    "amount_cents": row.amount_cents,
+                    "currency": row.currency,
+                },
+                source="payment",
+                subject=row.order_id,
+                clock=clock,
+            )
 
     def close(self) -> None:
         """Close the connections."""
@@ -138,7 +130,7 @@ class PaymentRepository:
 def _to_payment(row: Any) -> Payment:
     fields = dict(row._mapping)
     fields["status"] = Status(fields["status"])
-    fields["card_brand"] = Brand(fields["card_brand"])
+    fields["card_brand"] = Brand(fields["card_brand"]) if fields["card_brand"] else None
     if fields["decline_code"] is not None:
         fields["decline_code"] = Decline(fields["decline_code"])
     return Payment(**fields)

@@ -15,21 +15,28 @@ from sqlalchemy.exc import OperationalError
 
 from proto.payment.v1 import payment_pb2 as pb
 from proto.payment.v1 import payment_pb2_grpc as pb_grpc
+from services.payment.callers import CustomerRights
 from services.payment.cards import Card
+from services.payment.methods import Method
 from services.payment.repository import Payment
 from services.payment.service import (
     Charge,
     InvalidRequest,
     KeyReused,
+    MethodNotFound,
     NotRefundable,
+    OnFile,
     OutOfTime,
     PaymentError,
     PaymentNotFound,
     PaymentService,
 )
+from taskflow.clock import Clock, SystemClock
+from taskflow.text import printable
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PaymentService"].full_name
 THREADS = 16
+MOST_SECONDS = 30.0
 MAX_MESSAGE_BYTES = 64 * 1024
 
 Answer = TypeVar("Answer")
@@ -40,6 +47,7 @@ _CODES: dict[type[PaymentError], int] = {
     InvalidRequest: code_pb2.INVALID_ARGUMENT,
     KeyReused: code_pb2.ALREADY_EXISTS,
     PaymentNotFound: code_pb2.NOT_FOUND,
+    MethodNotFound: code_pb2.NOT_FOUND,
     NotRefundable: code_pb2.FAILED_PRECONDITION,
     OutOfTime: code_pb2.DEADLINE_EXCEEDED,
 }
@@ -50,12 +58,22 @@ class PortUnusable(Exception):
 
 
 class PaymentServer:
-    """A gRPC server for a PaymentService, with the standard health service and reflection.
+    """A gRPC server for a PaymentService, with the standard health service; `reflect`: and with
+    reflection. `rights` says who may act for customers.
 
     `port` is the one listened on, also when 0 was asked for.
     """
 
-    def __init__(self, service: PaymentService, host: str, port: int) -> None:
+    def __init__(
+        self,
+        service: PaymentService,
+        host: str,
+        port: int,
+        *,
+        rights: CustomerRights | None = None,
+        clock: Clock | None = None,
+        reflect: bool = False,
+    ) -> None:
         """Take the port; raises PortUnusable when it is in use or not ours to take."""
         self._server = grpc.server(
             ThreadPoolExecutor(THREADS, thread_name_prefix="payment"),
@@ -67,11 +85,13 @@ class PaymentServer:
             ],
         )
         self._health = health.HealthServicer()
-        pb_grpc.add_PaymentServiceServicer_to_server(Servicer(service), self._server)
+        servicer = Servicer(service, rights or CustomerRights(), clock or SystemClock())
+        pb_grpc.add_PaymentServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
-        )
+        if reflect:
+            reflection.enable_server_reflection(
+                (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+            )
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
@@ -90,28 +110,30 @@ class PaymentServer:
 
 
 class Servicer(pb_grpc.PaymentServiceServicer):
-    """The three calls of `payment.v1.PaymentService`."""
+    """The calls of `payment.v1.PaymentService`."""
 
-    def __init__(self, service: PaymentService) -> None:
+    def __init__(self, service: PaymentService, rights: CustomerRights, clock: Clock) -> None:
         self._service = service
+        self._rights = rights
+        self._clock = clock
 
     def ProcessPayment(
         self, request: pb.ProcessPaymentRequest, context: grpc.ServicerContext
     ) -> pb.ProcessPaymentResponse:
-        """Charge a card."""
+        """Charge a card, or what a customer has on file."""
+        source: Card | OnFile = _to_card(request.card)
+        if request.WhichOneof("source") == "saved":
+            self._check_rights(context)
+            source = OnFile(request.saved.customer_id, request.saved.payment_method_id)
         charge = Charge(
             idempotency_key=request.idempotency_key,
             order_id=request.order_id,
             amount_cents=request.amount_cents,
             currency=request.currency,
-            card=Card(
-                number=request.card.number,
-                exp_month=request.card.exp_month,
-                exp_year=request.card.exp_year,
-                cvc=request.card.cvc,
-            ),
+            source=source,
         )
-        payment = _answer(context, lambda: self._service.process(charge, GrpcCaller(context)))
+        caller = GrpcCaller(context, self._clock)
+        payment = _answer(context, lambda: self._service.process(charge, caller))
         logger.info("payment %s of order %s: %s", payment.id, payment.order_id, payment.status)
         return pb.ProcessPaymentResponse(payment=to_message(payment))
 
@@ -130,24 +152,84 @@ class Servicer(pb_grpc.PaymentServiceServicer):
         logger.info("payment %s of order %s: %s", payment.id, payment.order_id, payment.status)
         return pb.RefundPaymentResponse(payment=to_message(payment))
 
+    def SavePaymentMethod(
+        self, request: pb.SavePaymentMethodRequest, context: grpc.ServicerContext
+    ) -> pb.SavePaymentMethodResponse:
+        """Keep a card for a customer."""
+        self._check_rights(context)
+        card = _to_card(request.card)
+        method = _answer(context, lambda: self._service.save_method(request.customer_id, card))
+        logger.info("payment method %s was saved", method.id)
+        return pb.SavePaymentMethodResponse(payment_method=_to_method(method, True))
+
+    def ListPaymentMethods(
+        self, request: pb.ListPaymentMethodsRequest, context: grpc.ServicerContext
+    ) -> pb.ListPaymentMethodsResponse:
+        """What a customer has on file."""
+        self._check_rights(context)
+        found = _answer(context, lambda: self._service.list_methods(request.customer_id))
+        return pb.ListPaymentMethodsResponse(
+            payment_methods=[_to_method(one, one is found[0]) for one in found]
+        )
+
+    def RemovePaymentMethod(
+        self, request: pb.RemovePaymentMethodRequest, context: grpc.ServicerContext
+    ) -> pb.RemovePaymentMethodResponse:
+        """Take a method away."""
+        self._check_rights(context)
+        customer, method = request.customer_id, request.payment_method_id
+        _answer(context, lambda: self._service.remove_method(customer, method))
+        logger.info("payment method %s was removed", printable(method))
+        return pb.RemovePaymentMethodResponse()
+
+    def _check_rights(self, context: grpc.ServicerContext) -> None:
+        sent = context.invocation_metadata() or ()
+        if not self._rights.may_act(context.peer(), [(str(name), value) for name, value in sent]):
+            context.abort(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "acting for customers needs a caller on this machine, or `authorization: Bearer "
+                "KEY` with a key of PAYMENT_KEYS",
+            )
+
 
 class GrpcCaller:
-    """The caller behind a gRPC context."""
+    """The caller behind a gRPC context. One that brings no deadline waits MOST_SECONDS at most."""
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    def __init__(self, context: grpc.ServicerContext, clock: Clock) -> None:
         self._context = context
+        self._clock = clock
+        self._until = clock.elapsed() + MOST_SECONDS
 
     def remaining(self) -> float:
         """Seconds left; without a deadline gRPC says some hundred billion years."""
         if not self._context.is_active():
             return 0.0
+        ours = max(0.0, self._until - self._clock.elapsed())
         remaining = self._context.time_remaining()
-        return float("inf") if remaining is None else remaining
+        return ours if remaining is None else min(ours, remaining)
 
     def on_leave(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when the call ends; at once when it has ended."""
         if not self._context.add_callback(callback):
             callback()
+
+
+def _to_card(card: pb.Card) -> Card:
+    return Card(number=card.number, exp_month=card.exp_month, exp_year=card.exp_year, cvc=card.cvc)
+
+
+def _to_method(method: Method, is_default: bool) -> pb.PaymentMethod:
+    message = pb.PaymentMethod(
+        id=method.id,
+        customer_id=method.customer_id,
+        card_brand=f"CARD_BRAND_{method.card_brand.name}",
+        card_last4=method.card_last4,
+        exp_month=method.exp_month,
+        exp_year=method.exp_year,
+        is_default=is_default,
+    )
+    message.create_time.FromNanoseconds(int(method.created_at * 1e9))
+    return message
 
 
 def to_message(payment: Payment) -> pb.Payment:
@@ -159,7 +241,7 @@ def to_message(payment: Payment) -> pb.Payment:
         status=f"PAYMENT_STATUS_{payment.status.name}",
         amount_cents=payment.amount_cents,
         currency=payment.currency,
-        card_brand=f"CARD_BRAND_{payment.card_brand.name}",
+        card_brand=f"CARD_BRAND_{payment.card_brand.name if payment.card_brand else 'UNSPECIFIED'}",
         card_last4=payment.card_last4,
         decline_code=f"DECLINE_CODE_{decline}",
     )

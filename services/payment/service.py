@@ -7,12 +7,14 @@ PaymentError
  ├─ KeyReused            the idempotency key belongs to another request
  ├─ PaymentNotFound      no payment of that id
  ├─ NotRefundable        a declined payment has nothing to give back
+ ├─ MethodNotFound       the customer has no such payment method
  └─ OutOfTime            the caller has gone, or will be before the work is done
 """
 
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Condition
@@ -20,13 +22,16 @@ from typing import Protocol
 
 from services.payment.cards import (
     TIMEOUT_NUMBER,
+    Brand,
     Card,
+    Decline,
     Violation,
     check_card,
-    decline_of,
     find_brand,
 )
 from services.payment.currencies import CURRENCIES
+from services.payment.gateway import Gateway, TestGateway
+from services.payment.methods import Method, MethodRepository
 from services.payment.repository import Payment, PaymentRepository, Status
 from taskflow.clock import Clock
 
@@ -58,6 +63,10 @@ class NotRefundable(PaymentError):
     """The payment was declined: there is nothing to give back."""
 
 
+class MethodNotFound(PaymentError):
+    """The customer never had this payment method."""
+
+
 class OutOfTime(PaymentError):
     """The caller's deadline is too near or has passed. Nothing was charged."""
 
@@ -76,13 +85,22 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A request to charge a card. Money in hundredths of the currency."""
+    """A request to charge a card, or what a customer has on file. Money in hundredths of the
+    currency."""
 
     idempotency_key: str
     order_id: str
     amount_cents: int
     currency: str
-    card: Card
+    source: "Card | OnFile"
+
+
+@dataclass(frozen=True, slots=True)
+class OnFile:
+    """A payment method on file; the customer's default when `method_id` is empty."""
+
+    customer_id: str
+    method_id: str = ""
 
 
 def fingerprint(charge: Charge) -> str:
@@ -92,16 +110,20 @@ def fingerprint(charge: Charge) -> str:
     trying them all. Two cards that share last digits and expiry count as one, which is safe:
     the stored payment is answered and nothing is charged.
     """
-    card = charge.card
+    source = charge.source
     parts = [charge.order_id, charge.amount_cents, charge.currency]
-    parts += [card.last4, card.exp_month, card.exp_year]
+    if isinstance(source, Card):
+        parts += [source.last4, source.exp_month, source.exp_year]
+    else:
+        parts += ["on file", source.customer_id, source.method_id]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 class PaymentService:
     """Charges and refunds. Thread-safe.
 
-    `new_id` makes payment ids; `max_amount_cents` is the most one charge may take.
+    `new_id` makes payment ids; `max_amount_cents` is the most one charge may take; `refunded` is
+    called after the event of a refund was saved.
     """
 
     def __init__(
@@ -110,8 +132,13 @@ class PaymentService:
         clock: Clock,
         new_id: Callable[[], str],
         max_amount_cents: int,
+        gateway: Gateway | None = None,
+        refunded: Callable[[], None] = lambda: None,
     ) -> None:
         self._repository = repository
+        self._methods = MethodRepository(repository.engine)
+        self._gateway = gateway or TestGateway()
+        self._refunded = refunded
         self._clock = clock
         self._new_id = new_id
         self._max_amount_cents = max_amount_cents
@@ -126,7 +153,7 @@ class PaymentService:
             raise InvalidRequest(violations)
         stored = self._repository.find_by_key(charge.idempotency_key)
         if stored is None:
-            if charge.card.number == TIMEOUT_NUMBER:
+            if isinstance(charge.source, Card) and charge.source.number == TIMEOUT_NUMBER:
                 self._wait_for_ever(caller)
             stored = self._charge(charge, caller)
         if stored.fingerprint != fingerprint(charge):
@@ -145,17 +172,54 @@ class PaymentService:
         payment = self.get(payment_id)
         if payment.status is Status.DECLINED:
             raise NotRefundable("the payment was declined: there is nothing to refund")
-        self._repository.mark_refunded(payment_id, self._clock.now())
+        if payment.status is Status.APPROVED:
+            self._repository.mark_refunded(payment_id, self._clock.now(), self._clock)
+            self._refunded()
         return self.get(payment_id)
+
+    def save_method(self, customer_id: str, card: Card) -> Method:
+        """Keep a card for a customer, as a token. Raises InvalidRequest."""
+        violations = [*_check_customer(customer_id), *check_card(card, self._clock.now())]
+        if violations:
+            raise InvalidRequest(violations)
+        brand = find_brand(card.number)
+        assert brand is not None, "checked before"
+        method = Method(
+            id=f"pm_{secrets.token_hex(12)}",
+            customer_id=customer_id,
+            token=self._gateway.tokenise(card),
+            card_brand=brand,
+            card_last4=card.last4,
+            exp_month=card.exp_month,
+            exp_year=card.exp_year,
+            created_at=self._clock.now(),
+        )
+        self._methods.save(method)
+        return method
+
+    def list_methods(self, customer_id: str) -> list[Method]:
+        """What a customer has on file, the default first. Raises InvalidRequest."""
+        if violations := list(_check_customer(customer_id)):
+            raise InvalidRequest(violations)
+        return self._methods.of(customer_id)
+
+    def remove_method(self, customer_id: str, method_id: str) -> None:
+        """Take a method away. Idempotent. Raises InvalidRequest, MethodNotFound."""
+        if violations := list(_check_customer(customer_id)):
+            raise InvalidRequest(violations)
+        if not self._methods.remove(customer_id, method_id, self._clock.now()):
+            raise MethodNotFound("no such payment method")
 
     def refund_order(self, order_id: str) -> list[Payment]:
         """Refund every approved payment of an order; answers those refunded now. Idempotent."""
         return [self.refund(each.id) for each in self._repository.approved_of_order(order_id)]
 
     def _charge(self, charge: Charge, caller: Caller) -> Payment:
-        brand = find_brand(charge.card.number)
-        assert brand is not None, "checked before"
-        declined = decline_of(charge.card.number)
+        brand, last4, ask = self._find_source(charge)
+        # The last look before money moves: storing the row is the charge.
+        if caller.remaining() < MIN_REMAINING_SECONDS:
+            raise OutOfTime("too little time left; nothing was charged")
+        declined = ask()
         payment = Payment(
             id=self._new_id(),
             idempotency_key=charge.idempotency_key,
@@ -165,14 +229,39 @@ class PaymentService:
             amount_cents=charge.amount_cents,
             currency=charge.currency,
             card_brand=brand,
-            card_last4=charge.card.last4,
+            card_last4=last4,
             decline_code=declined,
             created_at=self._clock.now(),
         )
-        # The last look before money moves: storing the row is the charge.
-        if caller.remaining() < MIN_REMAINING_SECONDS:
-            raise OutOfTime("too little time left; nothing was charged")
         return self._repository.add(payment)
+
+    def _find_source(
+        self, charge: Charge
+    ) -> tuple[Brand | None, str, Callable[[], Decline | None]]:
+        """Brand and last digits of what is to be charged, and how to charge it."""
+        source, gateway = charge.source, self._gateway
+        money = charge.amount_cents, charge.currency
+        if isinstance(source, Card):
+            card = source
+            return (
+                find_brand(card.number),
+                card.last4,
+                lambda: gateway.charge_card(card, *money),
+            )
+        on_file = self._methods.of(source.customer_id)
+        chosen = [one for one in on_file if source.method_id in ("", one.id)]
+        if chosen:
+            method = chosen[0]
+            return (
+                method.card_brand,
+                method.card_last4,
+                lambda: gateway.charge_token(method.token, *money),
+            )
+        default = gateway.default_method
+        if default is None or source.method_id or self._methods.is_known(source.customer_id):
+            return None, "", lambda: Decline.NO_PAYMENT_METHOD
+        brand, last4, token = default
+        return brand, last4, lambda: gateway.charge_token(token, *money)
 
     def _wait_for_ever(self, caller: Caller) -> None:
         """What a card network that never answers looks like: wait until the caller leaves."""
@@ -197,4 +286,12 @@ class PaymentService:
             yield Violation("amount_cents", f"must be 1 to {self._max_amount_cents}")
         if charge.currency not in CURRENCIES:
             yield Violation("currency", "must be an ISO 4217 code of three capital letters")
-        yield from check_card(charge.card, self._clock.now())
+        if isinstance(charge.source, Card):
+            yield from check_card(charge.source, self._clock.now())
+        else:
+            yield from _check_customer(charge.source.customer_id, "saved.customer_id")
+
+
+def _check_customer(customer_id: str, field: str = "customer_id") -> Iterator[Violation]:
+    if not re.fullmatch(r"[^\x00-\x20\x7f-\x9f\u2028-\u202e\ufffe\uffff]{1,254}", customer_id):
+        yield Violation(field, "must be 1 to 254 characters, no spaces and no control characters")

@@ -20,6 +20,6 @@ def test_the_demo_sees_every_expected_effect() -> None:
         timeout=170,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 10
+    assert done.stdout.count("✓") == 13
     assert "attempt 3: done" in done.stdout
     assert done.stderr == ""

@@ -25,35 +25,53 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/payment/v1/payment.proto\x12\npayment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n\x04\x43\x61rd\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x11\n\texp_month\x18\x02 \x01(\x05\x12\x10\n\x08\x65xp_year\x18\x03 \x01(\x05\x12\x0b\n\x03\x63vc\x18\x04 \x01(\t\"\xca\x02\n\x07Payment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.payment.v1.PaymentStatus\x12\x14\n\x0c\x61mount_cents\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12)\n\ncard_brand\x18\x06 \x01(\x0e\x32\x15.payment.v1.CardBrand\x12\x12\n\ncard_last4\x18\x07 \x01(\t\x12-\n\x0c\x64\x65\x63line_code\x18\x08 \x01(\x0e\x32\x17.payment.v1.DeclineCode\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brefund_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x15ProcessPaymentRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_cents\x18\x03 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x1e\n\x04\x63\x61rd\x18\x05 \x01(\x0b\x32\x10.payment.v1.Card\">\n\x16ProcessPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.payment.v1.Payment\"\'\n\x11GetPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\":\n\x12GetPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.payment.v1.Payment\"*\n\x14RefundPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"=\n\x15RefundPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.payment.v1.Payment*\x86\x01\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17PAYMENT_STATUS_APPROVED\x10\x01\x12\x1b\n\x17PAYMENT_STATUS_DECLINED\x10\x02\x12\x1b\n\x17PAYMENT_STATUS_REFUNDED\x10\x03*\x85\x01\n\tCardBrand\x12\x1a\n\x16\x43\x41RD_BRAND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41RD_BRAND_VISA\x10\x01\x12\x19\n\x15\x43\x41RD_BRAND_MASTERCARD\x10\x02\x12\x13\n\x0f\x43\x41RD_BRAND_AMEX\x10\x03\x12\x17\n\x13\x43\x41RD_BRAND_DISCOVER\x10\x04*\xd2\x01\n\x0b\x44\x65\x63lineCode\x12\x1c\n\x18\x44\x45\x43LINE_CODE_UNSPECIFIED\x10\x00\x12 \n\x1c\x44\x45\x43LINE_CODE_GENERIC_DECLINE\x10\x01\x12#\n\x1f\x44\x45\x43LINE_CODE_INSUFFICIENT_FUNDS\x10\x02\x12\x1c\n\x18\x44\x45\x43LINE_CODE_STOLEN_CARD\x10\x03\x12\x1d\n\x19\x44\x45\x43LINE_CODE_EXPIRED_CARD\x10\x04\x12!\n\x1d\x44\x45\x43LINE_CODE_PROCESSING_ERROR\x10\x05\x32\x8c\x02\n\x0ePaymentService\x12W\n\x0eProcessPayment\x12!.payment.v1.ProcessPaymentRequest\x1a\".payment.v1.ProcessPaymentResponse\x12K\n\nGetPayment\x12\x1d.payment.v1.GetPaymentRequest\x1a\x1e.payment.v1.GetPaymentResponse\x12T\n\rRefundPayment\x12 .payment.v1.RefundPaymentRequest\x1a!.payment.v1.RefundPaymentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/payment/v1/payment.proto\x12\npayment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n\x04\x43\x61rd\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x11\n\texp_month\x18\x02 \x01(\x05\x12\x10\n\x08\x65xp_year\x18\x03 \x01(\x05\x12\x0b\n\x03\x63vc\x18\x04 \x01(\t\"\xca\x02\n\x07Payment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.payment.v1.PaymentStatus\x12\x14\n\x0c\x61mount_cents\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12)\n\ncard_brand\x18\x06 \x01(\x0e\x32\x15.payment.v1.CardBrand\x12\x12\n\ncard_last4\x18\x07 \x01(\t\x12-\n\x0c\x64\x65\x63line_code\x18\x08 \x01(\x0e\x32\x17.payment.v1.DeclineCode\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brefund_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc0\x01\n\x15ProcessPaymentRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_cents\x18\x03 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12 \n\x04\x63\x61rd\x18\x05 \x01(\x0b\x32\x10.payment.v1.CardH\x00\x12(\n\x05saved\x18\x06 \x01(\x0b\x32\x17.payment.v1.SavedMethodH\x00\x42\x08\n\x06source\"=\n\x0bSavedMethod\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x19\n\x11payment_method_id\x18\x02 \x01(\t\"\xd9\x01\n\rPaymentMethod\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12)\n\ncard_brand\x18\x03 \x01(\x0e\x32\x15.payment.v1.CardBrand\x12\x12\n\ncard_last4\x18\x04 \x01(\t\x12\x11\n\texp_month\x18\x05 \x01(\x05\x12\x10\n\x08\x65xp_year\x18\x06 \x01(\x05\x12\x12\n\nis_default\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x18SavePaymentMethodRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x1e\n\x04\x63\x61rd\x18\x02 \x01(\x0b\x32\x10.payment.v1.Card\"N\n\x19SavePaymentMethodResponse\x12\x31\n\x0epayment_method\x18\x01 \x01(\x0b\x32\x19.payment.v1.PaymentMethod\"0\n\x19ListPaymentMethodsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\"P\n\x1aListPaymentMethodsResponse\x12\x32\n\x0fpayment_methods\x18\x01 \x03(\x0b\x32\x19.payment.v1.PaymentMethod\"L\n\x1aRemovePaymentMethodRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x19\n\x11payment_method_id\x18\x02 \x01(\t\"\x1d\n\x1bRemovePaymentMethodResponse\"_\n\x0fPaymentRefunded\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_cents\x18\x03 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\">\n\x16ProcessPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.payment.v1.Payment\"\'\n\x11GetPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\":\n\x12GetPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.payment.v1.Payment\"*\n\x14RefundPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"=\n\x15RefundPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.payment.v1.Payment*\x86\x01\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17PAYMENT_STATUS_APPROVED\x10\x01\x12\x1b\n\x17PAYMENT_STATUS_DECLINED\x10\x02\x12\x1b\n\x17PAYMENT_STATUS_REFUNDED\x10\x03*\x85\x01\n\tCardBrand\x12\x1a\n\x16\x43\x41RD_BRAND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41RD_BRAND_VISA\x10\x01\x12\x19\n\x15\x43\x41RD_BRAND_MASTERCARD\x10\x02\x12\x13\n\x0f\x43\x41RD_BRAND_AMEX\x10\x03\x12\x17\n\x13\x43\x41RD_BRAND_DISCOVER\x10\x04*\xf6\x01\n\x0b\x44\x65\x63lineCode\x12\x1c\n\x18\x44\x45\x43LINE_CODE_UNSPECIFIED\x10\x00\x12 \n\x1c\x44\x45\x43LINE_CODE_GENERIC_DECLINE\x10\x01\x12#\n\x1f\x44\x45\x43LINE_CODE_INSUFFICIENT_FUNDS\x10\x02\x12\x1c\n\x18\x44\x45\x43LINE_CODE_STOLEN_CARD\x10\x03\x12\x1d\n\x19\x44\x45\x43LINE_CODE_EXPIRED_CARD\x10\x04\x12!\n\x1d\x44\x45\x43LINE_CODE_PROCESSING_ERROR\x10\x05\x12\"\n\x1e\x44\x45\x43LINE_CODE_NO_PAYMENT_METHOD\x10\x06\x32\xbb\x04\n\x0ePaymentService\x12W\n\x0eProcessPayment\x12!.payment.v1.ProcessPaymentRequest\x1a\".payment.v1.ProcessPaymentResponse\x12K\n\nGetPayment\x12\x1d.payment.v1.GetPaymentRequest\x1a\x1e.payment.v1.GetPaymentResponse\x12T\n\rRefundPayment\x12 .payment.v1.RefundPaymentRequest\x1a!.payment.v1.RefundPaymentResponse\x12`\n\x11SavePaymentMethod\x12$.payment.v1.SavePaymentMethodRequest\x1a%.payment.v1.SavePaymentMethodResponse\x12\x63\n\x12ListPaymentMethods\x12%.payment.v1.ListPaymentMethodsRequest\x1a&.payment.v1.ListPaymentMethodsResponse\x12\x66\n\x13RemovePaymentMethod\x12&.payment.v1.RemovePaymentMethodRequest\x1a\'.payment.v1.RemovePaymentMethodResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.payment.v1.payment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAYMENTSTATUS']._serialized_start=900
-  _globals['_PAYMENTSTATUS']._serialized_end=1034
-  _globals['_CARDBRAND']._serialized_start=1037
-  _globals['_CARDBRAND']._serialized_end=1170
-  _globals['_DECLINECODE']._serialized_start=1173
-  _globals['_DECLINECODE']._serialized_end=1383
+  _globals['_PAYMENTSTATUS']._serialized_start=1736
+  _globals['_PAYMENTSTATUS']._serialized_end=1870
+  _globals['_CARDBRAND']._serialized_start=1873
+  _globals['_CARDBRAND']._serialized_end=2006
+  _globals['_DECLINECODE']._serialized_start=2009
+  _globals['_DECLINECODE']._serialized_end=2255
   _globals['_CARD']._serialized_start=79
   _globals['_CARD']._serialized_end=151
   _globals['_PAYMENT']._serialized_start=154
   _globals['_PAYMENT']._serialized_end=484
   _globals['_PROCESSPAYMENTREQUEST']._serialized_start=487
-  _globals['_PROCESSPAYMENTREQUEST']._serialized_end=625
-  _globals['_PROCESSPAYMENTRESPONSE']._serialized_start=627
-  _globals['_PROCESSPAYMENTRESPONSE']._serialized_end=689
-  _globals['_GETPAYMENTREQUEST']._serialized_start=691
-  _globals['_GETPAYMENTREQUEST']._serialized_end=730
-  _globals['_GETPAYMENTRESPONSE']._serialized_start=732
-  _globals['_GETPAYMENTRESPONSE']._serialized_end=790
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=792
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=834
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=836
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=897
-  _globals['_PAYMENTSERVICE']._serialized_start=1386
-  _globals['_PAYMENTSERVICE']._serialized_end=1654
+  _globals['_PROCESSPAYMENTREQUEST']._serialized_end=679
+  _globals['_SAVEDMETHOD']._serialized_start=681
+  _globals['_SAVEDMETHOD']._serialized_end=742
+  _globals['_PAYMENTMETHOD']._serialized_start=745
+  _globals['_PAYMENTMETHOD']._serialized_end=962
+  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_start=964
+  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_end=1043
+  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_start=1045
+  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_end=1123
+  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_start=1125
+  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_end=1173
+  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_start=1175
+  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_end=1255
+  _globals['_REMOVEPAYMENTMETHODREQUEST']._serialized_start=1257
+  _globals['_REMOVEPAYMENTMETHODREQUEST']._serialized_end=1333
+  _globals['_REMOVEPAYMENTMETHODRESPONSE']._serialized_start=1335
+  _globals['_REMOVEPAYMENTMETHODRESPONSE']._serialized_end=1364
+  _globals['_PAYMENTREFUNDED']._serialized_start=1366
+  _globals['_PAYMENTREFUNDED']._serialized_end=1461
+  _globals['_PROCESSPAYMENTRESPONSE']._serialized_start=1463
+  _globals['_PROCESSPAYMENTRESPONSE']._serialized_end=1525
+  _globals['_GETPAYMENTREQUEST']._serialized_start=1527
+  _globals['_GETPAYMENTREQUEST']._serialized_end=1566
+  _globals['_GETPAYMENTRESPONSE']._serialized_start=1568
+  _globals['_GETPAYMENTRESPONSE']._serialized_end=1626
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=1628
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=1670
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=1672
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=1733
+  _globals['_PAYMENTSERVICE']._serialized_start=2258
+  _globals['_PAYMENTSERVICE']._serialized_end=2829
 # @@protoc_insertion_point(module_scope)

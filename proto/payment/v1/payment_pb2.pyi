@@ -1,10 +1,11 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -32,6 +33,7 @@ class DeclineCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DECLINE_CODE_STOLEN_CARD: _ClassVar[DeclineCode]
     DECLINE_CODE_EXPIRED_CARD: _ClassVar[DeclineCode]
     DECLINE_CODE_PROCESSING_ERROR: _ClassVar[DeclineCode]
+    DECLINE_CODE_NO_PAYMENT_METHOD: _ClassVar[DeclineCode]
 PAYMENT_STATUS_UNSPECIFIED: PaymentStatus
 PAYMENT_STATUS_APPROVED: PaymentStatus
 PAYMENT_STATUS_DECLINED: PaymentStatus
@@ -47,6 +49,7 @@ DECLINE_CODE_INSUFFICIENT_FUNDS: DeclineCode
 DECLINE_CODE_STOLEN_CARD: DeclineCode
 DECLINE_CODE_EXPIRED_CARD: DeclineCode
 DECLINE_CODE_PROCESSING_ERROR: DeclineCode
+DECLINE_CODE_NO_PAYMENT_METHOD: DeclineCode
 
 class Card(_message.Message):
     __slots__ = ("number", "exp_month", "exp_year", "cvc")
@@ -85,18 +88,98 @@ class Payment(_message.Message):
     def __init__(self, id: _Optional[str] = ..., order_id: _Optional[str] = ..., status: _Optional[_Union[PaymentStatus, str]] = ..., amount_cents: _Optional[int] = ..., currency: _Optional[str] = ..., card_brand: _Optional[_Union[CardBrand, str]] = ..., card_last4: _Optional[str] = ..., decline_code: _Optional[_Union[DeclineCode, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refund_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ProcessPaymentRequest(_message.Message):
-    __slots__ = ("idempotency_key", "order_id", "amount_cents", "currency", "card")
+    __slots__ = ("idempotency_key", "order_id", "amount_cents", "currency", "card", "saved")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_CENTS_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     CARD_FIELD_NUMBER: _ClassVar[int]
+    SAVED_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     order_id: str
     amount_cents: int
     currency: str
     card: Card
-    def __init__(self, idempotency_key: _Optional[str] = ..., order_id: _Optional[str] = ..., amount_cents: _Optional[int] = ..., currency: _Optional[str] = ..., card: _Optional[_Union[Card, _Mapping]] = ...) -> None: ...
+    saved: SavedMethod
+    def __init__(self, idempotency_key: _Optional[str] = ..., order_id: _Optional[str] = ..., amount_cents: _Optional[int] = ..., currency: _Optional[str] = ..., card: _Optional[_Union[Card, _Mapping]] = ..., saved: _Optional[_Union[SavedMethod, _Mapping]] = ...) -> None: ...
+
+class SavedMethod(_message.Message):
+    __slots__ = ("customer_id", "payment_method_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    payment_method_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., payment_method_id: _Optional[str] = ...) -> None: ...
+
+class PaymentMethod(_message.Message):
+    __slots__ = ("id", "customer_id", "card_brand", "card_last4", "exp_month", "exp_year", "is_default", "create_time")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    CARD_BRAND_FIELD_NUMBER: _ClassVar[int]
+    CARD_LAST4_FIELD_NUMBER: _ClassVar[int]
+    EXP_MONTH_FIELD_NUMBER: _ClassVar[int]
+    EXP_YEAR_FIELD_NUMBER: _ClassVar[int]
+    IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    customer_id: str
+    card_brand: CardBrand
+    card_last4: str
+    exp_month: int
+    exp_year: int
+    is_default: bool
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., customer_id: _Optional[str] = ..., card_brand: _Optional[_Union[CardBrand, str]] = ..., card_last4: _Optional[str] = ..., exp_month: _Optional[int] = ..., exp_year: _Optional[int] = ..., is_default: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SavePaymentMethodRequest(_message.Message):
+    __slots__ = ("customer_id", "card")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    CARD_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    card: Card
+    def __init__(self, customer_id: _Optional[str] = ..., card: _Optional[_Union[Card, _Mapping]] = ...) -> None: ...
+
+class SavePaymentMethodResponse(_message.Message):
+    __slots__ = ("payment_method",)
+    PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
+    payment_method: PaymentMethod
+    def __init__(self, payment_method: _Optional[_Union[PaymentMethod, _Mapping]] = ...) -> None: ...
+
+class ListPaymentMethodsRequest(_message.Message):
+    __slots__ = ("customer_id",)
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    def __init__(self, customer_id: _Optional[str] = ...) -> None: ...
+
+class ListPaymentMethodsResponse(_message.Message):
+    __slots__ = ("payment_methods",)
+    PAYMENT_METHODS_FIELD_NUMBER: _ClassVar[int]
+    payment_methods: _containers.RepeatedCompositeFieldContainer[PaymentMethod]
+    def __init__(self, payment_methods: _Optional[_Iterable[_Union[PaymentMethod, _Mapping]]] = ...) -> None: ...
+
+class RemovePaymentMethodRequest(_message.Message):
+    __slots__ = ("customer_id", "payment_method_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    payment_method_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., payment_method_id: _Optional[str] = ...) -> None: ...
+
+class RemovePaymentMethodResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PaymentRefunded(_message.Message):
+    __slots__ = ("payment_id", "order_id", "amount_cents", "currency")
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_CENTS_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    payment_id: str
+    order_id: str
+    amount_cents: int
+    currency: str
+    def __init__(self, payment_id: _Optional[str] = ..., order_id: _Optional[str] = ..., amount_cents: _Optional[int] = ..., currency: _Optional[str] = ...) -> None: ...
 
 class ProcessPaymentResponse(_message.Message):
     __slots__ = ("payment",)

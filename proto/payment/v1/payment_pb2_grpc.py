@@ -54,6 +54,21 @@ class PaymentServiceStub:
                 request_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.SerializeToString,
                 response_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentResponse.FromString,
                 _registered_method=True)
+        self.SavePaymentMethod = channel.unary_unary(
+                '/payment.v1.PaymentService/SavePaymentMethod',
+                request_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.SavePaymentMethodRequest.SerializeToString,
+                response_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.SavePaymentMethodResponse.FromString,
+                _registered_method=True)
+        self.ListPaymentMethods = channel.unary_unary(
+                '/payment.v1.PaymentService/ListPaymentMethods',
+                request_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.ListPaymentMethodsRequest.SerializeToString,
+                response_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.ListPaymentMethodsResponse.FromString,
+                _registered_method=True)
+        self.RemovePaymentMethod = channel.unary_unary(
+                '/payment.v1.PaymentService/RemovePaymentMethod',
+                request_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.RemovePaymentMethodRequest.SerializeToString,
+                response_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.RemovePaymentMethodResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer:
@@ -90,6 +105,29 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SavePaymentMethod(self, request, context):
+        """Keeps a card for a customer, as a token of the payment gateway: its number is forgotten. The
+        newest method is the customer's default. Needs the right to act for customers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPaymentMethods(self, request, context):
+        """The methods of a customer, the default first. Needs the right to act for customers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemovePaymentMethod(self, request, context):
+        """Removes a method. Idempotent; NOT_FOUND when the customer never had it. Needs the right to act
+        for customers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +145,21 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.RefundPayment,
                     request_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.FromString,
                     response_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentResponse.SerializeToString,
+            ),
+            'SavePaymentMethod': grpc.unary_unary_rpc_method_handler(
+                    servicer.SavePaymentMethod,
+                    request_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.SavePaymentMethodRequest.FromString,
+                    response_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.SavePaymentMethodResponse.SerializeToString,
+            ),
+            'ListPaymentMethods': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaymentMethods,
+                    request_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.ListPaymentMethodsRequest.FromString,
+                    response_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.ListPaymentMethodsResponse.SerializeToString,
+            ),
+            'RemovePaymentMethod': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemovePaymentMethod,
+                    request_deserializer=proto_dot_payment_dot_v1_dot_payment__pb2.RemovePaymentMethodRequest.FromString,
+                    response_serializer=proto_dot_payment_dot_v1_dot_payment__pb2.RemovePaymentMethodResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -195,6 +248,87 @@ class PaymentService:
             '/payment.v1.PaymentService/RefundPayment',
             proto_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.SerializeToString,
             proto_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SavePaymentMethod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payment.v1.PaymentService/SavePaymentMethod',
+            proto_dot_payment_dot_v1_dot_payment__pb2.SavePaymentMethodRequest.SerializeToString,
+            proto_dot_payment_dot_v1_dot_payment__pb2.SavePaymentMethodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPaymentMethods(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payment.v1.PaymentService/ListPaymentMethods',
+            proto_dot_payment_dot_v1_dot_payment__pb2.ListPaymentMethodsRequest.SerializeToString,
+            proto_dot_payment_dot_v1_dot_payment__pb2.ListPaymentMethodsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemovePaymentMethod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payment.v1.PaymentService/RemovePaymentMethod',
+            proto_dot_payment_dot_v1_dot_payment__pb2.RemovePaymentMethodRequest.SerializeToString,
+            proto_dot_payment_dot_v1_dot_payment__pb2.RemovePaymentMethodResponse.FromString,
             options,
             channel_credentials,
             insecure,

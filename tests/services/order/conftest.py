@@ -10,12 +10,11 @@ from sqlalchemy import Engine
 
 from services.database import open_database
 from services.order.api import create_app
-from services.order.outbox import Outbox, Relay
 from services.order.repository import OrderRepository
 from services.order.service import TOPICS, OrderService
-from services.order.status import HealthResource, StatsResource
+from services.order.status import HealthResource, StatsResource, check_outbox
 from services.order.tables import metadata
-from taskflow import publish_many
+from taskflow.outbox import Relay, SqlAlchemy
 from taskflow.testing import ManualClock, memory_broker
 from tests.services.order.doubles import FakePayments, Store
 
@@ -33,13 +32,20 @@ def store(engine: Engine) -> Iterator[Store]:
     broker = memory_broker(clock=clock)
     for topic in TOPICS:
         broker.create_topic(topic)
-    repository, outbox, payments = OrderRepository(engine), Outbox(engine), FakePayments()
-    relay = Relay(outbox, lambda events: publish_many(events, broker=broker), clock)
+    repository, payments = OrderRepository(engine), FakePayments()
+    relay = Relay(SqlAlchemy(engine), broker)
+    outbox = relay.outbox
     ids = count(1)
     service = OrderService(
         repository, outbox, payments, clock, lambda prefix: f"{prefix}_{next(ids)}", relay.wake, 5.0
     )
-    health = HealthResource({"database": repository.ping, "broker": broker.queues})
+    health = HealthResource(
+        {
+            "database": repository.ping,
+            "broker": broker.queues,
+            "outbox": lambda: check_outbox(outbox),
+        }
+    )
     app = create_app(service, health, StatsResource(repository, outbox, broker, clock))
     client = falcon.testing.TestClient(app)
     yield Store(client, service, repository, outbox, relay, payments, broker, clock)

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import falcon.testing
+import msgspec
 
 from services.order.model import NewCard, Order
-from services.order.outbox import Outbox, Relay
 from services.order.payments import Charged, Declined
 from services.order.repository import OrderRepository
 from services.order.service import OrderService
 from taskflow import Broker
+from taskflow.outbox import Outbox, Relay, Row
 from taskflow.testing import ManualClock
 
 CARD: dict[str, Any] = {
@@ -36,9 +37,11 @@ class FakePayments:
     before_answer: Callable[[], None] = lambda: None
     charged: dict[str, int] = field(default_factory=dict)
     calls: int = 0
+    cards: list[NewCard | None] = field(default_factory=list)
 
-    def charge(self, order: Order, card: NewCard) -> Charged | Declined:
+    def charge(self, order: Order, card: NewCard | None) -> Charged | Declined:
         self.calls += 1
+        self.cards.append(card)
         self.before_charge()
         outcome = self.outcome(order)
         if isinstance(outcome, Charged):
@@ -77,6 +80,11 @@ class Store:
     def is_empty(self) -> bool:
         """Whether nothing at all was stored."""
         return not self.repository.page(1, None, None) and not self.outbox.pending()
+
+
+def payload_of(row: Row) -> Any:
+    """The payload of a saved event."""
+    return msgspec.json.decode(row.event.payload)
 
 
 def new_order(**changes: Any) -> dict[str, Any]:

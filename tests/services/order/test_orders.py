@@ -10,7 +10,7 @@ from services.order.model import Order
 from services.order.payments import Declined
 from services.order.status import HealthResource
 from taskflow.broker import QueueSettings
-from tests.services.order.doubles import CARD, Store, new_order
+from tests.services.order.doubles import CARD, Store, new_order, payload_of
 
 
 def cancel(store: Store, order_id: str, **options: Any) -> Any:
@@ -61,9 +61,9 @@ def test_cancelling_is_idempotent_and_tells_once(store: Store, body: Any) -> Non
     again = cancel(store, order["id"])
     assert (first.status_code, first.json["status"]) == (200, "cancelled")
     assert again.json == first.json
-    _created, event = store.outbox.pending()
-    assert event.topic == "order.cancelled"
-    assert event.payload == {
+    _created, row = store.outbox.pending()
+    assert row.event.topic == "order.cancelled"
+    assert payload_of(row) == {
         "order_id": order["id"],
         "customer_email": "ada@example.org",
         "total_cents": 2500,
@@ -104,7 +104,7 @@ def test_health_names_what_fails() -> None:
 def test_health_is_200_when_all_is_well(store: Store) -> None:
     assert store.get("/health").json == {
         "status": "ok",
-        "checks": {"database": "ok", "broker": "ok"},
+        "checks": {"database": "ok", "broker": "ok", "outbox": "ok"},
     }
     assert store.get("/health/live").status_code == 200
 
@@ -119,16 +119,22 @@ def test_stats_count_orders_money_queues_and_outbox(store: Store) -> None:
     store.clock.advance(7)
     stats = store.get("/stats").json
     assert stats["orders"] == {
-        "pending": 1,
+        "pending": 0,
         "charging": 0,
-        "paid": 1,
+        "paid": 2,
         "declined": 0,
         "cancelled": 1,
+        "refunded": 0,
     }
-    assert stats["revenue_cents"] == 2500
+    assert stats["revenue_cents"] == 5000
     assert stats["queues"]["audit"]["visible"] == 2
     assert stats["events"] == {"handled": 0, "failed": 0}
-    assert stats["outbox"] == {"pending": 2, "oldest_age_seconds": 7}
+    assert stats["outbox"] == {
+        "pending": 2,
+        "oldest_age_seconds": 7,
+        "refused": 0,
+        "refused_rows": [],
+    }
 
 
 def test_stats_survive_a_broker_that_does_not(store: Store) -> None:

@@ -10,7 +10,7 @@ from services.order.model import Status
 from services.order.payments import Declined, PaymentRefused, PaymentUnavailable
 from services.order.reading import FieldError
 from services.order.service import ABANDON_AFTER_SECONDS, KEEP_REQUESTS_SECONDS
-from tests.services.order.doubles import CARD, Store, new_order
+from tests.services.order.doubles import CARD, Store, new_order, payload_of
 
 PAID = new_order(payment=CARD)
 
@@ -24,35 +24,59 @@ def raise_(error: BaseException) -> Any:
 
 
 def topics(store: Store) -> list[str]:
-    return [event.topic for event in store.outbox.pending()]
+    return [row.event.topic for row in store.outbox.pending()]
 
 
-def test_unpaid_order_is_created_with_its_event(store: Store) -> None:
+def test_an_order_without_a_card_is_charged_to_the_method_on_file(store: Store) -> None:
     response = store.post(new_order())
     order = response.json
     assert response.status_code == 201
     assert response.headers["Location"] == f"/orders/{order['id']}"
     assert response.headers["ETag"]
     assert order["id"].startswith("ord_")
-    assert (order["status"], order["total_cents"], order["payment_id"]) == ("pending", 2500, None)
-    [event] = store.outbox.pending()
-    assert event.topic == "order.created"
-    assert event.payload == {
+    assert (order["status"], order["total_cents"], order["payment_id"]) == (
+        "paid",
+        2500,
+        f"pay_{order['id']}",
+    )
+    assert store.payments.cards == [None]
+    [row] = store.outbox.pending()
+    assert row.event.topic == "order.created"
+    assert payload_of(row) == {
         "order_id": order["id"],
         "customer_email": "ada@example.org",
         "items": new_order()["items"],
         "total_cents": 2500,
         "currency": "USD",
-        "status": "pending",
-        "payment_id": None,
+        "status": "paid",
+        "payment_id": f"pay_{order['id']}",
     }
+
+
+def test_an_order_that_costs_nothing_is_not_charged(store: Store) -> None:
+    free = [{"product_name": "Sample", "quantity": 1, "unit_price_cents": 0}]
+    order = store.post(new_order(items=free)).json
+    assert (order["status"], order["payment_id"]) == ("pending", None)
+    assert store.payments.calls == 0
+    assert topics(store) == ["order.created"]
+
+
+def test_a_customer_without_a_method_gets_a_402_and_a_declined_order(store: Store) -> None:
+    store.payments.outcome = lambda order: Declined("pay_1", "no_payment_method")
+    response = store.post(new_order(), key="k")
+    assert response.status_code == 402
+    assert response.json["decline_code"] == "no_payment_method"
+    assert "no payment method on file" in response.json["detail"]
+    order_id = response.json["order_id"]
+    assert store.get(f"/orders/{order_id}").json["status"] == "declined"
+    assert topics(store) == []
 
 
 def test_order_with_a_card_is_charged_and_paid(store: Store) -> None:
     order = store.post(PAID).json
     assert (order["status"], order["payment_id"]) == ("paid", f"pay_{order['id']}")
     assert store.payments.charged == {order["id"]: 2500}
-    assert store.outbox.pending()[0].payload["payment_id"] == order["payment_id"]
+    assert payload_of(store.outbox.pending()[0])["payment_id"] == order["payment_id"]
 
 
 def test_declined_card_is_402_with_the_reason_and_no_event(store: Store) -> None:
@@ -202,7 +226,7 @@ def test_charge_that_ends_after_the_sweep_is_refunded(store: Store) -> None:
     store.payments.before_answer = sweep
     assert store.post(PAID, key="k").status_code == 409
     assert topics(store) == ["order.cancelled", "order.cancelled"]
-    assert store.outbox.pending()[1].payload["payment_id"] is not None
+    assert payload_of(store.outbox.pending()[1])["payment_id"] is not None
 
 
 def test_old_keys_and_published_events_are_forgotten(store: Store) -> None:

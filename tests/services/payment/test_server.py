@@ -212,16 +212,27 @@ def test_timeout_card_charges_nothing_once_the_caller_leaves(
     assert repository.find_by_key("key-1") is None
 
 
-def test_health_and_reflection_answer(channel: grpc.Channel) -> None:
+def test_health_answers(channel: grpc.Channel) -> None:
     health = health_pb2_grpc.HealthStub(channel)
     for name in ("", SERVICE_NAME):
         answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_answers_only_where_it_was_asked_for(
+    service: PaymentService, channel: grpc.Channel
+) -> None:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    [answer] = stub.ServerReflectionInfo(iter([request]), timeout=TIMEOUT)
-    names = {each.name for each in answer.list_services_response.service}
-    assert SERVICE_NAME in names
+    closed = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+    with pytest.raises(grpc.RpcError):
+        list(closed(iter([request]), timeout=TIMEOUT))
+    server = PaymentServer(service, "127.0.0.1", 0, reflect=True)
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as other:
+        stub = reflection_pb2_grpc.ServerReflectionStub(other)
+        [answer] = stub.ServerReflectionInfo(iter([request]), timeout=TIMEOUT)
+    server.stop(0)
+    assert SERVICE_NAME in {each.name for each in answer.list_services_response.service}
 
 
 def test_used_port_is_refused(server: PaymentServer, service: PaymentService) -> None:
