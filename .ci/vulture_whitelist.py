@@ -2,6 +2,7 @@
 # ruff: noqa: B018, F821
 
 _.datacontenttype  # a field that CloudEvents may hold
+_.disabled  # logging reads it of a logger
 _.exit_code  # click reads it of an exception
 _.force_exit  # uvicorn reads it
 _.globals  # jinja2 reads it of an environment
@@ -9,6 +10,8 @@ _.is_dlq  # server/page/home.html and queue.html read it
 _.isolation_level  # sqlite3 reads it of a connection
 _.lease_lost  # public: of a handler's Context
 _.product_name  # a field of an order's items
+_.refused_at  # public: of a Refused row
+_.try_again  # public: of an Outbox
 _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it
 _.GetPayment, _.RefundPayment  # gRPC calls them
