@@ -14,5 +14,5 @@ _.refused_at  # public: of a Refused row
 _.try_again  # public: of an Outbox
 _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it
-_.GetPayment, _.RefundPayment  # gRPC calls them
+_.GetPayment, _.ListPaymentMethods, _.RefundPayment, _.RemovePaymentMethod  # gRPC calls them
 lambda_handler  # public: AWS Lambda calls it

@@ -17,26 +17,39 @@ from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, common_error
 from taskflow.server.keys import Key, Keys, allows
-from taskflow.server.origin import is_foreign, is_rebound
+from taskflow.server.origin import is_foreign, is_known_host
 from taskflow.server.paging import read_token
 from taskflow.server.policies import PolicyError, parse_policy
 from taskflow.server.protocol import HttpRequest, HttpResponse
-from taskflow.server.signing import AuthError, Request, denied, scope_of, verify
+from taskflow.server.signing import (
+    AuthError,
+    Request,
+    denied,
+    read_scope,
+    scope_of,
+    unknown_key,
+    verify,
+)
 
 MAX_KEY_ID = 128  # characters, as in IAM: what is not verified is kept with messages all the same
 # Links in SNS messages that their receiver follows without a signature.
 UNSIGNED = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
+# What a GET may ask for that nobody signed: nothing that changes anything. (A link, an image of a
+# page sends one.)
+_LOOKS = ("Get", "List", "CheckIf")
 # The parameters that name what an action is about.
 QUEUES = ("QueueUrl", "QueueName", "SourceArn", "DestinationArn", "TaskHandle")
 TOPICS = ("TopicArn", "TargetArn", "Name", "ResourceArn", "SubscriptionArn")
 
 
 class Access:
-    """The gate of one server. `keys` is None, or has no file, for a server that is open."""
+    """The gate of one server. `keys` is None, or has no file, for a server that is open. `url` is
+    what clients are told to use, if it was said."""
 
-    def __init__(self, backend: Backend, keys: Keys | None) -> None:
+    def __init__(self, backend: Backend, keys: Keys | None, url: str | None = None) -> None:
         self._backend = backend
         self._keys = keys
+        self._url = url
         self._last: tuple[object, tuple[str, str, str] | None] = ((), None)
 
     @property
@@ -45,11 +58,39 @@ class Access:
         return self._keys is None or not self._keys.configured
 
     # ---- who asks ---------------------------------------------------------------------------
+    def admit(self, request: HttpRequest) -> None:
+        """Look at the head of a request for an action before its body is read, so that strangers
+        fill no memory. Raises WireError."""
+        if is_foreign(request):
+            raise common_error("AccessDenied", "A browser sent this for another site.")
+        if self.open:
+            if not request.header("authorization") and not is_known_host(request, self._url):
+                raise common_error(
+                    "AccessDenied",
+                    "Unsigned requests are answered for localhost, 127.0.0.1, [::1] and what --url "
+                    "says; sign it, or use one of these as the host.",
+                )
+            return
+        if request.method == "GET":
+            return  # it has no body; `authenticate` says what is missing
+        assert self._keys is not None
+        try:
+            scope = self.scope_of(request) or read_scope(_signed_part(request))
+            if self._keys.find(scope[0]) is None:
+                raise unknown_key()
+        except AuthError as error:
+            raise WireError(error.code, error.message, status=error.status) from None
+
     def authenticate(self, request: HttpRequest, service: str, action: str) -> Caller:
         """Who signed a request. Raises WireError."""
         is_open = self.open
-        if is_foreign(request) or (is_open and is_rebound(request)):
-            raise common_error("AccessDenied", "A browser sent this for another site.")
+        self.admit(request)
+        if request.method != "POST" and not request.header("authorization"):
+            link = (service, action) in UNSIGNED or action.startswith(_LOOKS)
+            if is_open and not link:
+                raise common_error(
+                    "AccessDenied", f"An unsigned GET changes nothing: send {action} as POST."
+                )
         account = self._backend.account
         root = Caller(account, f"arn:aws:iam::{account}:root")
         if is_open:
@@ -99,6 +140,9 @@ class Access:
         if key is None:
             raise common_error("InvalidClientTokenId", "The security token is invalid.")
         wanted: list[tuple[str, str | None]] = [*self._wanted(call)]
+        facts = {"aws:SecureTransport": str(call.secure).lower()}
+        if call.source_ip:
+            facts["aws:SourceIp"] = call.source_ip
         for service, name in wanted or [(call.service, None)]:
             policy, arn = None, "*"
             if name is not None:
@@ -111,7 +155,7 @@ class Access:
                         call.caller.arn,
                         f"{call.service}:{call.action}",
                         arn,
-                        {"aws:SecureTransport": str(call.base_url.startswith("https")).lower()},
+                        facts,
                     )
                 except PolicyError:
                     decision = "none"
@@ -160,12 +204,12 @@ class Access:
 
     # ---- pages ------------------------------------------------------------------------------
     def allows_page(
-        self, request: HttpRequest, verb: Literal["read", "manage"]
+        self, request: HttpRequest, verb: Literal["read", "receive", "manage"]
     ) -> HttpResponse | None:
-        """None when whoever asks for a page may see (`read`) or change (`manage`) everything;
-        else the answer: HTTP Basic, with a key's id and secret."""
+        """None when whoever asks for a page may see (`read`), see bodies (`receive`) or change
+        (`manage`) everything; else the answer: HTTP Basic, with a key's id and secret."""
         if self.open:
-            return _not_by_this_name() if is_rebound(request) else None
+            return None if is_known_host(request, self._url) else _not_by_this_name()
         key = self._basic(request)
         if key is not None and verb in key.verbs and "*" in key.queues and "*" in key.topics:
             return None

@@ -8,7 +8,10 @@ import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from ipaddress import ip_address
 from typing import Any, Literal
 
 from taskflow.clock import Clock
@@ -22,6 +25,7 @@ from taskflow.server.protocol import (
     HttpRequest,
     HttpResponse,
     Receive,
+    check_head,
     check_result,
     find_base,
     find_operation,
@@ -34,6 +38,7 @@ log = logging.getLogger("taskflow.server")
 
 # 1 MiB of message is at most 3 MiB when each byte is percent-encoded or a \u escape.
 MAX_BODY = 4 * 1024 * 1024
+LONG = 64 * 1024  # bytes of a body that is read in a thread
 
 _ACTION = re.compile(r"(?:^|&)Action=")
 
@@ -55,8 +60,9 @@ class Call:
 
     `params` fit the operation's input shape (members as botocore names them, blobs as bytes).
     `base_url` is the scheme and host that the client used. `now` is when the call came, in epoch
-    seconds. `gone` is set when the client has hung up: whoever waits should stop, and lend
-    nothing to it.
+    seconds, `source_ip` from where, `secure` whether over TLS. `trace` is the X-Ray header it came
+    with; `signed` is False for a link that somebody followed. `gone` is set when the client has
+    hung up: whoever waits should stop, and lend nothing to it.
     """
 
     service: str
@@ -68,6 +74,10 @@ class Call:
     base_url: str
     request_id: str
     now: float
+    source_ip: str = ""
+    secure: bool = False
+    trace: str = ""
+    signed: bool = True
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -75,6 +85,7 @@ Result = Mapping[str, Any] | None
 Action = Callable[[Call], Awaitable[Result] | Result]
 Page = Callable[[HttpRequest], Awaitable[HttpResponse] | HttpResponse]
 Authorize = Callable[[HttpRequest, str, str], Caller]
+Admit = Callable[[HttpRequest], None]
 ReadScope = Callable[[HttpRequest], tuple[str, str, str] | None]
 Hook = Callable[[], Awaitable[None]]
 
@@ -86,7 +97,8 @@ class App:
     the event loop and must not block. It answers a mapping that fits the operation's output
     shape, or raises WireError or BrokerError.
     `authorize`: by request, service and action, who asks; raises WireError to refuse. It runs
-    before the parameters are read.
+    before the parameters are read. `admit` raises WireError for a request whose body is not even
+    to be read.
     `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
     `pages`: by (method, path), what else is served; a request for an action goes before them.
     `region` is the server's own, for requests that name none. `public_url` is put into queue URLs
@@ -108,6 +120,8 @@ class App:
         max_body: int = MAX_BODY,
         startup: Hook | None = None,
         shutdown: Hook | None = None,
+        admit: Admit = lambda _: None,
+        threads: Executor | None = None,
     ) -> None:
         self._actions = actions
         self._authorize = authorize
@@ -120,6 +134,8 @@ class App:
         self._max_body = max_body
         self._startup = startup
         self._shutdown = shutdown
+        self._admit = admit
+        self._threads = threads
 
     async def __call__(self, scope: AsgiEvent, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -144,17 +160,14 @@ class App:
 
     async def _serve(self, scope: AsgiEvent, receive: Receive, send: Send) -> None:
         request = read_head(scope)
+        if (wrong := check_head(request)) is not None:
+            await _answer(_hang_up(_text_page(400, wrong)), send)
+            return
         page = self._find_page(request)
         handled = self._show(page, request, receive) if page else self._call(request, receive)
         response = await handled
-        if response is None:
-            return
-        headers = [
-            (name.encode("latin-1"), text.encode("latin-1")) for name, text in response.headers
-        ]
-        headers.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if response is not None:
+            await _answer(response, send)
 
     def _find_page(self, request: HttpRequest) -> Page | None:
         if JsonDialect.speaks(request) or _ACTION.search(request.query):
@@ -181,6 +194,7 @@ class App:
         request_id = self._new_request_id()
         scope = self._read_scope(request)
         try:
+            self._admit(request)
             body = await read_body(request, receive, self._max_body)
         except WireError as error:
             return _hang_up(_choose_dialect(request, scope).refuse(error, request_id))
@@ -197,7 +211,13 @@ class App:
                 raise common_error("InvalidAction", f"{action} is not supported by this server")
             caller = self._authorize(request, service, action)
             base = self._public_url or find_base(request)
-            params = dialect.read(operation.input, _find_defaults(request, base))
+            defaults = _find_defaults(request, base)
+            if len(body) > LONG and self._threads is not None:
+                loop = asyncio.get_running_loop()
+                read = partial(dialect.read, operation.input, defaults)
+                params = await loop.run_in_executor(self._threads, read)
+            else:
+                params = dialect.read(operation.input, defaults)
             region = self._find_region(request, scope)
             call = Call(
                 service=service,
@@ -209,6 +229,10 @@ class App:
                 base_url=base,
                 request_id=request_id,
                 now=self._clock.now(),
+                source_ip=request.peer,
+                secure=self._is_secure(request),
+                trace=request.header("x-amzn-trace-id"),
+                signed=request.method != "GET" or scope is not None,
                 gone=gone,
             )
             answer = self._actions[service, action](call)
@@ -230,6 +254,16 @@ class App:
         finally:
             await gone.stop_listening()
         return None if gone.is_set() else response
+
+    def _is_secure(self, request: HttpRequest) -> bool:
+        """Over TLS; a proxy on this machine, whose URL `--url` tells, speaks for its clients."""
+        if request.scheme == "https":
+            return True
+        return (
+            bool(self._public_url)
+            and is_loopback(request.peer)
+            and (str(self._public_url).startswith("https:"))
+        )
 
     def _read_scope(self, request: HttpRequest) -> tuple[str, str, str] | None:
         try:
@@ -283,7 +317,22 @@ class _Hangup(asyncio.Event):
             await asyncio.gather(self._listener, return_exceptions=True)
 
 
+def is_loopback(peer: str) -> bool:
+    """Whether an address is of this machine's loopback."""
+    try:
+        return ip_address(peer).is_loopback
+    except ValueError:
+        return False
+
+
 # ---- answers ------------------------------------------------------------------------------------
+async def _answer(response: HttpResponse, send: Send) -> None:
+    headers = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in response.headers]
+    headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
 def _hang_up(response: HttpResponse) -> HttpResponse:
     """The rest of the body is never read, so the connection ends with this answer."""
     return replace(response, headers=(*response.headers, ("connection", "close")))

@@ -8,13 +8,13 @@ from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
-from taskflow.brokers.embedded import EmbeddedBroker
 from taskflow.brokers.envelope import wire_topic
 from taskflow.errors import QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
 from taskflow.server.errors import service_error
 from taskflow.server.names import (
+    QueueAddress,
     parse_arn,
     parse_queue_url,
     queue_arn,
@@ -29,17 +29,22 @@ from taskflow.settings import Sent
 
 P = ParamSpec("P")
 T = TypeVar("T")
+LONGEST_KEPT = 1024  # characters
 
-_parse_queue_url = lru_cache(1024)(parse_queue_url)
+_parse_short_url = lru_cache(1024)(parse_queue_url)
+
+
+def _parse_queue_url(url: str, region: str) -> QueueAddress:
+    """Long ones are not kept: a thousand of 4 MB each would be."""
+    return (_parse_short_url if len(url) <= LONGEST_KEPT else parse_queue_url)(url, region)
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One broker as one AWS account sees it. `region` is the one whose names have no prefix.
 
-    Verbs run in `threads`: they may wait for the disk, and several that wait together share one
-    fsync. Of the embedded broker, what touches a few rows and does not wait is called on the event
-    loop: handing it to a thread and back costs more than it does itself.
+    Verbs run in `threads`, none on the event loop: any of them may wait for the disk, or for a
+    lock that another process holds. Several that wait for the disk together share one fsync.
     """
 
     broker: Broker
@@ -53,22 +58,9 @@ class Backend:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
 
-    async def run_short(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Call a verb on a few messages that never waits for the disk: on the loop, if it can."""
-        if isinstance(self.broker, EmbeddedBroker):
-            return verb(*args, **named)
-        return await self.run(verb, *args, **named)
-
     async def send(self, queue: str, messages: Sequence[Message]) -> Sequence[Sent]:
-        """The broker's `send`, of which only the wait for the disk needs a thread."""
-        broker = self.broker
-        if not isinstance(broker, EmbeddedBroker):
-            return await self.run(broker.send, queue, messages)
-        if not broker.waits_for_disk:
-            return broker.send(queue, messages)
-        sent = broker.put(queue, messages)
-        await self.run(broker.sync)
-        return sent
+        """The broker's `send`."""
+        return await self.run(self.broker.send, queue, messages)
 
     # ---- queues -----------------------------------------------------------------------------
     def queue_of(self, call: Call) -> str:

@@ -21,7 +21,6 @@ KEYS = frozenset(
         "aws:sourceaccount",
         "aws:sourceowner",
         "aws:securetransport",
-        "aws:sourceip",
         "aws:principalarn",
         "aws:principalaccount",
         "sns:endpoint",

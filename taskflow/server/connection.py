@@ -5,16 +5,21 @@ connection open with half a request for ever.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD = 64 * 1024  # bytes
+FIRST = 10.0  # seconds for the first byte of a new connection
 SLOWEST = 60.0  # seconds for a whole request to arrive
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection with a limit on heads and a deadline for requests."""
+    """uvicorn's connection with a limit on heads, a deadline for requests, and a limit on how many
+    there are: a process without descriptors accepts nobody, and says so without end."""
+
+    most = 1000
+    _open: ClassVar[set["Connection"]] = set()
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -24,21 +29,31 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._begin()
+        if len(self._open) >= self.most:
+            transport.abort()
+            return
+        self._open.add(self)
+        self._begin(FIRST)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        self._open.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None:  # the next request on this connection
-            self._begin()
+        if self._head == 0 and not self._in_body:  # a request begins
+            self._end()
+            self._begin(SLOWEST)
         if not self._in_body:
             self._head += len(data)
         super().data_received(data)
         if not self._in_body and self._head > MAX_HEAD and not self.transport.is_closing():
             self._end()
             self.send_400_response(f"The head of the request is longer than {MAX_HEAD} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_body:  # what comes behind a body is no header of the request
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_body = True
@@ -49,9 +64,9 @@ class Connection(HttpToolsProtocol):
         self._end()
         super().on_message_complete()
 
-    def _begin(self) -> None:
+    def _begin(self, seconds: float) -> None:
         self._head = 0
-        self._deadline = self.loop.call_later(SLOWEST, self._give_up)
+        self._deadline = self.loop.call_later(seconds, self._give_up)
 
     def _end(self) -> None:
         self._head = 0

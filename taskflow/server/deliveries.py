@@ -9,15 +9,18 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 
 import asyncio
 import logging
+import socket
 import ssl
+import threading
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Literal, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from taskflow.brokers.envelope import confirmation, notification
@@ -25,15 +28,20 @@ from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
 from taskflow.message import NO_ATTRIBUTES, Attributes, Delivery, Message
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_policy
+from taskflow.server.targets import find_target, shown_endpoint
 from taskflow.server.waiting import LOOK_AGAIN
 from taskflow.settings import Finish, TopicSubscription
+from taskflow.text import printable
 
 log = logging.getLogger("taskflow.server")
 
-TIMEOUT = 15.0  # seconds for a URL to answer
+TIMEOUT = 15.0  # seconds for a URL to answer, from its name to the end of the head
 LEASE = 60.0  # seconds a message is kept from others; more than a post takes
 AT_ONCE = 16
 AT_ONCE_EACH = 4  # so that one slow URL leaves room for others
+AT_ONCE_UNPROVEN = 8  # to hosts that have not answered well last time, together
+CONFIRMATIONS = 3  # posts of one question, whatever the topic's policy
+CONFIRM_AGAIN = 20.0  # seconds
 AGENT = "Amazon Simple Notification Service Agent"
 
 Verdict = Literal["done", "again", "never"]
@@ -48,19 +56,46 @@ class Client(Protocol):
 
 
 class HttpClient:
-    """Posts over a new connection each time, and follows no redirects. Thread-safe."""
+    """Posts over a new connection each time, and follows no redirects. Thread-safe.
+
+    `local`: whether URLs may be of this machine and its links.
+    """
+
+    def __init__(self, local: bool = True) -> None:
+        self._local = local
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
-        """As in `Client`. A user and password in the URL become basic authentication."""
+        """As in `Client`; `timeout` is for the whole exchange. A user and password in the URL
+        become basic authentication."""
         parts = urlsplit(url)
         host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        # The address is looked up here, so that the one that was looked at is the one called.
+        address = find_target(host, port, self._local)
+        raw = socket.create_connection((address, port), timeout)
+        ender = threading.Timer(timeout, _cut, [raw])
+        ender.daemon = True
+        ender.start()
+        try:
+            return self._exchange(raw, parts, host, headers, body)
+        finally:
+            ender.cancel()
+            raw.close()
+
+    @staticmethod
+    def _exchange(
+        raw: socket.socket,
+        parts: SplitResult,
+        host: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> int:
+        connection = HTTPConnection(host, parts.port)
+        connection.sock = raw
         if parts.scheme == "https":
+            connection = HTTPSConnection(host, parts.port)
             context = ssl.create_default_context()
-            connection: HTTPConnection = HTTPSConnection(
-                host, parts.port, timeout=timeout, context=context
-            )
-        else:
-            connection = HTTPConnection(host, parts.port, timeout=timeout)
+            connection.sock = context.wrap_socket(raw, server_hostname=host)
         if parts.username is not None:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             basic = b64encode(user.encode()).decode()
@@ -83,13 +118,23 @@ class _Post:
     policy: DeliveryPolicy
 
 
+def _cut(raw: socket.socket) -> None:
+    """End an exchange that takes too long, whatever it is waiting for."""
+    with suppress(OSError):
+        raw.shutdown(socket.SHUT_RDWR)
+
+
 class Deliveries:
     """What one server delivers. `run` it on the server's loop, once `backend.waiting` started."""
 
-    def __init__(self, backend: Backend, client: Client | None = None) -> None:
+    def __init__(
+        self, backend: Backend, client: Client | None = None, *, local_targets: bool = True
+    ) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._client = client or HttpClient()
+        self._client = client or HttpClient(local_targets)
+        self._proven: set[str] = set()  # hosts that took their last message
+        self._unproven = 0  # posts to others, now
         self._threads = ThreadPoolExecutor(AT_ONCE, "taskflow-post")
         self._running: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
@@ -140,6 +185,8 @@ class Deliveries:
         started = 0
         for queue in free[self._first :] + free[: self._first]:
             limit = min(room - started, AT_ONCE_EACH - self._busy[queue])
+            if _host(subscriptions[queue]) not in self._proven:
+                limit = min(limit, AT_ONCE_UNPROVEN - self._unproven)
             if limit > 0:
                 taken = await self._backend.run(
                     self._broker.receive, queue, limit=limit, visibility=LEASE
@@ -156,9 +203,12 @@ class Deliveries:
     def _begin(self, subscription: TopicSubscription, delivery: Delivery) -> None:
         queue = subscription.queue
         self._busy[queue] += 1
+        unproven = _host(subscription) not in self._proven
+        self._unproven += unproven
 
         def end(task: asyncio.Task[None]) -> None:
             self._running.discard(task)
+            self._unproven -= unproven
             self._busy[queue] -= 1
             if not self._busy[queue]:
                 del self._busy[queue]
@@ -197,11 +247,15 @@ class Deliveries:
                 verdict = await loop.run_in_executor(
                     self._threads, self._post, subscription.endpoint, post
                 )
+                if verdict == "done" and not subscription.pending:
+                    self._proven.add(_host(subscription))
+                else:
+                    self._proven.discard(_host(subscription))
             await self._backend.run(self._settle, subscription, delivery, post, verdict)
         except QueueNotFound:
-            log.debug("%s was unsubscribed during a delivery", subscription.endpoint)
+            log.debug("%s was unsubscribed during a delivery", _shown(subscription))
         except Exception:
-            log.exception("message %s for %s failed", delivery.id, subscription.endpoint)
+            log.exception("message %s for %s failed", delivery.id, _shown(subscription))
 
     def _prepare(self, subscription: TopicSubscription, delivery: Delivery) -> _Post | None:
         """The request for a message; None for a question that has been answered."""
@@ -238,11 +292,11 @@ class Deliveries:
         try:
             status = self._client.post(url, post.headers, post.body.encode(), TIMEOUT)
         except (OSError, HTTPException, ValueError) as error:
-            log.info("%s does not answer: %s", url, error)
+            log.info("%s does not answer: %s", printable(shown_endpoint(url)), error)
             return "again"
         if 200 <= status < 300:
             return "done"
-        log.info("%s answers %d", url, status)
+        log.info("%s answers %d", printable(shown_endpoint(url)), status)
         return "never" if 400 <= status < 500 and status != 429 else "again"
 
     def _settle(
@@ -254,6 +308,8 @@ class Deliveries:
     ) -> None:
         if post is not None and verdict == "again":
             delay = post.policy.delay(delivery.receive_count)
+            if not delivery.topic:  # a question, to somebody who has not asked for anything
+                delay = CONFIRM_AGAIN if delivery.receive_count < CONFIRMATIONS else None
             if delay is not None:
                 self._broker.change_visibility([(delivery, delay)])
                 return
@@ -265,7 +321,7 @@ class Deliveries:
         target = subscription.dead_letter_queue if delivery.topic else None
         if target is None:
             log.warning(
-                "message %s is dropped: %s did not take it", delivery.id, subscription.endpoint
+                "message %s is dropped: %s did not take it", delivery.id, _shown(subscription)
             )
             return
         # The same id each time, but one for each subscription that shares the dead-letter queue.
@@ -274,5 +330,13 @@ class Deliveries:
             self._broker.send(target, [Message(id, post.body, post.attributes)])
         except (QueueNotFound, LimitExceeded) as error:
             log.warning(
-                "message %s for %s is dropped: %s", delivery.id, subscription.endpoint, error
+                "message %s for %s is dropped: %s", delivery.id, _shown(subscription), error
             )
+
+
+def _shown(subscription: TopicSubscription) -> str:
+    return printable(shown_endpoint(subscription.endpoint))
+
+
+def _host(subscription: TopicSubscription) -> str:
+    return urlsplit(subscription.endpoint).netloc.rpartition("@")[2].lower()

@@ -92,7 +92,17 @@ def allows(key: Key, service: str, action: str, resource_name: str | None) -> bo
         return False
     if resource_name is None:
         return "*" in globs or (bool(globs) and called in _OF_ALL)
-    return any(fnmatchcase(resource_name, glob) for glob in globs)
+    return any(_covers(glob, resource_name) for glob in globs)
+
+
+def _covers(glob: str, name: str) -> bool:
+    """Whether a glob names it. Only `*` alone reaches into other regions (`us-west-2/orders`); in
+    other globs a wildcard does not cross the slash."""
+    if glob == "*":
+        return True
+    return glob.count("/") == name.count("/") and all(
+        map(fnmatchcase, name.split("/"), glob.split("/"))
+    )
 
 
 def keys_file(address: str) -> Path:
@@ -206,7 +216,7 @@ class Keys:
 
         The folder is what is locked: the file is replaced by every change.
         """
-        path = self.path.resolve()
+        path = self.path.absolute()
         try:
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -229,10 +239,11 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
 def _read(path: Path) -> tuple[tuple[int, ...], dict[str, Key]]:
     try:
         # Not blocking: a pipe in the file's place is refused below, not waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        # And no link: who made it could have it point anywhere.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         with open(descriptor, "rb") as file:
             found = os.fstat(descriptor)
-            _check_rights(path, found.st_mode)
+            _check_rights(path, found)
             keys = msgspec.json.decode(file.read(), type=_File).keys
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
@@ -244,9 +255,17 @@ def _read(path: Path) -> tuple[tuple[int, ...], dict[str, Key]]:
     return _stamp(found), by_id
 
 
-def _check_rights(path: Path, mode: int) -> None:
+def _check_rights(path: Path, found: os.stat_result) -> None:
+    mode = found.st_mode
     if not stat.S_ISREG(mode):
         raise ConfigError(f"{path} is no file")
+    folder = path.absolute().parent.stat()
+    if found.st_uid not in (0, os.geteuid(), folder.st_uid):
+        raise ConfigError(
+            f"{path} belongs to user {found.st_uid}, neither to you nor to the owner of its folder"
+        )
+    if folder.st_mode & 0o002 and not folder.st_mode & stat.S_ISVTX:
+        raise ConfigError(f"{path.parent} may be written by everybody; keys there are nobody's")
     if mode & 0o077:
         raise ConfigError(
             f"{path} has mode {stat.S_IMODE(mode):04o}: it holds secrets and is open to others; "

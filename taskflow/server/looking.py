@@ -1,12 +1,13 @@
 """The pages a person looks at: queues and topics, one queue, dead letters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskflow.broker import Broker, QueueCounts
 from taskflow.errors import QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
+from taskflow.message import Delivery
 from taskflow.server.backend import Backend
 from taskflow.server.forms import Refused, find_wanted, read_query
 from taskflow.server.metrics import Look, Rates, take_look
@@ -16,6 +17,7 @@ from taskflow.settings import QueueSettings, TopicSubscription
 
 LETTERS_SHOWN = 100
 MESSAGES_SHOWN = 10
+HIDDEN = "(hidden: this key may not receive)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,11 @@ class TopicRow:
 class LookingPages:
     """Each method is a page. All raise Refused or BrokerError."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(
+        self, backend: Backend, sees_bodies: Callable[[HttpRequest], bool] = lambda _: True
+    ) -> None:
         self._backend = backend
+        self._sees_bodies = sees_bodies
         self._broker = backend.broker
         self._rates = Rates()
 
@@ -68,7 +73,7 @@ class LookingPages:
         name = find_wanted(read_query(request), "name")
         run, broker = self._backend.run, self._broker
         counts = await run(broker.counts, name)
-        found = await run(broker.peek, name, MESSAGES_SHOWN)
+        found = self._shown(request, await run(broker.peek, name, MESSAGES_SHOWN))
         settings = await run(_all_settings, broker)
         subscriptions = await run(broker.subscriptions)
         return show_page(
@@ -88,7 +93,7 @@ class LookingPages:
         run, broker = self._backend.run, self._broker
         name = await run(_dead_letter_queue, broker, find_wanted(read_query(request), "queue"))
         counts = await run(broker.counts, name)
-        found = await run(broker.peek, name, LETTERS_SHOWN)
+        found = self._shown(request, await run(broker.peek, name, LETTERS_SHOWN))
         return show_page(
             "dead_letters.html",
             request,
@@ -97,6 +102,12 @@ class LookingPages:
             letters=[show_message(one) for one in found],
             total=max(count_all(counts), len(found)),
         )
+
+    def _shown(self, request: HttpRequest, found: list[Delivery]) -> list[Delivery]:
+        """The messages as this key may see them: bodies, attributes and failures quote payloads."""
+        if self._sees_bodies(request):
+            return found
+        return [replace(one, body=HIDDEN, attributes={}) for one in found]
 
     def _topic_rows(self, look: Look, rates: Mapping[str, float]) -> list[TopicRow]:
         rows = []

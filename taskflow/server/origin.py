@@ -1,4 +1,8 @@
-"""For whom a browser sends a request: another site, or one that borrowed this server's name."""
+"""For whom a request comes: a browser on behalf of another site, or by a name that is not ours.
+
+A page that anybody shows may make a browser send requests here, by a name that its owner pointed at
+this machine, or by `0.0.0.0`, which is this machine too. It cannot sign them.
+"""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -8,7 +12,7 @@ from taskflow.server.protocol import HttpRequest
 
 def is_foreign(request: HttpRequest) -> bool:
     """Whether a browser sent this on behalf of another origin. Programs send none of these
-    headers, and no browser does without them."""
+    headers; a browser leaves them out at times, so their absence says nothing."""
     if request.header("sec-fetch-site") not in ("", "same-origin", "none"):
         return True
     sender = request.header("origin") or request.header("referer")
@@ -20,16 +24,18 @@ def is_foreign(request: HttpRequest) -> bool:
         return True
 
 
-def is_rebound(request: HttpRequest) -> bool:
-    """Whether a browser sent this by a name that is none of this machine's own: another site may
-    have pointed it here."""
-    if not request.header("origin") and not request.header("sec-fetch-site"):
-        return False
+def is_known_host(request: HttpRequest, public_url: str | None) -> bool:
+    """Whether the request came by a name that can only mean this server: localhost, an address of
+    this machine's own loopback, or what `--url` says."""
     try:
         host = urlsplit(f"//{request.header('host')}").hostname or ""
-        if host == "localhost" or host.endswith(".localhost"):
-            return False
-        ip_address(host)
+        public = urlsplit(public_url or "").hostname or ""
     except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost") or (public and host == public.lower()):
         return True
-    return False
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None

@@ -17,7 +17,7 @@ from taskflow.server.origin import is_foreign
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.showing import GUARDED, render
 
-Verb = Literal["read", "manage"]
+Verb = Literal["read", "receive", "manage"]
 Allows = Callable[[HttpRequest, Verb], HttpResponse | None]
 
 JSON = "application/json"
@@ -29,7 +29,8 @@ def pages(backend: Backend, allows: Allows, *, allow_reset: bool) -> dict[tuple[
     `allows` is asked before each page but /health: None lets the request through, else it is the
     answer. The reset is a 404 without `allow_reset`.
     """
-    looking, changing, monitor = LookingPages(backend), ChangingPages(backend), Monitor(backend)
+    looking = LookingPages(backend, lambda request: allows(request, "receive") is None)
+    changing, monitor = ChangingPages(backend), Monitor(backend)
 
     def guarded(show: Callable[[HttpRequest], Awaitable[HttpResponse]], verb: Verb) -> Page:
         async def page(request: HttpRequest) -> HttpResponse:

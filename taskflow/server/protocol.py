@@ -3,7 +3,7 @@
 import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -25,7 +25,8 @@ _KINDS = {"string": str, "integer": int, "long": int, "boolean": bool, "blob": b
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request as it came: `path` and `query` still percent-encoded, header names in small
-    letters, in order. `server` is the host and port that it came to."""
+    letters, in order. `server` is the host and port that it came to, `peer` the address it came
+    from."""
 
     method: str
     scheme: str
@@ -34,6 +35,7 @@ class HttpRequest:
     query: str
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    peer: str = ""
 
     def header(self, name: str) -> str:
         """The first header of that name (small letters), or ''."""
@@ -44,9 +46,7 @@ class HttpRequest:
 
     def with_body(self, body: bytes) -> "HttpRequest":
         """The same request with its body."""
-        return HttpRequest(
-            self.method, self.scheme, self.server, self.path, self.query, self.headers, body
-        )
+        return replace(self, body=body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,25 @@ def read_head(scope: AsgiEvent) -> HttpRequest:
     query = scope.get("query_string", b"").decode("latin-1")
     host, port = scope.get("server") or ("localhost", None)
     server = f"{host}:{port}" if port else host
-    return HttpRequest(scope["method"], scope.get("scheme", "http"), server, path, query, headers)
+    peer = (scope.get("client") or ("",))[0]
+    scheme = scope.get("scheme", "http")
+    return HttpRequest(scope["method"], scheme, server, path, query, headers, peer=peer)
+
+
+def check_head(request: HttpRequest) -> str | None:
+    """What is wrong with a head, that two readers could take differently; None when nothing is.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    """
+    names = [name for name, _ in request.headers]
+    if names.count("host") != 1:
+        return "The request must have one Host header.\n"
+    if names.count("transfer-encoding") > 1 or request.header("transfer-encoding").lower() not in (
+        "",
+        "chunked",
+    ):
+        return "The only transfer encoding understood is chunked.\n"
+    return None
 
 
 async def read_body(request: HttpRequest, receive: Receive, most: int) -> bytes | None:

@@ -58,6 +58,7 @@ READ_ONLY = (
     "CreatedTimestamp",
     "LastModifiedTimestamp",
 )
+MAX_POLICY = 20 * 1024  # bytes, as on SQS
 SETTABLE = (*NUMBERS, *WORDS, *ENCRYPTION, "Policy", "RedrivePolicy", "RedriveAllowPolicy")
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 KNOWN = frozenset((*READ_ONLY, *SETTABLE, "FifoQueue"))
@@ -200,6 +201,8 @@ def _read_policy(text: str) -> str | None:
     if not text:
         return None
     try:
+        if len(text.encode()) > MAX_POLICY:
+            raise PolicyError(f"it is longer than {MAX_POLICY} bytes", "InvalidAttributeValue")
         parse_policy(text)
     except PolicyError as error:
         raise service_error("sqs", "InvalidAttributeValue", error.message) from None

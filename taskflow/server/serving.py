@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -37,6 +39,8 @@ log = logging.getLogger("taskflow.server")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 THREADS = 16  # broker verbs at once; those that wait for the disk share one fsync
 KEEP_ALIVE = 75  # seconds: longer than clients keep idle connections in their pools
+WANTED_DESCRIPTORS = 65_536
+RESERVED_DESCRIPTORS = 128
 GRACE = 9  # seconds that running requests have after SIGTERM
 
 
@@ -54,6 +58,8 @@ class ServerOptions:
     certificate: Path | None = None
     certificate_key: Path | None = None
     allow_reset: bool = False
+    local_targets: bool = False
+    """With keys: whether subscriptions may name URLs of this machine and its links."""
 
 
 def find_keys(address: str) -> Path | None:
@@ -85,8 +91,11 @@ class WireServer:
         backend = Backend(broker, self._waiting, self._threads, options.account, options.region)
         identity = ensure_identity(broker, options.account, options.region, self.url, broker.clock)
         self._moves = MoveActions(backend)
-        self._deliveries = Deliveries(backend)
-        access = Access(backend, Keys.load(options.keys) if options.keys else None)
+        keys = Keys.load(options.keys) if options.keys else None
+        self._deliveries = Deliveries(
+            backend, local_targets=options.local_targets or not (keys and keys.configured)
+        )
+        access = Access(backend, keys, options.url)
         actions = {
             **sqs_actions(backend, self._moves),
             **Sns(backend).actions(),
@@ -106,7 +115,10 @@ class WireServer:
             public_url=options.url,
             startup=self._start,
             shutdown=self._end,
+            admit=access.admit,
+            threads=self._threads,
         )
+        Connection.most = most_connections()
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -117,6 +129,7 @@ class WireServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # anybody on this machine could say them
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=GRACE,
                 backlog=1024,
@@ -198,6 +211,19 @@ async def _kept_up(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("a background loop of the server ended")
+
+
+def most_connections() -> int:
+    """How many connections are held at once: as many as this process may have descriptors, having
+    asked for more, less what the broker's files and posts need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(WANTED_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    limit = WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    return max(16, limit - min(RESERVED_DESCRIPTORS, limit // 2))
 
 
 def check_options(options: ServerOptions) -> None:

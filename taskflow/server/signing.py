@@ -122,9 +122,7 @@ def verify(
     _check_signed_headers(request, claim)
     key = find_key(access_key_id)
     if key is None:
-        raise AuthError(
-            "InvalidClientTokenId", "The security token included in the request is invalid."
-        )
+        raise unknown_key()
     signer = f"AWS4{key.secret}".encode()
     for part in (day, region, service, TERMINATOR):
         signer = hmac.digest(signer, part.encode("latin-1"), "sha256")
@@ -144,10 +142,22 @@ def scope_of(request: Request) -> tuple[str, str, str] | None:
     None when it is not signed, or not in a way that can be read. For a server without keys.
     """
     try:
-        access_key_id, _, region, service, _ = _split_credential(_read_claim(request).credential)
+        return read_scope(request)
     except AuthError:
         return None
+
+
+def read_scope(request: Request) -> tuple[str, str, str]:
+    """As `scope_of`; raises AuthError that says what is wrong with the signature's form."""
+    access_key_id, _, region, service, _ = _split_credential(_read_claim(request).credential)
     return access_key_id, region, service
+
+
+def unknown_key() -> AuthError:
+    """The refusal of a key that nobody has."""
+    return AuthError(
+        "InvalidClientTokenId", "The security token included in the request is invalid."
+    )
 
 
 def denied(service: str, principal: str, action: str, resource: str) -> AuthError:

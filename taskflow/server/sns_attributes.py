@@ -20,6 +20,7 @@ _FEEDBACK = re.compile(
     r"(HTTP|SQS|Lambda|Firehose|Application)"
     r"(SuccessFeedbackRoleArn|FailureFeedbackRoleArn|SuccessFeedbackSampleRate)"
 )
+MAX_POLICY = 30 * 1024  # bytes, as on SNS
 _KEPT = ("DisplayName", "DeliveryPolicy", "KmsMasterKeyId", "TracingConfig")
 _OF_FIFO = ("ContentBasedDeduplication", "FifoThroughputScope")
 _SCOPES = {"Topic": "topic", "MessageGroup": "messageGroup"}
@@ -116,6 +117,8 @@ def _read_size(text: str) -> int:
 
 def _check_policy(text: str) -> str:
     try:
+        if len(text.encode()) > MAX_POLICY:
+            raise PolicyError(f"it is longer than {MAX_POLICY} bytes", "InvalidAttributeValue")
         parse_policy(text)
     except PolicyError as error:
         raise invalid_parameter(f"Policy Error: {error.message}") from None

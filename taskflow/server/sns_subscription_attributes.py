@@ -19,6 +19,7 @@ from taskflow.server.sns_attributes import read_flag
 from taskflow.settings import TopicSubscription
 
 _ELSEWHERE = ("email", "email-json", "sms", "application", "lambda", "firehose")
+MAX_ENDPOINT = 2048  # characters
 _SCOPES = ("MessageAttributes", "MessageBody")
 
 
@@ -132,6 +133,10 @@ def _checked(subscription: TopicSubscription) -> TopicSubscription:
 
 
 def _is_url(endpoint: str, protocol: str) -> bool:
+    if len(endpoint) > MAX_ENDPOINT or not endpoint.isascii() or not endpoint.isprintable():
+        return False  # it goes into logs and onto pages
+    if " " in endpoint:
+        return False
     try:
         parts = urlsplit(endpoint)
         return parts.scheme == protocol and bool(parts.hostname) and parts.port != 0

@@ -23,6 +23,7 @@ from taskflow.server.sns_subscription_attributes import (
     set_attributes,
 )
 from taskflow.server.sns_topics import LARGE, PAGE, check_large, read_page
+from taskflow.server.targets import shown_endpoint
 from taskflow.settings import TopicSubscription
 
 _KEPT = ("DeliveryPolicy", "SubscriptionRoleArn")
@@ -72,7 +73,7 @@ class SubscriptionActions:
                 if changed.pending:
                     changed = replace(changed, token=secrets.token_hex(64))
                 self._broker.put_subscription(changed)
-        if changed.pending:
+        if changed.pending and not self._broker.peek(changed.queue, 1):  # else it is being asked
             # Under no topic: that is how the one who calls URLs tells it from a notification.
             ask = Message(new_id(self._broker.clock.now(), self._broker.random), changed.id)
             self._broker.send(changed.queue, [ask])
@@ -81,7 +82,7 @@ class SubscriptionActions:
     async def confirm_subscription(self, call: Call) -> Result:
         """The owner of a URL wants the messages; the token proves who it is."""
         topic = self._backend.topic_of_arn(call.params["TopicArn"])
-        signed = "true" if call.caller.access_key_id else "false"
+        signed = "true" if call.signed and call.caller.access_key_id else "false"
         others = {_AUTHENTICATED: signed}
         if call.params.get("AuthenticateOnUnsubscribe", "").lower() == "true":
             others[_GUARDED] = "true"
@@ -110,7 +111,9 @@ class SubscriptionActions:
             found = self._find(topic, id)
             if found is None:
                 return
-            if found.others.get(_GUARDED) and not call.caller.access_key_id:
+            # A queue was subscribed by who owns it; whoever reads its messages sees the link.
+            guarded = found.others.get(_GUARDED) or found.protocol == "sqs"
+            if guarded and not (call.signed and call.caller.access_key_id):
                 raise service_error(
                     "sns",
                     "AuthorizationErrorException",
@@ -146,7 +149,7 @@ class SubscriptionActions:
                     "SubscriptionArn": "PendingConfirmation" if one.pending else self._arn(one),
                     "Owner": self._backend.account,
                     "Protocol": one.protocol,
-                    "Endpoint": self._endpoint(one),
+                    "Endpoint": shown_endpoint(self._endpoint(one)),
                     "TopicArn": self._backend.arn_of_topic(one.topic),
                 }
                 for _, one in rest[:PAGE]
@@ -168,7 +171,7 @@ class SubscriptionActions:
             "Owner": self._backend.account,
             "SubscriptionPrincipal": f"arn:aws:iam::{self._backend.account}:root",
             "Protocol": one.protocol,
-            "Endpoint": self._endpoint(one),
+            "Endpoint": shown_endpoint(self._endpoint(one)),
             "RawMessageDelivery": str(one.raw).lower(),
             "PendingConfirmation": str(one.pending).lower(),
             _AUTHENTICATED: one.others.get(_AUTHENTICATED, str(one.protocol == "sqs").lower()),

@@ -31,7 +31,7 @@ from taskflow.server.queue_attributes import (
 )
 
 PURGE_INTERVAL = 60.0
-PURGE_CHUNK = 10_000
+PURGE_CHUNK = 500  # messages of one transaction: everybody else waits for that long
 MAX_PAGE = 1000
 
 

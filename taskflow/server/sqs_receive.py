@@ -66,7 +66,7 @@ class ReceiveActions:
             raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
         queue = self._backend.queue_of(call)
         if wait is None:
-            wait = self._broker.settings(queue).receive_wait
+            wait = (await self._backend.run(self._broker.settings, queue)).receive_wait
         found = await self._poll(call, queue, limit, visibility, wait)
         names = frozenset(params.get("MessageAttributeNames", ()))
         return {"Messages": [self._show(one, wanted, names) for one in found] or None}
@@ -81,9 +81,7 @@ class ReceiveActions:
         was_parked = False
         while True:
             rung = waiting.rung(queue)
-            found, due = await self._backend.run_short(
-                self._take, queue, limit, visibility, attempt
-            )
+            found, due = await self._backend.run(self._take, queue, limit, visibility, attempt)
             if found and was_parked:  # who has just come is still there
                 await waiting.catch_up()
             if found and call.gone.is_set():
@@ -154,34 +152,44 @@ class ReceiveActions:
         held = [_held(queue, handle) for handle in handles]
         good = [index for index, error in enumerate(errors) if error is None]
         if not good:
-            self._broker.settings(queue)  # a queue that is not there is the first thing to say
+            # A queue that is not there is the first thing to say.
+            await self._backend.run(self._broker.settings, queue)
         answers = await self._deletes.do(queue, [Finish(held[index]) for index in good])
         if is_fifo(queue):
             for index, gone in zip(good, answers, strict=True):
-                if not gone and self._broker.leases([held[index]])[0] != "gone":
+                if gone:
+                    continue
+                if (await self._backend.run(self._broker.leases, [held[index]]))[0] != "gone":
                     reason = "The receipt handle has expired."
                     errors[index] = invalid_value(handles[index], "ReceiptHandle", reason)
         return errors
 
     async def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
-        return await self._backend.run_short(self._broker.delete, entries)
+        return await self._backend.run(self._broker.delete, entries)
 
     # ---- visibility -------------------------------------------------------------------------
     async def change_message_visibility(self, call: Call) -> Result:
         entry = {"Id": "-", **call.params}
-        error = self._change(call, [entry])[0]
+        error = (await self._change(call, [entry]))[0]
         if error is not None:
             raise error
         return None
 
     async def change_message_visibility_batch(self, call: Call) -> Result:
         entries = check_batch(call.params["Entries"], operation="ChangeMessageVisibilityBatch")
-        return _batch_answer(entries, self._change(call, entries))
+        return _batch_answer(entries, await self._change(call, entries))
 
-    def _change(self, call: Call, entries: Sequence[Mapping[str, Any]]) -> list[WireError | None]:
+    async def _change(
+        self, call: Call, entries: Sequence[Mapping[str, Any]]
+    ) -> list[WireError | None]:
         queue = self._backend.queue_of(call)
+        return await self._backend.run(self._change_now, queue, call.now, entries)
+
+    def _change_now(
+        self, queue: str, now: float, entries: Sequence[Mapping[str, Any]]
+    ) -> list[WireError | None]:
         self._broker.settings(queue)
-        errors = [_check_change(entry, call.now) for entry in entries]
+        errors = [_check_change(entry, now) for entry in entries]
         good = [index for index, error in enumerate(errors) if error is None]
         held = [_held(queue, entries[index]["ReceiptHandle"]) for index in good]
         states = self._broker.leases(held)

@@ -75,6 +75,13 @@ def test_a_call_that_is_not_refused_is_a_difference() -> None:
     assert steps.differences == ["""refused: "no error, but {'x': 1}" is not 'NotFound'"""]
 
 
+# A GET that changes something needs a header that no page can make a browser send.
+SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, "
+    "Signature=0"
+)
+
+
 # ---- queries ------------------------------------------------------------------------------------
 def query(url: str, method: str, **fields: object) -> tuple[int, ElementTree.Element]:
     """Send the fields as a form or in the URL; answers the status and the document."""
@@ -82,7 +89,8 @@ def query(url: str, method: str, **fields: object) -> tuple[int, ElementTree.Ele
     request = urllib.request.Request(
         url if method == "POST" else f"{url}?{form}",
         form.encode() if method == "POST" else None,
-        {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+        {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        | ({"Authorization": SIGNED} if method == "GET" else {}),
         method=method,
     )
     try:
@@ -192,7 +200,7 @@ def test_sns_to_sqs_by_queries(endpoint: str) -> None:
         f"{entry}.Value.DataType": "String",
         f"{entry}.Value.StringValue": "big",
     }
-    _, sent = query(f"{endpoint}/", "GET", Action="Publish", TopicArn=arn, Message="é", **kind)
+    _, sent = query(f"{endpoint}/", "POST", Action="Publish", TopicArn=arn, Message="é", **kind)
     assert text(sent, "PublishResult", "MessageId", space=SNS)
     ask = {"MessageAttributeName.1": "kind", "WaitTimeSeconds": 20}
     _, found = query(url, "GET", Action="ReceiveMessage", **ask)

@@ -101,26 +101,85 @@ def test_a_browser_does_not_speak_for_another_site(access: Access, headers: Any)
         access.authenticate(request(*headers), "sqs", "PurgeQueue")
 
 
-def test_a_name_that_was_pointed_here_is_not_ours(access: Access) -> None:
-    rebound = HttpRequest(
-        *("POST", "http", "127.0.0.1:9324", "/", ""),
-        (("host", "evil.example"), ("origin", "http://evil.example")),
-    )
-    with pytest.raises(WireError, match="A browser sent this for another site"):
-        access.authenticate(rebound, "sqs", "PurgeQueue")
-    refused = access.allows_page(rebound, "read")
+def at(host: str, method: str = "POST", *more: tuple[str, str], query: str = "") -> HttpRequest:
+    return HttpRequest(method, "http", "127.0.0.1:9324", "/", query, (("host", host), *more))
+
+
+STRANGE = [
+    "evil.example",
+    "0.0.0.0:9324",
+    "[::ffff:127.0.0.1]:9324",
+    "10.0.0.5",
+    "127.0.0.1.nip.io",
+]
+
+
+@pytest.mark.parametrize("host", STRANGE)
+@pytest.mark.parametrize("browser", [(), (("sec-fetch-site", "none"),)])
+def test_what_nobody_signed_is_answered_by_our_own_names_alone(
+    access: Access, host: str, browser: Any
+) -> None:
+    """Any page may point a name here, or use 0.0.0.0; some send no header that tells."""
+    with pytest.raises(WireError, match="Unsigned requests are answered for localhost"):
+        access.authenticate(at(host, "POST", *browser), "sqs", "PurgeQueue")
+    refused = access.allows_page(at(host, "GET", *browser), "read")
     assert refused is not None
     assert refused.status == 403
 
 
-@pytest.mark.parametrize("host", ["localhost:9324", "127.0.0.1:9324", "[::1]:9324", "10.0.0.5"])
-def test_a_browser_on_our_own_page_is_welcome(access: Access, host: str) -> None:
-    own = HttpRequest(
-        *("POST", "http", "127.0.0.1:9324", "/", ""),
-        (("host", host), ("origin", f"http://{host}"), ("sec-fetch-site", "same-origin")),
+def test_what_is_signed_may_come_by_any_name(access: Access) -> None:
+    signed = ("authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/sqs/aws4_request")
+    assert access.authenticate(at("taskflow:9324", "POST", signed), "sqs", "PurgeQueue")
+
+
+def test_a_signature_in_the_query_is_none(access: Access) -> None:
+    """A link may have one."""
+    query = (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=x/20260101/us-east-1/sqs/aws4_request"
     )
+    with pytest.raises(WireError, match="Unsigned requests"):
+        access.authenticate(at("evil.example", "POST", query=query), "sqs", "PurgeQueue")
+
+
+@pytest.mark.parametrize("host", ["localhost:9324", "a.localhost", "127.0.0.1:9324", "[::1]:9324"])
+def test_a_browser_on_our_own_page_is_welcome(access: Access, host: str) -> None:
+    own = at(host, "POST", ("origin", f"http://{host}"), ("sec-fetch-site", "same-origin"))
     assert access.authenticate(own, "sqs", "ListQueues").arn == ROOT
     assert access.allows_page(own, "manage") is None
+
+
+def test_what_url_says_is_one_of_our_names(backend: Backend) -> None:
+    access = Access(backend, None, "https://queues.example.org/")
+    assert access.authenticate(at("queues.example.org"), "sqs", "PurgeQueue").arn == ROOT
+
+
+@pytest.mark.parametrize("action", ["CreateQueue", "PurgeQueue", "ReceiveMessage", "SendMessage"])
+def test_a_get_that_nobody_signed_changes_nothing(access: Access, action: str) -> None:
+    with pytest.raises(WireError, match=f"send {action} as POST"):
+        access.authenticate(at("localhost", "GET"), "sqs", action)
+
+
+@pytest.mark.parametrize(
+    ("service", "action"),
+    [("sqs", "ListQueues"), ("sqs", "GetQueueUrl"), ("sns", "ConfirmSubscription")],
+)
+def test_a_get_may_look_and_follow_links(access: Access, service: str, action: str) -> None:
+    assert access.authenticate(at("localhost", "GET"), service, action).arn == ROOT
+
+
+# ---- before the body ---------------------------------------------------------------------------
+def test_a_strangers_body_is_not_even_read(backend: Backend, keys: Keys) -> None:
+    keys.add("shop", 0.0)
+    access = Access(backend, keys)
+    with pytest.raises(WireError, match="missing"):
+        access.admit(at("localhost"))
+    unknown = (
+        "AWS4-HMAC-SHA256 Credential=TFNOBODY/20260101/us-east-1/sqs/aws4_request, "
+        "SignedHeaders=host, Signature=0"
+    )
+    with pytest.raises(WireError, match="invalid"):
+        dated = ("x-amz-date", "20260101T000000Z")
+        access.admit(at("localhost", "POST", ("authorization", unknown), dated))
 
 
 # ---- keys -------------------------------------------------------------------------------------

@@ -69,11 +69,3 @@ def test_a_disk_that_fails_fails_the_send(
     monkeypatch.setattr(broker, "sync", fail)
     with pytest.raises(BrokerFileError):
         send(broker)
-
-
-@pytest.mark.parametrize("broker", ["process"], indirect=True)
-def test_a_send_that_does_not_wait_needs_no_thread(broker: EmbeddedBroker) -> None:
-    threads = ThreadPoolExecutor(1)
-    threads.shutdown()  # refuses whatever comes
-    backend = Backend(broker, Waiting(broker), threads, *HOME)
-    assert len(asyncio.run(backend.send("work", MESSAGES))) == 2

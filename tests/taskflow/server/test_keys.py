@@ -219,17 +219,33 @@ def test_writers_at_the_same_time_lose_nothing(path: Path) -> None:
 def test_the_owner_stays_when_root_changes_the_file(path: Path) -> None:
     add(path)
     os.chown(path, 65534, 65534)
+    os.chown(path.parent, 65534, 65534)
     add(path, "other")
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
 
 
-def test_a_link_is_followed_and_stays_a_link(path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_keys_that_somebody_else_put_there_are_refused(path: Path) -> None:
+    add(path)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(ConfigError, match="neither to you nor to the owner of its folder"):
+        Keys.load(path)
+
+
+def test_a_link_is_not_followed(path: Path) -> None:
     real = path.parent / "real"
     real.mkdir()
+    add(real / "keys.json")
     path.symlink_to(real / "keys.json")
-    key = add(path)
-    assert path.is_symlink()
-    assert Keys.load(real / "keys.json").all() == [key]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Keys.load(path)
+
+
+def test_a_folder_that_everybody_may_write_holds_no_keys(path: Path) -> None:
+    add(path)
+    path.parent.chmod(0o777)
+    with pytest.raises(ConfigError, match="may be written by everybody"):
+        Keys.load(path)
 
 
 # ---- names and addresses ----------------------------------------------------------------------

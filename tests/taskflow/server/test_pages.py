@@ -21,7 +21,7 @@ from taskflow.server.app import App
 from taskflow.server.backend import Backend
 from taskflow.server.pages import Allows, pages
 from taskflow.server.protocol import HttpRequest, HttpResponse
-from taskflow.server.showing import Failure, read_failure, write_moment, write_seconds
+from taskflow.server.showing import Failure, read_failure, redirect, write_moment, write_seconds
 from taskflow.server.waiting import Waiting
 from taskflow.settings import TopicSubscription
 from taskflow.testing import ManualClock
@@ -139,13 +139,18 @@ class TestHome:
         assert "There are no topics yet." in text
 
     def test_it_refreshes_to_itself_without_the_notice(self, site: Site) -> None:
-        html = site.look("/", notice=HTML)
+        location = dict(redirect("/", notice=HTML).headers)["location"]
+        html = site.look("/", **{k: v[0] for k, v in parse_qs(urlsplit(location).query).items()})
         assert '<meta http-equiv="refresh" content="5; url=/">' in html
         assert "&lt;b&gt;&amp;&#34;&#39;</p>" in html
         assert HTML not in html
 
     def test_it_stands_still_when_told_to(self, site: Site) -> None:
         assert "http-equiv" not in site.look("/", refresh="0")
+
+    def test_a_notice_that_somebody_else_wrote_is_not_shown(self, site: Site) -> None:
+        assert "expired" not in site.look("/", notice="Your key has expired. Call us.")
+        assert "expired" not in site.look("/", notice="Your key has expired.", mark="0" * 16)
 
     def test_a_long_notice_is_cut(self, site: Site) -> None:
         assert "n" * 301 not in site.look("/", notice="n" * 1000)

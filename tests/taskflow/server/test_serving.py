@@ -201,11 +201,12 @@ def test_a_head_without_end_is_refused(taskflow_server: str) -> None:
 
 def test_half_a_request_does_not_hold_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "SLOWEST", 0.05)
+    monkeypatch.setattr(connection_module, "FIRST", 0.05)
     with closing(memory_broker()) as broker, wire_server(broker) as server:
         for half in (
             b"",
             b"POST / HT",
-            b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nab",
+            b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nab",
         ):
             with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
                 connection.sendall(half)

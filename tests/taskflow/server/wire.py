@@ -80,7 +80,9 @@ class Answer:
 def make_scope(
     method: str, path: str, query: str = "", headers: tuple[tuple[str, str], ...] = (HOST,)
 ) -> dict[str, Any]:
-    """The ASGI scope of a request."""
+    """The ASGI scope of a request. A Host among the headers stands for the usual one."""
+    if headers[:1] == (HOST,) and any(name == "host" for name, _ in headers[1:]):
+        headers = headers[1:]
     return {
         "type": "http",
         "method": method,
