@@ -1,5 +1,7 @@
 """Opens the database of a service through SQLAlchemy: SQLite files, or PostgreSQL."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ def open_database(url: str, metadata: MetaData) -> Engine:
         engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
     else:
         if address.database and address.database != ":memory:":
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+            make_private(Path(address.database))
         engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
@@ -45,6 +47,13 @@ def open_database(url: str, metadata: MetaData) -> Engine:
     with engine.begin() as connection:
         create_table(connection)  # the outbox, for services that tell of what they do
     return engine
+
+
+def make_private(path: Path) -> None:
+    """Make a file that is missing, and its folder, for their owner alone: customers are in it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -42,7 +42,7 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
     if record.get("eventSource") != "aws:sqs":
         raise ConfigError(f"the event source is {record.get('eventSource')!r}, not aws:sqs")
     name = str(record.get("eventSourceARN", "")).rpartition(":")[2]
-    if not name.endswith(queue):
+    if not _is_ours(name, queue):
         raise ConfigError(f"the messages are from queue {name!r}, this function is for {queue!r}")
     system = record["attributes"]
     carried, attributes = unpack(
@@ -71,6 +71,13 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
         sender=ours.sender or system.get("SenderId"),
     )
     return Received(record["messageId"], delivery, ours.due)
+
+
+def _is_ours(name: str, queue: str) -> bool:
+    """Whether an AWS name is that of our queue, with or without a prefix, which ends in `-` or `_`
+    (`shop-work` for `work`; not `network`)."""
+    prefix = name.removesuffix(queue)
+    return name.endswith(queue) and (not prefix or prefix[-1] in "-_")
 
 
 def _wire(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from taskflow.errors import InvalidName, LimitExceeded
-from taskflow.text import character
+from taskflow.text import character, check_line
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_PAYLOAD_BYTES = 2 * 1024**3  # of one that a broker keeps elsewhere (AWS: in S3)
@@ -87,6 +87,14 @@ def dlq_of(queue: str) -> str:
     if is_fifo(queue):
         return queue.removesuffix(FIFO_SUFFIX) + DLQ_SUFFIX + FIFO_SUFFIX
     return queue + DLQ_SUFFIX
+
+
+def check_id(text: str) -> str:
+    """Return a message id, else raise LimitExceeded: it goes into logs and terminals."""
+    try:
+        return check_line("the message id", text, 10_000)
+    except (TypeError, ValueError) as error:
+        raise LimitExceeded(str(error)) from None
 
 
 def check_group(what: str, text: str) -> str:

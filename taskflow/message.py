@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from random import Random
 
-from taskflow.limits import MAX_MESSAGE_BYTES, check_group, check_message, check_seconds
+from taskflow.limits import (
+    MAX_MESSAGE_BYTES,
+    check_group,
+    check_id,
+    check_message,
+    check_seconds,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Message:
     most: InitVar[int] = MAX_MESSAGE_BYTES
 
     def __post_init__(self, most: int) -> None:
+        if not self.id.isprintable():
+            check_id(self.id)
         object.__setattr__(self, "size", check_message(self.body, self.attributes, most))
         if self.delay:
             check_seconds("delay", self.delay, 0, float("inf"))

@@ -7,6 +7,7 @@ from functools import partial
 from taskflow.clock import Clock
 from taskflow.event import Context
 from taskflow.retry import Done, Outcome, Retry, text_of
+from taskflow.text import printable
 
 Run = Callable[[Context], Outcome]
 Middleware = Callable[[Context, Run], Outcome]
@@ -75,9 +76,10 @@ def log_runs(clock: Clock) -> Middleware:
                 "outcome": word,
                 "seconds": round(max(0.0, clock.now() - started), 6),
             }
-            line = " ".join(f"{name}={value}" for name, value in fields.items())
+            # Ids and topics may come from anybody who can send.
+            line = " ".join(f"{name}={printable(str(value))}" for name, value in fields.items())
             error = outcome.error if level == logging.ERROR else None
-            log.log(level, "%s%s", line, detail, extra=fields, exc_info=error)
+            log.log(level, "%s%s", line, printable(detail), extra=fields, exc_info=error)
         return outcome
 
     return log_run

@@ -47,4 +47,6 @@ def printable(text: str, lines: bool = False) -> str:
             return one
         return one.encode("unicode_escape", "surrogatepass").decode()
 
+    if text.isascii() and text.isprintable():  # most is, and this is quick
+        return text
     return _UNSHOWN.sub(escape, text)

@@ -6,7 +6,14 @@ from typing import TypeVar
 
 from taskflow import forking
 from taskflow.brokers.declarations import Declarations, find_queue, find_topic
-from taskflow.brokers.fanout import Deduplication, is_plain, messages_for, with_deduplication
+from taskflow.brokers.fanout import (
+    Deduplication,
+    Wanted,
+    has_filters,
+    is_plain,
+    messages_for,
+    with_deduplication,
+)
 from taskflow.brokers.lending import Lending
 from taskflow.brokers.moves import Moves
 from taskflow.brokers.operations import Operations, bury
@@ -38,6 +45,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self._parking = Parking(store, self.clock)
         self._sends = 0
         self._lending = Lending(self.random)
+        self._filtered: dict[str, list[Target]] = {}  # topics with filters, as last seen
         forking.tell(self)
 
     def before_fork(self) -> None:
@@ -60,21 +68,47 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             return self._publish(topic, messages)
 
     def _publish(self, topic: str, messages: Sequence[Message]) -> Published:
-        with self._store.write() as rows:
-            now = self.clock.now()
-            targets = rows.subscribed(topic)
-            if is_fifo(topic):
-                sent = self._publish_fifo(rows, topic, targets, messages, now)
-            else:
-                if not targets and topic not in rows.topics():
-                    raise TopicNotFound(topic, rows.topics())
-                sent = self._fan_out(rows, topic, targets, messages, [], now)
+        # Filters are asked outside of the transaction; when the subscriptions have changed by then,
+        # or nobody knew that there are filters, once more.
+        known = self._filtered.get(topic)
+        wanted = Wanted(known or (), messages)
+        sent: list[Sent] | None = None
+        while sent is None:
+            with self._store.write() as rows:
+                now = self.clock.now()
+                targets = rows.subscribed(topic)
+                if targets is wanted.targets or not has_filters(targets):
+                    sent = self._store_published(rows, topic, targets, messages, wanted, now)
+            if sent is None:
+                self._filtered[topic] = targets
+                wanted = Wanted(targets, messages)
         self._parking.announce([target.queue.name for target in targets])
         self._store.sync()
         return Published(len(targets), sent)
 
+    def _store_published(
+        self,
+        rows: Rows,
+        topic: str,
+        targets: list[Target],
+        messages: Sequence[Message],
+        wanted: Wanted,
+        now: float,
+    ) -> list[Sent]:
+        if is_fifo(topic):
+            return self._publish_fifo(rows, topic, targets, messages, wanted, now)
+        if not targets and topic not in rows.topics():
+            raise TopicNotFound(topic, rows.topics())
+        return self._fan_out(rows, topic, targets, messages, [], wanted, now)
+
     def _publish_fifo(
-        self, rows: Rows, topic: str, targets: list[Target], messages: Sequence[Message], now: float
+        self,
+        rows: Rows,
+        topic: str,
+        targets: list[Target],
+        messages: Sequence[Message],
+        wanted: Wanted,
+        now: float,
     ) -> list[Sent]:
         settings = find_topic(rows, topic).settings
         messages = with_deduplication(
@@ -83,7 +117,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         per_group = settings.deduplication_scope == "messageGroup"
         seen = Deduplication(rows, f"topic:{topic}", per_group, messages, now)
         sent = [Sent(message.id, rows.next_sequence(topic, int(now * 1e6))) for message in seen.new]
-        self._fan_out(rows, topic, targets, seen.new, sent, now)
+        self._fan_out(rows, topic, targets, seen.new, sent, wanted, now)
         return seen.record(sent)
 
     def _fan_out(
@@ -93,6 +127,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         targets: list[Target],
         messages: Sequence[Message],
         sent: Sequence[Sent],
+        wanted: Wanted,
         now: float,
     ) -> list[Sent]:
         """Store in every queue; answers each message's id and number."""
@@ -104,7 +139,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
             if not (bare and is_plain(target, topic)):
                 if settings is None:
                     settings, identity = find_topic(rows, topic).settings, rows.identity()
-                chosen = messages_for(target, messages, numbers, settings, now, identity)
+                chosen = messages_for(target, messages, numbers, settings, now, identity, wanted)
             self._add(rows, target.queue, topic, chosen, now)
         return numbers
 

@@ -7,10 +7,47 @@ from hashlib import sha256
 from taskflow.brokers.envelope import notification
 from taskflow.errors import LimitExceeded
 from taskflow.filters import parse_filter
+from taskflow.filters.budget import limited
 from taskflow.limits import DEDUPLICATION_WINDOW, is_fifo
 from taskflow.message import NO_ATTRIBUTES, Message
-from taskflow.settings import Sent, TopicSettings
+from taskflow.settings import Sent, TopicSettings, TopicSubscription
 from taskflow.stores.base import Rows, Target
+
+
+class Wanted:
+    """Which of some messages each subscription with a filter wants. Looked up before the broker is
+    locked: filters may take their time."""
+
+    def __init__(self, targets: Sequence[Target], messages: Sequence[Message]) -> None:
+        """Raises LimitExceeded for messages that would take too long."""
+        self.targets = targets
+        self._messages = messages  # held, so that no other object has their numbers
+        self._pairs: set[tuple[str, int, int]] = set()
+        with limited():
+            for target in targets:
+                subscription = target.subscription
+                if subscription.filter_policy is None:
+                    continue
+                policy = parse_filter(subscription.filter_policy, subscription.filter_scope)
+                self._pairs.update(
+                    (subscription.id, *_numbers(message))
+                    for message in messages
+                    if policy.matches(message.attributes, message.body)
+                )
+
+    def has(self, subscription: TopicSubscription, message: Message) -> bool:
+        """Whether a subscription of `targets` wants a message, or one made from it by `replace`."""
+        return (subscription.id, *_numbers(message)) in self._pairs
+
+
+def _numbers(message: Message) -> tuple[int, int]:
+    """What filters look at of a message stays the same object when other fields are replaced."""
+    return id(message.body), id(message.attributes)
+
+
+def has_filters(targets: Sequence[Target]) -> bool:
+    """Whether what they get depends on the message."""
+    return any(target.subscription.filter_policy is not None for target in targets)
 
 
 def messages_for(
@@ -20,18 +57,14 @@ def messages_for(
     settings: TopicSettings,
     now: float,
     identity: Mapping[str, str],
+    wanted: "Wanted",
 ) -> Sequence[Message]:
     """What one subscription gets of a publish: the messages its filter lets through, as its queue
     stores them."""
     subscription = target.subscription
     chosen = list(zip(messages, sent, strict=True))
     if subscription.filter_policy is not None:
-        policy = parse_filter(subscription.filter_policy, subscription.filter_scope)
-        chosen = [
-            (message, one)
-            for message, one in chosen
-            if policy.matches(message.attributes, message.body)
-        ]
+        chosen = [(message, one) for message, one in chosen if wanted.has(subscription, message)]
     grouped = is_fifo(subscription.topic) == target.queue.fifo
     return [
         _stored(message, one, target, settings, now, identity, grouped) for message, one in chosen

@@ -24,6 +24,7 @@ from taskflow.cli.worker import worker
 from taskflow.cli.workers import workers
 from taskflow.config import setting
 from taskflow.errors import BrokerUnavailable, TaskflowError
+from taskflow.text import printable
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -41,6 +42,13 @@ class _Group(click.Group):
         except UnicodeEncodeError as error:
             click.echo(f"Error: {error.object!r} is no UTF-8", err=True)
             ctx.exit(2)
+
+
+class _Lines(logging.Formatter):
+    """One record, one line (but for tracebacks), whatever is in its text."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,9 +75,9 @@ def main(log_level: str | None) -> None:
     level = (log_level or setting("log_level") or "INFO").upper()
     if level not in LEVELS:
         raise click.UsageError(f"log_level is {level!r}; allowed: {', '.join(LEVELS)}")
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     if (folder := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, folder)
 

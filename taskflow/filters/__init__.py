@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeGuard
 
 from taskflow.errors import InvalidFilterPolicy
+from taskflow.filters.budget import spend
 from taskflow.filters.operators import refused
 from taskflow.filters.rules import Rule, all_of, any_of, compile_rule
 from taskflow.filters.values import (
@@ -56,7 +57,8 @@ class Filter:
         self._on_body = on_body
 
     def matches(self, attributes: Mapping[str, str | Attribute], body: str) -> bool:
-        """Whether the subscription wants this message. Never raises.
+        """Whether the subscription wants this message. Raises LimitExceeded within a `limited`
+        block (`filters.budget`), and else nothing.
 
         An attribute given as `str` is a String. In the MessageBody scope a body that is no JSON
         object matches nothing but the empty policy.
@@ -207,7 +209,7 @@ def _on_attribute(name: str, rule: Rule) -> _Check:
 
 def _on_body_path(path: str, rule: Rule) -> _Check:
     accepts, present, absent = rule.accepts, rule.present, rule.absent
-    stops = split_path(path)
+    stops, tests = split_path(path), rule.tests
     if len(stops) > MAX_NAMES:
         raise _too_complex()
 
@@ -217,6 +219,7 @@ def _on_body_path(path: str, rule: Rule) -> _Check:
             return absent
         if present and any(map(is_filled, values)):
             return True
+        spend(len(values) * tests)
         return any(map(accepts, values))
 
     return check

@@ -28,13 +28,14 @@ class Rule:
 
     `accepts` asks one value of the message; `present` and `absent` say whether the array holds
     exists=true and exists=false. `wildcard_points` is what AWS calls the complexity of the
-    field, 0 when there is no wildcard.
+    field, 0 when there is no wildcard. `tests` is how many comparisons a value may cost.
     """
 
     accepts: Test
     present: bool
     absent: bool
     wildcard_points: int
+    tests: int
 
 
 def compile_rule(values: list[Any]) -> Rule:
@@ -71,7 +72,11 @@ def compile_rule(values: list[Any]) -> Rule:
     if exact:
         tests.insert(0, equals(exact))
     return Rule(
-        any_of(tests), True in exists, False in exists, sum(points) * len(points) * has_wildcard
+        any_of(tests),
+        True in exists,
+        False in exists,
+        sum(points) * len(points) * has_wildcard,
+        max(1, len(tests)),
     )
 
 

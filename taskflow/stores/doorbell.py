@@ -5,9 +5,11 @@ for nothing.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -78,7 +80,8 @@ class Doorbell:
 
     def _hang_up(self, heard: Callable[[Collection[str]], None]) -> None:
         try:
-            self._folder.mkdir(exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._check_folder()
             name = f"{os.getpid()}-{os.urandom(4).hex()}"
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.bind(self._address(name))
@@ -95,10 +98,19 @@ class Doorbell:
         )
         self._thread.start()
 
+    def _check_folder(self) -> None:
+        """Raise OSError for a folder that somebody else made, who would hear the rings."""
+        found = self._folder.stat(follow_symlinks=False)
+        owner = self._folder.parent.stat().st_uid
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid(), owner):
+            raise PermissionError(errno.EPERM, "it belongs to somebody else")
+        if found.st_mode & 0o002:
+            raise PermissionError(errno.EPERM, "everybody may write it")
+
     def _run(self, heard: Callable[[Collection[str]], None]) -> None:
         assert self._socket is not None
         while (text := self._socket.recv(65536)) != _STOP:
-            heard(text.decode().split("\n"))
+            heard(text.decode(errors="replace").split("\n"))
 
     def _address(self, name: str) -> str:
         path = f"{self._folder}/{name}"

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -70,6 +70,8 @@ class SqliteStore:
         if path is not None and not self._create and folder_exists(path) and not path.exists():
             raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         real = None if path is None else Path(os.path.realpath(path))
+        if real is not None:
+            _make_private(real)
         connection = connect(real)
         connection.set_busy_handler(self._patience)
         try:
@@ -236,6 +238,13 @@ class SqliteStore:
             yield
         except (apsw.Error, OSError) as error:
             raise translate(error, self._path) from error
+
+
+def _make_private(path: Path) -> None:
+    """A new broker file is its owner's alone: bodies and keys lie in it. (SQLite gives the WAL the
+    same rights; who shares the file changes them.)"""
+    with suppress(OSError):  # it exists; what else is wrong SQLite says better
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:

@@ -75,15 +75,20 @@ def test_outcomes_are_settled_in_tens_and_the_rest_after_a_while(
 
 
 def test_a_stop_settles_what_waits(
-    dear: EmbeddedBroker, taskflow_registry: Registry, deletes: list[int]
+    dear: EmbeddedBroker,
+    taskflow_registry: Registry,
+    deletes: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     handler = Counted(3)
+    done = settled(dear, 3, monkeypatch)
     taskflow_registry.subscribe("made", queue="work")(handler)
     with running(dear, taskflow_registry) as pool:
         for n in range(3):
             publish("made", n, broker=dear)
         assert handler.done.wait(WAIT)
         pool.stop()
+        assert done.wait(WAIT)
     assert sum(deletes) == 3
     assert dear.counts("work").in_flight == 0
 

@@ -177,8 +177,8 @@ def test_a_strangers_body_is_not_even_read(backend: Backend, keys: Keys) -> None
         "AWS4-HMAC-SHA256 Credential=TFNOBODY/20260101/us-east-1/sqs/aws4_request, "
         "SignedHeaders=host, Signature=0"
     )
+    dated = ("x-amz-date", "20260101T000000Z")
     with pytest.raises(WireError, match="invalid"):
-        dated = ("x-amz-date", "20260101T000000Z")
         access.admit(at("localhost", "POST", ("authorization", unknown), dated))
 
 
