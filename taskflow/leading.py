@@ -92,7 +92,10 @@ class Leading:
         self._board.add(jobs)  # from here on they have an owner, whatever fails
         with self._board.lock:
             self._drained = len(jobs) < limit
-        self._board.gates.spend(jobs)
+        try:
+            self._board.gates.spend(jobs)
+        except BrokerError as error:  # what is owed is paid before anything more is asked for
+            log.debug("not paid yet: %s", error)
         return bool(jobs)
 
     def _declare_anew(self) -> None:
