@@ -10,9 +10,12 @@ _.is_dlq  # server/page/home.html and queue.html read it
 _.isolation_level  # sqlite3 reads it of a connection
 _.lease_lost  # public: of a handler's Context
 _.product_name  # a field of an order's items
+_.sock  # http.client reads it of a connection
 _.refused_at  # public: of a Refused row
+FaultBroker  # public: of taskflow.testing
 _.try_again  # public: of an Outbox
 _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it
 _.GetPayment, _.ListPaymentMethods, _.RefundPayment, _.RemovePaymentMethod  # gRPC calls them
+_.SavePaymentMethod  # gRPC calls it
 lambda_handler  # public: AWS Lambda calls it

@@ -87,7 +87,7 @@ class Board:
             self.gates.leave([job])
             self.leases.drop(job.delivery)
             self.suspects -= job.delivery.suspect
-            self._return(self.groups.disband(job), now)
+            self._return(self.groups.disband(job))
             log.warning("event=%s lost its lease before it could start", job.delivery.id)
         return None
 
@@ -114,7 +114,7 @@ class Board:
     def add_result(self, result: Result, seconds: float) -> None:
         """Keep an outcome until it is settled, and count it. The lock is held."""
         if not self.unsettled():
-            self.results_since = result.at
+            self.results_since = self._clock.elapsed()
         self.results.append(result)
         self.suspects -= result.job.delivery.suspect
         if result.job.delivery.group is None:
@@ -150,24 +150,25 @@ class Board:
         self.gates.leave([job])
         following = self.groups.advance(job) if isinstance(result.outcome, Done) else None
         if following is None:
-            self._return(self.groups.disband(job), result.at)
+            self._return(self.groups.disband(job))
             return
         self.gates.enter([following])
         if self.gates.room(queue) >= min(0, room):  # below 0: so many were prefetched
             self.jobs.append(following)
         else:
             self.gates.leave([following])
-            self._return([following, *self.groups.disband(following)], result.at)
+            self._return([following, *self.groups.disband(following)])
 
-    def _return(self, jobs: list[Job], now: float) -> None:
+    def _return(self, jobs: list[Job]) -> None:
         """Give these back with the next flush. The lock is held."""
         if jobs and not self.unsettled():
-            self.results_since = now
+            self.results_since = self._clock.elapsed()
         self.returned += jobs
 
-    def is_late(self, now: float) -> bool:
+    def is_late(self) -> bool:
         """Whether outcomes have waited for company long enough. The lock is held."""
-        return self.unsettled() and self.results_since + self._economy.settle_within <= now
+        waited = self._clock.elapsed() - self.results_since
+        return self.unsettled() and waited >= self._economy.settle_within
 
     def unsettled(self) -> bool:
         """Whether there is something to flush."""
@@ -178,7 +179,7 @@ class Board:
         FIFO queue waits for nothing: the next of a group comes when this one is settled.)"""
         count = self._economy.batch
         with self.lock:
-            if self.results_since > self._clock.now():
+            if self.results_since > self._clock.elapsed():
                 return  # the broker fails: the keeper tries again in a while
             full = len(self.results) // count * count
             if count > 1 and any(one.job.delivery.group is not None for one in self.results):
@@ -195,7 +196,7 @@ class Board:
                 chosen = len(self.results) if most is None else most
                 results, self.results = self.results[:chosen], self.results[chosen:]
                 if self.results:
-                    self.results_since = self.results[0].at
+                    self.results_since = self._clock.elapsed()
                 returned, self.returned = self.returned, []
                 for result in results:
                     self.leases.drop(result.job.delivery)
@@ -212,7 +213,7 @@ class Board:
         another."""
         try:
             return self._worker.settle(results)
-        except Exception:
+        except BaseException:
             if len(results) == 1:
                 log.exception(
                     "event=%s: how it ended cannot be recorded; it comes back when its lease ends",
@@ -230,7 +231,7 @@ class Board:
             self.results = results + self.results
             self.returned = returned + self.returned
             now = self._clock.now()
-            self.results_since = now + TRY_AGAIN
+            self.results_since = self._clock.elapsed() + TRY_AGAIN
             for result in results:
                 self.leases.hold(result.job.delivery, now)
 

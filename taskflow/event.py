@@ -106,7 +106,7 @@ class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
     data_base64: str | None = None
 
 
-_write = msgspec.json.Encoder().encode
+_write = msgspec.json.Encoder(enc_hook=str).encode  # subclasses of str, such as EventId
 _read = msgspec.json.Decoder(Envelope).decode
 
 

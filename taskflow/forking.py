@@ -2,6 +2,8 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from weakref import WeakSet
 
@@ -20,13 +22,21 @@ class Forkable(Protocol):
 
 _told: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def tell(one: Forkable) -> None:
     """Tell `one` of forks from now on, for as long as it lives."""
     with _lock:
         _told.add(one)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nobody forks inside the block: what is half open must not be carried over."""
+    lock = _lock
+    with lock:
+        yield
 
 
 def _before() -> None:
@@ -45,7 +55,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _go_on(child=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from taskflow.broker import Broker
 from taskflow.execute import Job
-from taskflow.registry import Registry
+from taskflow.registry import Registry, Subscription
 
 SYNC, ASYNC = "threads", "coroutines"
 _UNHANDLED = (SYNC,)
@@ -29,15 +29,20 @@ class Gates:
         self._debt: Counter[tuple[str, float]] = Counter()
         for queue in registry.queues():
             found = registry.on(queue)
-            for one in found:
-                kind = ASYNC if one.signature.is_async else SYNC
-                keys = (kind,) if one.concurrency is None else (kind, one.name)
-                self._keys[one.name] = keys
-                if one.concurrency is not None:
-                    self._most[one.name] = one.concurrency
-            self._limits[queue] = tuple({key for one in found for key in self._keys[one.name]})
+            keys = {key for one in found for key in self._learn(one)}
+            self._limits[queue] = tuple(keys)
             self._rates[queue] = tuple({(one.name, one.rate) for one in found if one.rate})
         self._held: Counter[str] = Counter()
+
+    def _learn(self, one: Subscription) -> tuple[str, ...]:
+        """What the jobs of a subscription count under; some are made when modules are imported
+        late, by a handler say."""
+        kind = ASYNC if one.signature.is_async else SYNC
+        keys = (kind,) if one.concurrency is None else (kind, one.name)
+        self._keys[one.name] = keys
+        if one.concurrency is not None:
+            self._most[one.name] = one.concurrency
+        return keys
 
     def enter(self, jobs: Iterable[Job]) -> None:
         """Count jobs as held."""
@@ -52,7 +57,9 @@ class Gates:
                 self._held[key] -= 1
 
     def _keys_of(self, job: Job) -> tuple[str, ...]:
-        return _UNHANDLED if job.subscription is None else self._keys[job.subscription.name]
+        if job.subscription is None:
+            return _UNHANDLED
+        return self._keys.get(job.subscription.name) or self._learn(job.subscription)
 
     def room(self, queue: str, prefetched: int = 0) -> int:
         """How many more messages of this queue can be started, rates aside.

@@ -88,7 +88,7 @@ class Keeper:
         board = self._board
         with board.lock:
             self._hooks.help()
-            late = board.is_late(now)
+            late = board.is_late()
             unstarted = board.take_ready() if board.received_at + HOLD_UNSTARTED <= now else []
             extend = bool(board.leases.due(now))
             elapsed = self._clock.elapsed()

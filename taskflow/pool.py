@@ -249,6 +249,9 @@ class Pool(Leading):
     def _replace(self, running: Running) -> None:
         with self._board.lock:
             self._start_thread()
+            self._gate_opened = True
+            self._board.jobs_ready.notify_all()
+        self._broker.wake()
         if self._replaceable:
             self._recycle("a handler cannot be stopped")
 

@@ -112,7 +112,7 @@ def text_of(error: BaseException) -> str:
     """What the exception says, even when its own `__str__` fails."""
     try:
         return str(error)
-    except Exception:
+    except BaseException:  # whatever it raises, it is the text of an error that is wanted
         return "<its __str__ failed>"
 
 
@@ -122,7 +122,7 @@ def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     try:
         trace = "".join(traceback.format_exception(error))
-    except Exception:
+    except BaseException:
         trace = "<its traceback cannot be written>"
     return {
         "error": f"{module}{kind.__qualname__}",

@@ -261,7 +261,7 @@ def failure_text(result: Result, outcome: Dead) -> str:
     a record that cannot be made must not keep its neighbours' outcomes back."""
     try:
         return carried(json.dumps(failure_record(result, outcome)).encode()).decode()
-    except Exception as error:
+    except BaseException as error:
         delivery = result.job.delivery
         return json.dumps(
             {

@@ -4,6 +4,7 @@ import hashlib
 import html
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -111,7 +112,7 @@ def _envelope(sender: str, to: str, subject: str, sent_at: float, identity: str)
         message["From"] = Address(addr_spec=sender)
         message["To"] = Address(addr_spec=to)
         message["Subject"] = subject
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, MessageError) as error:
         raise BadAddress("the address or the order id cannot stand in a header") from error
     message["Date"] = format_datetime(datetime.fromtimestamp(sent_at, UTC))
     message["Message-ID"] = f"<{identity}@{sender.rpartition('@')[2]}>"

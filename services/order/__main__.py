@@ -52,7 +52,6 @@ def main() -> None:
     outbox = relay.outbox
     service = OrderService(
         repository,
-        outbox,
         payments,
         clock,
         new_id,
@@ -69,7 +68,8 @@ def main() -> None:
             "outbox": lambda: check_outbox(outbox),
         }
     )
-    app = create_app(service, health, StatsResource(repository, outbox, broker, clock))
+    stats = StatsResource(repository, outbox, broker, clock)
+    app = create_app(service, health, stats, config.hosts)
     try:
         server = create_server(
             app,

@@ -3,6 +3,7 @@
 import base64
 import logging
 import re
+from collections.abc import Collection
 from typing import Any
 
 import falcon
@@ -31,10 +32,14 @@ class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def create_app(
-    service: OrderService, health: HealthResource, stats: StatsResource
+    service: OrderService,
+    health: HealthResource,
+    stats: StatsResource,
+    hosts: Collection[str] = (),
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    """The WSGI app over its collaborators."""
-    app = falcon.App(middleware=[_Guard()])
+    """The WSGI app over its collaborators. `hosts`: by which names it is called, beside this
+    machine's own."""
+    app = falcon.App(middleware=[_Guard(hosts)])
     app.set_error_serializer(serialize_error)
     app.add_error_handler(Problem, send_problem)
     app.add_error_handler(MalformedJson, _send_malformed)
@@ -116,8 +121,11 @@ class CancelResource:
 class _Guard:
     """Refuses bodies by size and kind before anything reads them."""
 
+    def __init__(self, hosts: Collection[str]) -> None:
+        self._hosts = hosts
+
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        check_origin(req)
+        check_origin(req, self._hosts)
         resp.set_header("X-Content-Type-Options", "nosniff")
         resp.set_header("Cache-Control", "no-store")
         length = req.content_length or 0

@@ -12,7 +12,7 @@ class Config:
 
     `payment_address`: host:port of the payment service. `payment_timeout`: seconds to wait for
     one charge, repeats included. `payment_key`: what the payment service wants of callers from
-    other machines.
+    other machines. `hosts`: names that clients and proxies call this service by.
     """
 
     host: str
@@ -21,6 +21,7 @@ class Config:
     payment_address: str
     payment_timeout: float
     payment_key: str = field(default="", repr=False)
+    hosts: frozenset[str] = frozenset()
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -33,4 +34,5 @@ class Config:
             payment_address=read.address("ORDER_PAYMENT_ADDRESS", "127.0.0.1:50051"),
             payment_timeout=read.seconds("ORDER_PAYMENT_TIMEOUT", 5.0, low=0.1, high=60.0),
             payment_key=read.text("ORDER_PAYMENT_KEY", ""),
+            hosts=frozenset(read.text("ORDER_HOSTS", "").lower().replace(",", " ").split()),
         )

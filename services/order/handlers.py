@@ -14,7 +14,6 @@ from services.order.service import OrderService
 from services.order.tables import metadata
 from taskflow import Retry, subscribe
 from taskflow.clock import SystemClock
-from taskflow.outbox import Outbox, SqlAlchemy
 
 
 class PaymentRefunded(TypedDict):
@@ -34,7 +33,6 @@ def get_service() -> OrderService:
     payments = GrpcPayments(config.payment_address, config.payment_timeout, config.payment_key)
     return OrderService(
         OrderRepository(engine),
-        Outbox(SqlAlchemy(engine)),
         payments,
         SystemClock(),
         new_id,
@@ -43,7 +41,7 @@ def get_service() -> OrderService:
     )
 
 
-@subscribe("payment.refunded", queue="orders", retries=8, backoff=1.0)
+@subscribe("payment.refunded", queue="orders", retries=40, backoff=30.0)
 def note_refund(payment: PaymentRefunded) -> None:
     """The customer has the money back: say so of the order. Idempotent."""
     note(get_service(), payment)

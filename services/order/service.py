@@ -19,7 +19,6 @@ from services.order.payments import Declined, PaymentRefused, Payments, PaymentU
 from services.order.problems import Problem
 from services.order.repository import OrderRepository, Request
 from taskflow.clock import Clock
-from taskflow.outbox import Outbox
 
 ORDER_CREATED = "order.created"
 ORDER_CANCELLED = "order.cancelled"
@@ -31,7 +30,6 @@ LEASE_MARGIN_SECONDS = 30.0
 ABANDON_AFTER_SECONDS = 900.0
 """How long an order of uncertain payment waits for its customer's repeat."""
 KEEP_REQUESTS_SECONDS = 86_400.0
-KEEP_PUBLISHED_SECONDS = 7 * 86_400.0
 
 logger = logging.getLogger("services.order")
 
@@ -47,7 +45,6 @@ class OrderService:
     def __init__(
         self,
         repository: OrderRepository,
-        outbox: Outbox,
         payments: Payments,
         clock: Clock,
         new_id: Callable[[str], str],
@@ -56,7 +53,6 @@ class OrderService:
         most_charges: int = 1000,
     ) -> None:
         self._repository = repository
-        self._outbox = outbox
         self._payments = payments
         self._clock = clock
         self._new_id = new_id
@@ -75,6 +71,9 @@ class OrderService:
         """
         if not new.total_cents:
             return self._place(new, key)
+        known = None if key is None else self._repository.find_request(key)
+        if known is not None and (known.answer or known.fingerprint != new.fingerprint()):
+            return self._repeat(new, known)  # nothing is charged
         if not self._charges.acquire(blocking=False):
             raise Problem(
                 503,
@@ -184,7 +183,6 @@ class OrderService:
         if closed:
             self._wake_relay()
         self._repository.forget_requests(now - KEEP_REQUESTS_SECONDS)
-        self._outbox.forget_published(now - KEEP_PUBLISHED_SECONDS)
         return closed
 
     def _repeat(self, new: NewOrder, request: Request) -> Answer:

@@ -4,6 +4,7 @@ The one here is a test gateway: no real network is behind it (`cards` has its nu
 is a factory named by PAYMENT_GATEWAY, such as `shop.stripe:gateway`.
 """
 
+import hashlib
 import importlib
 import re
 from collections.abc import Callable
@@ -23,12 +24,16 @@ class Gateway(Protocol):
         """A token that stands for the card; may be stored, and tells nothing of its number."""
         ...
 
-    def charge_card(self, card: Card, amount_cents: int, currency: str) -> Decline | None:
-        """Charge a card; None when it was approved."""
+    def charge(
+        self, source: Card | str, amount_cents: int, currency: str, key: str
+    ) -> tuple[str, Decline | None]:
+        """Charge a card, or what a token stands for: a reference of the charge, and why it was
+        declined. `key` makes it idempotent: whatever is asked again under it is answered as the
+        first time, and charged once."""
         ...
 
-    def charge_token(self, token: str, amount_cents: int, currency: str) -> Decline | None:
-        """Charge what a token stands for; None when it was approved."""
+    def refund(self, reference: str, amount_cents: int, key: str) -> None:
+        """Give a charge back. Idempotent by `key`."""
         ...
 
     @property
@@ -50,14 +55,22 @@ class TestGateway:
         decline = decline_of(card.number)
         return f"tok_test_{decline.value if decline else 'approved'}"
 
-    def charge_card(self, card: Card, amount_cents: int, currency: str) -> Decline | None:
-        return decline_of(card.number)
+    def charge(
+        self, source: Card | str, amount_cents: int, currency: str, key: str
+    ) -> tuple[str, Decline | None]:
+        return f"ch_test_{hashlib.sha256(key.encode()).hexdigest()[:24]}", self._decide(source)
 
-    def charge_token(self, token: str, amount_cents: int, currency: str) -> Decline | None:
-        found = _TOKEN.fullmatch(token)
+    @staticmethod
+    def _decide(source: Card | str) -> Decline | None:
+        if isinstance(source, Card):
+            return decline_of(source.number)
+        found = _TOKEN.fullmatch(source)
         if found is None:
             return Decline.PROCESSING_ERROR
         return None if found[1] == "approved" else Decline(found[1])
+
+    def refund(self, reference: str, amount_cents: int, key: str) -> None:
+        """Nothing was taken."""
 
     @property
     def default_method(self) -> tuple[Brand, str, str] | None:

@@ -40,6 +40,8 @@ class Payment:
     decline_code: Decline | None
     created_at: float
     refunded_at: float | None = None
+    reference: str | None = None
+    """Of the charge, by the gateway."""
 
 
 class PaymentRepository:

@@ -173,6 +173,8 @@ class PaymentService:
         if payment.status is Status.DECLINED:
             raise NotRefundable("the payment was declined: there is nothing to refund")
         if payment.status is Status.APPROVED:
+            if payment.reference is not None:
+                self._gateway.refund(payment.reference, payment.amount_cents, payment_id)
             self._repository.mark_refunded(payment_id, self._clock.now(), self._clock)
             self._refunded()
         return self.get(payment_id)
@@ -215,11 +217,17 @@ class PaymentService:
         return [self.refund(each.id) for each in self._repository.approved_of_order(order_id)]
 
     def _charge(self, charge: Charge, caller: Caller) -> Payment:
-        brand, last4, ask = self._find_source(charge)
-        # The last look before money moves: storing the row is the charge.
+        brand, last4, source = self._find_source(charge)
+        # The last look before money moves. The gateway charges a key once, so a call that dies
+        # between its answer and the row is found out by the repeat.
         if caller.remaining() < MIN_REMAINING_SECONDS:
             raise OutOfTime("too little time left; nothing was charged")
-        declined = ask()
+        reference: str | None = None
+        declined: Decline | None = Decline.NO_PAYMENT_METHOD
+        if source is not None:
+            reference, declined = self._gateway.charge(
+                source, charge.amount_cents, charge.currency, charge.idempotency_key
+            )
         payment = Payment(
             id=self._new_id(),
             idempotency_key=charge.idempotency_key,
@@ -231,37 +239,24 @@ class PaymentService:
             card_brand=brand,
             card_last4=last4,
             decline_code=declined,
+            reference=reference,
             created_at=self._clock.now(),
         )
         return self._repository.add(payment)
 
-    def _find_source(
-        self, charge: Charge
-    ) -> tuple[Brand | None, str, Callable[[], Decline | None]]:
-        """Brand and last digits of what is to be charged, and how to charge it."""
-        source, gateway = charge.source, self._gateway
-        money = charge.amount_cents, charge.currency
+    def _find_source(self, charge: Charge) -> tuple[Brand | None, str, Card | str | None]:
+        """Brand and last digits of what is to be charged, and the card or token; None when there
+        is nothing to charge."""
+        source = charge.source
         if isinstance(source, Card):
-            card = source
-            return (
-                find_brand(card.number),
-                card.last4,
-                lambda: gateway.charge_card(card, *money),
-            )
+            return find_brand(source.number), source.last4, source
         on_file = self._methods.of(source.customer_id)
-        chosen = [one for one in on_file if source.method_id in ("", one.id)]
-        if chosen:
-            method = chosen[0]
-            return (
-                method.card_brand,
-                method.card_last4,
-                lambda: gateway.charge_token(method.token, *money),
-            )
-        default = gateway.default_method
+        if chosen := [one for one in on_file if source.method_id in ("", one.id)]:
+            return chosen[0].card_brand, chosen[0].card_last4, chosen[0].token
+        default = self._gateway.default_method
         if default is None or source.method_id or self._methods.is_known(source.customer_id):
-            return None, "", lambda: Decline.NO_PAYMENT_METHOD
-        brand, last4, token = default
-        return brand, last4, lambda: gateway.charge_token(token, *money)
+            return None, "", None
+        return default
 
     def _wait_for_ever(self, caller: Caller) -> None:
         """What a card network that never answers looks like: wait until the caller leaves."""

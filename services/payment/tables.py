@@ -32,6 +32,7 @@ payments = Table(
     Column("decline_code", Text),
     Column("created_at", Float, nullable=False),
     Column("refunded_at", Float),
+    Column("reference", String(255)),
     CheckConstraint("amount_cents > 0", name="amount_positive"),
     CheckConstraint("status IN ('approved', 'declined', 'refunded')", name="status_known"),
 )

@@ -55,11 +55,6 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         if child:  # nobody is parked here, and a thread that is not here may hold its lock
             self._parking = Parking(self._store, self.clock)
 
-    @property
-    def waits_for_disk(self) -> bool:
-        """Whether publish and send do. The other verbs on messages take microseconds."""
-        return self._store.durable
-
     # ---- send -------------------------------------------------------------------------------
     def publish(self, topic: str, messages: Sequence[Message]) -> Published:
         try:

@@ -174,7 +174,7 @@ class Lending:
             return due
         in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
         noisy = [name for count, name in many if count * NOISY_PART > in_flight]
-        return rows.due_fairly(queue.id, now, limit, noisy) if noisy else due
+        return rows.due_fairly(queue.id, now, limit, noisy, without_lapsed) if noisy else due
 
     def _allowed(self, rows: Rows, queue: QueueRow, limit: int, now: float) -> int:
         """How many more may be in flight. Counted only when the last count has been used up."""

@@ -14,6 +14,8 @@ from taskflow.text import printable
 BATCH = 100
 POLL_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 30.0
+KEEP_SECONDS = 7 * 86400.0
+FORGET_EVERY = 3600.0  # seconds
 _LATER = (BrokerUnavailable, OverLimit, TopicNotFound)
 
 log = logging.getLogger("taskflow.outbox")
@@ -27,10 +29,13 @@ class Relay:
     once; no row is ever dropped. A row that the broker refuses for good (too large, a bad name) is
     set aside with the reason, and holds nobody back. Rows of a topic that no queue subscribes to
     wait, since publishing them would lose them; they hold back only rows of the same subject.
-    Several relays of one database only repeat each other's work under the same ids.
+    Several relays of one database only repeat each other's work under the same ids. Published
+    rows are deleted after `keep` seconds.
     """
 
-    def __init__(self, database: Database, broker: Broker) -> None:
+    def __init__(self, database: Database, broker: Broker, *, keep: float = KEEP_SECONDS) -> None:
+        self._keep = keep
+        self._forgotten_at = float("-inf")
         self.outbox = Outbox(database)
         self._broker = broker
         self._clock = broker.clock
@@ -146,6 +151,7 @@ class Relay:
         or the database raises, the thread goes on."""
         try:
             self.publish_pending()
+            self._forget()
         except Exception as error:
             self._failures += 1
             if self._failures == 1:
@@ -159,3 +165,9 @@ class Relay:
             log.info("the outbox is published again, after %d failures", self._failures)
         self._failures = 0
         return POLL_SECONDS
+
+    def _forget(self) -> None:
+        now = self._clock.elapsed()
+        if now >= self._forgotten_at + FORGET_EVERY:
+            self._forgotten_at = now
+            self.outbox.forget_published(self._clock.now() - self._keep)

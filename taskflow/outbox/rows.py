@@ -31,7 +31,7 @@ class _Saved(msgspec.Struct, omit_defaults=True):
     group: str | None = None
 
 
-_write = msgspec.json.Encoder().encode
+_write = msgspec.json.Encoder(enc_hook=str).encode  # subclasses of str, such as EventId
 _read = msgspec.json.Decoder(_Saved).decode
 
 
@@ -82,6 +82,16 @@ def create_table(session: Any) -> None:
                WHERE published_at IS NULL AND refused_at IS NULL""",
             {},
         )
+        execute(
+            """CREATE INDEX IF NOT EXISTS taskflow_outbox_subject ON taskflow_outbox (subject, seq)
+               WHERE published_at IS NULL AND refused_at IS NULL""",
+            {},
+        )
+        execute(
+            """CREATE INDEX IF NOT EXISTS taskflow_outbox_refused ON taskflow_outbox (seq)
+               WHERE refused_at IS NOT NULL""",
+            {},
+        )
 
 
 def insert(execute: Execute, event: Event[Any], due_at: float | None) -> None:
@@ -116,12 +126,19 @@ class Outbox:
         self._database = database
 
     def pending(self, limit: int = 100, after: int = 0, without: Collection[str] = ()) -> list[Row]:
-        """The oldest rows that wait, numbered above `after`, of other topics than `without`."""
+        """The oldest rows that wait, numbered above `after`, of other topics than `without` and
+        with no earlier row of theirs waiting for the same subject."""
         topics = {f"topic_{_letters(n)}": topic for n, topic in enumerate(sorted(without))}
-        others = " ".join(f"AND topic <> :{name}" for name in topics)
+        others = ""
+        if topics:  # nor anything that comes after one of theirs, of the same subject
+            named = ", ".join(f":{name}" for name in topics)
+            others = f"""AND o.topic NOT IN ({named}) AND NOT EXISTS (
+                             SELECT 1 FROM taskflow_outbox e
+                             WHERE e.subject = o.subject AND e.seq < o.seq AND e.topic IN ({named})
+                               AND e.published_at IS NULL AND e.refused_at IS NULL)"""
         with self._database.begin() as execute:
             found = execute(
-                f"""SELECT {_COLUMNS} FROM taskflow_outbox
+                f"""SELECT {_COLUMNS} FROM taskflow_outbox o
                     WHERE published_at IS NULL AND refused_at IS NULL AND seq > :after {others}
                     ORDER BY seq LIMIT {int(limit)}""",
                 {"after": after, **topics},

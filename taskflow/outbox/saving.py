@@ -21,6 +21,7 @@ class _Here:
         self.random = random
 
 
+MAX_DELAY = 14 * 86400.0  # seconds; no queue keeps a message longer
 _CLOCK, _RANDOM = SystemClock(), SystemRandom()
 
 
@@ -54,7 +55,7 @@ def publish(
             raise ValueError("give delay or at, not both")
         due: float | None = epoch_seconds("at", at)
     else:
-        check_seconds("delay", delay, 0, float("inf"))
+        check_seconds("delay", delay, 0, MAX_DELAY)
         due = clock.now() + delay if delay else None
     event = new_event(
         _Here(clock, random),
@@ -70,6 +71,8 @@ def publish(
     )
     if is_fifo(topic) and group is None:
         raise ValueError(f"topic {topic!r} is FIFO: give a group")
+    if is_fifo(topic) and due is not None:
+        raise ValueError(f"topic {topic!r} is FIFO: its messages have no delays of their own")
     event.message(most=MAX_PAYLOAD_BYTES)  # whatever a broker would refuse for good
     insert(executor(session), event, due)
     return event.id

@@ -159,10 +159,18 @@ class Rows(Protocol):
     ) -> list[Row]:
         """Rows that may be received, earliest first; of a FIFO queue whole groups, in order, up
         to their first hidden row. Of many past their retention some are dropped; a few may be
-        among the answers. `without_lapsed`, of a standard queue: none whose lease lapsed."""
+        among the answers. `without_lapsed`: none whose lease lapsed, and none behind such a one
+        of its group."""
         ...
 
-    def due_fairly(self, queue: int, now: float, limit: int, noisy: Sequence[str]) -> list[Row]:
+    def due_fairly(
+        self,
+        queue: int,
+        now: float,
+        limit: int,
+        noisy: Sequence[str],
+        without_lapsed: bool = False,
+    ) -> list[Row]:
         """As `due` for a standard queue, groups not among `noisy` first, then those in the order
         given."""
         ...

@@ -109,7 +109,7 @@ class Doorbell:
 
     def _run(self, heard: Callable[[Collection[str]], None]) -> None:
         assert self._socket is not None
-        while (text := self._socket.recv(65536)) != _STOP:
+        while (text := self._socket.recv(65536)) not in (_STOP, b""):
             heard(text.decode(errors="replace").split("\n"))
 
     def _address(self, name: str) -> str:
@@ -123,10 +123,16 @@ class Doorbell:
     def close(self) -> None:
         """Take the own bell down."""
         if self._thread is not None and self._socket is not None:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            with contextlib.suppress(OSError):  # of a datagram socket it may say "not connected"
+                self._socket.shutdown(socket.SHUT_RDWR)
+            with (
+                contextlib.suppress(OSError),  # the folder may be gone
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+            ):
                 sender.sendto(_STOP, self._address(self._own))
-            self._thread.join()
-            (self._folder / self._own).unlink(missing_ok=True)
+            self._thread.join(1.0)
+            with contextlib.suppress(OSError):
+                (self._folder / self._own).unlink(missing_ok=True)
         for opened in (self._socket, self._sender):
             if opened is not None:
                 opened.close()

@@ -27,12 +27,12 @@ class DiskSync:
 
     def __init__(self, database: Path) -> None:
         self._condition = threading.Condition()
-        self._commits = 0
+        self._commits = 1  # what was committed before, by a connection closed for a fork
         self._synced = 0
         self._syncing = False
         self._failed: OSError | None = None
         self._file = os.open(f"{database}-wal", os.O_RDONLY)
-        weakref.finalize(self, os.close, self._file)  # whoever waits here holds it open
+        self._release = weakref.finalize(self, os.close, self._file)
         folder = os.open(database.absolute().parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the names of the files, once
@@ -65,6 +65,12 @@ class DiskSync:
                     self._syncing = False
                     self._condition.notify_all()
                 self._synced = reached
+
+    def close(self) -> None:
+        """Let the file go; with the last who waits here, if anybody does."""
+        with self._condition:
+            if not self._syncing:
+                self._release()
 
     def _check(self) -> None:
         """After one failure the kernel may call lost pages clean: never say "on disk" again."""

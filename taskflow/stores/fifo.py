@@ -10,6 +10,10 @@ from taskflow.stores.base import Row
 
 COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_at,
              m.visible_at, m.source, p.body, p.attributes, p.extra, m.receipt"""
+FRESH = "(m.receipt IS NULL OR m.receipt & 2)"
+"""Of rows whose last lease did not lapse (`base.SPOKEN`)."""
+FRESH_LANES = f"""AND (SELECT {FRESH} FROM message m INDEXED BY message_lane
+                       WHERE m.queue = ?1 AND m.lane = lane.name ORDER BY m.seq LIMIT 1)"""
 encode = msgspec.json.Encoder().encode
 
 
@@ -55,15 +59,22 @@ class FifoRows:
                     "INSERT OR REPLACE INTO lane VALUES (?, ?, ?)", (queue, lane, ready_at)
                 )
 
-    def _due_in_lanes(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
+    def _due_in_fresh_lanes(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
+        """As `_due_in_lanes`, without groups whose first message's lease lapsed."""
+        return self._due_in_lanes(queue, now, limit, after, FRESH_LANES)
+
+    def _due_in_lanes(
+        self, queue: int, now: float, limit: int, after: float, also: str = ""
+    ) -> list[Row]:
         """Of each group whose first message is visible, all up to its first hidden one; without
         those that were stored before `after`."""
         found: list[Row] = []
         first = after * 1e6 - 1  # numbers are microseconds, rounded down
         lanes = self._connection.execute(
-            """SELECT name FROM lane WHERE queue = ?1 AND ready_at <= ?2
+            f"""SELECT name FROM lane WHERE queue = ?1 AND ready_at <= ?2
                  AND (?4 < 0 OR EXISTS (SELECT 1 FROM message m INDEXED BY message_lane
                                         WHERE m.queue = ?1 AND m.lane = lane.name AND m.seq > ?4))
+                 {also}
                ORDER BY ready_at LIMIT ?3""",
             (queue, now, limit, first),
         )
@@ -81,21 +92,29 @@ class FifoRows:
                 found.append(Row._make(row))
         return found
 
-    def due_fairly(self, queue: int, now: float, limit: int, noisy: Sequence[str]) -> list[Row]:
-        quiet = self._due_of_others(queue, now, limit, noisy)
+    def due_fairly(
+        self,
+        queue: int,
+        now: float,
+        limit: int,
+        noisy: Sequence[str],
+        without_lapsed: bool = False,
+    ) -> list[Row]:
+        also = f"AND {FRESH}" if without_lapsed else ""
+        quiet = self._due_of_others(queue, now, limit, noisy, also)
         for tenant in noisy:
             if len(quiet) >= limit:
                 break
-            quiet += self._due_of(queue, now, limit - len(quiet), tenant)
+            quiet += self._due_of(queue, now, limit - len(quiet), tenant, also)
         return quiet
 
     def _due_of_others(
-        self, queue: int, now: float, limit: int, noisy: Collection[str]
+        self, queue: int, now: float, limit: int, noisy: Collection[str], also: str
     ) -> list[Row]:
         """The earliest rows of quiet groups. Goes from group to group in the index, so that a
         noisy backlog costs nothing."""
         grouped = self._connection.execute(
-            """WITH RECURSIVE tenant (name) AS (
+            f"""WITH RECURSIVE tenant (name) AS (
                    SELECT min(tenant) FROM message WHERE queue = ?1 AND tenant IS NOT NULL
                    UNION ALL
                    SELECT (SELECT min(m.tenant) FROM message m
@@ -104,28 +123,29 @@ class FifoRows:
                SELECT m.visible_at, m.seq FROM tenant CROSS JOIN message m
                WHERE tenant.name IS NOT NULL
                  AND tenant.name NOT IN (SELECT value FROM json_each(?4))
-                 AND m.queue = ?1 AND m.tenant = tenant.name AND m.visible_at <= ?2
+                 AND m.queue = ?1 AND m.tenant = tenant.name AND m.visible_at <= ?2 {also}
                  AND m.seq IN (SELECT n.seq FROM message n
                                WHERE n.queue = ?1 AND n.tenant = tenant.name AND n.visible_at <= ?2
+                                 {also.replace("m.", "n.")}
                                ORDER BY n.visible_at, n.seq LIMIT ?3)
                ORDER BY m.visible_at, m.seq LIMIT ?3""",
             (queue, now, limit, encode(list(noisy)).decode()),
         )
         without_group = self._connection.execute(
-            """SELECT visible_at, seq FROM message
-               WHERE queue = ? AND visible_at <= ? AND tenant IS NULL
-               ORDER BY visible_at, seq LIMIT ?""",
+            f"""SELECT m.visible_at, m.seq FROM message m
+               WHERE m.queue = ? AND m.visible_at <= ? AND m.tenant IS NULL {also}
+               ORDER BY m.visible_at, m.seq LIMIT ?""",
             (queue, now, limit),
         )
         earliest = sorted([*grouped, *without_group])[:limit]
         return self._by_number(queue, [seq for _, seq in earliest])
 
-    def _due_of(self, queue: int, now: float, limit: int, tenant: str) -> list[Row]:
+    def _due_of(self, queue: int, now: float, limit: int, tenant: str, also: str) -> list[Row]:
         return [
             Row._make(found)
             for found in self._connection.execute(
                 f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
-                    WHERE m.queue = ? AND m.tenant = ? AND m.visible_at <= ?
+                    WHERE m.queue = ? AND m.tenant = ? AND m.visible_at <= ? {also}
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
                 (queue, tenant, now, limit),
             )

@@ -26,6 +26,16 @@ class FileIdentity:
             return None
         return (database.st_dev, database.st_ino), (wal.st_dev, wal.st_ino)
 
+    def leave_wal(self, real: Path) -> None:
+        """Before the new file is opened: take away the WAL that belongs to the old one, if it still
+        lies beside it. SQLite would play it into a database that it was not written for."""
+        now = self._look()
+        if now is None or self._opened is None or now[0] == self._opened[0]:
+            return
+        if now[1] == self._opened[1]:
+            for end in ("-wal", "-shm"):
+                Path(f"{real}{end}").unlink(missing_ok=True)
+
     def holds(self) -> bool:
         """Whether the names still mean what was opened."""
         return self._look() == self._opened

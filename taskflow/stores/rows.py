@@ -17,7 +17,7 @@ from taskflow.stores.base import SPOKEN, Held, QueueRow, Row
 from taskflow.stores.bookkeeping import BookRows
 from taskflow.stores.declared import DeclaredRows
 from taskflow.stores.extra import read_extra, write_attributes, write_extra
-from taskflow.stores.fifo import COLUMNS, FifoRows, encode
+from taskflow.stores.fifo import COLUMNS, FRESH, FifoRows, encode
 
 NEVER = float("-inf")
 
@@ -109,9 +109,9 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
     def due(
         self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
     ) -> list[Row]:
-        look = (
-            self._due_in_lanes if queue.fifo else self._due_fresh if without_lapsed else self._due
-        )
+        look = self._due_fresh if without_lapsed else self._due
+        if queue.fifo:
+            look = self._due_in_fresh_lanes if without_lapsed else self._due_in_lanes
         found = look(queue.id, now, limit, NEVER)
         kept_from = now - queue.settings.retention
         if found and found[0].sent_at <= kept_from:
@@ -139,7 +139,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             for found in self._execute(
                 f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
-                      AND (m.receipt IS NULL OR m.receipt & 2)
+                      AND {FRESH}
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
                 (queue, now, after, limit),
             )

@@ -52,17 +52,20 @@ class SqliteStore:
         self._pid = os.getpid()
         self._rests = False  # before a fork
         self._bell: Doorbell | None = None
+        self._heard: Callable[[Collection[str]], None] | None = None
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
         self._file: FileIdentity | None = None
+        self._generation = 0  # of the file; one more each time it was found to be another
+        self._committed_in = threading.local()
         self._patience = Patience()
         self.poll_interval = None if path is None else 1.0
         self.durable = durable and path is not None
         self._reading = Reading(self._path, self._renew)
         self._writing = Writing(self._path, self._renew, self._count_commit)
-        with self._translated():
+        with forking.quiet(), self._translated():
             self._open()
-        forking.tell(self)
+            forking.tell(self)
 
     def _open(self) -> None:
         """Open the file that the path means now. Raises apsw's errors, BrokerFileError."""
@@ -148,12 +151,21 @@ class SqliteStore:
         if self._file is None or self._file.holds() or self._writing.is_mine():
             return
         with self._lock:
-            if self._closed or self._rests or self._file.holds():
-                return
+            if self._closed or self._rests:
+                return  # `_renew` opens it
+            if self._file.holds():
+                return  # another thread has opened it
             log.error("%s was deleted or replaced while it was open: opening it anew", self._path)
             self._rests = True
+            self._generation += 1
             self._let_go(checkpoint=False)
+            self._file.leave_wal(Path(os.path.realpath(str(self._path))))
+            if self._bell is not None:
+                self._bell.close()
+                self._bell = None
             self._renew()
+            if self._bell is not None and self._heard is not None:
+                self._bell.listen(self._heard)
         raise FileReplaced(
             f"{self._path} was deleted or replaced while it was open, and is open anew: what was "
             "just sent or changed may be in neither file; repeat it"
@@ -198,8 +210,12 @@ class SqliteStore:
             with self._translated():
                 disk.wait()
         self.check()
+        if getattr(self._committed_in, "number", self._generation) != self._generation:
+            del self._committed_in.number
+            raise FileReplaced(f"{self._path} was replaced just after the change: repeat it")
 
     def _count_commit(self) -> None:
+        self._committed_in.number = self._generation  # of this thread's last change
         if self._disk is not None:
             self._disk.committed()
 
@@ -216,6 +232,7 @@ class SqliteStore:
             self._bell.ring(queues)
 
     def listen(self, heard: Callable[[Collection[str]], None]) -> None:
+        self._heard = heard
         if self._bell is not None:
             self._bell.listen(heard)
 
@@ -226,11 +243,14 @@ class SqliteStore:
             if self._closed:
                 return
             self._closed = True
-            if self._bell is not None:
-                self._bell.close()
-            if not self._rests:
-                whole = self._file is None or self._file.holds()
-                self._let_go(checkpoint=whole)
+            try:
+                if self._bell is not None:
+                    self._bell.close()
+            finally:
+                if not self._rests:
+                    self._let_go(checkpoint=self._file is None or self._file.holds())
+                if self._disk is not None:
+                    self._disk.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -66,6 +66,7 @@ class Writing(Reading):
         self._committed = committed
         self._depth = 0  # of blocks; guarded by the lock
         self._owner = 0  # the thread that is in them
+        self._owner_pid = 0
 
     def __enter__(self) -> Rows:
         if getpid() != self._pid:
@@ -78,6 +79,7 @@ class Writing(Reading):
             raise
         self._depth += 1
         self._owner = threading.get_ident()
+        self._owner_pid = self._pid
         return self._rows
 
     def is_mine(self) -> bool:
@@ -85,6 +87,9 @@ class Writing(Reading):
         return self._depth > 0 and self._owner == threading.get_ident()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._owner_pid != getpid():  # forked within the block: it is the parent's to end
+            self._depth = 0
+            raise BrokerUnavailable("this is a fork of the process that began the change")
         self._depth -= 1
         if error is None:
             try:

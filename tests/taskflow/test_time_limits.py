@@ -29,14 +29,14 @@ def test_leases_are_extended_while_a_handler_runs(
         assert go_on.wait(WAIT)
 
     extended = threading.Event()
-    extend = taskflow_broker.change_visibility
+    extend = taskflow_broker.extend
 
     def watched(entries: Any) -> list[bool]:
         answers = extend(entries)
         extended.set()
         return answers
 
-    monkeypatch.setattr(taskflow_broker, "change_visibility", watched)
+    monkeypatch.setattr(taskflow_broker, "extend", watched)
     with running(taskflow_broker, taskflow_registry):
         publish("made", 1)
         assert started.wait(WAIT)

@@ -37,7 +37,7 @@ def store(engine: Engine) -> Iterator[Store]:
     outbox = relay.outbox
     ids = count(1)
     service = OrderService(
-        repository, outbox, payments, clock, lambda prefix: f"{prefix}_{next(ids)}", relay.wake, 5.0
+        repository, payments, clock, lambda prefix: f"{prefix}_{next(ids)}", relay.wake, 5.0
     )
     health = HealthResource(
         {
@@ -46,7 +46,8 @@ def store(engine: Engine) -> Iterator[Store]:
             "outbox": lambda: check_outbox(outbox),
         }
     )
-    app = create_app(service, health, StatsResource(repository, outbox, broker, clock))
+    stats = StatsResource(repository, outbox, broker, clock)
+    app = create_app(service, health, stats, {"falconframework.org"})
     client = falcon.testing.TestClient(app)
     yield Store(client, service, repository, outbox, relay, payments, broker, clock)
     broker.close()
