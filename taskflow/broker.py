@@ -196,19 +196,22 @@ class Broker(Protocol):
         """Make parked `receive` calls of this process look at their `stop` again."""
         ...
 
-    def delete(self, entries: Sequence[Finish]) -> list[bool]:
+    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
         """Acknowledge: never delivered again. False for a stale receipt, which deletes nothing;
-        on a FIFO queue also for one whose lease has ended."""
+        on a FIFO queue also for one whose lease has ended. With `older`, a stale receipt does as
+        well as the latest on a standard queue: SQS takes both, a worker must not."""
         ...
 
     def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
         """How each receipt stands."""
         ...
 
-    def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
+    def change_visibility(
+        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+    ) -> list[bool]:
         """Hide each message for so many seconds from now (0: visible at once).
 
-        False when the receipt is stale or the lease has already ended.
+        False when the receipt is stale or the lease has already ended. `older` as in `delete`.
         """
         ...
 

@@ -82,6 +82,7 @@ class Delivery:
     `lost`, which says that extending it was refused. `sequence` rises in the order of sending.
     `source` is the queue that a dead letter came from; the rest is as in Message. `suspect`: the
     lease of who had it before ended without a word; it may have killed that worker.
+    `received_before`: how often a dead letter was received before it came to this queue.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Delivery:
     sender: str | None = None
     subject: str | None = None
     suspect: bool = False
+    received_before: int = 0
 
 
 def plain_text(value: str | Attribute) -> str:

@@ -24,7 +24,7 @@ from taskflow.errors import FileReplaced, LimitExceeded, TopicNotFound
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
 from taskflow.settings import Economy, Finish, Holding, Lease, Published, Sent, TopicSettings
-from taskflow.stores.base import Held, QueueRow, Rows, Store, Target
+from taskflow.stores.base import ANY, Held, QueueRow, Rows, Store, Target
 
 HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 _STALE = Held(-1, -1)
@@ -266,9 +266,10 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         return taken
 
     # ---- settle -----------------------------------------------------------------------------
-    def delete(self, entries: Sequence[Finish]) -> list[bool]:
+    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
         def delete(rows: Rows, queue: QueueRow, chosen: Sequence[Finish], now: float) -> list[bool]:
-            held = [_held(entry.delivery) for entry in chosen]
+            fenced = queue.fifo or not older
+            held = [_held(entry.delivery, fenced) for entry in chosen]
             gone = rows.remove(queue.id, held, now if queue.fifo else None)
             keys = [
                 (entry.delivery.id, entry.delivery.topic, now + entry.remember)
@@ -295,19 +296,24 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 for one in deliveries
             ]
 
-    def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
-        return self._hide(list(entries), spoken=True)
+    def change_visibility(
+        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+    ) -> list[bool]:
+        return self._hide(list(entries), spoken=True, older=older)
 
-    def _hide(self, wanted: Sequence[tuple[Delivery, float]], spoken: bool) -> list[bool]:
+    def _hide(
+        self, wanted: Sequence[tuple[Delivery, float]], spoken: bool, older: bool = False
+    ) -> list[bool]:
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
 
         def hide(
             rows: Rows, queue: QueueRow, chosen: Sequence[tuple[Delivery, float]], now: float
         ) -> list[bool]:
+            fenced = queue.fifo or not older
             return rows.hide(
                 queue.id,
-                [(_held(delivery), now + seconds) for delivery, seconds in chosen],
+                [(_held(delivery, fenced), now + seconds) for delivery, seconds in chosen],
                 now,
                 spoken,
             )
@@ -385,10 +391,14 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self._store.close()
 
 
-def _held(delivery: Delivery) -> Held:
-    """What a receipt says; a malformed one holds nothing."""
+def _held(delivery: Delivery, fenced: bool = True) -> Held:
+    """What a receipt says; a malformed one holds nothing. Not fenced, it stands for every receipt
+    of its message."""
     seq, _, receipt = delivery.receipt.partition(".")
     try:
-        return Held(int(seq), int(receipt))
+        held = Held(int(seq), int(receipt))
     except ValueError:
         return _STALE
+    if held.receipt < 0:
+        return _STALE
+    return held if fenced else Held(held.seq, ANY)

@@ -48,17 +48,19 @@ def notification(
     now: float,
     identity: Mapping[str, str],
 ) -> str:
-    """The envelope of one message for one subscription, signed if the broker has been served."""
+    """The envelope of one message for one subscription, signed if the broker has been served. Those
+    of FIFO topics carry no signature, as on SNS."""
     arn = topic_arn(subscription.topic, identity)
     envelope: dict[str, object] = {"Type": "Notification", "MessageId": message.id}
     if is_fifo(subscription.topic):
-        envelope["SequenceNumber"] = f"{sequence:020d}"
+        envelope["SequenceNumber"] = topic_number(sequence)
     envelope["TopicArn"] = arn
     if message.subject is not None:
         envelope["Subject"] = message.subject
     envelope["Message"] = message.bodies.get(subscription.protocol, message.body)
     envelope["Timestamp"] = milliseconds(now)
-    sign(envelope, settings.signature_version, identity)
+    if not is_fifo(subscription.topic):
+        sign(envelope, settings.signature_version, identity)
     envelope["UnsubscribeURL"] = (
         f"{identity.get('url', '')}/?Action=Unsubscribe&SubscriptionArn={arn}:{subscription.id}"
     )
@@ -67,6 +69,11 @@ def notification(
             name: _attribute(value) for name, value in message.attributes.items()
         }
     return json.dumps(envelope, ensure_ascii=False)
+
+
+def topic_number(sequence: int) -> str:
+    """A sequence number as SNS writes it: never one of a queue, which begin with zeros."""
+    return str(10**19 + sequence)
 
 
 def confirmation(

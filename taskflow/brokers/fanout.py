@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from uuid import UUID
 
 from taskflow.brokers.envelope import notification
 from taskflow.errors import LimitExceeded
@@ -92,7 +93,16 @@ def _stored(
         body = message.bodies.get("sqs", message.body)
         return replace(message, body=body, subject=None, bodies={})
     body = notification(message, subscription, settings, sent.sequence, now, identity)
-    return replace(message, body=body, attributes=NO_ATTRIBUTES, subject=None, bodies={})
+    id = _id_in_queue(message.id, subscription.id)  # the envelope says what it was published under
+    return replace(message, id=id, body=body, attributes=NO_ATTRIBUTES, subject=None, bodies={})
+
+
+def _id_in_queue(published: str, subscription: str) -> str:
+    """A UUID (version 8) of its own for every queue, the same whenever it is asked for."""
+    digest = bytearray(sha256(f"{published} {subscription}".encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))
 
 
 def is_plain(target: Target, topic: str) -> bool:

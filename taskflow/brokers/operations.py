@@ -110,6 +110,7 @@ def delivery(
         extra = read_extra(row.extra)
         made.group, made.deduplication_id = extra.group, extra.deduplication_id
         made.trace, made.sender, made.subject = extra.trace, extra.sender, extra.subject
+        made.received_before = extra.received
     if row.source is not None and (source := rows.queue_of(row.source)):
         made.source = source.name
     return made

@@ -18,7 +18,6 @@ from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, common_error
 from taskflow.server.keys import Key, Keys, allows
 from taskflow.server.origin import is_foreign, is_known_host
-from taskflow.server.paging import read_token
 from taskflow.server.policies import PolicyError, parse_policy
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.signing import (
@@ -30,6 +29,7 @@ from taskflow.server.signing import (
     unknown_key,
     verify,
 )
+from taskflow.server.sqs_moves import read_handle
 
 MAX_KEY_ID = 128  # characters, as in IAM: what is not verified is kept with messages all the same
 # Links in SNS messages that their receiver follows without a signature.
@@ -186,12 +186,12 @@ class Access:
             case "SourceArn" | "DestinationArn":
                 return self._backend.queue_of_arn(text)
             case "TaskHandle":
-                return self._backend.queue_of_arn(read_token(text).partition("|")[2])
+                return self._backend.queue_of_arn(read_handle(text)[1])
             case "Name":
                 return self._backend.topic_named(text, call)
             case "SubscriptionArn":
-                return self._backend.topic_of_arn(text.rpartition(":")[0], parameter)
-        return self._backend.topic_of_arn(text, parameter)
+                return self._backend.topic_of_arn(text.rpartition(":")[0], call, parameter)
+        return self._backend.topic_of_arn(text, call, parameter)
 
     def _policy(self, service: str, name: str) -> tuple[str | None, str]:
         broker = self._backend.broker

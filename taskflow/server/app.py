@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
-from taskflow.server.errors import WireError, common_error, translate
+from taskflow.server.errors import WireError, common_error, in_words_of, translate
 from taskflow.server.json_dialect import JsonDialect
 from taskflow.server.names import is_region, parse_queue_path, queue_url, region_of_host
 from taskflow.server.protocol import (
@@ -43,6 +43,9 @@ LONG = 64 * 1024  # bytes of a body that is read in a thread
 _ACTION = re.compile(r"(?:^|&)Action=")
 
 Send = Callable[[AsgiEvent], Awaitable[None]]
+
+# Sent to a queue's URL, these are refused.
+_NOT_OF_A_QUEUE = frozenset({"CreateQueue", "ListQueues"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,9 @@ class App:
             operation = find_operation(service, action)
             if (service, action) not in self._actions:
                 raise common_error("InvalidAction", f"{action} is not supported by this server")
+            if action in _NOT_OF_A_QUEUE and parse_queue_path(request.path):
+                text = f"The action {action} is not valid for this endpoint."
+                raise common_error("InvalidAction", text)
             caller = self._authorize(request, service, action)
             base = self._public_url or find_base(request)
             defaults = _find_defaults(request, base)
@@ -241,7 +247,7 @@ class App:
             result = check_result(operation.output, answer)
             response = dialect.write(action, operation.output, result, request_id)
         except WireError as error:
-            response = dialect.refuse(error, request_id)
+            response = dialect.refuse(in_words_of(service, error), request_id)
         except BrokerError as error:
             refusal = translate(error, service)
             if not refusal.sender:

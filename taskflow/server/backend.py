@@ -12,7 +12,7 @@ from taskflow.brokers.envelope import wire_topic
 from taskflow.errors import QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
-from taskflow.server.errors import service_error
+from taskflow.server.errors import invalid_parameter, service_error
 from taskflow.server.names import (
     QueueAddress,
     parse_arn,
@@ -66,7 +66,7 @@ class Backend:
     def queue_of(self, call: Call) -> str:
         """The broker's name of the queue that `QueueUrl` names. Raises WireError."""
         address = _parse_queue_url(call.params["QueueUrl"], call.region)
-        if address.account != self.account:
+        if address.account not in ("", self.account):
             raise service_error("sqs", "QueueDoesNotExist")
         return store_queue(address.name, address.region, self.region)
 
@@ -97,9 +97,12 @@ class Backend:
         """The broker's name of a topic in the region of the call."""
         return store_topic(name, call.region, self.region)
 
-    def topic_of_arn(self, arn: str, parameter: str = "TopicArn") -> str:
-        """The broker's name of the topic with this ARN. Raises WireError."""
+    def topic_of_arn(self, arn: str, call: Call, parameter: str = "TopicArn") -> str:
+        """The broker's name of the topic with this ARN, which must be of the call's region. Raises
+        WireError."""
         found = parse_arn(arn, parameter)
+        if found.region != call.region:
+            raise invalid_parameter(parameter)
         if found.service != "sns" or found.account != self.account or ":" in found.resource:
             raise service_error("sns", "NotFoundException", "Topic does not exist")
         return store_topic(found.resource, found.region, self.region)

@@ -31,7 +31,9 @@ def check_batch(
     if not all(map(_ID.fullmatch, ids)):
         text = ""
         if service == "sns":
-            text = "The Id of a batch entry in a batch request doesn't abide by the specification."
+            bad = next(id for id in ids if not _ID.fullmatch(id))
+            wrong = "is too long" if len(bad) > 80 else "contains an impermissible character"
+            text = f"The Id of a batch entry in the batch request {wrong}: {bad}"
         raise service_error(service, f"InvalidBatchEntryId{end}", text)
     if len(set(ids)) < len(ids):
         repeated = next(id for id in ids if ids.count(id) > 1)

@@ -105,9 +105,12 @@ def service_error(service: str, shape: str, message: str = "") -> WireError:
     )
 
 
+_MISSING = "The request must contain the parameter "
+
+
 def missing_parameter(name: str) -> WireError:
     """A required parameter is absent."""
-    return common_error("MissingParameter", f"The request must contain the parameter {name}.")
+    return common_error("MissingParameter", f"{_MISSING}{name}.")
 
 
 def invalid_value(value: object, parameter: str, reason: str) -> WireError:
@@ -119,6 +122,14 @@ def invalid_value(value: object, parameter: str, reason: str) -> WireError:
 def invalid_parameter(text: str) -> WireError:
     """SNS's words for a value it refuses: `TopicArn Reason: ...`, `Empty message`."""
     return service_error("sns", "InvalidParameterException", f"Invalid parameter: {text}")
+
+
+def in_words_of(service: str, error: WireError) -> WireError:
+    """What is the same for all services as `service` says it."""
+    if service == "sns" and error.code == "MissingParameter":
+        name = error.message.removeprefix(_MISSING).removesuffix(".")
+        return invalid_parameter(f"{name} Reason: no value for required parameter")
+    return error
 
 
 def translate(error: BrokerError, service: str) -> WireError:

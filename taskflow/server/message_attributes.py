@@ -129,8 +129,8 @@ def read_sns_attributes(
 def _read_sns(name: str, value: Mapping[str, Any]) -> str | Attribute:
     _check_sns_name(name)
     kind = value.get("DataType") or ""
-    base = kind.partition(".")[0]
-    if base not in _PREFIXES:
+    base, dot, label = kind.partition(".")
+    if base not in _PREFIXES or (dot and not label):
         raise _sns(
             f"The message attribute '{name}' has an invalid message attribute type, the set of "
             "supported type prefixes is Binary, Number, and String."

@@ -108,16 +108,22 @@ def parse_queue_path(path: str) -> tuple[str, str] | None:
 
 def parse_queue_url(url: str, region: str) -> QueueAddress:
     """Whose queue it is. The host may be any; when it is AWS's own it names the region, else
-    `region` (from the signature) stands. A path alone will do.
+    `region` (from the signature) stands. A path alone will do, and so does the queue's name, whose
+    account is then "", the caller's.
 
-    Raises WireError InvalidAddress for what is no queue URL.
+    Raises WireError: QueueDoesNotExist for a URL without a path, InvalidAddress for what is no
+    queue URL.
     """
+    if _QUEUE.fullmatch(url.removesuffix(FIFO)):
+        return QueueAddress("", region, url)
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:
         parts, host = urlsplit(""), ""
     found = parse_queue_path(parts.path)
+    if host and parts.path in ("", "/"):
+        raise service_error("sqs", "QueueDoesNotExist")
     if found is None:
         raise service_error(
             "sqs", "InvalidAddress", f"The address {url} is not valid for this endpoint."
@@ -180,7 +186,7 @@ def check_topic_name(name: str, fifo: bool) -> str:
     """
     if fifo:
         if not name.endswith(FIFO) or len(name) > 256 or not _TOPIC.fullmatch(name[: -len(FIFO)]):
-            raise _fifo_topic_rule()
+            raise _fifo_topic_rule() if name.endswith(FIFO) else invalid_parameter("Topic Name")
     elif not _TOPIC.fullmatch(name):
         raise invalid_parameter("Topic Name")
     store_topic(name, "", "")

@@ -73,9 +73,6 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
             if not _ACTION.fullmatch(action):
                 raise ValueError(f"{action!r} is no action; example: sqs:SendMessage")
         resources = listed(self.resource or self.not_resource or "")
-        for resource in resources:
-            if resource != "*" and not resource.startswith("arn:"):
-                raise ValueError(f"{resource!r} is no ARN")
         values = [value for keys in self.condition.values() for value in keys.values()]
         if any("${" in text for value in [resources, *values] for text in listed(value)):
             raise ValueError("policy variables (${...}) are not supported")

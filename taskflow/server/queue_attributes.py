@@ -49,6 +49,7 @@ WORDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"perQueue": "perQueue", "perMessageGroupId": "perMessageGroupId"},
     ),
 }
+_FLAGS = frozenset({"ContentBasedDeduplication", "SqsManagedSseEnabled"})
 ENCRYPTION = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled")
 READ_ONLY = (
     "QueueArn",
@@ -79,9 +80,13 @@ def read_attributes(
             changes[field] = read_number(name, text, least, most)
         elif name in WORDS and is_fifo(queue):
             field, words = WORDS[name]
-            if text not in words:
+            word = as_word(name, text)
+            if word not in words:
                 raise _invalid(name, f"{text!r} is none of {', '.join(words)}")
-            changes[field] = words[text]
+            changes[field] = words[word]
+        elif name in ("DeduplicationScope", "FifoThroughputLimit"):
+            reason = f"You can specify the {name} only when FifoQueue is set to true."
+            raise service_error("sqs", "InvalidAttributeName", reason)
         elif name == "RedrivePolicy":
             target, count = _read_redrive(text, queue, backend)
             changes |= {"dead_letter_queue": target, "max_receives": count}
@@ -213,6 +218,7 @@ def _read_encryption(name: str, text: str, attributes: Mapping[str, str]) -> dic
     if name == "KmsDataKeyReusePeriodSeconds":
         read_number(name, text, 60, 86400)
     if name == "SqsManagedSseEnabled":
+        text = as_word(name, text)
         if text not in ("true", "false"):
             raise _invalid(name, f"{text!r} is none of true, false")
         if text == "true" and attributes.get("KmsMasterKeyId"):
@@ -280,9 +286,14 @@ def show_settings(queue: str, settings: QueueSettings, backend: Backend) -> dict
     return texts
 
 
+def as_word(name: str, text: str) -> str:
+    """A value as it is kept: what is true or false may be written with capitals."""
+    return text.lower() if name in _FLAGS else text
+
+
 def same_attribute(name: str, given: str, stored: str | None) -> bool:
     """Whether CreateQueue repeats what a queue has."""
-    if given == (stored or ""):
+    if as_word(name, given) == (stored or ""):
         return True
     if name.endswith("Policy") and stored is not None:
         try:

@@ -66,15 +66,16 @@ def set_attribute(settings: TopicSettings, name: str, text: str, fifo: bool) -> 
 
 def show_attributes(settings: TopicSettings, fifo: bool) -> dict[str, str]:
     """The attributes of a topic that its settings hold, but for its policy."""
-    shown = {"DisplayName": "", "MaximumMessageSize": str(settings.max_message_bytes)}
-    shown |= settings.others
+    shown = {"DisplayName": "", **settings.others}
+    if settings.max_message_bytes != TopicSettings().max_message_bytes:
+        shown["MaximumMessageSize"] = str(settings.max_message_bytes)
     if settings.signature_version != 1:
         shown["SignatureVersion"] = str(settings.signature_version)
     if fifo:
         shown["FifoTopic"] = "true"
         shown["ContentBasedDeduplication"] = str(settings.content_based_deduplication).lower()
-        wide = settings.deduplication_scope == "topic"
-        shown["FifoThroughputScope"] = "Topic" if wide else "MessageGroup"
+        if settings.deduplication_scope != "topic":
+            shown["FifoThroughputScope"] = "MessageGroup"
     return shown
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from taskflow.brokers.envelope import topic_number
 from taskflow.errors import LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Attribute, Message, new_id
@@ -56,29 +57,29 @@ class PublishActions:
 
     async def publish(self, call: Call) -> Result:
         """Publish one message."""
-        return await self._backend.run(self._publish, self._find_topic(call), call.params)
+        return await self._backend.run(self._publish, self._find_topic(call), call.params, call)
 
     def _find_topic(self, call: Call) -> str:
         if call.params.get("PhoneNumber"):
             raise invalid_parameter("PhoneNumber Reason: SMS is not supported by this server")
         for parameter in ("TopicArn", "TargetArn"):
             if arn := call.params.get(parameter):
-                return self._backend.topic_of_arn(arn, parameter)
+                return self._backend.topic_of_arn(arn, call, parameter)
         raise invalid_parameter("TopicArn or TargetArn Reason: no value for required parameter")
 
-    def _publish(self, topic: str, params: Mapping[str, Any]) -> Result:
+    def _publish(self, topic: str, params: Mapping[str, Any], call: Call) -> Result:
         settings = self._broker.topic_settings(topic)
-        message = self._make(_read(params, topic, settings), settings)
+        message = self._make(_read(params, topic, settings), settings, call)
         sent = self._broker.publish(topic, [message]).sent[0]
         return {"MessageId": sent.id, "SequenceNumber": _number(topic, sent.sequence)}
 
     async def publish_batch(self, call: Call) -> Result:
         """Publish up to ten messages, each of which may fail alone."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         entries = call.params["PublishBatchRequestEntries"]
-        return await self._backend.run(self._publish_batch, topic, entries)
+        return await self._backend.run(self._publish_batch, topic, entries, call)
 
-    def _publish_batch(self, topic: str, given: Sequence[dict[str, Any]]) -> Result:
+    def _publish_batch(self, topic: str, given: Sequence[dict[str, Any]], call: Call) -> Result:
         settings = self._broker.topic_settings(topic)
         entries = [_read(one, topic, settings) for one in check_batch(given, "sns")]
         if sum(entry.size for entry in entries) > max(settings.max_message_bytes, LARGE):
@@ -89,7 +90,7 @@ class PublishActions:
         for entry in entries:
             id = entry.given["Id"]
             try:
-                messages[id] = self._make(entry, settings)
+                messages[id] = self._make(entry, settings, call)
             except WireError as error:
                 refused.append(failed(id, error))
         sent = self._broker.publish(topic, list(messages.values())).sent if messages else ()
@@ -105,7 +106,7 @@ class PublishActions:
             "Failed": refused,
         }
 
-    def _make(self, entry: _Entry, settings: TopicSettings) -> Message:
+    def _make(self, entry: _Entry, settings: TopicSettings, call: Call) -> Message:
         subject = entry.given.get("Subject")
         if subject is not None and not _SUBJECT.fullmatch(subject):
             raise invalid_parameter("Subject")
@@ -120,6 +121,7 @@ class PublishActions:
                 entry.attributes,
                 group=entry.given.get("MessageGroupId"),
                 deduplication_id=entry.given.get("MessageDeduplicationId"),
+                trace=call.trace or None,
                 subject=subject,
                 bodies=entry.bodies,
             )
@@ -132,14 +134,12 @@ class PublishActions:
 
 def _read(given: Mapping[str, Any], topic: str, settings: TopicSettings) -> _Entry:
     """Read an entry. What is wrong here fails a whole batch, as on SNS."""
+    structure = given.get("MessageStructure")
+    if structure and structure != "json":
+        raise invalid_parameter("MessageStructure Reason: json is the only valid value")
+    bodies = _read_bodies(given["Message"]) if structure else {"default": given["Message"]}
     _check_order(given, topic, settings)
     attributes = read_sns_attributes(given.get("MessageAttributes"))
-    structure = given.get("MessageStructure")
-    if not structure:
-        return _Entry(given, given["Message"], {}, attributes)
-    if structure != "json":
-        raise invalid_parameter("MessageStructure Reason: json is the only valid value")
-    bodies = _read_bodies(given["Message"])
     chosen = {name: bodies[name] for name in _PROTOCOLS if name in bodies}
     return _Entry(given, bodies["default"], chosen, attributes)
 
@@ -168,9 +168,10 @@ def _check_order(given: Mapping[str, Any], topic: str, settings: TopicSettings) 
 
 
 def _read_bodies(text: str) -> dict[str, str]:
-    """What `MessageStructure=json` says by protocol. Values that are no text are left out."""
+    """What `MessageStructure=json` says by protocol, the last where it says so twice. Values that
+    are no text are left out."""
     try:
-        found = json.loads(text, object_pairs_hook=_read_pairs)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -181,12 +182,5 @@ def _read_bodies(text: str) -> dict[str, str]:
     return bodies
 
 
-def _read_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
 def _number(topic: str, sequence: int) -> str | None:
-    return f"{sequence:020d}" if is_fifo(topic) else None
+    return topic_number(sequence) if is_fifo(topic) else None

@@ -41,7 +41,8 @@ class SubscriptionActions:
     # ---- subscribe --------------------------------------------------------------------------
     async def subscribe(self, call: Call) -> Result:
         """Subscribe a queue, or ask a URL whether it wants to be."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
+        await self._backend.run(self._broker.topic_settings, topic)
         protocol, endpoint = call.params["Protocol"], call.params.get("Endpoint", "")
         new = TopicSubscription(
             new_id(call.now, self._broker.random),
@@ -81,7 +82,7 @@ class SubscriptionActions:
 
     async def confirm_subscription(self, call: Call) -> Result:
         """The owner of a URL wants the messages; the token proves who it is."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         signed = "true" if call.signed and call.caller.access_key_id else "false"
         others = {_AUTHENTICATED: signed}
         if call.params.get("AuthenticateOnUnsubscribe", "").lower() == "true":
@@ -89,8 +90,7 @@ class SubscriptionActions:
 
         def confirm() -> TopicSubscription:
             with self._broker.alone():
-                self._broker.topic_settings(topic)
-                for one in self._broker.subscriptions(topic):
+                for one in self._broker.subscriptions(topic):  # none of an unknown topic
                     if one.token and secrets.compare_digest(
                         one.token.encode(), call.params["Token"].encode()
                     ):
@@ -135,7 +135,7 @@ class SubscriptionActions:
 
     async def list_subscriptions_by_topic(self, call: Call) -> Result:
         """The subscriptions of a topic, 100 at a time."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         await self._backend.run(self._broker.topic_settings, topic)
         return self._list(call, await self._backend.run(self._broker.subscriptions, topic))
 
@@ -213,7 +213,7 @@ class SubscriptionActions:
         if parse_arn(arn, "SubscriptionArn").resource.count(":") != 1:
             raise invalid_parameter("SubscriptionId")
         topic, _, id = arn.rpartition(":")
-        return self._backend.topic_of_arn(topic, "SubscriptionArn"), id
+        return self._backend.topic_of_arn(topic, call, "SubscriptionArn"), id
 
     def _find(self, topic: str, id: str) -> TopicSubscription | None:
         return next((one for one in self._broker.subscriptions(topic) if one.id == id), None)

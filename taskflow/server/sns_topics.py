@@ -78,7 +78,7 @@ class TopicActions:
 
     async def delete_topic(self, call: Call) -> Result:
         """Remove a topic with its subscriptions. No error when there is none."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         await self._backend.run(self._broker.delete_topic, topic)
         return None
 
@@ -100,7 +100,7 @@ class TopicActions:
     # ---- attributes -------------------------------------------------------------------------
     async def get_topic_attributes(self, call: Call) -> Result:
         """What a topic is, with what SNS reckons itself."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         return {"Attributes": await self._backend.run(self._show, topic)}
 
     def _show(self, topic: str) -> dict[str, str]:
@@ -120,7 +120,7 @@ class TopicActions:
 
     async def set_topic_attributes(self, call: Call) -> Result:
         """Change one attribute."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         name, text = call.params["AttributeName"], call.params.get("AttributeValue", "")
 
         def change(settings: TopicSettings) -> TopicSettings:
@@ -143,7 +143,7 @@ class TopicActions:
     # ---- permissions ------------------------------------------------------------------------
     async def add_permission(self, call: Call) -> Result:
         """Add a statement to the topic's policy."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         label = call.params["Label"]
         accounts, names = call.params["AWSAccountId"], call.params["ActionName"]
         arn = self._backend.arn_of_topic(topic)
@@ -156,7 +156,7 @@ class TopicActions:
 
     async def remove_permission(self, call: Call) -> Result:
         """Take a statement out of the topic's policy."""
-        topic = self._backend.topic_of_arn(call.params["TopicArn"])
+        topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         label = call.params["Label"]
         await self._backend.run(
             self._change_policy, topic, lambda policy: remove_statement(policy, label)
@@ -198,7 +198,7 @@ class TopicActions:
 
     def _resource(self, call: Call) -> str:
         try:
-            return self._backend.topic_of_arn(call.params["ResourceArn"], "ResourceArn")
+            return self._backend.topic_of_arn(call.params["ResourceArn"], call, "ResourceArn")
         except WireError as error:
             raise (_no_resource() if error.status == 404 else error) from None
 

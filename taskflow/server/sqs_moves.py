@@ -1,6 +1,7 @@
 """The SQS actions that move messages out of dead-letter queues, and the loop that does it."""
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -81,13 +82,7 @@ class MoveActions:
         return queue
 
     async def cancel_message_move_task(self, call: Call) -> Result:
-        try:
-            handle, _, source = read_token(call.params["TaskHandle"]).partition("|")
-        except WireError:
-            source = ""
-        if not source:
-            text = "Value for parameter TaskHandle is invalid."
-            raise common_error("InvalidParameterValue", text)
+        handle, source = read_handle(call.params["TaskHandle"])
         queue = await self._existing("SourceArn", source)
         # The right to cancel was asked for `source`: the task must be one of that queue.
         tasks = await self._backend.run(self._broker.moves, queue)
@@ -122,5 +117,17 @@ class MoveActions:
         return shown
 
     def _handle(self, task: MoveTask) -> str:
-        text = f"{task.handle}|{self._backend.arn_of_queue(task.source)}"
-        return write_token(text)
+        parts = {"taskId": task.handle, "sourceArn": self._backend.arn_of_queue(task.source)}
+        return write_token(json.dumps(parts, separators=(",", ":")))
+
+
+def read_handle(text: str) -> tuple[str, str]:
+    """The task and the ARN of its source queue. Raises WireError for what is no handle."""
+    try:
+        parts = json.loads(read_token(text))
+        handle, source = parts["taskId"], parts["sourceArn"]
+    except (WireError, ValueError, LookupError, TypeError):
+        handle = source = None
+    if not (isinstance(handle, str) and isinstance(source, str)):
+        raise common_error("InvalidParameterValue", "Value for parameter TaskHandle is invalid.")
+    return handle, source

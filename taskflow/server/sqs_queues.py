@@ -46,6 +46,7 @@ class QueueActions:
     async def create_queue(self, call: Call) -> Result:
         attributes = dict(call.params.get("Attributes", {}))
         name, fifo = call.params["QueueName"], attributes.pop("FifoQueue", None)
+        fifo = fifo if fifo is None else fifo.lower()
         if fifo not in (None, "true") or (fifo and not name.endswith(".fifo")):
             if fifo == "false" or fifo is None:
                 raise service_error("sqs", "InvalidAttributeName", "Unknown Attribute FifoQueue.")
@@ -117,7 +118,7 @@ class QueueActions:
         if "FifoQueue" in attributes:
             if not is_fifo(queue):
                 raise service_error("sqs", "InvalidAttributeName", "Unknown Attribute FifoQueue.")
-            if attributes["FifoQueue"] != "true":
+            if attributes["FifoQueue"].lower() != "true":
                 text = "Invalid value for the parameter FifoQueue."
                 raise service_error(
                     "sqs",

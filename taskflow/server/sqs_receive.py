@@ -124,7 +124,7 @@ class ReceiveActions:
         found: dict[str, str | None] = {
             "SenderId": delivery.sender or self._backend.account,
             "SentTimestamp": _milliseconds(delivery.sent_at),
-            "ApproximateReceiveCount": str(delivery.receive_count),
+            "ApproximateReceiveCount": str(delivery.received_before + delivery.receive_count),
             "ApproximateFirstReceiveTimestamp": _milliseconds(delivery.first_received_at),
             "SequenceNumber": f"{delivery.sequence:020d}" if fifo else None,
             "MessageDeduplicationId": delivery.deduplication_id,
@@ -165,7 +165,7 @@ class ReceiveActions:
         return errors
 
     async def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
-        return await self._backend.run(self._broker.delete, entries)
+        return await self._backend.run(self._broker.delete, entries, True)
 
     # ---- visibility -------------------------------------------------------------------------
     async def change_message_visibility(self, call: Call) -> Result:
@@ -194,9 +194,10 @@ class ReceiveActions:
         held = [_held(queue, entries[index]["ReceiptHandle"]) for index in good]
         states = self._broker.leases(held)
         times = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
-        answers = self._broker.change_visibility(list(zip(held, times, strict=True)))
+        answers = self._broker.change_visibility(list(zip(held, times, strict=True)), True)
         for index, state, changed in zip(good, states, answers, strict=True):
-            if not changed:
+            # Visible again, a message of a standard queue stays as it is, and that is no error.
+            if not changed and (state == "gone" or is_fifo(queue)):
                 errors[index] = _not_held(entries[index]["ReceiptHandle"], state)
         return errors
 

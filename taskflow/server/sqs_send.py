@@ -68,7 +68,7 @@ class SendActions:
             try:
                 messages[entry["Id"]] = self._read(entry, call, queue, settings)
             except WireError as error:
-                refused.append(failed(entry["Id"], error))
+                refused.append(failed(entry["Id"], _in_batch(error)))
         sent = await self._sends.do(queue, list(messages.values())) if messages else []
         return {
             "Successful": [
@@ -94,7 +94,7 @@ class SendActions:
                 _read_delay(given, queue, settings),
                 group,
                 deduplication,
-                _read_trace(given),
+                _read_trace(given) or call.trace or None,
                 call.caller.access_key_id or call.account,
             )
         except LimitExceeded:
@@ -186,6 +186,12 @@ def _too_large(settings: QueueSettings) -> WireError:
         "One or more parameters are invalid. Reason: Message must be shorter than "
         f"{settings.max_message_bytes} bytes.",
     )
+
+
+def _in_batch(error: WireError) -> WireError:
+    """SQS says it in other words there."""
+    said = error.message.replace("are invalid.", "cannot be validated.")
+    return WireError(error.code, said, shape=error.shape, status=error.status)
 
 
 def _too_long(total: int) -> WireError:

@@ -76,8 +76,13 @@ SPOKEN = 2
 """In a stored receipt: its holder has said itself when the message is to be visible again."""
 
 
+ANY = -1
+"""In place of a receipt: whichever the row carries."""
+
+
 class Held(NamedTuple):
-    """A claim on a row: its number, and the receipt it must still carry."""
+    """A claim on a row: its number, and the receipt it must still carry (or ANY, to `remove` and
+    `hide`)."""
 
     seq: int
     receipt: int

@@ -15,6 +15,7 @@ class Extra(msgspec.Struct, omit_defaults=True):
     trace: str | None = None
     sender: str | None = None
     subject: str | None = None
+    received: int = 0  # how often in the queues before, if it is a dead letter
 
 
 NOTHING = Extra()
@@ -32,6 +33,12 @@ def write_extra(message: Message) -> str | None:
 def read_extra(column: str | None) -> Extra:
     """What the column says."""
     return NOTHING if column is None else _read(column)
+
+
+def with_received(column: str | None, received: int) -> str | None:
+    """The column of a message that was received so often in the queues before."""
+    extra = msgspec.structs.replace(read_extra(column), received=received)
+    return None if extra == NOTHING else _write(extra).decode()
 
 
 class _Typed(msgspec.Struct):

@@ -16,7 +16,7 @@ from taskflow.settings import Lease
 from taskflow.stores.base import SPOKEN, Held, QueueRow, Row
 from taskflow.stores.bookkeeping import BookRows
 from taskflow.stores.declared import DeclaredRows
-from taskflow.stores.extra import read_extra, write_attributes, write_extra
+from taskflow.stores.extra import read_extra, with_received, write_attributes, write_extra
 from taskflow.stores.fifo import COLUMNS, FRESH, FifoRows, encode
 
 NEVER = float("-inf")
@@ -225,7 +225,8 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             one
             for one in held
             if self._changed(
-                """DELETE FROM message WHERE queue = ?1 AND seq = ?2 AND (receipt & -3) = ?3
+                """DELETE FROM message WHERE queue = ?1 AND seq = ?2
+                     AND (?3 = -1 OR (receipt & -3) = ?3)
                      AND (?4 IS NULL OR visible_at > ?4)""",
                 (queue, one.seq, one.receipt, hidden_at),
             )
@@ -255,9 +256,10 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
     ) -> list[bool]:
         hidden = [
             self._changed(
-                """UPDATE message SET visible_at = ?, receipt = (receipt & -3) | ?
-                   WHERE queue = ? AND seq = ? AND (receipt & -3) = ? AND visible_at > ?""",
-                (until, SPOKEN if spoken else 0, queue, seq, receipt, now),
+                """UPDATE message SET visible_at = ?1, receipt = (receipt & -3) | ?2
+                   WHERE queue = ?3 AND seq = ?4 AND visible_at > ?5
+                     AND receipt IS NOT NULL AND (?6 = -1 OR (receipt & -3) = ?6)""",
+                (until, SPOKEN if spoken else 0, queue, seq, now, receipt),
             )
             for (seq, receipt), until in held
         ]
@@ -294,7 +296,9 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             ],
         )
         seq = self._next_numbers(to, 1, now)
-        group = read_extra(row.extra).group
+        extra = read_extra(row.extra)
+        group = extra.group
+        before = extra.received + row.receive_count if source is not None else 0
         self._execute(
             """INSERT INTO message
                    (queue, seq, visible_at, sent_at, id, topic, source, lane, tenant)
@@ -312,7 +316,8 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             ),
         )
         self._execute(
-            "INSERT INTO payload VALUES (?, ?, ?, ?)", (seq, row.body, row.attributes, row.extra)
+            "INSERT INTO payload VALUES (?, ?, ?, ?)",
+            (seq, row.body, row.attributes, with_received(row.extra, before)),
         )
         if to.fifo and group is not None:
             self._refresh(to.id, [group])

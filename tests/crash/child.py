@@ -63,7 +63,7 @@ def die_before_ack(broker: Broker) -> None:
         wait_to_be_killed()
         return []
 
-    broker.delete = delete  # type: ignore[method-assign]
+    broker.delete = delete  # type: ignore[method-assign, assignment]
     work(broker, handle)
 
 
@@ -76,7 +76,7 @@ def die_after_ack(broker: Broker) -> None:
         wait_to_be_killed()
         return answers
 
-    broker.delete = delete_and_stop  # type: ignore[method-assign]
+    broker.delete = delete_and_stop  # type: ignore[method-assign, assignment]
     work(broker, lambda event: say("effect", event.id, event.attempt))
 
 
@@ -108,7 +108,7 @@ def die_inside_the_second(broker: Broker) -> None:
             say("inside", event.id, event.attempt)
             wait_to_be_killed()
 
-    broker.delete = noted  # type: ignore[method-assign]
+    broker.delete = noted  # type: ignore[method-assign, assignment]
     work(broker, handle, "lined.fifo")
 
 
@@ -127,7 +127,7 @@ def handle_groups(broker: Broker) -> None:
         threading.Event().wait(0.01)
         say("end", event.id)
 
-    broker.delete = noted  # type: ignore[method-assign]
+    broker.delete = noted  # type: ignore[method-assign, assignment]
     work(broker, handle, "lined.fifo")
 
 

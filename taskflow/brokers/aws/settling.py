@@ -47,12 +47,14 @@ class Settling:
     _dead: dict[str, int]
 
     # ---- delete -----------------------------------------------------------------------------
-    def delete(self, entries: Sequence[Finish]) -> list[bool]:
-        return self._by_queue(entries, lambda entry: entry.delivery, self._delete)
+    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
+        return self._by_queue(entries, lambda entry: entry.delivery, partial(self._delete, older))
 
-    def _delete(self, queue: str, entries: Sequence[Finish]) -> list[bool]:
+    def _delete(self, older: bool, queue: str, entries: Sequence[Finish]) -> list[bool]:
         now = self.clock.now()
-        refused = ("stale", "gone", "lapsed") if is_fifo(queue) else ("stale", "gone")
+        refused = {"stale", "gone", "lapsed"} if is_fifo(queue) else {"stale", "gone"}
+        if older and not is_fifo(queue):
+            refused.discard("stale")
         held = [self._ledger.lease(entry.delivery, now) not in refused for entry in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         # The record first: a crash in between means a duplicate that is recognized.
@@ -120,15 +122,17 @@ class Settling:
         ]
 
     # ---- visibility -------------------------------------------------------------------------
-    def change_visibility(self, entries: Iterable[tuple[Delivery, float]]) -> list[bool]:
+    def change_visibility(
+        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+    ) -> list[bool]:
         wanted = list(entries)
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
         self._disclaim([delivery for delivery, _ in wanted])  # it is not being run any more
-        return self._by_queue(wanted, lambda entry: entry[0], self._change)
+        return self._by_queue(wanted, lambda entry: entry[0], partial(self._change, older))
 
     def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
-        answers = self._by_queue(entries, lambda entry: entry[0], self._change)
+        answers = self._by_queue(entries, lambda entry: entry[0], partial(self._change, False))
         now = self.clock.now()
         held = [delivery for (delivery, _), ok in zip(entries, answers, strict=True) if ok]
         try:
@@ -137,13 +141,16 @@ class Settling:
             log.warning("%d claims were not extended: %s", len(held), error)
         return answers
 
-    def _change(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+    def _change(
+        self, older: bool, queue: str, entries: Sequence[tuple[Delivery, float]]
+    ) -> list[bool]:
         now = self.clock.now()
+        good = {"held", None, "stale"} if older and not is_fifo(queue) else {"held", None}
         far: list[tuple[Delivery, float]] = []
         near: list[tuple[Delivery, float]] = []
         order: list[list[tuple[Delivery, float]] | None] = []
         for delivery, seconds in entries:
-            if self._ledger.lease(delivery, now) not in ("held", None):
+            if self._ledger.lease(delivery, now) not in good:
                 order.append(None)
             elif seconds > MAX_VISIBILITY and not is_fifo(queue):
                 far.append((delivery, seconds))

@@ -112,8 +112,7 @@ def test_a_queue_url_in_the_parameters_goes_before_the_path() -> None:
     actions = Actions()
     app = make_app(actions)
     post_form(app, {"Action": "PurgeQueue", "QueueUrl": "u"}, QUEUE_PATH)
-    post_form(app, {"Action": "ListQueues"}, QUEUE_PATH)
-    assert [call.params for call in actions.calls] == [{"QueueUrl": "u"}, {}]
+    assert [call.params for call in actions.calls] == [{"QueueUrl": "u"}]
     assert post_form(app, {"Action": "PurgeQueue"}, "/queue/orders").xml["Code"] == (
         "MissingParameter"
     )

@@ -133,8 +133,8 @@ def test_a_task_handle_cancels_the_task_of_its_own_queue_only(
     make_queue("work", RedrivePolicy=json.dumps(policy))
     backend.broker.send("work-dlq", [Message("a", "a")])
     handle = sqs.start_message_move_task(SourceArn=f"{QUEUE}work-dlq")["TaskHandle"]
-    id, bar, _ = urlsafe_b64decode(handle).partition(b"|")
-    forged = urlsafe_b64encode(id + bar + f"{QUEUE}mine".encode()).decode()
+    parts = json.loads(urlsafe_b64decode(handle)) | {"sourceArn": f"{QUEUE}mine"}
+    forged = urlsafe_b64encode(json.dumps(parts).encode()).decode()
     assert refused(sqs.cancel_message_move_task, TaskHandle=forged)[0] == (
         "ResourceNotFoundException"
     )

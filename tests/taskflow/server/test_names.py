@@ -126,8 +126,8 @@ def test_a_path_alone_names_a_queue() -> None:
     "url",
     [
         "",
-        "orders",
-        "http://localhost",
+        "a" * 81,
+        "or/ders",
         "http://localhost/orders",
         "http://localhost/1/orders",
         "http://localhost/123456789012",
@@ -144,6 +144,17 @@ def test_what_is_no_queue_url(url: str) -> None:
     with pytest.raises(WireError, match="is not valid for this endpoint") as caught:
         parse_queue_url(url, HOME)
     assert (caught.value.code, caught.value.status) == ("InvalidAddress", 404)
+
+
+def test_a_bare_name_is_of_the_callers_account() -> None:
+    for name in ("orders", "orders.fifo"):
+        assert parse_queue_url(name, HOME) == QueueAddress("", HOME, name)
+
+
+def test_a_host_alone_is_of_no_queue() -> None:
+    with pytest.raises(WireError) as caught:
+        parse_queue_url("http://whatever-incorrect-queue-address", HOME)
+    assert caught.value.code == "AWS.SimpleQueueService.NonExistentQueue"
 
 
 def test_arns() -> None:
@@ -197,7 +208,7 @@ def test_queue_names(name: str, fifo: bool) -> None:
         ),
         *(
             (name, True, "must end with .fifo suffix and be 1 to 80 in length")
-            for name in ("", "a", ".fifo", "a b.fifo", "a" * 76 + ".fifo", "a.fifo.fifo")
+            for name in (".fifo", "a b.fifo", "a" * 76 + ".fifo", "a.fifo.fifo")
         ),
     ],
 )
@@ -221,9 +232,10 @@ def test_topic_names(name: str, fifo: bool) -> None:
             (name, False, "^Invalid parameter: Topic Name$")
             for name in ("", "a b", "a.b", "a.fifo", "a" * 257, "a/b")
         ),
+        *((name, True, "^Invalid parameter: Topic Name$") for name in ("", "a")),
         *(
             (name, True, "^Invalid parameter: Fifo Topic names must end with .fifo and must be")
-            for name in ("", "a", ".fifo", "a b.fifo", "a" * 252 + ".fifo", "a.b.fifo")
+            for name in (".fifo", "a b.fifo", "a" * 252 + ".fifo", "a.b.fifo")
         ),
     ],
 )

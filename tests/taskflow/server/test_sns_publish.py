@@ -165,10 +165,6 @@ def test_a_structured_message_has_a_body_for_each_protocol(
             "Message Structure - JSON message body failed to parse",
         ),
         (
-            {"Message": '{"default": "a", "default": "b"}', "MessageStructure": "json"},
-            "Message Structure - JSON message body failed to parse",
-        ),
-        (
             {"Message": '{"sqs": "a"}', "MessageStructure": "json"},
             "Message Structure - No default entry in JSON message body",
         ),

@@ -361,7 +361,7 @@ def test_the_token_of_another_topic_confirms_nothing(
     call = {"TopicArn": other, "Token": stored.token}
     assert refusal(sns.confirm_subscription, **call)[1] == "Invalid parameter: Token"
     call = {"TopicArn": ARN + "nothing", "Token": stored.token}
-    assert refusal(sns.confirm_subscription, **call)[0] == "NotFound"
+    assert refusal(sns.confirm_subscription, **call)[1] == "Invalid parameter: Token"
 
 
 def test_links_in_messages_confirm_and_unsubscribe(

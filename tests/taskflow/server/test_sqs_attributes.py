@@ -207,8 +207,6 @@ def test_a_bad_value_is_refused_and_changes_nothing(
     [
         ("work", "FifoQueue"),
         ("work", "ContentBasedDeduplication"),
-        ("work", "DeduplicationScope"),
-        ("work", "FifoThroughputLimit"),
         ("work", "Nothing"),
         ("work", "QueueArn"),
         ("work.fifo", "ApproximateNumberOfMessages"),

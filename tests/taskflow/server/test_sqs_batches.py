@@ -127,7 +127,8 @@ def test_one_entry_without_what_fifo_needs_refuses_all(
         (
             {"MessageBody": "a" * 1025},
             "InvalidParameterValue",
-            "One or more parameters are invalid. Reason: Message must be shorter than 1024 bytes.",
+            "One or more parameters cannot be validated. Reason: Message must be shorter than 1024 "
+            "bytes.",
         ),
         ({"DelaySeconds": 901}, "InvalidParameterValue", "Value 901 for parameter DelaySeconds"),
         ({"DelaySeconds": 60}, "InvalidParameterValue", "Value 60 for parameter DelaySeconds"),

@@ -236,8 +236,8 @@ def test_a_second_task_waits_for_the_first_to_end(
     sqs.start_message_move_task(SourceArn=DEAD)
 
 
-def token(text: str) -> str:
-    return urlsafe_b64encode(text.encode()).decode()
+def token(**parts: object) -> str:
+    return urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
 @pytest.mark.parametrize(
@@ -245,10 +245,11 @@ def token(text: str) -> str:
     [
         ("foobared", invalid("Value for parameter TaskHandle is invalid.")),
         ("é", invalid("Value for parameter TaskHandle is invalid.")),
-        (token("id"), invalid("Value for parameter TaskHandle is invalid.")),
-        (token(f"id|{ARN}nothing"), missing("SourceArn")),
+        (token(taskId="id"), invalid("Value for parameter TaskHandle is invalid.")),
+        (token(taskId=1, sourceArn=DEAD), invalid("Value for parameter TaskHandle is invalid.")),
+        (token(taskId="id", sourceArn=f"{ARN}nothing"), missing("SourceArn")),
         (
-            token(f"id|{DEAD}"),
+            token(taskId="id", sourceArn=DEAD),
             ("ResourceNotFoundException", "ResourceNotFoundException", "Task does not exist."),
         ),
     ],

@@ -156,7 +156,7 @@ def test_an_unknown_name(sqs: Any, refused: Refused, query: Query) -> None:
     assert answer.xml["Message"] == "The specified queue does not exist for this wsdl version."
 
 
-@pytest.mark.parametrize("url", ["work", "http://localhost/work", "http://[", ""])
+@pytest.mark.parametrize("url", ["a" * 81, "http://localhost/work", "http://[", ""])
 def test_an_address_that_is_no_queue(sqs: Any, refused: Refused, url: str) -> None:
     code, _, text = refused(sqs.purge_queue, QueueUrl=url)
     assert (code, text) in [

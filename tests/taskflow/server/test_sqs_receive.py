@@ -198,12 +198,20 @@ def test_every_receive_makes_another_handle(
     sqs.send_message(QueueUrl=url, MessageBody="a")
     handles = [take(url)[0]["ReceiptHandle"] for _ in range(3)]
     assert len(set(handles)) == 3
-    sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[0])
-    assert count(url) == (1, 0, 0)
-    for _ in range(2):
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[-1])
+    for handle in handles:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
         assert count(url) == (0, 0, 0)
-    sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[0])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_any_handle_deletes_a_message_in_flight(
+    sqs: Any, make_queue: Make, take: Take, count: Count, which: int
+) -> None:
+    url = make_queue()
+    sqs.send_message(QueueUrl=url, MessageBody="a")
+    handles = [take(url, VisibilityTimeout=0)[0]["ReceiptHandle"], take(url)[0]["ReceiptHandle"]]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[which])
+    assert count(url) == (0, 0, 0)
 
 
 def test_a_message_that_is_visible_again_can_be_deleted(
