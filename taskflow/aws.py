@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from random import Random, SystemRandom
+from random import Random
 from typing import Any, Protocol, runtime_checkable
 
 from taskflow.broker import Broker, Finish
@@ -16,6 +16,7 @@ from taskflow.clock import Clock, SystemClock
 from taskflow.errors import BrokerError, HandlerTimeout, QueueNotFound
 from taskflow.event import Context
 from taskflow.execute import Job, execute, find_job, within_retention
+from taskflow.forking import RANDOM
 from taskflow.groups import Lane, lane_of
 from taskflow.lambda_event import Received, read_event
 from taskflow.message import Delivery
@@ -67,7 +68,7 @@ def lambda_handler(
         clock, random = broker.clock, broker.random
     clock = clock or SystemClock()
     around = (log_runs(clock), *registry.middleware, *middleware)
-    return LambdaHandler(queue, registry, broker, around, clock, random or SystemRandom())
+    return LambdaHandler(queue, registry, broker, around, clock, random or RANDOM)
 
 
 class LambdaHandler:

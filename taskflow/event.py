@@ -77,6 +77,20 @@ class Event(Generic[T]):
 
     def _check(self) -> None:
         """Whoever gets it writes these into logs, headers and terminals."""
+        lines = (
+            self.id,
+            self.source,
+            self.subject,
+            self.correlation_id,
+            self.causation_id,
+            self.traceparent,
+        )
+        try:
+            together = "".join([line for line in lines if line is not None])
+        except TypeError:
+            together = ""
+        if together.isprintable() and 0 < len(together) <= 1024 and "" not in lines:
+            return  # as most are, and this is quick
         check_line("id", self.id)
         check_line("source", self.source)
         if self.subject is not None:

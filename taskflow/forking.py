@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 from typing import Protocol
 from weakref import WeakSet
 
@@ -19,6 +20,9 @@ class Forkable(Protocol):
         """Go on; in the child as its own owner, of whose parent's threads none is left."""
         ...
 
+
+RANDOM = Random()
+"""For ids: seeded by the system, and anew in every child: no two processes make the same."""
 
 _told: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
@@ -56,6 +60,7 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     global _lock
     _lock = threading.RLock()
+    RANDOM.seed()
     _go_on(child=True)
 
 

@@ -59,7 +59,7 @@ class EventId(str):
     reached: int
 
     def __new__(cls, id: str, reached: int) -> "EventId":
-        made = super().__new__(cls, id)
+        made = str.__new__(cls, id)
         made.reached = reached
         return made
 

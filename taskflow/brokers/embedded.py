@@ -1,7 +1,7 @@
 """SNS and SQS semantics, written once, over any store."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from random import Random, SystemRandom
+from random import Random
 from typing import TypeVar
 
 from taskflow import forking
@@ -28,6 +28,7 @@ from taskflow.stores.base import ANY, Held, QueueRow, Rows, Store, Target
 
 HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 _STALE = Held(-1, -1)
+_NO_FILTERS = Wanted((), ())
 _T = TypeVar("_T")
 
 
@@ -38,7 +39,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self, store: Store, *, clock: Clock | None = None, random: Random | None = None
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.random: Random = random or SystemRandom()
+        self.random: Random = random or forking.RANDOM
         self.economy = Economy()
         self.max_message_bytes = MAX_MESSAGE_BYTES
         self._store = store
@@ -66,7 +67,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         # Filters are asked outside of the transaction; when the subscriptions have changed by then,
         # or nobody knew that there are filters, once more.
         known = self._filtered.get(topic)
-        wanted = Wanted(known or (), messages)
+        wanted = Wanted(known, messages) if known else _NO_FILTERS
         sent: list[Sent] | None = None
         while sent is None:
             with self._store.write() as rows:

@@ -24,6 +24,11 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--certificate", type=_EXISTING, help="TLS: certificate chain in PEM.")
 @click.option("--certificate-key", type=_EXISTING, help="TLS: its private key in PEM.")
 @click.option("--allow-reset", is_flag=True, help="POST /_taskflow/reset empties everything.")
+@click.option(
+    "--local-targets",
+    is_flag=True,
+    help="With keys: subscriptions may name URLs of this machine.",
+)
 @broker_option
 def serve(
     port: int,
@@ -35,6 +40,7 @@ def serve(
     certificate: Path | None,
     certificate_key: Path | None,
     allow_reset: bool,
+    local_targets: bool,
     address: str | None,
 ) -> None:
     """Serve the broker as SQS and SNS on one port, with a page at /.
@@ -64,6 +70,7 @@ def serve(
             certificate=certificate,
             certificate_key=certificate_key,
             allow_reset=allow_reset,
+            local_targets=local_targets,
         )
         server = serving.WireServer(broker, options)
         click.echo(f"SQS and SNS at {server.url} (account {account}, region {region})", err=True)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import SystemRandom
 
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
+from taskflow.forking import RANDOM
 from taskflow.health import HealthServer
 from taskflow.supervisor import Supervisor
 
@@ -51,7 +51,7 @@ def supervise(options: Options, processes: int) -> None:
             environment=os.environ,
             once=options.burst,
             clock=SystemClock(),
-            random=SystemRandom(),
+            random=RANDOM,
         )
         if options.health_port is not None:
             server = HealthServer(supervisor.problems, "127.0.0.1", options.health_port)

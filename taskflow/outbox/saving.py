@@ -1,12 +1,13 @@
 """Saving an event in the caller's transaction."""
 
 from collections.abc import Mapping
-from random import Random, SystemRandom
+from random import Random
 from typing import Any
 from uuid import UUID
 
 from taskflow.clock import Clock, Instant, SystemClock, epoch_seconds
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS
+from taskflow.forking import RANDOM
 from taskflow.limits import MAX_PAYLOAD_BYTES, check_seconds, check_topic, is_fifo
 from taskflow.outbox.databases import executor
 from taskflow.outbox.rows import insert
@@ -22,7 +23,7 @@ class _Here:
 
 
 MAX_DELAY = 14 * 86400.0  # seconds; no queue keeps a message longer
-_CLOCK, _RANDOM = SystemClock(), SystemRandom()
+_CLOCK, _RANDOM = SystemClock(), RANDOM
 
 
 def publish(

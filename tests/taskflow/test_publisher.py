@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,76 @@ def test_what_cannot_be_published_is_refused_and_nothing_is_stored(
     with pytest.raises(kind, match=message):
         publish(**{"topic": "made", "payload": 1, **options})
     assert bodies(taskflow_broker) == []
+
+
+@pytest.mark.parametrize("kind", [str, uuid.UUID])
+def test_an_id_is_text_or_a_uuid(taskflow_broker: Broker, kind: Any) -> None:
+    text = "01a21868-7c69-7727-81e3-638d7d3ad722"
+    assert publish("made", 1, id=kind(text)) == text
+    assert [body["id"] for body in bodies(taskflow_broker)] == [text]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"id": 7}, TypeError, "id is 7, a int"),
+        ({"id": "a\nb"}, ValueError, r"id holds U\+000A"),
+        ({"subject": "\x1b[31m"}, ValueError, r"subject holds U\+001B"),
+        ({"source": 5}, TypeError, "source is 5"),
+        ({"correlation_id": "a\rb"}, ValueError, r"correlation_id holds U\+000D"),
+        ({"at": datetime(2030, 1, 1)}, ValueError, "time zone"),
+        ({"at": "tomorrow"}, TypeError, "at is 'tomorrow'"),
+        ({"delay": float("inf")}, (ValueError, LimitExceeded), "inf"),
+        ({"delay": float("nan")}, (ValueError, LimitExceeded), "nan"),
+        ({"delay": "5"}, LimitExceeded, "delay is '5'"),
+        ({"payload": {"n": [float("nan")]}}, ValueError, r"nan at \$\.n\[0\]"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(
+    taskflow_broker: Broker, options: dict[str, Any], kind: Any, message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        publish(**{"topic": "made", "payload": 1, **options})
+    assert bodies(taskflow_broker) == []
+
+
+def test_an_event_is_due_at_an_aware_time(
+    taskflow_broker: Broker, taskflow_clock: ManualClock
+) -> None:
+    publish("made", 1, at=datetime.fromtimestamp(taskflow_clock.now() + 60, UTC))
+    taskflow_clock.advance(59)
+    assert taskflow_broker.receive("work") == []
+    taskflow_clock.advance(1)
+    assert len(taskflow_broker.receive("work")) == 1
+
+
+def test_publish_says_how_many_it_reached(taskflow_broker: Broker) -> None:
+    taskflow_broker.create_topic("lonely")
+    assert publish("made", 1).reached == 1
+    assert publish("lonely", 1).reached == 0
+    ids = publish_many(
+        [
+            Event(topic="made", payload=1, id="a", time=0.0),
+            Event(topic="lonely", payload=1, id="b", time=0.0),
+        ]
+    )
+    assert [one.reached for one in ids] == [1, 0]
+
+
+def test_an_id_that_publish_answered_can_be_sent_on(taskflow_broker: Broker) -> None:
+    """A subclass of str, which msgspec alone would not write."""
+    first = publish("made", 1)
+    publish("made", {"after": first, "all": [first]}, correlation_id=first)
+    publish("sold", 1, id=first)
+    _, second, third = bodies(taskflow_broker)
+    assert second["data"] == {"after": str(first), "all": [str(first)]}
+    assert (second["correlationid"], third["id"]) == (str(first), str(first))
+    assert taskflow_broker.finished("work", {(first, "made")}) == set()
+
+
+def test_what_sqs_cannot_carry_arrives_all_the_same(taskflow_broker: Broker) -> None:
+    publish("made", "a\uffff\ufffeb")
+    assert [body["data"] for body in bodies(taskflow_broker)] == ["a\uffff\ufffeb"]
 
 
 # ---- traces -----------------------------------------------------------------------------------

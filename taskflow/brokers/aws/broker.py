@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from random import Random, SystemRandom
+from random import Random
 
 from taskflow.brokers.aws.backlog import Backlog
 from taskflow.brokers.aws.batches import MAX_ENTRIES
@@ -19,6 +19,7 @@ from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
 from taskflow.brokers.aws.sharing import Sharing
 from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock, SystemClock
+from taskflow.forking import RANDOM
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 from taskflow.settings import Economy
 
@@ -42,7 +43,7 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         random: Random | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.random: Random = random or SystemRandom()
+        self.random: Random = random or RANDOM
         self.api = api
         self._directory = Directory(api, prefix, account)
         self._ledger = Ledger()

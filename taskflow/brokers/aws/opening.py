@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from random import Random, SystemRandom
+from random import Random
 from urllib.parse import unquote, urlsplit
 
 from taskflow.brokers.aws.broker import AwsBroker
@@ -12,6 +12,7 @@ from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.records import Records
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
+from taskflow.forking import RANDOM
 
 OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
@@ -61,7 +62,7 @@ def open_aws(
     endpoint = options.get("endpoint")
     if endpoint is not None and not _is_url(endpoint):
         raise refuse(f"endpoint is {endpoint!r}; write http://127.0.0.1:9324")
-    api, random = Api(region, endpoint), random or SystemRandom()
+    api, random = Api(region, endpoint), random or RANDOM
     records, payloads = None, None
     if (text := options.get("idempotency")) is not None:
         records = _open_records(api, text, random)

@@ -1,0 +1,55 @@
+"""Which addresses the URLs of subscriptions may lead to, and what is shown of them."""
+
+import pytest
+
+from taskflow.server.targets import TargetRefused, find_target, resolve, shown_endpoint
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "::ffff:127.0.0.1",
+        "169.254.169.254",
+        "fe80::1%eth0",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "240.0.0.1",
+    ],
+)
+def test_this_machine_and_its_links_are_refused(address: str) -> None:
+    with pytest.raises(TargetRefused, match="which subscriptions may not call"):
+        find_target("example.org", 80, False, lambda host, port: [address])
+    assert find_target("example.org", 80, True, lambda host, port: [address]) == address
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "10.0.0.1", "192.168.1.2", "2606:2800::1"])
+def test_other_machines_are_called(address: str) -> None:
+    assert find_target("example.org", 80, False, lambda host, port: [address]) == address
+
+
+def test_the_first_address_that_may_be_is_called() -> None:
+    found = ["127.0.0.1", "10.0.0.1", "10.0.0.2"]
+    assert find_target("example.org", 80, False, lambda host, port: found) == "10.0.0.1"
+
+
+def test_a_host_is_asked_of_the_system() -> None:
+    assert "127.0.0.1" in resolve("localhost", 80) or "::1" in resolve("localhost", 80)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("https://example.org/a", "https://example.org/a"),
+        ("https://user:secret@example.org/a", "https://user:****@example.org/a"),
+        ("http://u:p:w@example.org", "http://u:****@example.org"),
+        ("https://user@example.org/", "https://user@example.org/"),
+        ("https://example.org/?a=b:c@d", "https://example.org/?a=b:c@d"),
+        ("arn:aws:sqs:us-east-1:000000000000:work", "arn:aws:sqs:us-east-1:000000000000:work"),
+    ],
+)
+def test_passwords_are_not_shown(endpoint: str, shown: str) -> None:
+    assert shown_endpoint(endpoint) == shown

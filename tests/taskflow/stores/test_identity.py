@@ -1,0 +1,228 @@
+"""A broker file that is deleted, replaced, renamed or linked while it is open."""
+
+import shutil
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from taskflow.broker import Broker
+from taskflow.config import open_broker
+from taskflow.errors import BrokerError, FileReplaced, QueueNotFound
+from taskflow.message import Message
+from taskflow.settings import Finish
+from taskflow.stores.durability import DiskSync
+
+Disturb = Callable[[Path], None]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "broker.db"
+
+
+@pytest.fixture
+def broker(path: Path) -> Iterator[Broker]:
+    """With a queue `work` that takes the topic `made`."""
+    made = open_broker(f"sqlite:///{path}")
+    declare(made)
+    yield made
+    made.close()
+
+
+def declare(broker: Broker) -> None:
+    broker.create_queue("work")
+    broker.create_topic("made")
+    broker.subscribe("made", "work")
+
+
+def delete(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+
+
+def delete_database_alone(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    """By another broker file, of which nobody has spoken."""
+    other = path.with_name("other.db")
+    fresh = open_broker(f"sqlite:///{other}")
+    declare(fresh)
+    fresh.close()
+    other.replace(path)
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def stdlib_removes_the_wal(path: Path) -> None:
+    """Another SQLite in this process knows nothing of our locks and takes the WAL away."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = delete").fetchall()
+    connection.close()
+
+
+@pytest.mark.parametrize("disturb", [delete, delete_database_alone, rename])
+def test_what_was_answered_is_in_the_file_that_the_path_means(
+    broker: Broker, path: Path, disturb: Disturb
+) -> None:
+    disturb(path)
+    with pytest.raises(BrokerError):  # a new file has no such topic: that is said, not hidden
+        broker.publish("made", [Message("1", "x")])
+    declare(broker)
+    broker.publish("made", [Message("2", "x")])
+    other = open_broker(f"sqlite:///{path}")
+    assert [found.id for found in other.peek("work")] == ["2"]
+    other.close()
+
+
+def test_a_publish_goes_into_the_file_that_took_the_place(broker: Broker, path: Path) -> None:
+    broker.publish("made", [Message("1", "x")])
+    replace(path)
+    broker.publish("made", [Message("2", "x")])
+    other = open_broker(f"sqlite:///{path}")
+    assert [found.id for found in other.peek("work")] == ["2"]
+    other.close()
+
+
+def test_who_asks_again_and_again_sees_the_new_file(broker: Broker, path: Path) -> None:
+    replace(path)
+    with pytest.raises(FileReplaced, match="deleted or replaced"):
+        broker.receive("work")
+    other = open_broker(f"sqlite:///{path}")
+    other.send("work", [Message("2", "x")])
+    assert [found.id for found in broker.receive("work")] == ["2"]
+    other.close()
+
+
+def test_another_sqlite_in_the_process_costs_no_answered_message(
+    broker: Broker, path: Path
+) -> None:
+    broker.publish("made", [Message("1", "x")])
+    stdlib_removes_the_wal(path)
+    try:
+        broker.publish("made", [Message("2", "x")])
+        answered = ["1", "2"]
+    except BrokerError:
+        answered = ["1"]
+    other = open_broker(f"sqlite:///{path}")
+    assert {found.id for found in other.peek("work")} >= set(answered)
+    other.close()
+
+
+def test_a_link_that_is_turned_to_another_file_is_followed(tmp_path: Path) -> None:
+    link = tmp_path / "current.db"
+    for name in ("a.db", "b.db"):
+        made = open_broker(f"sqlite:///{tmp_path}/{name}")
+        declare(made)
+        made.close()
+    link.symlink_to(tmp_path / "a.db")
+    broker = open_broker(f"sqlite:///{link}")
+    broker.publish("made", [Message("1", "x")])
+    link.unlink()
+    link.symlink_to(tmp_path / "b.db")
+    broker.publish("made", [Message("2", "x")])
+    broker.close()
+    other = open_broker(f"sqlite:///{tmp_path}/b.db")
+    assert [found.id for found in other.peek("work")] == ["2"]
+    other.close()
+
+
+def test_a_file_replaced_between_the_commit_and_the_disk_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = open_broker(f"sqlite:///{path}?durability=power")
+    broker.create_queue("work")
+    wait = DiskSync.wait
+
+    def replaced_meanwhile(disk: DiskSync) -> None:
+        wait(disk)
+        monkeypatch.undo()
+        delete(path)
+
+    monkeypatch.setattr(DiskSync, "wait", replaced_meanwhile)
+    with pytest.raises(QueueNotFound):  # repeated by `send`, in the new file
+        broker.send("work", [Message("1", "x")])
+    broker.close()
+
+
+def test_a_relative_path_means_the_folder_of_the_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broker = open_broker("sqlite:///broker.db")
+    declare(broker)
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    broker.publish("made", [Message("1", "x")])
+    broker.close()
+    assert not (tmp_path / "sub" / "broker.db").exists()
+
+
+def test_a_new_file_is_its_owners_alone(broker: Broker, path: Path) -> None:
+    broker.publish("made", [Message("1", "x")])
+    for end in ("", "-wal", "-shm"):
+        assert stat.S_IMODE(Path(f"{path}{end}").stat().st_mode) == 0o600
+
+
+def test_an_old_file_keeps_its_rights(path: Path) -> None:
+    path.touch()
+    path.chmod(0o640)
+    open_broker(f"sqlite:///{path}").close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_opening_anew_leaks_no_file(broker: Broker, path: Path) -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    replace(path)
+    broker.publish("made", [Message("0", "x")])
+    before = count()
+    for number in range(1, 5):
+        replace(path)
+        broker.publish("made", [Message(str(number), "x")])
+    assert count() == before
+
+
+def test_threads_at_once_find_the_new_file_together(broker: Broker, path: Path) -> None:
+    replace(path)
+    go, answered = threading.Barrier(4), []
+
+    def publish(number: int) -> None:
+        go.wait(10)
+        broker.publish("made", [Message(str(number), "x")])
+        answered.append(str(number))
+
+    threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    other = open_broker(f"sqlite:///{path}")
+    assert {found.id for found in other.peek("work")} == set(answered) == {"0", "1", "2", "3"}
+    other.close()
+
+
+def test_what_was_handled_from_the_old_file_is_handled_again_from_its_copy(
+    broker: Broker, path: Path
+) -> None:
+    """A restore from a backup makes one: at least once, whatever was acknowledged meanwhile."""
+    broker.publish("made", [Message("1", "x")])
+    broker.close()
+    broker = open_broker(f"sqlite:///{path}")
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    (found,) = broker.receive("work")
+    copy.replace(path)
+    broker.delete([Finish(found)])
+    with pytest.raises(FileReplaced):
+        broker.receive("work")
+    assert [again.id for again in broker.receive("work")] == ["1"]
+    broker.close()

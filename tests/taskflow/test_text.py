@@ -1,0 +1,56 @@
+"""Text from outside, checked before it travels and shown without harm."""
+
+import pytest
+
+from taskflow.text import character, check_line, printable
+
+
+@pytest.mark.parametrize("text", ["a", "é ü", "日本", "a b", "x" * 1024])
+def test_a_line_is_returned(text: str) -> None:
+    assert check_line("id", text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("", ValueError, "id is empty"),
+        ("x" * 1025, ValueError, "id has 1025 characters; 1024 at most"),
+        ("a\nb", ValueError, r"id holds U\+000A at 1"),
+        ("a\x1b[0m", ValueError, r"U\+001B"),
+        ("a\u2028", ValueError, r"U\+2028"),
+        ("\ud800", ValueError, r"U\+D800"),
+        (5, TypeError, "id is 5, a int; text is wanted"),
+        (None, TypeError, "id is None"),
+        (b"a", TypeError, "a bytes"),
+    ],
+)
+def test_what_is_no_line_is_refused_by_name(
+    text: object, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        check_line("id", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("é", "é"),
+        ("a\nb\t", r"a\nb\t"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("a\u202eb", r"a\u202eb"),
+        ("\u200b\ufeff", r"\u200b\ufeff"),
+        ("\x9b", r"\x9b"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_what_a_terminal_would_act_on_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_line_ends_may_stay() -> None:
+    assert printable("a\n\tb\r", lines=True) == "a\n\tb\\r"
+
+
+def test_a_character_is_named_by_its_code() -> None:
+    assert character("\n") == "U+000A"
