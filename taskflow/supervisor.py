@@ -39,8 +39,8 @@ class Supervisor:
 
     A child that exits with 0 or RECYCLED is replaced at once, one that dies otherwise (or within
     a second) after a back-off that doubles from 0.5 s to 30 s. With `once`, exit code 0 is the end
-    of a child; exit code 2 (it can never start) always is. `command` is given the path of
-    the child's heartbeat file.
+    of a child; exit code 2 (it can never start) always is, but with `reloads`, which waits for
+    `replace_all`. `command` is given the path of the child's heartbeat file.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class Supervisor:
         once: bool,
         clock: Clock,
         random: Random,
+        reloads: bool = False,
     ) -> None:
         self._command = command
         self._environment = environment
         self._once = once
         self._clock = clock
         self._random = random
+        self._reloads = reloads
         self._children = [
             Child(number, folder / f"worker-{number}.json") for number in range(processes)
         ]
@@ -76,7 +78,8 @@ class Supervisor:
                     worst = max(worst, self._look_after(child))
                 running = any(child.process is not None for child in self._children)
                 waiting = any(child.restart_at is not None for child in self._children)
-                if not running and (self._signals or not waiting):
+                idle = not running and not (waiting or self._reloads)
+                if idle or (self._signals and not running):
                     return worst
                 self._clock.wait(self._changed, self._until_next_start())
 
@@ -95,6 +98,9 @@ class Supervisor:
                 return 128 - code if code < 0 else code
             lived = now - child.started_at
             if code == 0 and self._once:
+                return 0
+            if code == WRONG and self._reloads:
+                log.error("worker process %d: it is started again when a file changes", pid)
                 return 0
             if code == WRONG:
                 log.error("worker process %d: wrong settings; it is not started again", pid)
@@ -144,6 +150,9 @@ class Supervisor:
             for child in self._children:
                 if child.process is not None:
                     child.process.send_signal(SIGTERM)
+                else:
+                    child.restart_at = self._clock.now()
+            self._changed.notify_all()
 
     def problems(self) -> tuple[list[str], list[str]]:
         """What is wrong with which child."""

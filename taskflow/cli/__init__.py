@@ -79,7 +79,15 @@ def main(log_level: str | None) -> None:
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
     if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
+        sys.path.insert(_before_packages(), folder)
+
+
+def _before_packages() -> int:
+    """Where modules of the current folder are looked for: after Python's own, which a `queue.py`
+    there must not replace, and before all that is installed."""
+    kinds = ("site-packages", "dist-packages")
+    places = [number for number, path in enumerate(sys.path) if Path(path).name in kinds]
+    return places[0] if places else len(sys.path)
 
 
 COMMANDS = (

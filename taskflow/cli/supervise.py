@@ -52,6 +52,7 @@ def supervise(options: Options, processes: int) -> None:
             once=options.burst,
             clock=SystemClock(),
             random=RANDOM,
+            reloads=options.reload,
         )
         if options.health_port is not None:
             server = HealthServer(supervisor.problems, "127.0.0.1", options.health_port)
@@ -81,7 +82,8 @@ def _command(options: Options) -> Callable[[Path], Sequence[str]]:
 
     def command(heartbeat: Path) -> Sequence[str]:
         return [
-            *[sys.executable, "-m", "taskflow.cli", "--log-level", level, "worker", *queues],
+            # -P: what lies in the current folder must not stand in for modules of Python.
+            *[sys.executable, "-P", "-m", "taskflow.cli", "--log-level", level, "worker", *queues],
             *[*flags, "--supervised", str(os.getpid()), "--heartbeat-file", str(heartbeat)],
         ]
 

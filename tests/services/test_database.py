@@ -18,8 +18,10 @@ def test_folder_and_tables_are_made_and_kept(tmp_path: Path) -> None:
         with engine.begin() as connection:
             connection.execute(insert(numbers).values())
         engine.dispose()
-    with open_database(url, metadata).connect() as connection:
+    engine = open_database(url, metadata)
+    with engine.connect() as connection:
         assert connection.execute(select(numbers)).scalars().all() == [1, 2]
+    engine.dispose()
 
 
 def test_concurrent_read_then_write_loses_no_update(tmp_path: Path) -> None:

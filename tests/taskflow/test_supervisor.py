@@ -23,7 +23,12 @@ LIVE = "signal.sigwait([signal.SIGTERM]); raise SystemExit({code})"
 
 
 def supervise(
-    folder: Path, code: Callable[[int], str], *, processes: int = 1, once: bool = False
+    folder: Path,
+    code: Callable[[int], str],
+    *,
+    processes: int = 1,
+    once: bool = False,
+    reloads: bool = False,
 ) -> tuple[Supervisor, list[Path]]:
     """A supervisor whose nth child runs `code(n)`; it lists the starts."""
     starts: list[Path] = []
@@ -40,6 +45,7 @@ def supervise(
         once=once,
         clock=SystemClock(),
         random=random.Random(1),
+        reloads=reloads,
     )
     return supervisor, starts
 
@@ -173,3 +179,19 @@ def test_children_that_can_never_start_end_it(
     assert Run(supervisor).end() == 2
     assert len(starts) == 2
     assert "it is not started again" in caplog.text
+
+
+def test_what_can_never_start_is_tried_again_after_a_change(tmp_path: Path) -> None:
+    """A file was saved half written: `--reload` waits for the next save."""
+    supervisor, starts = supervise(
+        tmp_path, lambda n: "raise SystemExit(2)" if n == 0 else LIVE.format(code=0), reloads=True
+    )
+    run = Run(supervisor)
+    eventually(
+        lambda: bool(supervisor.problems()[1]) and "is not running" in supervisor.problems()[1][0]
+    )
+    assert run.thread.is_alive()
+    supervisor.replace_all()
+    eventually(lambda: len(starts) == 2 and up(tmp_path) == 2)
+    supervisor.stop()
+    assert run.end() == 0

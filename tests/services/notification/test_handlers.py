@@ -138,4 +138,5 @@ def test_handler_writes_one_file_through_the_queue(
     assert len(drain(broker, registry)) == 2
     assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
     broker.close()
+    handlers.get_notifier()._repository.close()
     handlers.get_notifier.cache_clear()

@@ -50,4 +50,5 @@ def test_cancelled_order_is_refunded_through_the_queue(
     assert refunded is not None
     assert refunded.status is Status.REFUNDED
     broker.close()
+    handlers.get_service()._repository.close()
     handlers.get_service.cache_clear()

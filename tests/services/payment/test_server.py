@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,7 @@ def test_no_card_number_or_cvc_in_logs_or_database(
 def test_unusable_database_is_unavailable_so_that_callers_repeat(
     stub: PaymentServiceStub, new_request: NewRequest, database: Path
 ) -> None:
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         connection.execute("DROP TABLE payments")
     error = refused(stub.ProcessPayment, new_request())
     assert error.code() is grpc.StatusCode.UNAVAILABLE

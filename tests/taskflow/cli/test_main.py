@@ -1,5 +1,6 @@
 """What all commands share: help, version, errors, settings."""
 
+import importlib.machinery
 import importlib.metadata
 import subprocess
 import sys
@@ -216,3 +217,17 @@ def test_an_argument_that_is_no_utf_8_is_refused(
     result = CliRunner().invoke(main, [*arguments, "--broker", address])
     assert result.exit_code == 2, result.output
     assert "is no UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["queue", "token", "email"])
+def test_a_file_of_the_folder_does_not_stand_in_for_a_module_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text("VALUE = 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(tmp_path)])
+    CliRunner().invoke(main, ["topology", "--help"])
+    assert str(tmp_path) in sys.path
+    found = importlib.machinery.PathFinder.find_spec(name, sys.path)
+    assert found is not None
+    assert found.origin != str(tmp_path / f"{name}.py")
