@@ -226,7 +226,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             for one in held
             if self._changed(
                 """DELETE FROM message WHERE queue = ?1 AND seq = ?2
-                     AND (?3 = -1 OR (receipt & -3) = ?3)
+                     AND (?3 = -1 AND receive_count > 0 OR (receipt & -3) = ?3)
                      AND (?4 IS NULL OR visible_at > ?4)""",
                 (queue, one.seq, one.receipt, hidden_at),
             )

@@ -81,6 +81,18 @@ def test_an_older_handle_changes_what_is_in_flight(sqs: Any, make_queue: Make) -
     assert third["MessageId"] == second["MessageId"]
 
 
+def test_a_handle_that_nobody_was_given_deletes_nothing(sqs: Any, make_queue: Make) -> None:
+    url = make_queue("work")
+    sqs.send_message(QueueUrl=url, MessageBody="a")
+    (found,) = receive(sqs, url)
+    sqs.send_message(QueueUrl=url, MessageBody="b")
+    number, dot, receipt = found["ReceiptHandle"].partition(".")
+    for guess in range(1, 4):  # the next message, which was never received
+        handle = f"{int(number) + guess}{dot}{receipt}"
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+    assert [one["Body"] for one in receive(sqs, url)] == ["b"]
+
+
 def test_a_worker_keeps_its_fence(taskflow_broker: Broker) -> None:
     """What is a rule of the wire is none of the verbs that workers use."""
     taskflow_broker.create_queue("work")
