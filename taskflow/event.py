@@ -86,21 +86,19 @@ class Event(Generic[T]):
             self.traceparent,
         )
         try:
-            together = "".join([line for line in lines if line is not None])
+            together = (
+                self.id + self.source + "".join([line for line in lines[2:] if line is not None])
+            )
         except TypeError:
             together = ""
         if together.isprintable() and 0 < len(together) <= 1024 and "" not in lines:
             return  # as most are, and this is quick
-        check_line("id", self.id)
-        check_line("source", self.source)
-        if self.subject is not None:
-            check_line("subject", self.subject)
-        if self.correlation_id is not None:
-            check_line("correlation_id", self.correlation_id)
-        if self.causation_id is not None:
-            check_line("causation_id", self.causation_id)
-        if self.traceparent is not None:
-            check_line("traceparent", self.traceparent)
+        for name, line in zip(_LINES, lines, strict=True):
+            if line is not None or name in ("id", "source"):
+                check_line(name, line)
+
+
+_LINES = ("id", "source", "subject", "correlation_id", "causation_id", "traceparent")
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):

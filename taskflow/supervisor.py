@@ -1,6 +1,7 @@
 """Several worker processes under one: started anew when they die, stopped together."""
 
 import logging
+import math
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -78,14 +79,16 @@ class Supervisor:
                     worst = max(worst, self._look_after(child))
                 running = any(child.process is not None for child in self._children)
                 waiting = any(child.restart_at is not None for child in self._children)
-                idle = not running and not (waiting or self._reloads)
-                if idle or (self._signals and not running):
+                if not running and (self._signals or not waiting):
                     return worst
                 self._clock.wait(self._changed, self._until_next_start())
 
     def _until_next_start(self) -> float | None:
         times = [child.restart_at for child in self._children if child.restart_at is not None]
-        return max(0.0, min(times) - self._clock.now()) if times and not self._signals else None
+        next_start = min(times, default=math.inf)
+        if self._signals or next_start == math.inf:
+            return None
+        return max(0.0, next_start - self._clock.now())
 
     def _look_after(self, child: Child) -> int:
         """Notice a death, plan or make a start; answers the exit code that counts, else 0."""
@@ -101,6 +104,7 @@ class Supervisor:
                 return 0
             if code == WRONG and self._reloads:
                 log.error("worker process %d: it is started again when a file changes", pid)
+                child.restart_at = math.inf
                 return 0
             if code == WRONG:
                 log.error("worker process %d: wrong settings; it is not started again", pid)
@@ -150,7 +154,7 @@ class Supervisor:
             for child in self._children:
                 if child.process is not None:
                     child.process.send_signal(SIGTERM)
-                else:
+                elif child.restart_at is not None:
                     child.restart_at = self._clock.now()
             self._changed.notify_all()
 

@@ -5,28 +5,21 @@ from random import Random
 from typing import TypeVar
 
 from taskflow import forking
-from taskflow.brokers.declarations import Declarations, find_queue, find_topic
-from taskflow.brokers.fanout import (
-    Deduplication,
-    Wanted,
-    has_filters,
-    is_plain,
-    messages_for,
-    with_deduplication,
-)
+from taskflow.brokers.declarations import Declarations, find_queue
+from taskflow.brokers.fanout import Wanted, has_filters
+from taskflow.brokers.intake import Intake
 from taskflow.brokers.lending import Lending
 from taskflow.brokers.moves import Moves
 from taskflow.brokers.operations import Operations, bury
 from taskflow.brokers.parking import Parking
 from taskflow.brokers.sharing import Sharing
 from taskflow.clock import Clock, SystemClock
-from taskflow.errors import FileReplaced, LimitExceeded, TopicNotFound
+from taskflow.errors import FileReplaced, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
-from taskflow.settings import Economy, Finish, Holding, Lease, Published, Sent, TopicSettings
+from taskflow.settings import Economy, Finish, Holding, Lease, Published, Sent
 from taskflow.stores.base import ANY, Held, QueueRow, Rows, Store, Target
 
-HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 _STALE = Held(-1, -1)
 _NO_FILTERS = Wanted((), ())
 _T = TypeVar("_T")
@@ -44,7 +37,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self.max_message_bytes = MAX_MESSAGE_BYTES
         self._store = store
         self._parking = Parking(store, self.clock)
-        self._sends = 0
+        self._intake = Intake()
         self._lending = Lending(self.random)
         self._filtered: dict[str, list[Target]] = {}  # topics with filters, as last seen
         forking.tell(self)
@@ -74,7 +67,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
                 now = self.clock.now()
                 targets = rows.subscribed(topic)
                 if targets is wanted.targets or not has_filters(targets):
-                    sent = self._store_published(rows, topic, targets, messages, wanted, now)
+                    sent = self._intake.publish(rows, topic, targets, messages, wanted, now)
             if sent is None:
                 self._filtered[topic] = targets
                 wanted = Wanted(targets, messages)
@@ -82,123 +75,18 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         self._store.sync()
         return Published(len(targets), sent)
 
-    def _store_published(
-        self,
-        rows: Rows,
-        topic: str,
-        targets: list[Target],
-        messages: Sequence[Message],
-        wanted: Wanted,
-        now: float,
-    ) -> list[Sent]:
-        if is_fifo(topic):
-            return self._publish_fifo(rows, topic, targets, messages, wanted, now)
-        if not targets and topic not in rows.topics():
-            raise TopicNotFound(topic, rows.topics())
-        return self._fan_out(rows, topic, targets, messages, [], wanted, now)
-
-    def _publish_fifo(
-        self,
-        rows: Rows,
-        topic: str,
-        targets: list[Target],
-        messages: Sequence[Message],
-        wanted: Wanted,
-        now: float,
-    ) -> list[Sent]:
-        settings = find_topic(rows, topic).settings
-        messages = with_deduplication(
-            messages, settings.content_based_deduplication, f"topic {topic!r}"
-        )
-        per_group = settings.deduplication_scope == "messageGroup"
-        seen = Deduplication(rows, f"topic:{topic}", per_group, messages, now)
-        sent = [Sent(message.id, rows.next_sequence(topic, int(now * 1e6))) for message in seen.new]
-        self._fan_out(rows, topic, targets, seen.new, sent, wanted, now)
-        return seen.record(sent)
-
-    def _fan_out(
-        self,
-        rows: Rows,
-        topic: str,
-        targets: list[Target],
-        messages: Sequence[Message],
-        sent: Sequence[Sent],
-        wanted: Wanted,
-        now: float,
-    ) -> list[Sent]:
-        """Store in every queue; answers each message's id and number."""
-        numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
-        settings: TopicSettings | None = None
-        bare = all(message.subject is None and not message.bodies for message in messages)
-        for target in targets:
-            chosen = messages
-            if not (bare and is_plain(target, topic)):
-                if settings is None:
-                    settings, identity = find_topic(rows, topic).settings, rows.identity()
-                chosen = messages_for(target, messages, numbers, settings, now, identity, wanted)
-            self._add(rows, target.queue, topic, chosen, now)
-        return numbers
-
     def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
         try:
-            sent = self.put(queue, messages)
-            self.sync()
+            return self._send(queue, messages)
         except FileReplaced:
-            sent = self.put(queue, messages)
-            self.sync()
-        return sent
+            return self._send(queue, messages)
 
-    def put(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
-        """`send` without the wait for the disk: call `sync` before you promise anything."""
+    def _send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
         with self._store.write() as rows:
-            sent = self._add(rows, find_queue(rows, queue), "", messages, self.clock.now())
+            sent = self._intake.add(rows, find_queue(rows, queue), "", messages, self.clock.now())
         self._parking.announce([queue])
-        return sent
-
-    def sync(self) -> None:
-        """Wait until what was put is on disk, if this broker promises that."""
         self._store.sync()
-
-    def _add(
-        self, rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
-    ) -> list[Sent]:
-        settings = queue.settings
-        for message in messages:
-            if message.delay and message.delay >= settings.retention:
-                raise LimitExceeded(
-                    f"a delay of {message.delay:g} s passes the retention of queue "
-                    f"{queue.name!r} ({settings.retention:g} s): it would never be due"
-                )
-            if message.size > settings.max_message_bytes:
-                raise LimitExceeded(
-                    f"the message is {message.size} bytes; queue {queue.name!r} takes "
-                    f"{settings.max_message_bytes}"
-                )
-        self._sends += 1
-        if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
-            rows.expire(queue.id, now - settings.retention)
-        if not queue.fifo:
-            return self._store_all(rows, queue, topic, messages, now)
-        messages = with_deduplication(
-            messages, settings.content_based_deduplication, f"queue {queue.name!r}"
-        )
-        for message in messages:
-            if message.delay:
-                raise LimitExceeded(
-                    f"queue {queue.name!r} is FIFO: its messages have no delays of their own"
-                )
-        per_group = settings.deduplication_scope == "messageGroup"
-        seen = Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
-        return seen.record(self._store_all(rows, queue, topic, seen.new, now))
-
-    @staticmethod
-    def _store_all(
-        rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
-    ) -> list[Sent]:
-        if not messages:
-            return []
-        first = rows.add(queue, topic, messages, now)
-        return [Sent(message.id, number) for number, message in enumerate(messages, first)]
+        return sent
 
     # ---- receive ----------------------------------------------------------------------------
     def receive(

@@ -44,9 +44,6 @@ _ACTION = re.compile(r"(?:^|&)Action=")
 
 Send = Callable[[AsgiEvent], Awaitable[None]]
 
-# Sent to a queue's URL, these are refused.
-_NOT_OF_A_QUEUE = frozenset({"CreateQueue", "ListQueues"})
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -212,9 +209,6 @@ class App:
             operation = find_operation(service, action)
             if (service, action) not in self._actions:
                 raise common_error("InvalidAction", f"{action} is not supported by this server")
-            if action in _NOT_OF_A_QUEUE and parse_queue_path(request.path):
-                text = f"The action {action} is not valid for this endpoint."
-                raise common_error("InvalidAction", text)
             caller = self._authorize(request, service, action)
             base = self._public_url or find_base(request)
             defaults = _find_defaults(request, base)

@@ -25,6 +25,8 @@ from taskflow.server.shapes import ListOf, MapOf, Scalar, Shape, Structure, load
 
 # A batch of ten messages with ten attributes each has 350 fields.
 MAX_FIELDS = 5000
+# Sent to a queue's URL, these are refused.
+_NOT_OF_A_QUEUE = frozenset({"CreateQueue", "ListQueues"})
 # Fields are split no deeper; the deepest shape needs seven levels.
 _MAX_DEPTH = 12
 
@@ -68,6 +70,9 @@ class QueryDialect:
         self._service = self._signed or self._find_service(fields)
         if not fields.get("Action"):
             raise common_error("MissingAction", "The request must contain the parameter Action.")
+        if fields["Action"] in _NOT_OF_A_QUEUE and parse_queue_path(request.path):
+            text = f"The action {fields['Action']} is not valid for this endpoint."
+            raise common_error("InvalidAction", text)
         return self._service, fields["Action"]
 
     def _read_fields(self) -> dict[str, str]:

@@ -35,7 +35,7 @@ class BookRows:
                 """SELECT f.id, f.topic FROM json_each(?2) j CROSS JOIN finished f
                    ON f.queue = ?1 AND f.id = j.value ->> 0 AND f.topic = j.value ->> 1
                    WHERE f.expires_at > ?3""",
-                (queue, encode([(str(id), topic) for id, topic in keys]).decode(), now),
+                (queue, encode(list(keys)).decode(), now),
             )
         )
 

@@ -14,7 +14,7 @@ FRESH = "(m.receipt IS NULL OR m.receipt & 2)"
 """Of rows whose last lease did not lapse (`base.SPOKEN`)."""
 FRESH_LANES = f"""AND (SELECT {FRESH} FROM message m INDEXED BY message_lane
                        WHERE m.queue = ?1 AND m.lane = lane.name ORDER BY m.seq LIMIT 1)"""
-encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder(enc_hook=str).encode  # subclasses of str, such as EventId
 
 
 class FifoRows:

@@ -111,20 +111,25 @@ def _check_attempts(
     returned = sum(attempt.given_back for attempt in attempts)
     highest = max((attempt.number for attempt in attempts), default=0)
     # Received with others when its worker died: that start is not counted (guarantees.md).
-    died = sum(attempt.end is None and attempt.error is None for attempt in attempts)
-    if highest > most or len(attempts) > most * lives + returned + died:
+    uncounted = [one for one in attempts if _died(one, attempts, kind, traces)]
+    begun = sum(one.end is None for one in uncounted)
+    if highest > most or len(attempts) > most * lives + returned + begun:
         yield f"too many attempts: {key} started {len(attempts)} times, up to number {highest}"
     numbers = Counter(attempt.number for attempt in attempts if not attempt.given_back)
     for number, times in numbers.items():
-        died = sum(
-            attempt.number == number and attempt.acked is None and attempt.error is None
-            for attempt in attempts
-        )
-        if times > lives + min(died, 1):
+        if times > lives + any(attempt.number == number for attempt in uncounted):
             yield f"one attempt twice: {key} number {number} started {times} times"
     for attempt in attempts:
         if kind["fate"] == "handled" and attempt.error not in {None, *EXPECTED_ERRORS}:
             yield f"failed without reason: {key} with {attempt.error}"
+
+
+def _died(attempt: Attempt, attempts: Sequence[Attempt], kind: Fact, traces: Traces) -> bool:
+    """Whether a worker ended before it had said of this attempt how it ended."""
+    if attempt.acked is not None or attempt.error is None:
+        return attempt.acked is None
+    until = max(one.start for one in attempts)
+    return traces.cause(attempt, until, kind["visibility"]) in ("died", "killed")
 
 
 def _check_repeats(

@@ -127,6 +127,19 @@ def test_an_argument_of_another_kind_is_named(
     assert bodies(taskflow_broker) == []
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"id": None}, {"id": 0}, {"source": None}, {"source": 0}, {"subject": 0}, {"traceparent": 0}],
+)
+def test_an_event_made_by_hand_has_text_where_text_belongs(
+    taskflow_broker: Broker, odd: dict[str, Any]
+) -> None:
+    event = Event(**{"topic": "made", "payload": 1, "id": "a", "time": 0.0, **odd})
+    with pytest.raises(TypeError, match=f"{next(iter(odd))} is (None|0), a .*; text is wanted"):
+        publish_many([event])
+    assert bodies(taskflow_broker) == []
+
+
 def test_an_event_is_due_at_an_aware_time(
     taskflow_broker: Broker, taskflow_clock: ManualClock
 ) -> None:

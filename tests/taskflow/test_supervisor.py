@@ -195,3 +195,8 @@ def test_what_can_never_start_is_tried_again_after_a_change(tmp_path: Path) -> N
     eventually(lambda: len(starts) == 2 and up(tmp_path) == 2)
     supervisor.stop()
     assert run.end() == 0
+
+
+def test_a_burst_that_reloads_ends_with_its_children(tmp_path: Path) -> None:
+    supervisor, _ = supervise(tmp_path, lambda n: "raise SystemExit(0)", once=True, reloads=True)
+    assert Run(supervisor).end() == 0

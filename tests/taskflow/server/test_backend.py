@@ -46,13 +46,13 @@ def test_a_send_waits_for_the_disk_in_a_thread(
     broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[tuple[int, str]] = []
-    sync = broker.sync
+    sync = broker._store.sync
 
     def noted() -> None:
         waited.append((broker.counts("work").visible, threading.current_thread().name))
         sync()
 
-    monkeypatch.setattr(broker, "sync", noted)
+    monkeypatch.setattr(broker._store, "sync", noted)
     send(broker)
     ((stored, thread),) = waited
     assert stored == 2
@@ -66,6 +66,6 @@ def test_a_disk_that_fails_fails_the_send(
     def fail() -> None:
         raise BrokerFileError("broker.db: Input/output error")
 
-    monkeypatch.setattr(broker, "sync", fail)
+    monkeypatch.setattr(broker._store, "sync", fail)
     with pytest.raises(BrokerFileError):
         send(broker)

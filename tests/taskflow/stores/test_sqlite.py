@@ -10,7 +10,8 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.brokers.embedded import HOUSEKEEPING, EmbeddedBroker
+from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.brokers.intake import HOUSEKEEPING
 from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
