@@ -6,6 +6,7 @@ It knows no more of taskflow than its users do: what they were promised, and the
 
 import itertools
 import json
+import signal
 import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -140,15 +141,19 @@ def _check_repeats(
     reruns: Counter[str],
     twice: Counter[str],
 ) -> Iterable[str]:
-    """A handler starts again only when its last attempt was not acknowledged, with a cause."""
+    """A handler starts again only when its last attempt was not acknowledged, with a cause; or in
+    a worker that held the message first and stood still until its lease was another's."""
     for before, after in itertools.pairwise(attempts):
-        if before.acked is not None:
+        if before.acked is not None and after.held >= before.acked:
             yield f"after the ack: {key} was started again after attempt {before.number} was acked"
             continue
         if before.given_back or before.error is not None:
             continue
-        until = max(after.start, before.start)
-        cause = traces.cause(before, until, kind["visibility"])
+        if before.acked is not None:  # the later start is of a worker that held it before
+            cause = traces.delay(after)
+        else:
+            until = max(after.start, before.start)
+            cause = traces.cause(before, until, kind["visibility"])
         if cause is None:
             yield f"without a cause: {key} was started again after attempt {before.number}"
         reruns[cause or "no cause"] += 1
@@ -218,7 +223,8 @@ def _check_end(traces: Traces, final: Final) -> Iterable[str]:
     if final.integrity != "ok":
         yield f"integrity_check: {final.integrity}"
     for who, code in traces.exits:
-        if code not in EXPECTED_EXITS:
+        unready = code == -signal.SIGTERM and who not in traces.ready
+        if code not in EXPECTED_EXITS and not unready:
             yield f"{who} ended with code {code}"
     if traces.counts["would-not-stop"]:
         yield f"{traces.counts['would-not-stop']} processes did not stop when asked"

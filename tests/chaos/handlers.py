@@ -112,7 +112,8 @@ def _coroutine(queue: str, history: History | None) -> Callable[..., Any]:
 def _witnessed(history: History | None, queue: str, ctx: Context) -> Any:
     assert history is not None
     what = {"id": ctx.event.id, "queue": queue, "attempt": ctx.attempt}
-    history.note("start", **what)
+    # When the broker last said that this worker holds the message; it may have stood still since.
+    history.note("start", held=ctx.delivery.visible_at - VISIBILITY, **what)
     try:
         yield
     except BaseException as error:

@@ -41,7 +41,9 @@ class Story:
 
     def work(self, *facts: str, attempt: int = 1, who: str = "w", **more: Any) -> "Story":
         for fact in facts:
-            self.tell(fact, who, **{"id": "m1", "queue": "work", "attempt": attempt, **more})
+            held = {"held": float(len(self.facts))} if fact == "start" else {}
+            what = {"id": "m1", "queue": "work", "attempt": attempt}
+            self.tell(fact, who, **{**what, **held, **more})
         return self
 
     def finish(self, id: str = "m1") -> "Story":
@@ -88,6 +90,41 @@ def test_a_message_lost_in_one_of_two_queues_is_found() -> None:
 def test_a_start_after_the_ack_is_found_whatever_was_killed() -> None:
     story = handled().tell("killed", "c", process="w")
     story.work("start", "end", "acked", attempt=2, who="v").expect("after the ack")
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_a_start_after_the_ack_in_a_worker_that_stood_still_with_the_message(attempt: int) -> None:
+    story = Story().publish().tell("stop", "c", process="v")
+    story.work("start", "end", "acked", attempt=attempt, who="w").tell(
+        "continued", "c", process="v"
+    )
+    story.finish().work("start", "end", "stale", who="v", held=2.0)
+    assert story.expect().table["started again without having failed"] == "1 (stopped 1)"
+
+
+def test_a_late_start_in_a_worker_that_never_stood_still_is_found() -> None:
+    story = handled().tell("killed", "c", process="v")
+    story.work("start", "end", "stale", who="v", held=2.0).expect("without a cause")
+
+
+def test_a_failure_whose_worker_died_before_it_was_settled_is_not_counted() -> None:
+    story = Story().publish(kind="flaky").work("start").work("failed", error="ConnectionError")
+    story.tell("exited", "c", process="w", code=66)
+    story.work("start", who="v").work("failed", error="ConnectionError", who="v")
+    story.work("start", "end", "acked", attempt=2, who="v").finish().expect()
+
+
+def test_a_failure_that_was_settled_is_counted() -> None:
+    story = Story().publish(kind="flaky").work("start").work("failed", error="ConnectionError")
+    story.work("start", who="v").work("failed", error="ConnectionError", who="v")
+    story.work("start", "end", "acked", attempt=2, who="v").finish().expect("one attempt twice")
+
+
+def test_a_worker_asked_to_stop_before_it_could_obey_may_end_by_the_signal() -> None:
+    handled().tell("exited", "c", process="w", code=-15).expect()
+    handled().tell("ready", "w").tell("exited", "c", process="w", code=-15).expect(
+        "w ended with code -15"
+    )
 
 
 def test_a_second_run_without_a_cause_is_found() -> None:

@@ -15,11 +15,13 @@ SETTLEMENTS = {"acked", "stale", "buried", "given-back"}
 
 @dataclass
 class Attempt:
-    """One start of a handler. Times in epoch seconds, None for what did not happen."""
+    """One start of a handler. Times in epoch seconds, None for what did not happen; `held` is when
+    the broker last granted the lease."""
 
     who: str
     number: int
     start: float
+    held: float
     end: float | None = None
     error: str | None = None
     acked: float | None = None
@@ -53,6 +55,8 @@ class Traces:
     phases: list[Trouble] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     exits: list[tuple[str, int]] = field(default_factory=list)
+    ready: set[str] = field(default_factory=set)
+    """The workers that came so far as to obey signals."""
 
     def cause(self, attempt: Attempt, until: float, lease: float) -> str | None:
         """Why the lease of an attempt may have ended by then, or None when nothing was amiss.
@@ -69,6 +73,16 @@ class Traces:
             if trouble.cause in ("killed", "died"):
                 continue
             if trouble.until >= early and trouble.since <= max(attempt.start, until):
+                return self._named(trouble)
+        return None
+
+    def delay(self, attempt: Attempt) -> str | None:
+        """Why a handler may have started after its lease had ended: its process, which could not
+        look at the clock again, was stopped or not scheduled in between."""
+        for trouble in self.troubles[attempt.who]:
+            if trouble.cause not in ("killed", "died") and (
+                trouble.until >= attempt.held and trouble.since <= attempt.start
+            ):
                 return self._named(trouble)
         return None
 
@@ -108,9 +122,11 @@ def trace(facts: Iterable[Fact]) -> Traces:
                 else:
                     traces.refused.add(id)
         elif name == "start":
-            attempt = Attempt(who, fact["attempt"], at)
+            attempt = Attempt(who, fact["attempt"], at, fact["held"])
             traces.attempts[fact["queue"], fact["id"]].append(attempt)
             running[who, fact["queue"], fact["id"], fact["attempt"]] = attempt
+        elif name == "ready":
+            traces.ready.add(who)
         elif name in ("end", "failed") or name in SETTLEMENTS:
             key = who, fact["queue"], fact["id"], fact["attempt"]
             if name == "buried":
