@@ -36,7 +36,7 @@ def check_batch(
             text = f"The Id of a batch entry in the batch request {wrong}: {bad}"
         raise service_error(service, f"InvalidBatchEntryId{end}", text)
     if len(set(ids)) < len(ids):
-        repeated = next(id for id in ids if ids.count(id) > 1)
+        repeated = next(id for at, id in enumerate(ids) if id in ids[:at])
         text = "Two or more batch entries in the request have the same Id."
         if service == "sqs":
             text = f"Id {repeated} repeated."

@@ -183,7 +183,9 @@ class QueueActions:
     async def untag_queue(self, call: Call) -> Result:
         tags = dict.fromkeys(call.params["TagKeys"])
         if not tags:
-            raise missing_parameter("TagKeys")
+            raise WireError(
+                "InvalidParameterValue", "Tag keys must be between 1 and 128 characters in length."
+            )
         await self._backend.run(self._tag, self._backend.queue_of(call), tags)
         return None
 
@@ -222,9 +224,6 @@ class QueueActions:
         queue = self._backend.queue_of(call)
         await self._backend.run(self._broker.settings, queue)
         params = call.params
-        for name in ("AWSAccountIds", "Actions"):
-            if not params[name]:
-                raise missing_parameter(name)
         label, accounts, names = params["Label"], params["AWSAccountIds"], params["Actions"]
         arn = self._backend.arn_of_queue(queue)
         await self._backend.run(

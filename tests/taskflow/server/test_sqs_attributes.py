@@ -261,11 +261,20 @@ def test_permissions_are_kept_in_the_policy(sqs: Any, make_queue: Make, refused:
     assert answer == invalid("Value one for parameter Label is invalid. Reason: can't find label.")
 
 
-@pytest.mark.parametrize("name", ["AWSAccountIds", "Actions"])
+@pytest.mark.parametrize(
+    ("name", "code", "text"),
+    [
+        ("Actions", "MissingParameter", "The request must contain the parameter Actions."),
+        (
+            "AWSAccountIds",
+            "InvalidParameterValue",
+            "Value [] for parameter PrincipalId is invalid. Reason: Unable to verify.",
+        ),
+    ],
+)
 def test_a_permission_names_somebody_and_something(
-    sqs: Any, make_queue: Make, refused: Refused, name: str
+    sqs: Any, make_queue: Make, refused: Refused, name: str, code: str, text: str
 ) -> None:
     given = {"Label": "a", "AWSAccountIds": ["1" * 12], "Actions": ["*"]} | {name: []}
     answer = refused(sqs.add_permission, QueueUrl=make_queue(), **given)
-    assert answer[0] == "MissingParameter"
-    assert answer[2] == f"The request must contain the parameter {name}."
+    assert (answer[0], answer[2]) == (code, text)

@@ -54,6 +54,7 @@ def read(sqs: Any, url: str) -> list[dict[str, Any]]:
         (["x" * 81], "InvalidBatchEntryId", BAD_ID),
         (["é"], "InvalidBatchEntryId", BAD_ID),
         (["a", "b", "b"], "BatchEntryIdsNotDistinct", "Id b repeated."),
+        (["a", "b", "b", "a"], "BatchEntryIdsNotDistinct", "Id b repeated."),
     ],
 )
 def test_a_batch_that_is_refused(

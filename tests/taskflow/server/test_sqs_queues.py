@@ -178,6 +178,12 @@ def test_a_deleted_queue_is_gone_with_its_messages(
     assert "Tags" not in sqs.list_queue_tags(QueueUrl=url)
 
 
+def test_untagging_names_a_tag(sqs: Any, make_queue: Make, refused: Refused) -> None:
+    answer = refused(sqs.untag_queue, QueueUrl=make_queue(), TagKeys=[])
+    text = "Tag keys must be between 1 and 128 characters in length."
+    assert (answer[0], answer[2]) == ("InvalidParameterValue", text)
+
+
 # ---- list ---------------------------------------------------------------------------------------
 def test_queues_are_listed_by_prefix(sqs: Any, make_queue: Make) -> None:
     assert "QueueUrls" not in sqs.list_queues()
