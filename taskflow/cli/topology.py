@@ -99,7 +99,11 @@ def diff(ctx: click.Context, modules: tuple[str, ...], address: str | None, chec
 @click.option("--account", help="AWS account (twelve digits), for ARNs.")
 @click.option("--prefix", default="", help="Stands before every name on AWS.")
 @click.option("--table", help="The DynamoDB table of `idempotency=`, to make and give rights to.")
-@click.option("--bucket", help="The S3 bucket of `payloads=`, to make and give rights to.")
+@click.option(
+    "--bucket",
+    metavar="NAME[/KEYS]",
+    help="The S3 bucket of `payloads=`, to make and give rights to.",
+)
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file, not stdout."
 )
@@ -123,7 +127,9 @@ def export_command(
     """
     if modules:
         load_registry(modules)
-    text = export(registry, format, Place(region, account, prefix, table, bucket))
+    name, _, keys = (bucket or "").partition("/")
+    place = Place(region, account, prefix, table, name if bucket else None, keys)
+    text = export(registry, format, place)
     if output is None:
         click.echo(text, nl=False)
         return

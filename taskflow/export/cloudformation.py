@@ -41,7 +41,7 @@ def cloudformation(plan: Plan) -> str:
     for kind, properties in cloudformation_neighbours(plan.place).items():
         beside[kind] = names.camel(kind)
         resources[beside[kind]] = _resource(kind, properties) | KEEP
-    publish = publishers(arns, plan.place.bucket_arn)
+    publish = publishers(arns, plan.place.payloads_arn)
     table = beside.get("DynamoDB::Table")
     work = workers(
         [_arn(id) for id in queue_ids],
@@ -50,6 +50,7 @@ def cloudformation(plan: Plan) -> str:
         plan.filters,
         table and _arn(table),
         plan.place.bucket_arn,
+        plan.place.payloads_arn,
     )
     for what, document in (("publishers", publish), ("workers", work)):
         id = names.camel(what, "policy")

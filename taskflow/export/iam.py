@@ -66,13 +66,13 @@ def statement_id(plan: Plan, topic: Topic) -> str:
     return sid
 
 
-def publishers(topics: Sequence[Any], bucket: str | None = None) -> Document:
-    """What a program needs that publishes. (PublishBatch is sns:Publish too.) With a bucket it
-    counts who will read a payload."""
+def publishers(topics: Sequence[Any], payloads: str | None = None) -> Document:
+    """What a program needs that publishes. (PublishBatch is sns:Publish too.) With
+    payloads in S3 it counts who will read one."""
     statements = [_allow("Publish", ("sns:Publish",), topics)]
-    if bucket is not None:
+    if payloads is not None:
         statements.append(_allow("CountReaders", ("sns:ListSubscriptionsByTopic",), topics))
-        statements.append(_allow("StorePayloads", ("s3:PutObject",), [f"{bucket}/*"]))
+        statements.append(_allow("StorePayloads", ("s3:PutObject",), [payloads]))
     return _document(*statements)
 
 
@@ -83,6 +83,7 @@ def workers(
     filters: bool,
     table: Any = None,
     bucket: str | None = None,
+    payloads: str | None = None,
 ) -> Document:
     """What a worker needs: lend, settle, look at the attributes; send to the dead letters; find
     its subscriptions, and their filters if it has some; keep book of finished events, fetch and
@@ -95,8 +96,8 @@ def workers(
     ]
     if table is not None:
         statements.append(_allow("ClaimEvents", CLAIM, [table]))
-    if bucket is not None:
-        statements.append(_allow("FetchPayloads", FETCH, [f"{bucket}/*"]))
+    if bucket is not None and payloads is not None:
+        statements.append(_allow("FetchPayloads", FETCH, [payloads]))
         # Without it a payload that is gone looks like one that may not be read.
         statements.append(_allow("FindPayloads", ("s3:ListBucket",), [bucket]))
     return _document(*statements)
@@ -104,17 +105,19 @@ def workers(
 
 def iam_policy(plan: Plan) -> str:
     """Both policies as JSON, under the names `publishers` and `workers`."""
-    arn, table, bucket = plan.place.arn, plan.place.table, plan.place.bucket_arn
+    place = plan.place
+    arn, table, payloads = place.arn, place.table, place.payloads_arn
     topics = [arn("sns", topic.name) for topic in plan.topics]
     documents = {
-        "publishers": publishers(topics, bucket),
+        "publishers": publishers(topics, payloads),
         "workers": workers(
             [arn("sqs", queue.name) for queue in plan.queues],
             [arn("sqs", queue.dlq) for queue in plan.queues],
             topics,
             plan.filters,
             table and arn("dynamodb", f"table/{table}"),
-            bucket,
+            place.bucket_arn,
+            payloads,
         ),
     }
     return json.dumps(documents, indent=2) + "\n"

@@ -19,6 +19,7 @@ _PREFIX = re.compile(r"[A-Za-z0-9_-]*")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_KEYS = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,200}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 
@@ -26,7 +27,8 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 class Place:
     """Where on AWS it goes. `prefix` stands before every name of a queue or topic. Without region
     or account the ARNs hold `*` there. `table` and `bucket` are those of `idempotency=` and
-    `payloads=` in the broker's address, by their full names. Raises ConfigError for what is none.
+    `payloads=` in the broker's address, by their full names; `keys` is what stands before the keys
+    in the bucket (`payloads=s3://bucket/keys`). Raises ConfigError for what is none.
     """
 
     region: str | None = None
@@ -34,6 +36,7 @@ class Place:
     prefix: str = ""
     table: str | None = None
     bucket: str | None = None
+    keys: str = ""
 
     def __post_init__(self) -> None:
         if self.region is not None and not _REGION.fullmatch(self.region):
@@ -54,6 +57,11 @@ class Place:
                 f"bucket is {self.bucket!r}; 3 to 63 small letters, digits, '.' and '-' are allowed"
             )
 
+        if not _KEYS.fullmatch(self.keys):
+            raise ConfigError(
+                f'keys are below {self.keys!r}; letters, digits and "!_.*\'()/-" are allowed'
+            )
+
     def arn(self, service: str, name: str) -> str:
         """The ARN of a queue (`sqs`), topic (`sns`), or table (`dynamodb`)."""
         return f"arn:{self._partition}:{service}:{self.region or '*'}:{self.account or '*'}:{name}"
@@ -62,6 +70,12 @@ class Place:
     def bucket_arn(self) -> str | None:
         """The ARN of the bucket, if there is one."""
         return None if self.bucket is None else f"arn:{self._partition}:s3:::{self.bucket}"
+
+    @property
+    def payloads_arn(self) -> str | None:
+        """What the payloads' ARNs are like, if they have a bucket."""
+        below = f"{self.keys.strip('/')}/" if self.keys.strip("/") else ""
+        return None if self.bucket is None else f"{self.bucket_arn}/{below}*"
 
     @property
     def _partition(self) -> str:

@@ -44,7 +44,7 @@ def terraform(plan: Plan) -> str:
     blocks += terraform_neighbours(plan.place)
     topic_arns = {topic: _arn("aws_sns_topic", id) for topic, id in topics.items()}
     documents = {
-        "publishers": publishers(list(topic_arns.values()), plan.place.bucket_arn),
+        "publishers": publishers(list(topic_arns.values()), plan.place.payloads_arn),
         "workers": workers(
             [_arn("aws_sqs_queue", id) for _, id in queues],
             [_arn("aws_sqs_queue", dlq) for dlq in dlqs],
@@ -52,6 +52,7 @@ def terraform(plan: Plan) -> str:
             plan.filters,
             plan.place.table and _arn("aws_dynamodb_table", TABLE),
             plan.place.bucket_arn,
+            plan.place.payloads_arn,
         ),
     }
     for who, document in documents.items():

@@ -199,8 +199,9 @@ class Access:
             if service == "sqs":
                 return broker.settings(name).policy, self._backend.arn_of_queue(name)
             return broker.topic_settings(name).policy, self._backend.arn_of_topic(name)
-        except BrokerError:
-            return None, "*"
+        except BrokerError:  # the same answer as for what is there: who may not look learns nothing
+            arn_of = self._backend.arn_of_queue if service == "sqs" else self._backend.arn_of_topic
+            return None, arn_of(name)
 
     # ---- pages ------------------------------------------------------------------------------
     def allows_page(

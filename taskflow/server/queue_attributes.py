@@ -60,6 +60,7 @@ READ_ONLY = (
     "LastModifiedTimestamp",
 )
 MAX_POLICY = 20 * 1024  # bytes, as on SQS
+MAX_KEY_ID = 2048  # characters of the id, alias or ARN of a key, as in KMS
 SETTABLE = (*NUMBERS, *WORDS, *ENCRYPTION, "Policy", "RedrivePolicy", "RedriveAllowPolicy")
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 KNOWN = frozenset((*READ_ONLY, *SETTABLE, "FifoQueue"))
@@ -230,6 +231,8 @@ def _read_encryption(name: str, text: str, attributes: Mapping[str, str]) -> dic
             )
         if text == "true":
             return {name: text, "KmsMasterKeyId": "", "KmsDataKeyReusePeriodSeconds": ""}
+    if len(text) > MAX_KEY_ID:
+        raise _invalid(name, f"it is {len(text)} characters long; {MAX_KEY_ID} at most")
     if name == "KmsMasterKeyId" and text:
         return {name: text, "SqsManagedSseEnabled": "false"}
     return {name: text}

@@ -21,6 +21,7 @@ _FEEDBACK = re.compile(
     r"(SuccessFeedbackRoleArn|FailureFeedbackRoleArn|SuccessFeedbackSampleRate)"
 )
 MAX_POLICY = 30 * 1024  # bytes, as on SNS
+MAX_NAME = 2048  # characters of an ARN or a key's id, as in KMS; of an endpoint too
 _KEPT = ("DisplayName", "DeliveryPolicy", "KmsMasterKeyId", "TracingConfig")
 _OF_FIFO = ("ContentBasedDeduplication", "FifoThroughputScope")
 _SCOPES = {"Topic": "topic", "MessageGroup": "messageGroup"}
@@ -57,7 +58,7 @@ def set_attribute(settings: TopicSettings, name: str, text: str, fifo: bool) -> 
         case _ if name in _KEPT or _FEEDBACK.fullmatch(name):
             others = {key: value for key, value in settings.others.items() if key != name}
             if text:
-                others[name] = _CHECKS.get(name, str)(text)
+                others[name] = _CHECKS[name](text) if name in _CHECKS else check_name(name, text)
             changes = {"others": others}
         case _:
             raise invalid_parameter("AttributeName")
@@ -126,7 +127,15 @@ def _check_policy(text: str) -> str:
     return text
 
 
-def _check_name(text: str) -> str:
+def check_name(attribute: str, text: str) -> str:
+    """A text that is kept as it is, if it is no longer than the name of anything, else
+    WireError."""
+    if len(text) > MAX_NAME:
+        raise _bad(attribute, f"{text[:40]}…", f"Must be at most {MAX_NAME} characters long")
+    return text
+
+
+def _check_display_name(text: str) -> str:
     if len(text) > 100 or not text.isprintable():
         raise _bad("DisplayName", text, "Must be at most 100 characters without line breaks")
     return text
@@ -137,7 +146,7 @@ def _bad(name: str, text: str, reason: str) -> WireError:
 
 
 _CHECKS: Mapping[str, Callable[[str], str]] = {
-    "DisplayName": _check_name,
+    "DisplayName": _check_display_name,
     "DeliveryPolicy": check_topic_policy,
     "TracingConfig": lambda text: _choose("TracingConfig", text, ("PassThrough", "Active")),
 }

@@ -15,7 +15,7 @@ from taskflow.limits import check_queue, is_fifo
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import check_subscription_policy
 from taskflow.server.errors import WireError, invalid_parameter
-from taskflow.server.sns_attributes import read_flag
+from taskflow.server.sns_attributes import MAX_NAME, check_name, read_flag
 from taskflow.settings import TopicSubscription
 
 _ELSEWHERE = ("email", "email-json", "sms", "application", "lambda", "firehose")
@@ -33,7 +33,7 @@ def read_endpoint(protocol: str, endpoint: str, topic: str, backend: Backend) ->
     if protocol not in ("sqs", "http", "https"):
         raise invalid_parameter(f"Amazon SNS does not support this protocol string: {protocol}")
     if protocol != "sqs":
-        if not _is_url(endpoint, protocol):
+        if len(endpoint) > MAX_NAME or not _is_url(endpoint, protocol):
             raise invalid_parameter("Endpoint must match the specified protocol")
         if is_fifo(topic):
             raise _bad_endpoint("Please use FIFO SQS queue")
@@ -93,8 +93,10 @@ def set_attribute(
         case "DeliveryPolicy" | "SubscriptionRoleArn":
             others = {key: value for key, value in one.others.items() if key != name}
             if text:
-                checked = check_subscription_policy if name == "DeliveryPolicy" else str
-                others[name] = checked(text)
+                if name == "DeliveryPolicy":
+                    others[name] = check_subscription_policy(text)
+                else:
+                    others[name] = check_name(name, text)
             return replace(one, others=others)
         case "ReplayPolicy":
             raise invalid_parameter("ReplayPolicy Reason: archives are not supported here")

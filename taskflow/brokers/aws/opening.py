@@ -110,4 +110,6 @@ def _open_payloads(api: Api, text: str, random: Random) -> Payloads | None:
     bucket, _, prefix = text.removeprefix("s3://").partition("/")
     if not text.startswith("s3://") or not _BUCKET.fullmatch(bucket):
         return None
+    if prefix and not prefix.endswith("/"):  # `team-a` is not the beginning of `team-ab/…`
+        prefix += "/"
     return Payloads(api, bucket, prefix, random) if _KEYS.fullmatch(prefix) else None

@@ -263,6 +263,23 @@ def test_a_payload_elsewhere_is_not_fetched(broker: AwsBroker, queue: str, bucke
     assert "s3://another-bucket/secret" in str(letter.attributes[FAILURE])
 
 
+def test_what_begins_like_the_prefix_is_elsewhere(
+    clock: SharedClock, moto: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)
+    with aws_broker(clock, f"{ADDRESS}&payloads=s3://{name}/team-a") as broker:
+        bucket = Bucket(broker, name)
+        bucket.put("team-ab/secret", b"5")
+        broker.create_queue("work-dlq")
+        broker.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=3))
+        attributes = {"ExtendedPayloadSize": Attribute("Number", "1")}
+        pointer = Pointer(name, "team-ab/secret")
+        broker.send("work", [Message("a", pointer.body(), attributes)])
+        assert broker.receive("work") == []
+        (letter,) = broker.peek("work-dlq")
+        assert f"below s3://{name}/team-a/" in str(letter.attributes[FAILURE])
+
+
 def test_a_payload_that_no_longer_can_be_removed_is_left(
     broker: AwsBroker,
     queue: str,

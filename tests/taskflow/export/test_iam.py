@@ -85,11 +85,22 @@ def test_table_and_bucket_are_for_who_needs_them(registry: Registry) -> None:
     assert work["FindPayloads"]["Resource"] == ["arn:aws:s3:::large-payloads"]
 
 
+@pytest.mark.parametrize("keys", ["team-a", "team-a/", "/team-a/"])
+def test_rights_to_payloads_end_where_their_keys_do(registry: Registry, keys: str) -> None:
+    place = Place(bucket="large-payloads", keys=keys)
+    policies = json.loads(export(registry, "iam-policy", place))
+    publish, work = statements(policies["publishers"]), statements(policies["workers"])
+    below = ["arn:aws:s3:::large-payloads/team-a/*"]
+    assert publish["StorePayloads"]["Resource"] == work["FetchPayloads"]["Resource"] == below
+    assert work["FindPayloads"]["Resource"] == ["arn:aws:s3:::large-payloads"]
+
+
 @pytest.mark.parametrize(
     ("names", "why"),
     [
         ({"table": "a"}, "table is 'a'; 3 to 255 letters"),
         ({"table": "a/b/c"}, "table is 'a/b/c'"),
+        ({"bucket": "big", "keys": "a b"}, "keys are below 'a b'"),
         ({"bucket": "Big"}, "bucket is 'Big'; 3 to 63 small letters"),
     ],
 )

@@ -123,6 +123,57 @@ def test_the_hidden_queue_of_a_url_is_no_queue_to_clients(
     assert backend.broker.counts("work-dlq").visible == 1
 
 
+@pytest.mark.parametrize(
+    ("service", "action", "parameter"),
+    [("sqs", "GetQueueUrl", "QueueName"), ("sns", "GetTopicAttributes", "TopicArn")],
+)
+def test_a_refusal_does_not_tell_what_there_is(
+    sns: Any,
+    make_queue: Callable[..., str],
+    keys: Keys,
+    backend: Backend,
+    run: Any,
+    service: str,
+    action: str,
+    parameter: str,
+) -> None:
+    make_queue("there")
+    sns.create_topic(Name="there")
+    key = keys.add("limited", 0.0, queues=["lim-*"], topics=["lim-*"])
+    (guarded,) = Access(backend, keys).guard({(service, action): lambda _: None}).values()
+    caller = Caller("000000000000", "arn:aws:iam::000000000000:user/limited", key.access_key_id)
+    texts = set()
+    for name in ("there", "gone"):
+        params = {parameter: name if service == "sqs" else TOPIC + name}
+        call = Call(
+            service, action, params, "us-east-1", caller.account, caller, "http://localhost", "r", 0
+        )
+        with pytest.raises(WireError) as caught:
+            run(guarded(call))
+        assert caught.value.status == 403
+        texts.add(caught.value.message.replace(name, "NAME"))
+    assert len(texts) == 1
+
+
+def test_what_is_kept_as_it_comes_is_no_longer_than_a_name(
+    sqs: Any, sns: Any, make_queue: Callable[..., str], refused: Refused
+) -> None:
+    long = "k" * 2049
+    arn = sns.create_topic(Name="news")["TopicArn"]
+    fits, url = {"KmsMasterKeyId": long[1:]}, make_queue("work")
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=fits)
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue=long[1:])
+    refused(sqs.set_queue_attributes, QueueUrl=url, Attributes={"KmsMasterKeyId": long})
+    for name in ("KmsMasterKeyId", "HTTPSuccessFeedbackRoleArn", "DisplayName"):
+        given = {"TopicArn": arn, "AttributeName": name, "AttributeValue": long}
+        refused(sns.set_topic_attributes, **given)
+    endpoint = f"http://localhost/{long}"
+    refused(sns.subscribe, TopicArn=arn, Protocol="http", Endpoint=endpoint)
+    role = {"SubscriptionRoleArn": long}
+    queue = f"{QUEUE}work"
+    refused(sns.subscribe, TopicArn=arn, Protocol="sqs", Endpoint=queue, Attributes=role)
+
+
 # ---- what belongs to others ---------------------------------------------------------------------
 def test_a_task_handle_cancels_the_task_of_its_own_queue_only(
     sqs: Any, make_queue: Callable[..., str], refused: Refused, backend: Backend
