@@ -142,7 +142,8 @@ class QueueCounts:
 
     `visible`: may be received now. `in_flight`: received and still hidden. `delayed`: never
     received and not yet due. `oldest_age_seconds`: since the oldest of them was sent, 0 when
-    there is none. `handled`: deleted so far. `dead_lettered`: moved to the DLQ so far.
+    there is none. `handled`: deleted so far. `dead_lettered`: moved to the DLQ so far. `expired`:
+    dropped so far, since nobody handled them within the queue's retention (AWS does not tell: 0).
     """
 
     visible: int
@@ -152,6 +153,7 @@ class QueueCounts:
     handled: int
     dead_lettered: int
     paused: bool = False
+    expired: int = 0
 
 
 class Sent(NamedTuple):

@@ -24,11 +24,11 @@ class Operations:
         now = self.clock.now()
         with self._store.read() as rows:
             row = find_queue(rows, queue)
-            visible, in_flight, delayed, oldest, handled, dead = rows.counts(
+            visible, in_flight, delayed, oldest, handled, dead, expired = rows.counts(
                 row.id, now, now - row.settings.retention
             )
         age = 0.0 if oldest is None else max(0.0, now - oldest)
-        return QueueCounts(visible, in_flight, delayed, age, handled, dead, row.paused)
+        return QueueCounts(visible, in_flight, delayed, age, handled, dead, row.paused, expired)
 
     def next_due(self, *queues: str) -> float | None:
         now = self.clock.now()

@@ -19,6 +19,7 @@ HEADS = (
     "OLDEST(S)",
     "HANDLED",
     "DEAD-LETTERED",
+    "EXPIRED",
     "STATE",
 )
 
@@ -63,6 +64,7 @@ def show(broker: Broker, as_json: bool) -> None:
             round(one["oldest_age_seconds"], 1),
             one["handled"],
             one["dead_lettered"],
+            one["expired"],
             "paused" if one["paused"] else "",
         ]
         for one in found

@@ -72,7 +72,9 @@ class View:
         return Group(*parts)
 
     def _queues(self, counts: dict[str, QueueCounts], seconds: float) -> "Table":
-        table = new_table("QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED", "OLDEST(S)", "DONE/S", "DEAD")
+        table = new_table(
+            "QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED", "OLDEST(S)", "DONE/S", "DEAD", "EXPIRED"
+        )
         for name, found in counts.items():
             before = self._last.get(name, found)
             rate = (found.handled - before.handled) / seconds if seconds > 0 else 0.0
@@ -84,6 +86,7 @@ class View:
                 f"{found.oldest_age_seconds:.1f}",
                 f"{rate:.1f}",
                 str(found.dead_lettered),
+                str(found.expired),
             )
         return table
 

@@ -126,6 +126,7 @@ _QUEUE_METRICS = {
         "counter",
         "Messages moved to the dead-letter queue.",
     ),
+    "expired": ("expired_total", "counter", "Messages dropped at the end of their retention."),
 }
 
 

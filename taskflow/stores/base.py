@@ -262,14 +262,15 @@ class Rows(Protocol):
         ...
 
     def expire(self, queue: int, sent_before: float) -> None:
-        """Drop those of the oldest 1000 rows that were sent at or before then."""
+        """Drop those of the oldest 1000 rows that were sent at or before then; they are counted,
+        and said in the log once."""
         ...
 
     def counts(
         self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None, int, int]:
+    ) -> tuple[int, int, int, float | None, int, int, int]:
         """Of the rows sent after then: visible, in flight, delayed, oldest sent_at; and the
-        totals: handled, dead-lettered."""
+        totals: handled, dead-lettered, expired."""
         ...
 
     # FIFO

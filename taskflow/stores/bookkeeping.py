@@ -48,7 +48,7 @@ class BookRows:
 
     def counts(
         self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None, int, int]:
+    ) -> tuple[int, int, int, float | None, int, int, int]:
         if (
             self._connection.execute("SELECT count(*) FROM message WHERE queue = ?", (queue,)).get
             > MANY
@@ -56,10 +56,10 @@ class BookRows:
             visible, in_flight, delayed, oldest = self._count_many(queue, now, sent_after)
         else:
             visible, in_flight, delayed, oldest = self._count_few(queue, now, sent_after)
-        handled, dead_lettered = self._connection.execute(
-            "SELECT handled, dead_lettered FROM queue WHERE id = ?", (queue,)
+        handled, dead_lettered, expired = self._connection.execute(
+            "SELECT handled, dead_lettered, expired FROM queue WHERE id = ?", (queue,)
         ).get
-        return visible, in_flight, delayed, oldest, handled, dead_lettered
+        return visible, in_flight, delayed, oldest, handled, dead_lettered, expired
 
     def _total(self, queue: int) -> int:
         found: int = self._connection.execute(

@@ -18,6 +18,7 @@ log = logging.getLogger("taskflow.store")
 
 _STOP = b"\0"
 _PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+_OPEN_FILES = "/proc/self/fd"  # Linux's short names for long paths; elsewhere those are polled
 
 
 class Doorbell:
@@ -117,9 +118,9 @@ class Doorbell:
         path = f"{self._folder}/{name}"
         if len(os.fsencode(path)) <= _PATH_LIMIT:
             return path
-        if self._folder_file < 0:  # a long path has a short name through /proc
+        if self._folder_file < 0:  # a long path has a short name here
             self._folder_file = os.open(self._folder, os.O_RDONLY)
-        return f"/proc/self/fd/{self._folder_file}/{name}"
+        return f"{_OPEN_FILES}/{self._folder_file}/{name}"
 
     def close(self) -> None:
         """Take the own bell down."""

@@ -85,8 +85,10 @@ class DiskSync:
 def _to_disk(file: int) -> None:
     if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone stops at the drive's cache
         fcntl.fcntl(file, fcntl.F_FULLFSYNC)
-    else:
+    elif hasattr(os, "fdatasync"):
         os.fdatasync(file)
+    else:
+        os.fsync(file)
 
 
 class Checkpointer:

@@ -6,6 +6,7 @@ statistics here, would rather read a whole queue in order.
 """
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from taskflow.stores.declared import DeclaredRows
 from taskflow.stores.extra import read_extra, with_received, write_attributes, write_extra
 from taskflow.stores.fifo import COLUMNS, FRESH, FifoRows, encode
 
+log = logging.getLogger("taskflow.store")
+
 NEVER = float("-inf")
 
 
@@ -28,6 +31,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
     def __init__(self, connection: apsw.Connection) -> None:
         DeclaredRows.__init__(self, connection)
         FifoRows.__init__(self, connection)
+        self._complained: set[int] = set()
 
     # ---- messages ---------------------------------------------------------------------------
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
@@ -92,7 +96,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                WHERE queue = ? AND id IN (SELECT value FROM json_each(?)) AND sent_at <= ?""",
             (queue.id, encode(ids).decode(), now - queue.settings.retention),
         )
-        self.drop(queue.id, [seq for (seq,) in expired])
+        self._expired(queue.id, [seq for (seq,) in expired])
 
     def _next_numbers(self, queue: QueueRow, count: int, now: float) -> int:
         """The first of so many free numbers."""
@@ -344,4 +348,20 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             front = self._execute(
                 "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000", (queue,)
             )
-            self.drop(queue, [seq for seq, sent_at in front if sent_at <= sent_before])
+            self._expired(queue, [seq for seq, sent_at in front if sent_at <= sent_before])
+
+    def _expired(self, queue: int, seqs: Collection[int]) -> None:
+        if not seqs:
+            return
+        self.drop(queue, seqs)
+        name: str = self._execute(
+            "UPDATE queue SET expired = expired + ? WHERE id = ? RETURNING name",
+            (len(seqs), queue),
+        ).get
+        if queue not in self._complained:
+            self._complained.add(queue)
+            log.warning(
+                "queue=%s drops messages that nobody handled within its retention; "
+                "`taskflow queues` counts them",
+                name,
+            )

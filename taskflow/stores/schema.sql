@@ -17,6 +17,7 @@ CREATE TABLE queue (
     purged_at     REAL NOT NULL DEFAULT 0,
     handled       INTEGER NOT NULL DEFAULT 0,
     dead_lettered INTEGER NOT NULL DEFAULT 0,
+    expired       INTEGER NOT NULL DEFAULT 0,
     paused        INTEGER NOT NULL DEFAULT 0,
     sequence      INTEGER NOT NULL DEFAULT 0   -- the last number given, if it is FIFO
 ) STRICT;

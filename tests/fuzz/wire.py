@@ -19,6 +19,7 @@ from botocore.credentials import Credentials
 
 from taskflow import open_broker
 from taskflow.broker import Broker
+from taskflow.brokers.envelope import wire_topic
 from taskflow.server.access import Access
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
@@ -149,7 +150,8 @@ class WireFuzz:
         """The broker still does its work; a limited key has changed what is its own, at most."""
         broker: Broker = self._broker
         if self._limited:
-            known = {*broker.queues(), *broker.topics()}
+            topics = {wire_topic(topic, REGION)[1] for topic in broker.topics()}
+            known = {*broker.queues(), *topics}
             strange = [name for name in known if not name.startswith("lim-")]
             if strange:
                 self._verdict.wrong("a limited key made", strange)

@@ -41,10 +41,11 @@ def test_json_is_a_list_of_objects(run: Run) -> None:
 
 def test_the_table_has_a_line_for_each_queue(run: Run) -> None:
     heads, *lines = run("queues").output.splitlines()
-    words = "QUEUE VISIBLE IN FLIGHT DELAYED OLDEST(S) HANDLED DEAD-LETTERED STATE"
+    words = "QUEUE VISIBLE IN FLIGHT DELAYED OLDEST(S) HANDLED DEAD-LETTERED EXPIRED STATE"
     assert heads.split() == words.split()
-    name, visible, in_flight, delayed, _, handled, dead = lines[1].split()
-    assert [name, visible, in_flight, delayed, handled, dead] == ["work", "1", "1", "1", "1", "1"]
+    name, visible, in_flight, delayed, _, handled, dead, expired = lines[1].split()
+    shown = [name, visible, in_flight, delayed, handled, dead, expired]
+    assert shown == ["work", "1", "1", "1", "1", "1", "0"]
     assert len({len(line) for line in lines}) == 1, "columns are aligned"
 
 

@@ -75,6 +75,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
         ("taskflow_queue_oldest_message_age_seconds", "work", 7),
         ("taskflow_queue_handled_total", "work", 1),
         ("taskflow_queue_dead_lettered_total", "work", 1),
+        ("taskflow_queue_expired_total", "work", 0),
         ("taskflow_queue_paused", "work", 1),
         ("taskflow_queue_paused", "work-dlq", 0),
         ("taskflow_queue_visible_messages", "work-dlq", 1),
@@ -94,6 +95,7 @@ def test_counters_and_gauges_say_what_they_are(busy: Broker) -> None:
     assert {name for name, kind in kinds.items() if kind == "counter"} == {
         "taskflow_queue_handled_total",
         "taskflow_queue_dead_lettered_total",
+        "taskflow_queue_expired_total",
     }
 
 
@@ -114,6 +116,7 @@ def test_stats_are_what_the_command_line_shows_and_more(busy: Broker) -> None:
         "oldest_age_seconds": 7.0,
         "handled": 1,
         "dead_lettered": 1,
+        "expired": 0,
         "paused": False,
     }
     assert [one["name"] for one in stats["queues"]] == ["work", "work-dlq"]
