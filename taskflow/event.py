@@ -67,7 +67,7 @@ class Event(Generic[T]):
         )
         return Message(
             self.id,
-            json.carried(_write(envelope)).decode(),
+            json.carried(_write(envelope).decode()),
             self.attributes,
             delay or None,
             self.group,
@@ -86,12 +86,11 @@ class Event(Generic[T]):
             self.traceparent,
         )
         try:
-            together = (
-                self.id + self.source + "".join([line for line in lines[2:] if line is not None])
-            )
+            together = "".join([line for line in lines if line is not None])
         except TypeError:
-            together = ""
-        if together.isprintable() and 0 < len(together) <= 1024 and "" not in lines:
+            together = "\n"  # not all are text
+        fits = together.isprintable() and len(together) <= 1024
+        if fits and self.id and self.source and "" not in lines:
             return  # as most are, and this is quick
         for name, line in zip(_LINES, lines, strict=True):
             if line is not None or name in ("id", "source"):
@@ -208,10 +207,10 @@ def trace_child(parent: str | None, random: Random) -> str:
 
     An invalid parent starts a new trace, as https://www.w3.org/TR/trace-context/ asks.
     """
-    span = f"{random.getrandbits(64) or 1:016x}"
     if parent is not None and (found := _TRACEPARENT.fullmatch(parent)):
         version, trace, cause, flags, rest = found.groups()
         known = version != "ff" and (version != "00" or rest is None)
         if known and int(trace, 16) and int(cause, 16):
-            return f"00-{trace}-{span}-{flags}"
-    return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"
+            return f"00-{trace}-{random.getrandbits(64) or 1:016x}-{flags}"
+    made = random.randbytes(24).hex()
+    return f"00-{made[:32]}-{made[32:]}-01"

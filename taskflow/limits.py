@@ -119,12 +119,13 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
     """
     if not body:
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
-    if found := _FORBIDDEN.search(body):
+    quick = body.isascii() and body.isprintable()  # as most are
+    if not quick and (found := _FORBIDDEN.search(body)):
         raise LimitExceeded(
             f"the message body holds {character(found[0])} at {found.start()}: tab, newline, "
             "return, U+0020 to U+D7FF, U+E000 to U+FFFD and what is above U+FFFF are allowed"
         )
-    size = len(body.encode())
+    size = len(body) if quick else len(body.encode())
     if attributes:
         if len(attributes) > MAX_ATTRIBUTES:
             raise LimitExceeded(

@@ -14,7 +14,6 @@ from taskflow.execute import Invoke, Job, execute, find_job, invoke, within_rete
 from taskflow.groups import Groups, divide
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, log_runs
-from taskflow.payload import carried
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.settings import Holding
@@ -260,7 +259,7 @@ def failure_text(result: Result, outcome: Dead) -> str:
     """The failure record as JSON. Whatever a handler's exception is made of, its message gets one:
     a record that cannot be made must not keep its neighbours' outcomes back."""
     try:
-        return carried(json.dumps(failure_record(result, outcome)).encode()).decode()
+        return json.dumps(failure_record(result, outcome))
     except BaseException as error:
         delivery = result.job.delivery
         return json.dumps(

@@ -112,7 +112,7 @@ def insert(execute: Execute, event: Event[Any], due_at: float | None) -> None:
             "id": event.id,
             "topic": event.topic,
             "subject": event.subject,
-            "event": json.carried(_write(saved)).decode(),
+            "event": json.carried(_write(saved).decode()),
             "due_at": due_at,
             "created_at": event.time,
         },
