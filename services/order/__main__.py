@@ -7,6 +7,7 @@ from waitress.server import create_server
 
 from services import process
 from services.database import open_database
+from services.keys import is_this_machine, read_keys
 from services.order.api import create_app
 from services.order.config import Config
 from services.order.ids import new_id
@@ -18,7 +19,7 @@ from services.order.sweeper import Sweeper
 from services.order.tables import metadata
 from taskflow import open_broker
 from taskflow.clock import SystemClock
-from taskflow.errors import TaskflowError
+from taskflow.errors import ConfigError, TaskflowError
 from taskflow.outbox import Relay, SqlAlchemy
 
 THREADS = 8
@@ -39,6 +40,17 @@ def main() -> None:
     except (SQLAlchemyError, OSError) as error:
         process.fail(f"ORDER_DATABASE cannot be used: {process.first_line(error)}")
     try:
+        keys = read_keys(config.keys, "ORDER_KEYS")
+        credentials = config.payment_certificates.for_client()
+    except ConfigError as error:
+        process.fail(process.first_line(error), process.EXIT_USAGE)
+    if not keys and not is_this_machine(config.host):
+        process.fail(
+            f"ORDER_HOST={config.host} lets other machines in, which needs ORDER_KEYS: a file of "
+            "lines `name: key` that only its owner may read",
+            process.EXIT_USAGE,
+        )
+    try:
         broker = open_broker(None)
         for topic in TOPICS:
             broker.create_topic(topic)
@@ -47,7 +59,9 @@ def main() -> None:
 
     clock = SystemClock()
     repository = OrderRepository(engine)
-    payments = GrpcPayments(config.payment_address, config.payment_timeout, config.payment_key)
+    payments = GrpcPayments(
+        config.payment_address, config.payment_timeout, config.payment_key, credentials
+    )
     relay = Relay(SqlAlchemy(engine), broker)
     outbox = relay.outbox
     service = OrderService(
@@ -69,7 +83,7 @@ def main() -> None:
         }
     )
     stats = StatsResource(repository, outbox, broker, clock)
-    app = create_app(service, health, stats, config.hosts)
+    app = create_app(service, health, stats, config.hosts, keys)
     try:
         server = create_server(
             app,

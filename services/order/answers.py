@@ -1,13 +1,12 @@
 """What POST /orders answers, as bytes that can be stored and sent again."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from services.order.model import Order
 from services.order.problems import MEDIA_TYPE, problem_body
-from taskflow.clock import rfc3339
+from services.order.shapes import OrderShown
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +17,6 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     replayed: bool = False
-
-
-def order_body(order: Order) -> dict[str, Any]:
-    """An order as the API shows it."""
-    return {
-        "id": order.id,
-        "status": order.status.value,
-        "customer_email": order.customer_email,
-        "items": msgspec.to_builtins(order.items),
-        "total_cents": order.total_cents,
-        "currency": order.currency,
-        "payment_id": order.payment_id,
-        "created_at": rfc3339(order.created_at),
-        "updated_at": rfc3339(order.updated_at),
-    }
 
 
 def order_etag(order: Order) -> str:
@@ -47,7 +31,7 @@ def created(order: Order) -> Answer:
         "Location": f"/orders/{order.id}",
         "ETag": order_etag(order),
     }
-    return Answer(201, headers, msgspec.json.encode(order_body(order)))
+    return Answer(201, headers, msgspec.json.encode(OrderShown.of(order)))
 
 
 def declined(order: Order, code: str) -> Answer:

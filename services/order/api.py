@@ -3,32 +3,31 @@
 import base64
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import falcon
 import msgspec
 from sqlalchemy.exc import OperationalError
 
-from services.order.answers import order_body, order_etag
-from services.order.model import MAX_CENTS, NewOrder, Order, Reason, Status
+from services.keys import bears_one
+from services.order.answers import order_etag
+from services.order.model import MAX_CENTS, MAX_PAGE, CancelBody, NewOrder, Order, Status
+from services.order.openapi import OpenApiResource
 from services.order.origin import check_origin
 from services.order.problems import Problem, send_problem, serialize_error
 from services.order.reading import FieldError, InvalidBody, MalformedJson, read_json
 from services.order.service import OrderService
+from services.order.shapes import OrderPage, OrderShown
 from services.order.status import HealthResource, LiveResource, StatsResource
 
 # Below the broker's 1 MiB for an event even when every character of the body is escaped there.
 MAX_BODY_BYTES = 128 * 1024
-MAX_PAGE = 200
+
+OPEN_PATHS = frozenset({"/health", "/health/live", "/openapi.json"})
+"""What monitors and readers may ask for without a key."""
 
 logger = logging.getLogger("services.order")
-
-
-class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /orders/{id}/cancel, which may be left out."""
-
-    reason: Reason = "asked for by the customer"
 
 
 def create_app(
@@ -36,10 +35,11 @@ def create_app(
     health: HealthResource,
     stats: StatsResource,
     hosts: Collection[str] = (),
+    keys: Mapping[str, str] | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI app over its collaborators. `hosts`: by which names it is called, beside this
-    machine's own."""
-    app = falcon.App(middleware=[_Guard(hosts)])
+    machine's own. `keys`: those of callers, by name; without any everybody may call."""
+    app = falcon.App(middleware=[_Guard(hosts, keys or {})])
     app.set_error_serializer(serialize_error)
     app.add_error_handler(Problem, send_problem)
     app.add_error_handler(MalformedJson, _send_malformed)
@@ -51,6 +51,7 @@ def create_app(
     app.add_route("/health", health)
     app.add_route("/health/live", LiveResource())
     app.add_route("/stats", stats)
+    app.add_route("/openapi.json", OpenApiResource(secured=bool(keys)))
     return app
 
 
@@ -84,7 +85,7 @@ class OrdersResource:
         cursor = _write_cursor(shown[-1]) if len(found) > limit else None
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(
-            {"items": [order_body(order) for order in shown], "next_cursor": cursor}
+            OrderPage([OrderShown.of(order) for order in shown], cursor)
         )
 
 
@@ -119,15 +120,17 @@ class CancelResource:
 
 
 class _Guard:
-    """Refuses bodies by size and kind before anything reads them."""
+    """Refuses callers without a key, and bodies by size and kind before anything reads them."""
 
-    def __init__(self, hosts: Collection[str]) -> None:
+    def __init__(self, hosts: Collection[str], keys: Mapping[str, str]) -> None:
         self._hosts = hosts
+        self._keys = keys
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         check_origin(req, self._hosts)
         resp.set_header("X-Content-Type-Options", "nosniff")
         resp.set_header("Cache-Control", "no-store")
+        self._check_key(req)
         length = req.content_length or 0
         if length > MAX_BODY_BYTES:
             raise Problem(
@@ -135,6 +138,17 @@ class _Guard:
                 "body-too-large",
                 f"The body has {length} bytes; at most {MAX_BODY_BYTES} are taken.",
                 errors=[FieldError("#", f"must be at most {MAX_BODY_BYTES} bytes")],
+            )
+
+    def _check_key(self, req: falcon.Request) -> None:
+        if not self._keys or req.path in OPEN_PATHS:
+            return
+        if not bears_one(req.get_header("Authorization") or "", self._keys):
+            raise Problem(
+                401,
+                "no-key",
+                "Send `Authorization: Bearer KEY` with a key of ORDER_KEYS.",
+                headers={"WWW-Authenticate": 'Bearer realm="orders"'},
             )
 
     def process_resource(
@@ -176,7 +190,7 @@ def _read_body(req: falcon.Request) -> bytes:
 def _send_order(resp: falcon.Response, order: Order) -> None:
     resp.set_header("ETag", order_etag(order))
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = msgspec.json.encode(order_body(order))
+    resp.data = msgspec.json.encode(OrderShown.of(order))
 
 
 def _read_page(req: falcon.Request) -> tuple[int, int | None, Status | None]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from services.certificates import Certificates
 from services.config import Environment
 
 
@@ -12,7 +14,9 @@ class Config:
 
     `payment_address`: host:port of the payment service. `payment_timeout`: seconds to wait for
     one charge, repeats included. `payment_key`: what the payment service wants of callers from
-    other machines. `hosts`: names that clients and proxies call this service by.
+    other machines. `hosts`: names that clients and proxies call this service by. `keys`: a
+    file with the keys of callers. `payment_certificates`: by whom the payment service's certificate
+    is signed, and this service's own for it.
     """
 
     host: str
@@ -22,6 +26,8 @@ class Config:
     payment_timeout: float
     payment_key: str = field(default="", repr=False)
     hosts: frozenset[str] = frozenset()
+    keys: Path | None = None
+    payment_certificates: Certificates = field(default_factory=Certificates)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -35,4 +41,6 @@ class Config:
             payment_timeout=read.seconds("ORDER_PAYMENT_TIMEOUT", 5.0, low=0.1, high=60.0),
             payment_key=read.text("ORDER_PAYMENT_KEY", ""),
             hosts=frozenset(read.text("ORDER_HOSTS", "").lower().replace(",", " ").split()),
+            keys=Path(keys) if (keys := read.text("ORDER_KEYS", "")) else None,
+            payment_certificates=Certificates.read(read, "ORDER_PAYMENT"),
         )

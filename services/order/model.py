@@ -10,6 +10,9 @@ import msgspec
 CURRENCY = "USD"
 """Every price is in hundredths of it."""
 
+MAX_PAGE = 200
+"""Orders in one page of a list."""
+
 MAX_CENTS = 2**63 - 1
 """The largest amount a database column holds."""
 
@@ -74,6 +77,12 @@ class NewCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return "NewCard()"
+
+
+class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /orders/{id}/cancel, which may be left out."""
+
+    reason: Reason = "asked for by the customer"
 
 
 class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -87,20 +87,27 @@ class GrpcPayments:
     """The payment service at `address` (host:port). Thread-safe; connects at the first call.
 
     `timeout`: seconds for one charge, repeats included. `key`: what a payment service on another
-    machine wants of who acts for customers.
+    machine wants of who acts for customers. `credentials`: TLS; without, it is spoken to in clear.
     """
 
-    def __init__(self, address: str, timeout: float, key: str = "") -> None:
+    def __init__(
+        self,
+        address: str,
+        timeout: float,
+        key: str = "",
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self._key = key
-        self._channel = grpc.insecure_channel(
-            address,
-            options=[
-                ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-                # The default grows to two minutes: too long to find a restarted service.
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 1000),
-            ],
-        )
+        options = [
+            ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+            # The default grows to two minutes: too long to find a restarted service.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=options)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=options)
         self._stub = pb_grpc.PaymentServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._timeout = timeout

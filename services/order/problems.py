@@ -1,6 +1,6 @@
 """Problem details (RFC 9457): every error of the HTTP API, as `application/problem+json`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,18 +12,31 @@ from services.order.reading import FieldError
 MEDIA_TYPE = "application/problem+json"
 
 
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error, as RFC 9457 has it. `errors`: each thing that is wrong, where that is known."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldError] = []
+    decline_code: str | None = None
+    order_id: str | None = None
+
+
 def problem_body(
     status: int, kind: str | None = None, detail: str | None = None, **more: Any
 ) -> bytes:
     """The JSON of a problem. `kind` is the last part of its type; None: about:blank."""
-    body: dict[str, Any] = {
-        "type": f"urn:taskflow:problem:{kind}" if kind else "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-    }
-    if detail:
-        body["detail"] = detail
-    return msgspec.json.encode(body | more)
+    return msgspec.json.encode(
+        ProblemDetails(
+            type=f"urn:taskflow:problem:{kind}" if kind else "about:blank",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            detail=detail or None,
+            **more,
+        )
+    )
 
 
 class Problem(Exception):
@@ -37,14 +50,14 @@ class Problem(Exception):
         *,
         errors: Iterable[FieldError] = (),
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        more: dict[str, Any] = {}
-        if found := [{"pointer": each.pointer, "detail": each.detail} for each in errors]:
-            more["errors"] = found
-        self.body = problem_body(status, kind, detail, **more)
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
+        self.body = problem_body(status, kind, detail, errors=list(errors))
 
 
 def send_problem(

@@ -10,6 +10,7 @@ import msgspec
 
 from services.order.model import Status
 from services.order.repository import OrderRepository
+from services.order.shapes import Check, Health, Live
 from taskflow.broker import QueueCounts
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
@@ -46,11 +47,9 @@ class HealthResource:
         healthy = all(result == "ok" for result in found.values())
         resp.status = 200 if healthy else 503
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = msgspec.json.encode(
-            {"status": "ok" if healthy else "unavailable", "checks": found}
-        )
+        resp.data = msgspec.json.encode(Health("ok" if healthy else "unavailable", found))
 
-    def _run(self, name: str) -> str:
+    def _run(self, name: str) -> Check:
         try:
             self._checks[name]()
         except Exception as error:  # a health check reports whatever is wrong
@@ -77,7 +76,7 @@ class LiveResource:
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Say that the process lives."""
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = b'{"status":"ok"}'
+        resp.data = msgspec.json.encode(Live("ok"))
 
 
 class StatsResource:

@@ -10,7 +10,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import process
-from services.payment.callers import CustomerRights, is_loopback, read_keys
+from services.keys import is_this_machine, read_keys
+from services.payment.callers import CustomerRights
 from services.payment.config import Config
 from services.payment.gateway import open_gateway
 from services.payment.ids import new_payment_id
@@ -37,7 +38,8 @@ def main() -> None:
         process.fail(f"PAYMENT_DATABASE cannot be used: {process.first_line(error)}")
     try:
         gateway = open_gateway(config.gateway, config.test_method)
-        rights = CustomerRights(read_keys(config.keys))
+        rights = CustomerRights(read_keys(config.keys, "PAYMENT_KEYS"))
+        credentials = config.certificates.for_server()
         broker = open_broker(None)
         broker.create_topic(PAYMENT_REFUNDED)
     except TaskflowError as error:
@@ -48,7 +50,12 @@ def main() -> None:
     )
     try:
         server = PaymentServer(
-            service, config.host, config.port, rights=rights, reflect=config.reflection
+            service,
+            config.host,
+            config.port,
+            rights=rights,
+            reflect=config.reflection,
+            credentials=credentials,
         )
     except PortUnusable:
         process.fail(
@@ -58,8 +65,11 @@ def main() -> None:
     process.exit_on_stop_signals()
     server.start()
     relay.start()
-    if not is_loopback(f"ipv4:{config.host}") and config.host != "localhost":
-        logger.warning("card numbers come in clear from other machines: there is no TLS here")
+    if credentials is None and not is_this_machine(config.host):
+        logger.warning(
+            "card numbers come in clear from other machines: set PAYMENT_CERTIFICATE and "
+            "PAYMENT_CERTIFICATE_KEY"
+        )
     logger.info("payment listens on %s:%d", config.host, server.port)
     try:
         Event().wait()

@@ -1,13 +1,11 @@
 """Who may act for customers: charge what they have on file, see it, change it."""
 
-import hmac
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from urllib.parse import unquote
 
-from taskflow.errors import ConfigError
+from services.keys import bears_one
 
 
 class CustomerRights:
@@ -25,12 +23,7 @@ class CustomerRights:
             return True
         for name, value in metadata:
             if name.lower() == "authorization" and isinstance(value, str):
-                scheme, _, sent = value.partition(" ")
-                if scheme.lower() == "bearer":
-                    return any(
-                        hmac.compare_digest(sent.strip().encode(), key.encode())
-                        for key in self._keys.values()
-                    )
+                return bears_one(value, self._keys)
         return False
 
 
@@ -48,30 +41,3 @@ def is_loopback(peer: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
-
-
-def read_keys(path: Path | None) -> dict[str, str]:
-    """Keys from a file of lines `name: key`, which only its owner may read.
-
-    Raises ConfigError naming PAYMENT_KEYS, never a key.
-    """
-    if path is None:
-        return {}
-    try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"PAYMENT_KEYS={str(path)!r}: others may read it; chmod 600")
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(f"PAYMENT_KEYS={str(path)!r}: {error.strerror}") from error
-    keys = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, colon, key = (part.strip() for part in line.partition(":"))
-        if not (name and colon and re.fullmatch(r"[!-~]{16,}", key)):
-            raise ConfigError(
-                f"PAYMENT_KEYS={str(path)!r}, line {number}: `name: key` is wanted, the key 16 "
-                "printable characters at least"
-            )
-        keys[name] = key
-    return keys

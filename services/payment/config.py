@@ -1,9 +1,10 @@
 """What can be set about the payment service."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.certificates import Certificates
 from services.config import Environment
 
 
@@ -14,7 +15,8 @@ class Config:
     `max_amount_cents`: the most one payment may charge, in hundredths of the currency. `gateway`:
     `test`, or module:function of a real one. `test_method`: whether the test gateway's own method
     stands for customers that never saved one. `keys`: a file with the keys of callers that may act
-    for customers. `reflection`: whether the gRPC server tells its schema.
+    for customers. `reflection`: whether the gRPC server tells its schema. `certificates`:
+    the server's own for TLS, and by whom those of clients must be signed.
     """
 
     host: str
@@ -25,6 +27,7 @@ class Config:
     test_method: bool = True
     keys: Path | None = None
     reflection: bool = False
+    certificates: Certificates = field(default_factory=Certificates)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -41,4 +44,5 @@ class Config:
             test_method=read.switch("PAYMENT_TEST_METHOD", True),
             keys=Path(keys) if (keys := read.text("PAYMENT_KEYS", "")) else None,
             reflection=read.switch("PAYMENT_REFLECTION", False),
+            certificates=Certificates.read(read, "PAYMENT"),
         )

@@ -59,7 +59,8 @@ class PortUnusable(Exception):
 
 class PaymentServer:
     """A gRPC server for a PaymentService, with the standard health service; `reflect`: and with
-    reflection. `rights` says who may act for customers.
+    reflection. `rights` says who may act for customers; without
+    `credentials` it is spoken to in clear.
 
     `port` is the one listened on, also when 0 was asked for.
     """
@@ -73,6 +74,7 @@ class PaymentServer:
         rights: CustomerRights | None = None,
         clock: Clock | None = None,
         reflect: bool = False,
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         """Take the port; raises PortUnusable when it is in use or not ours to take."""
         self._server = grpc.server(
@@ -93,7 +95,11 @@ class PaymentServer:
                 (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
             )
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
+            address = f"{host}:{port}"
+            if credentials is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise PortUnusable(f"cannot listen on {host}:{port}") from error
 

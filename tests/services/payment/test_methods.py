@@ -9,7 +9,8 @@ import pytest
 
 from proto.payment.v1 import payment_pb2 as pb
 from proto.payment.v1.payment_pb2_grpc import PaymentServiceStub
-from services.payment.callers import CustomerRights, is_loopback, read_keys
+from services.keys import read_keys
+from services.payment.callers import CustomerRights, is_loopback
 from services.payment.gateway import TestGateway, open_gateway
 from services.payment.repository import PaymentRepository
 from services.payment.server import PaymentServer
@@ -185,15 +186,15 @@ def test_keys_are_read_from_a_file_of_their_owner(tmp_path: Path) -> None:
     file.write_text("# the order service\norder: abcdefghijklmnop\n")
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="others may read it"):
-        read_keys(file)
+        read_keys(file, "PAYMENT_KEYS")
     file.chmod(0o600)
-    assert read_keys(file) == {"order": "abcdefghijklmnop"}
+    assert read_keys(file, "PAYMENT_KEYS") == {"order": "abcdefghijklmnop"}
     file.write_text("order: short")
     with pytest.raises(ConfigError, match="line 1"):
-        read_keys(file)
+        read_keys(file, "PAYMENT_KEYS")
     with pytest.raises(ConfigError, match="No such file"):
-        read_keys(tmp_path / "missing")
-    assert read_keys(None) == {}
+        read_keys(tmp_path / "missing", "PAYMENT_KEYS")
+    assert read_keys(None, "PAYMENT_KEYS") == {}
 
 
 @pytest.mark.parametrize("name", ["nosuch", "nosuch.module:gateway", "services.payment.cards:x"])
