@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first stops gracefully, the second at once."""
+"""SIGTERM, SIGINT and SIGHUP: the first stops gracefully, the second at once."""
 
 import logging
 import signal
@@ -25,8 +25,10 @@ class Stoppable(Protocol):
 
 @contextmanager
 def signals_to(target: Stoppable) -> Iterator[list[int]]:
-    """Stop the target on SIGTERM and SIGINT; answers the list of signals seen so far.
+    """Stop the target on SIGTERM, SIGINT and SIGHUP; answers the list of signals seen so far.
 
+    A terminal that goes away may send SIGHUP twice, which is no second signal; under `nohup` it
+    stays ignored.
     A thread acts on them, not the signal handler: the main thread may hold the target's locks.
     """
     seen: list[int] = []
@@ -35,6 +37,8 @@ def signals_to(target: Stoppable) -> Iterator[list[int]]:
 
     def listen() -> None:
         while number := read.recv(1)[0]:
+            if number == signal.SIGHUP and seen:
+                continue
             seen.append(number)
             if len(seen) == 1:
                 log.info("%s: finishing what runs", signal.Signals(number).name)
@@ -46,7 +50,10 @@ def signals_to(target: Stoppable) -> Iterator[list[int]]:
     def nothing(number: int, frame: object) -> None:
         """Python only writes to the wake-up descriptor for signals that have a handler."""
 
-    before = {number: signal.signal(number, nothing) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, nothing) for number in numbers}
     descriptor = signal.set_wakeup_fd(write.fileno())
     thread = threading.Thread(target=listen, name="taskflow-signals", daemon=True)
     thread.start()

@@ -61,8 +61,8 @@ def worker(**flags: Any) -> None:
     """Run the handlers of QUEUE..., or of every queue that has one.
 
     Queues are asked in random order by weight (1 by default), or with --strict in the order given.
-    SIGTERM or SIGINT stops gracefully: running handlers may finish within --grace, all other
-    messages are given back at once. A second signal does not wait (exit code 128 + signal).
+    SIGTERM, SIGINT or SIGHUP stops gracefully: running handlers may finish within --grace, all
+    other messages are given back at once. A second signal does not wait (exit code 128 + signal).
 
     \b
     Example:

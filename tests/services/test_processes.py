@@ -157,6 +157,26 @@ def test_wrong_setting_is_one_line_with_its_name(
 
 
 @pytest.mark.slow
+def test_other_machines_are_let_in_with_keys_only(tmp_path: Path) -> None:
+    ended = run("order", environ(tmp_path, ORDER_HOST="0.0.0.0"))
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert "ORDER_HOST=0.0.0.0 lets other machines in, which needs ORDER_KEYS" in line
+    keys = tmp_path / "keys"
+    keys.write_text("shop: abcdefghijklmnop\n")
+    keys.chmod(0o600)
+    env = environ(tmp_path, ORDER_HOST="0.0.0.0", ORDER_KEYS=str(keys))
+    with running("order", env) as (_, port):
+        answers = []
+        for headers in ({}, {"Authorization": "Bearer abcdefghijklmnop"}):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+            connection.request("GET", "/orders", headers=headers)
+            answers.append(connection.getresponse().status)
+            connection.close()
+    assert answers == [401, 200]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variable"), [("order", "ORDER_DATABASE"), ("payment", "PAYMENT_DATABASE")]
 )

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,11 +84,11 @@ def test_a_queue_that_disagrees_exits_2_with_the_way_out(run: Run, broker: Broke
 
 # ---- a real one -------------------------------------------------------------------------------
 @contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """A worker process that has said it works."""
     root = str(Path(taskflow.__file__).parent.parent)
     with subprocess.Popen(
-        [sys.executable, "-m", "taskflow.cli", "worker", "-m", "shop", *arguments],
+        [*under, sys.executable, "-m", "taskflow.cli", "worker", "-m", "shop", *arguments],
         env={"PYTHONPATH": root},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -110,7 +110,7 @@ def until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"ended without saying {text!r}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_works_and_stops_on_a_signal_with_exit_code_0(
     broker: Broker, number: signal.Signals
 ) -> None:
@@ -127,12 +127,43 @@ def test_it_works_and_stops_on_a_signal_with_exit_code_0(
     assert broker.counts("audit").handled == 1
 
 
+HANGING = """
+import threading
+from taskflow import subscribe
+
+@subscribe("order.created", queue="audit")
+def hang(event):
+    print("hangs", flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_a_terminal_that_goes_away_twice_is_one_signal(broker: Broker, folder: Path) -> None:
+    (folder / "shop.py").write_text(HANGING)
+    with started("--concurrency", "1", "--grace", "1h") as process:
+        publish("order.created", 1, broker=broker)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        process.send_signal(signal.SIGHUP)
+        until(process, "SIGHUP: finishing what runs")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGINT)
+        until(process, "SIGINT: not waiting")
+        assert process.wait(15) == 128 + signal.SIGINT
+
+
+def test_under_nohup_a_terminal_may_go_away(broker: Broker) -> None:
+    with started("audit", under=["/usr/bin/env", "nohup"]) as process:
+        process.send_signal(signal.SIGHUP)
+        publish("order.created", "good", broker=broker)
+        until(process, "outcome=done")
+        process.send_signal(signal.SIGTERM)
+        until(process, "SIGTERM: finishing what runs")
+        assert process.wait(15) == 0
+
+
 def test_a_second_signal_does_not_wait(broker: Broker, folder: Path) -> None:
-    (folder / "shop.py").write_text(
-        "import threading\nfrom taskflow import subscribe\n"
-        "@subscribe('order.created', queue='audit')\n"
-        "def hang(event):\n    print('hangs', flush=True)\n    threading.Event().wait()\n"
-    )
+    (folder / "shop.py").write_text(HANGING)
     with started("--concurrency", "1", "--grace", "1h") as process:
         publish("order.created", 1, broker=broker)
         assert process.stdout is not None
