@@ -2,8 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass
 from random import Random
+
+import msgspec
 
 from taskflow.limits import (
     MAX_MESSAGE_BYTES,
@@ -34,8 +36,7 @@ FAILURE = "taskflow.failure"
 """The attribute of a dead letter that holds its failure record, as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A body with an identity, on its way into a topic or queue.
 
     `id` together with the topic names the message: a queue that still holds it does not store
@@ -44,27 +45,28 @@ class Message:
     them on others. `deduplication_id` is for FIFO queues and topics: a second one within five
     minutes is the first one again. `trace` is an X-Ray header, `sender` who sent it.
     `subject` and `bodies` (another body for some protocols: sqs, http, https) are for topics.
-    `size` is its length in bytes, `most` how much is allowed (`Broker.max_message_bytes`). Raises
-    LimitExceeded (`taskflow.limits`).
+    `most` is how many bytes it may have (`Broker.max_message_bytes`), `size` how many it has.
+    Raises LimitExceeded (`taskflow.limits`). `msgspec.structs.replace` makes another.
     """
 
     id: str
     body: str
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = {}
     delay: float | None = None
     group: str | None = None
     deduplication_id: str | None = None
     trace: str | None = None
     sender: str | None = None
     subject: str | None = None
-    bodies: Mapping[str, str] = field(default_factory=dict)
-    size: int = field(init=False, compare=False)
-    most: InitVar[int] = MAX_MESSAGE_BYTES
+    bodies: Mapping[str, str] = {}
+    most: int = MAX_MESSAGE_BYTES
+    size: int = 0
 
-    def __post_init__(self, most: int) -> None:
+    def __post_init__(self) -> None:
         if not self.id.isprintable():
             check_id(self.id)
-        object.__setattr__(self, "size", check_message(self.body, self.attributes, most))
+        size = check_message(self.body, self.attributes, self.most)
+        msgspec.structs.force_setattr(self, "size", size)
         if self.delay:
             check_seconds("delay", self.delay, 0, float("inf"))
         if self.group is not None:

@@ -1,9 +1,10 @@
 """From a publish to the messages of each queue: filters, envelopes, deduplication."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from taskflow.brokers.envelope import notification
 from taskflow.errors import LimitExceeded
@@ -132,7 +133,7 @@ def with_deduplication(
                     f"{where.split()[0]} content-based deduplication"
                 )
             digest = sha256(message.body.encode()).hexdigest()
-            message = replace(message, deduplication_id=digest, most=message.size)
+            message = replace(message, deduplication_id=digest)
         complete.append(message)
     return complete
 

@@ -1,9 +1,8 @@
 """`taskflow publish`: one event, or many, from the command line."""
 
-from dataclasses import replace
-
 import click
 import msgspec
+from msgspec.structs import replace
 
 from taskflow.broker import Broker
 from taskflow.cli.message_options import (
@@ -89,12 +88,11 @@ def publish(
                             delay, most
                         ),
                         attributes=typed,
-                        most=most,
                     )
                     for _ in range(min(BATCH, count - start))
                 ]
                 if deduplication_id is not None:
-                    messages = [replace(messages[0], deduplication_id=deduplication_id, most=most)]
+                    messages = [replace(messages[0], deduplication_id=deduplication_id)]
                 published = broker.publish(topic, messages)
                 done(len(messages))
         first = published.sent[0].id  # of a duplicate: the one that was published before

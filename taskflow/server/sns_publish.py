@@ -7,8 +7,10 @@ https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from taskflow.brokers.envelope import topic_number
 from taskflow.errors import LimitExceeded

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.settings import (
     Described,
@@ -27,11 +26,8 @@ class QueueRow(NamedTuple):
     name: str
     paused: bool
     settings: QueueSettings
-
-    @property
-    def fifo(self) -> bool:
-        """Whether messages keep the order of their groups."""
-        return is_fifo(self.name)
+    fifo: bool
+    """Whether messages keep the order of their groups."""
 
 
 class TopicRow(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from taskflow.limits import is_fifo
 from taskflow.settings import (
     Described,
     MoveTask,
@@ -273,4 +274,4 @@ def _text(record: object) -> str:
 
 
 def _queue_row(found: tuple[Any, ...]) -> QueueRow:
-    return QueueRow(found[0], found[1], bool(found[2]), _read_queue(found[3]))
+    return QueueRow(found[0], found[1], bool(found[2]), _read_queue(found[3]), is_fifo(found[1]))

@@ -27,7 +27,7 @@ class Doorbell:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._folder = Path(f"{database.absolute()}-bells")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._own = ""
         self._folder_name = str(self._folder)
         self._seen: tuple[int, list[str]] = (0, [])
@@ -41,7 +41,7 @@ class Doorbell:
         for opened in (self._socket, self._sender):
             if opened is not None:
                 opened.close()
-        if self._folder_file >= 0:
+        if self._folder_file >= 0:  # (a thread that is not here may hold the lock)
             os.close(self._folder_file)
         return Doorbell(self._database)
 
@@ -66,13 +66,32 @@ class Doorbell:
                 pass  # it left just now
 
     def _others(self) -> list[str]:
+        """Who has a bell here. Asked at each publish: of an open folder that costs a third."""
         try:
-            changed = os.stat(self._folder_name).st_mtime_ns  # noqa: PTH116  # half the cost
-            if changed != self._seen[0]:
-                self._seen = (changed, [found.name for found in self._folder.iterdir()])
+            if self._folder_file < 0 and not self._enter_folder():
+                return []
+            found = os.fstat(self._folder_file)
+            if not found.st_nlink:  # it was removed; there may be another
+                self._leave_folder()
+                return self._others()
+            if found.st_mtime_ns != self._seen[0]:
+                names = [bell.name for bell in self._folder.iterdir()]
+                self._seen = (found.st_mtime_ns, names)
         except OSError:
             return []
         return [name for name in self._seen[1] if name != self._own]
+
+    def _enter_folder(self) -> bool:
+        with self._lock:
+            if self._folder_file < 0 and os.access(self._folder_name, os.F_OK):
+                self._folder_file = os.open(self._folder_name, os.O_RDONLY)
+            return self._folder_file >= 0
+
+    def _leave_folder(self) -> None:
+        with self._lock:
+            if self._folder_file >= 0:
+                os.close(self._folder_file)
+            self._folder_file = -1
 
     def listen(self, heard: Callable[[Collection[str]], None]) -> None:
         """Hang up a bell and call `heard(queues)` from a thread at each ring. Once."""
@@ -118,8 +137,7 @@ class Doorbell:
         path = f"{self._folder}/{name}"
         if len(os.fsencode(path)) <= _PATH_LIMIT:
             return path
-        if self._folder_file < 0:  # a long path has a short name here
-            self._folder_file = os.open(self._folder, os.O_RDONLY)
+        self._enter_folder()  # a long path has a short name there
         return f"{_OPEN_FILES}/{self._folder_file}/{name}"
 
     def close(self) -> None:
@@ -138,5 +156,4 @@ class Doorbell:
         for opened in (self._socket, self._sender):
             if opened is not None:
                 opened.close()
-        if self._folder_file >= 0:
-            os.close(self._folder_file)
+        self._leave_folder()

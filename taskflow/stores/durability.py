@@ -12,8 +12,8 @@ import apsw
 
 log = logging.getLogger("taskflow.store")
 
-CHECKPOINT_PAGES = 4000  # every 16 MB of WAL
-RESET_PAGES = 16000  # writers never paused: stop them once, so that the WAL starts over
+CHECKPOINT_PAGES = 8000  # every 16 MB of WAL
+RESET_PAGES = 32000  # writers never paused: stop them once, so that the WAL starts over
 
 
 class DiskSync:

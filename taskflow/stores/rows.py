@@ -23,6 +23,8 @@ from taskflow.stores.fifo import COLUMNS, FRESH, FifoRows, encode
 log = logging.getLogger("taskflow.store")
 
 NEVER = float("-inf")
+_INSERT = """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, lane, tenant)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 
 
 class SqliteRows(DeclaredRows, FifoRows, BookRows):
@@ -31,6 +33,8 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
     def __init__(self, connection: apsw.Connection) -> None:
         DeclaredRows.__init__(self, connection)
         FifoRows.__init__(self, connection)
+        # One cursor for all single inserts: making one costs more than to use it.
+        self._insert_one = connection.cursor().execute
         self._complained: set[int] = set()
 
     # ---- messages ---------------------------------------------------------------------------
@@ -63,31 +67,31 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                     "SELECT seq FROM message WHERE queue = ? AND seq >= ?", (queue.id, first)
                 )
             }
-        self._connection.executemany(
-            "INSERT INTO payload VALUES (?, ?, ?, ?)",
-            [
-                (
-                    seq,
-                    message.body,
-                    write_attributes(message.attributes) if message.attributes else "{}",
-                    write_extra(message),
-                )
-                for seq, message in enumerate(messages, first)
-                if seq in stored
-            ],
-        )
+        payloads = [
+            (
+                seq,
+                message.body,
+                write_attributes(message.attributes) if message.attributes else "{}",
+                write_extra(message),
+            )
+            for seq, message in enumerate(messages, first)
+            if seq in stored
+        ]
+        if len(payloads) == 1:
+            self._insert_one("INSERT INTO payload VALUES (?, ?, ?, ?)", payloads[0])
+        else:
+            self._connection.executemany("INSERT INTO payload VALUES (?, ?, ?, ?)", payloads)
         if fifo:
             self._refresh(queue.id, {message.group for message in messages if message.group})
         return first
 
     def _insert(self, new: Sequence[tuple[Any, ...]]) -> int:
         """How many were new."""
+        if len(new) == 1:
+            self._insert_one(_INSERT, new[0])
+            return self._connection.changes()
         before = self._connection.total_changes()
-        self._connection.executemany(
-            """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, lane, tenant)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
-            new,
-        )
+        self._connection.executemany(_INSERT, new)
         return self._connection.total_changes() - before
 
     def _drop_expired(self, queue: QueueRow, ids: Sequence[str], now: float) -> None:

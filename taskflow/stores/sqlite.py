@@ -29,6 +29,7 @@ log = logging.getLogger("taskflow.store")
 
 APPLICATION_ID = 0x7461736B  # "task"
 SCHEMA_VERSION = 1
+PAGE_SIZE = 2048  # bytes: a publish writes four pages, of which little changes
 
 
 class SqliteStore:
@@ -276,6 +277,7 @@ def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:
     connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
     try:
         connection.set_busy_timeout(int(LONGEST * 1000))
+        connection.pragma("page_size", PAGE_SIZE)  # of a new file; an old one keeps its own
         connection.pragma("synchronous", "normal")
         connection.pragma("foreign_keys", True)
         connection.pragma("temp_store", "memory")

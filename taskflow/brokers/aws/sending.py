@@ -8,9 +8,10 @@ import json
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
 from taskflow.brokers.aws.carriage import MAX_USER_ATTRIBUTES, Carried, Parcel, pack

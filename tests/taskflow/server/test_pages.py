@@ -5,12 +5,13 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import msgspec
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
@@ -474,7 +475,9 @@ class TestReset:
             site.broker.subscribe("prices.fifo", "steps.fifo")
             site.broker.send("steps.fifo", [message])
             assert site.broker.counts("steps.fifo").visible == 1
-            site.broker.publish("prices.fifo", [replace(message, deduplication_id="e")])
+            site.broker.publish(
+                "prices.fifo", [msgspec.structs.replace(message, deduplication_id="e")]
+            )
             assert site.broker.counts("steps.fifo").visible == 2
             site.post("/_taskflow/reset")
 
