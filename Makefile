@@ -132,11 +132,11 @@ bench-wire: .venv-bench-wire/.ready .venv-bench-wire-localstack/.ready ## Measur
 bench-aws: $(VENV)/.ready .venv-bench-aws/.ready ## Count requests on SQS and SNS beside Celery and Dramatiq, 7 minutes (BENCH=--quick: 3)
 	$(BIN)/python -m benchmarks.aws $(BENCH)
 
-clients/node/node_modules/.ready: clients/node/package-lock.json
+tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	@command -v npm >/dev/null || { test $$(id -u) = 0 && apt-get install -y nodejs npm; }
-	npm ci --prefix clients/node --no-audit --no-fund
+	npm ci --prefix tests/clients/node --no-audit --no-fund
 	touch $@
 
 .PHONY: clients
-clients: $(VENV)/.ready .venv-clients/.ready .venv-clients-old/.ready clients/node/node_modules/.ready ## Drive real clients against `taskflow serve`, 3 minutes
-	$(BIN)/python -m clients $(CLIENTS)
+clients: $(VENV)/.ready .venv-clients/.ready .venv-clients-old/.ready tests/clients/node/node_modules/.ready ## Drive real clients against `taskflow serve`, 3 minutes
+	$(BIN)/python -m tests.clients $(CLIENTS)

@@ -13,7 +13,6 @@ _.next_cursor  # a field of a page of orders
 _.product_name  # a field of an order's items
 _.sock  # http.client reads it of a connection
 _.refused_at  # public: of a Refused row
-FaultBroker  # public: of taskflow.testing
 _.try_again  # public: of an Outbox
 _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it

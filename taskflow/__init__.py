@@ -6,11 +6,11 @@ from taskflow.config import open_broker
 from taskflow.errors import Reject, Retry, TaskflowError
 from taskflow.event import Context, Event
 from taskflow.middleware import Middleware
-from taskflow.pool import Pool
 from taskflow.publisher import publish, publish_many
 from taskflow.registry import Registry, subscribe, use
 from taskflow.retry import RetryPolicy
-from taskflow.worker import Worker
+from taskflow.worker.pool import Pool
+from taskflow.worker.worker import Worker
 
 __all__ = [
     "Broker",

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.errors import QueueExists, TopicExists
 from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
 from taskflow.message import new_id
 from taskflow.registry import Registry, Subscription
-from taskflow.settings import TopicSettings, TopicSubscription
 
 DEAD_LETTERS = QueueSettings(retention=MAX_RETENTION)
 TOPIC = TopicSettings()

@@ -1,6 +1,7 @@
 """Names in backticks that look like ours exist: a document cannot speak of what is gone."""
 
 import ast
+import configparser
 import re
 from pathlib import Path
 
@@ -111,3 +112,24 @@ def test_what_a_document_names_exists(document: str) -> None:
 )
 def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
     assert gone(f"It is `{quoted}` that does it.") == [quoted]
+
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+
+
+def test_the_architecture_shows_every_room() -> None:
+    rooms = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in (ROOT / "taskflow").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    shown = set(re.findall(r"\[`([\w./]+)`\]\(\.\./taskflow", ARCHITECTURE))
+    inner = {name for name in shown if name.count("/") == 2}
+    assert (shown - inner) | {name.split("/")[0] + "/" for name in inner} == rooms
+
+
+def test_the_architecture_shows_the_layers_that_are_enforced() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    layers = config["importlinter:contract:layers"]["layers"].split("\n")
+    assert "\n".join(layers).strip() in ARCHITECTURE

@@ -61,4 +61,4 @@ def test_every_promise_says_where_and_by_what_test(row: str) -> None:
     ["tests/test_guarantees.py::test_gone", "tests/gone.py::test_gone", "tests/gone.py::Gone::x"],
 )
 def test_a_test_that_does_not_exist_is_noticed(gone: str) -> None:
-    assert missing(f"| a promise. | `taskflow/worker.py` | `{gone}` |") == [gone]
+    assert missing(f"| a promise. | `taskflow/worker/worker.py` | `{gone}` |") == [gone]

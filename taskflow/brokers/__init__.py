@@ -6,10 +6,10 @@ from random import Random
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
-from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.brokers.stored.broker import EmbeddedBroker
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
-from taskflow.stores.sqlite import SqliteStore
+from taskflow.stores.sqlite.store import SqliteStore
 
 DEFAULT_ADDRESS = "sqlite:///taskflow.db"
 _DURABILITIES = ("power", "process")

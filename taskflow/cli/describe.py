@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import TopicSubscription
 from taskflow.cli.options import Kind, broker_option, kind_of, kind_options, opened
 from taskflow.clock import rfc3339
-from taskflow.settings import TopicSubscription
 
 
 @click.command()

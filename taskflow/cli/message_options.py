@@ -9,8 +9,8 @@ from typing import Literal
 import click
 
 from taskflow.cli.options import Seconds, check_text
+from taskflow.dashboard.forms import Refused, read_attributes
 from taskflow.message import Attribute
-from taskflow.server.forms import Refused, read_attributes
 
 delay_option = click.option(
     "--delay", type=Seconds(), default=0.0, help="Due so much later: 90, 15m, 2h."

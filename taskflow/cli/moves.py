@@ -7,11 +7,11 @@ from dataclasses import asdict
 import click
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import MoveTask
 from taskflow.cli.options import broker_option, dead_letter_queue, opened, progress, table
 from taskflow.clock import rfc3339
 from taskflow.errors import MoveTaskNotFound
 from taskflow.limits import MAX_MOVE_RATE
-from taskflow.settings import MoveTask
 
 CHUNK = 500  # dead letters of one transaction, so that workers go on meanwhile
 STEP = 0.1  # seconds to wait when a step could move no more

@@ -116,9 +116,9 @@ def _keep_logging() -> None:
 
 
 def server_module(name: str) -> Any:
-    """A module of `taskflow.server`. Raises ConfigError without the extra that it needs."""
+    """A module of taskflow that needs the extra `server`. Raises ConfigError without."""
     try:
-        return importlib.import_module(f"taskflow.server.{name}")
+        return importlib.import_module(f"taskflow.{name}")
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"this needs {error.name}: pip install 'taskflow-events[server]'"

@@ -53,11 +53,11 @@ def serve(
       taskflow serve --broker sqlite:///broker.db
       aws --endpoint-url http://127.0.0.1:9324 sqs create-queue --queue-name orders
     """
-    serving, declaring = server_module("serving"), server_module("declaring")
+    serving, dashboard = server_module("server.serving"), server_module("dashboard.pages")
     with opened(address, create=True) as broker:
         keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
         if init is not None and init.endswith((".yaml", ".yml")):
-            declaring.declare_file(broker, Path(init))
+            server_module("topology_file").declare_file(broker, Path(init))
         elif init is not None:
             declare(broker, load_registry((init,)), apply=True)
         options = serving.ServerOptions(
@@ -72,6 +72,6 @@ def serve(
             allow_reset=allow_reset,
             local_targets=local_targets,
         )
-        server = serving.WireServer(broker, options)
+        server = serving.WireServer(broker, options, dashboard.pages)
         click.echo(f"SQS and SNS at {server.url} (account {account}, region {region})", err=True)
         server.run()

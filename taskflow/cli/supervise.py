@@ -14,10 +14,10 @@ from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
-from taskflow.health import HealthServer
-from taskflow.supervisor import Supervisor
+from taskflow.worker.health import HealthServer
+from taskflow.worker.supervisor import Supervisor
 
-log = logging.getLogger("taskflow.supervisor")
+log = logging.getLogger("taskflow.worker.supervisor")
 
 
 @dataclass(frozen=True)

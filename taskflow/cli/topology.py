@@ -53,7 +53,7 @@ def apply(
         load_registry(modules)
     with opened(address, create=True) as broker:
         if file is not None:
-            server_module("declaring").declare_file(broker, file)
+            server_module("topology_file").declare_file(broker, file)
         declare(broker, registry, apply=True)
     if text := tree(registry):
         click.echo(text)

@@ -24,11 +24,11 @@ from taskflow.cli.signals import signals_to
 from taskflow.cli.supervise import Options, supervise
 from taskflow.config import setting, shown_address
 from taskflow.errors import ConfigError, QueueNotFound
-from taskflow.health import HealthServer, write_heartbeat
-from taskflow.pool import Pool
 from taskflow.registry import Registry
-from taskflow.supervisor import RECYCLED
-from taskflow.worker import Worker
+from taskflow.worker.health import HealthServer, write_heartbeat
+from taskflow.worker.pool import Pool
+from taskflow.worker.supervisor import RECYCLED
+from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 

@@ -7,11 +7,10 @@ a browser sends on behalf of another site is refused either way.
 import inspect
 import json
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Any, Literal
 
-from taskflow.brokers.envelope import wire_topic
 from taskflow.errors import BrokerError
 from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
@@ -30,6 +29,7 @@ from taskflow.server.signing import (
     verify,
 )
 from taskflow.server.sqs_moves import read_handle
+from taskflow.wire.envelope import wire_topic
 
 MAX_KEY_ID = 128  # characters, as in IAM: what is not verified is kept with messages all the same
 # Links in SNS messages that their receiver follows without a signature.
@@ -40,6 +40,11 @@ _LOOKS = ("Get", "List", "CheckIf")
 # The parameters that name what an action is about.
 QUEUES = ("QueueUrl", "QueueName", "SourceArn", "DestinationArn", "TaskHandle")
 TOPICS = ("TopicArn", "TargetArn", "Name", "ResourceArn", "SubscriptionArn")
+
+
+PageVerb = Literal["read", "receive", "manage"]
+AllowsPage = Callable[[HttpRequest, PageVerb], HttpResponse | None]
+"""None when whoever asks for a page may, else the answer."""
 
 
 class Access:
@@ -204,9 +209,7 @@ class Access:
             return None, arn_of(name)
 
     # ---- pages ------------------------------------------------------------------------------
-    def allows_page(
-        self, request: HttpRequest, verb: Literal["read", "receive", "manage"]
-    ) -> HttpResponse | None:
+    def allows_page(self, request: HttpRequest, verb: PageVerb) -> HttpResponse | None:
         """None when whoever asks for a page may see (`read`), see bodies (`receive`) or change
         (`manage`) everything; else the answer: HTTP Basic, with a key's id and secret."""
         if self.open:

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
-from taskflow.brokers.envelope import wire_topic
+from taskflow.broker.settings import Sent
 from taskflow.errors import QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
@@ -25,7 +25,7 @@ from taskflow.server.names import (
     wire_queue,
 )
 from taskflow.server.waiting import Waiting
-from taskflow.settings import Sent
+from taskflow.wire.envelope import wire_topic
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -23,15 +23,15 @@ from typing import Literal, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
-from taskflow.brokers.envelope import confirmation, notification
+from taskflow.broker.settings import Finish, TopicSubscription
 from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
 from taskflow.message import NO_ATTRIBUTES, Attributes, Delivery, Message
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_policy
 from taskflow.server.targets import find_target, shown_endpoint
 from taskflow.server.waiting import LOOK_AGAIN
-from taskflow.settings import Finish, TopicSubscription
 from taskflow.text import printable
+from taskflow.wire.envelope import confirmation, notification
 
 log = logging.getLogger("taskflow.server")
 

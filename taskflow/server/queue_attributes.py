@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from taskflow.broker import QueueCounts, QueueSettings
+from taskflow.broker.settings import Described
 from taskflow.errors import QueueNotFound
 from taskflow.limits import (
     MAX_MESSAGE_BYTES,
@@ -24,7 +25,6 @@ from taskflow.limits import (
 from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, invalid_value, service_error
 from taskflow.server.policies import PolicyError, parse_policy
-from taskflow.settings import Described
 
 MAX_DELAY = 900
 MAX_REDRIVE_SOURCES = 10

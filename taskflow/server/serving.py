@@ -6,28 +6,27 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
 from taskflow.broker import Broker
 from taskflow.errors import ConfigError
 from taskflow.message import new_id
-from taskflow.server.access import Access
-from taskflow.server.app import App
+from taskflow.server.access import Access, AllowsPage
+from taskflow.server.app import App, Page
 from taskflow.server.backend import Backend
 from taskflow.server.certificate import certificate_page, ensure_identity
 from taskflow.server.connection import Connection
 from taskflow.server.deliveries import Deliveries
 from taskflow.server.keys import Keys, keys_file
 from taskflow.server.names import is_account, is_region
-from taskflow.server.pages import pages
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
@@ -67,14 +66,36 @@ def find_keys(address: str) -> Path | None:
     return None if address.startswith("memory:") else keys_file(address)
 
 
+class MakePages(Protocol):
+    """What is served beside the actions, such as the pages of `taskflow.dashboard`."""
+
+    def __call__(
+        self, backend: Backend, allows: AllowsPage, *, allow_reset: bool
+    ) -> Mapping[tuple[str, str], Page]:
+        """Pages by (method, path). `allows` is asked who may see or change what."""
+        ...
+
+
+def no_pages(
+    backend: Backend, allows: AllowsPage, *, allow_reset: bool
+) -> Mapping[tuple[str, str], Page]:
+    """None."""
+    return {}
+
+
 class WireServer:
     """An SNS/SQS server over a broker. Binds its port at once, serves in `run`.
 
     Raises ConfigError for options that cannot be, and for a port that is taken. Port 0 is any
-    free one; `port` and `url` then tell which.
+    free one; `port` and `url` then tell which. `make_pages`: what else is served.
     """
 
-    def __init__(self, broker: Broker, options: ServerOptions = ServerOptions()) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        options: ServerOptions = ServerOptions(),
+        make_pages: MakePages = no_pages,
+    ) -> None:
         check_options(options)
         self._broker = broker
         self._socket = _bind(options.host, options.port)
@@ -109,7 +130,7 @@ class WireServer:
             region=options.region,
             scope_of=access.scope_of,
             pages={
-                **pages(backend, access.allows_page, allow_reset=options.allow_reset),
+                **make_pages(backend, access.allows_page, allow_reset=options.allow_reset),
                 **certificate_page(identity),
             },
             public_url=options.url,

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from taskflow.broker.settings import TopicSettings
 from taskflow.limits import MAX_TOPIC_MESSAGE_BYTES, MIN_MESSAGE_BYTES
 from taskflow.server.delivery_policy import check_topic_policy
 from taskflow.server.errors import WireError, invalid_parameter
 from taskflow.server.policies import PolicyError, parse_policy
-from taskflow.settings import TopicSettings
 
 _FEEDBACK = re.compile(
     r"(HTTP|SQS|Lambda|Firehose|Application)"

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from taskflow.brokers.envelope import topic_number
+from taskflow.broker.settings import TopicSettings
 from taskflow.errors import LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Attribute, Message, new_id
@@ -22,7 +22,7 @@ from taskflow.server.batches import check_batch, failed
 from taskflow.server.errors import WireError, invalid_parameter, service_error
 from taskflow.server.message_attributes import read_sns_attributes
 from taskflow.server.sns_topics import LARGE
-from taskflow.settings import TopicSettings
+from taskflow.wire.envelope import topic_number
 
 _SUBJECT = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,98}")
 _GROUP = re.compile(r"[\x21-\x7e]{1,128}")

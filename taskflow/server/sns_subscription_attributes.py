@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from taskflow.broker.settings import TopicSubscription
 from taskflow.errors import BrokerError, InvalidFilterPolicy
 from taskflow.filters import parse_filter
 from taskflow.limits import check_queue, is_fifo
@@ -16,7 +17,6 @@ from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import check_subscription_policy
 from taskflow.server.errors import WireError, invalid_parameter
 from taskflow.server.sns_attributes import MAX_NAME, check_name, read_flag
-from taskflow.settings import TopicSubscription
 
 _ELSEWHERE = ("email", "email-json", "sms", "application", "lambda", "firehose")
 MAX_ENDPOINT = 2048  # characters

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from taskflow.brokers.envelope import wire_topic
+from taskflow.broker.settings import TopicSubscription
 from taskflow.message import Message, new_id
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
@@ -24,7 +24,7 @@ from taskflow.server.sns_subscription_attributes import (
 )
 from taskflow.server.sns_topics import LARGE, PAGE, check_large, read_page
 from taskflow.server.targets import shown_endpoint
-from taskflow.settings import TopicSubscription
+from taskflow.wire.envelope import wire_topic
 
 _KEPT = ("DeliveryPolicy", "SubscriptionRoleArn")
 _AUTHENTICATED = "ConfirmationWasAuthenticated"

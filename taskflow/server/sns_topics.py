@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from taskflow.brokers.envelope import wire_topic
+from taskflow.broker.settings import TopicSettings
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import is_fifo
 from taskflow.server.app import Call, Result
@@ -24,7 +24,7 @@ from taskflow.server.sns_attributes import (
     set_attribute,
     show_attributes,
 )
-from taskflow.settings import TopicSettings
+from taskflow.wire.envelope import wire_topic
 
 PAGE = 100
 LARGE = 262_144  # bytes; a topic for longer messages has few subscriptions, and all are queues

@@ -5,13 +5,13 @@ import json
 import logging
 from typing import Any
 
+from taskflow.broker.settings import MoveTask
 from taskflow.errors import BrokerError, LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError, common_error, invalid_value, service_error
 from taskflow.server.paging import read_token, write_token
-from taskflow.settings import MoveTask
 
 log = logging.getLogger("taskflow.server")
 

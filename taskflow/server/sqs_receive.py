@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskflow.broker import Finish
+from taskflow.broker.settings import Lease
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_RECEIVE_WAIT, MAX_VISIBILITY, check_group, is_fifo
 from taskflow.message import FAILURE, NO_ATTRIBUTES, Attributes, Delivery
@@ -22,7 +23,6 @@ from taskflow.server.message_attributes import (
 )
 from taskflow.server.queue_attributes import KNOWN
 from taskflow.server.together import Together
-from taskflow.settings import Lease
 
 MAX_MESSAGES = 10
 

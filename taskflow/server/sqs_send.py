@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskflow.broker import QueueSettings
+from taskflow.broker.settings import Sent
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, check_group, is_fifo
 from taskflow.message import Message, new_id
@@ -28,7 +29,6 @@ from taskflow.server.message_attributes import (
 )
 from taskflow.server.queue_attributes import MAX_DELAY
 from taskflow.server.together import Together
-from taskflow.settings import Sent
 
 _NOT_HERE = "The request include parameter that is not valid for this queue type."
 _GROUP_RULE = "can only include alphanumeric and punctuation characters. 1 to 128 in length."

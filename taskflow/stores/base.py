@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from taskflow.message import Message
-from taskflow.settings import (
+from taskflow.broker.settings import (
     Described,
     Lease,
     MoveTask,
@@ -17,6 +16,7 @@ from taskflow.settings import (
     TopicSettings,
     TopicSubscription,
 )
+from taskflow.message import Message
 
 
 class QueueRow(NamedTuple):

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.broker.settings import Sent
 from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
-from taskflow.settings import Sent
 from taskflow.testing import ManualClock
 from tests.contract import moto_differences
 from tests.contract.wire import SharedClock, aws_broker

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
-from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.broker.settings import Described, TopicSettings
+from taskflow.brokers.stored.broker import EmbeddedBroker
 from taskflow.errors import (
     LimitExceeded,
     QueueExists,
@@ -16,8 +17,7 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.message import FAILURE, Attribute, Message
-from taskflow.settings import Described, TopicSettings
-from taskflow.stores.sqlite import SqliteStore
+from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
 
 ATTRIBUTES: dict[str, str | Attribute] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
+from taskflow.broker.settings import Sent
 from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
-from taskflow.settings import Sent
 from taskflow.testing import ManualClock
 
 Send = Callable[..., list[Sent]]

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.errors import InvalidFilterPolicy, LimitExceeded, TopicNotFound
 from taskflow.message import Attribute, Delivery, Message
-from taskflow.settings import TopicSettings, TopicSubscription
 from taskflow.testing import ManualClock
 
 Add = Callable[..., TopicSubscription]

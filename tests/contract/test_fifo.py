@@ -6,9 +6,9 @@ from concurrent.futures import Future
 import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
+from taskflow.broker.settings import Sent
 from taskflow.errors import LimitExceeded
 from taskflow.message import Delivery, Message
-from taskflow.settings import Sent
 from taskflow.testing import ManualClock
 
 Send = Callable[..., list[Sent]]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from taskflow.broker import Broker, Finish
-from taskflow.brokers import lending
+from taskflow.broker.settings import Sent
+from taskflow.brokers.stored import receive as lending
 from taskflow.errors import OverLimit
 from taskflow.message import Delivery, Message
-from taskflow.settings import Sent
 from taskflow.testing import ManualClock
 
 Send = Callable[..., list[Sent]]

@@ -6,9 +6,9 @@ from concurrent.futures import Future
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import MoveTask
 from taskflow.errors import LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.message import FAILURE, Delivery, Message
-from taskflow.settings import MoveTask
 from taskflow.testing import ManualClock
 
 pytestmark = pytest.mark.differs(

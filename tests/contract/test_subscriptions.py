@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import TopicSubscription
 from taskflow.errors import QueueNotFound, TopicNotFound
 from taskflow.message import Message
-from taskflow.settings import TopicSubscription
 
 Publish = Callable[[str], int]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.broker.settings import Finish, Holding
 from taskflow.message import Delivery, Message
-from taskflow.settings import Finish, Holding
 from taskflow.testing import ManualClock
 
 Lapse = Callable[..., list[str]]

@@ -14,12 +14,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from clients import boto3_sdk, sns_operations, sqs_operations
-from clients.boto3_sdk import connect, find_uncalled
-from clients.steps import Steps
-from clients.wire import Wire
 from taskflow import open_broker
 from taskflow.testing import wire_server
+from tests.clients import boto3_sdk, sns_operations, sqs_operations
+from tests.clients.boto3_sdk import connect, find_uncalled
+from tests.clients.steps import Steps
+from tests.clients.wire import Wire
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 

@@ -21,12 +21,12 @@ from playwright.sync_api import (
 
 from taskflow import Broker, Event, Registry, Reject, Worker, publish
 from taskflow.broker import Finish, QueueSettings
+from taskflow.broker.settings import TopicSubscription
 from taskflow.config import open_broker
+from taskflow.dashboard.pages import pages
 from taskflow.message import Message
 from taskflow.server.backend import Backend
-from taskflow.server.pages import pages
 from taskflow.server.waiting import Waiting
-from taskflow.settings import TopicSubscription
 from taskflow.testing import ManualClock
 from taskflow.topology import declare
 from tests.taskflow.server.wire import make_app

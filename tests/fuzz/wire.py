@@ -19,17 +19,17 @@ from botocore.credentials import Credentials
 
 from taskflow import open_broker
 from taskflow.broker import Broker
-from taskflow.brokers.envelope import wire_topic
+from taskflow.dashboard.pages import pages
 from taskflow.server.access import Access
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Key, Keys
-from taskflow.server.pages import pages
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
+from taskflow.wire.envelope import wire_topic
 from tests.fuzz.values import Values, to_json
 from tests.fuzz.verdict import Verdict
 from tests.taskflow.server.wire import FORM, Answer, Peer, all_peers, ask, make_scope

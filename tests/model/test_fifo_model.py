@@ -19,9 +19,9 @@ from hypothesis.stateful import (
 )
 
 from taskflow.broker import Finish, QueueSettings
+from taskflow.broker.settings import Sent
 from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
-from taskflow.settings import Sent
 from taskflow.testing import ManualClock
 
 MAX_RECEIVES = 3

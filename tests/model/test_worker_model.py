@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 
 from taskflow import Event, Registry, Reject, Retry, RetryPolicy, Worker, open_broker, publish
 from taskflow import retry as outcomes
-from taskflow.execute import Job
 from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
-from taskflow.worker import Result
+from taskflow.worker.execute import Job
+from taskflow.worker.worker import Result
 
 RETRIES = 2
 VISIBILITY = 30.0

@@ -86,7 +86,7 @@ def test_others_go_on_while_a_filter_is_asked(
         return parse_filter(*given)
 
     broker.publish("made", [Message("0", "{}", {"a": "b"})])  # now the broker knows of the filter
-    monkeypatch.setattr("taskflow.brokers.fanout.parse_filter", slow)
+    monkeypatch.setattr("taskflow.brokers.stored.fanout.parse_filter", slow)
     broker.publish("made", [Message("1", "{}", {"a": "b"})])
     assert asked == [1]
     assert [found.id for found in broker.peek("work")] == ["0", "1"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from taskflow import Event, Registry, Reject, Retry, RetryPolicy, publish
-from taskflow.aws import MARGIN, LambdaHandler, lambda_handler
+from taskflow.aws.handler import MARGIN, LambdaHandler, lambda_handler
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.clock import Clock
 from taskflow.errors import BrokerUnavailable, ConfigError, QueueNotFound

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from taskflow import Broker, QueueSettings, Registry, RetryPolicy, publish
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.errors import QueueExists
 from taskflow.message import Message
-from taskflow.settings import TopicSettings, TopicSubscription
 from taskflow.testing import ManualClock
 from taskflow.topology import DEAD_LETTERS, compare, declare, settings_for
 

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from random import Random
 
+from taskflow.broker.settings import Economy
 from taskflow.brokers.aws.backlog import Backlog
 from taskflow.brokers.aws.batches import MAX_ENTRIES
 from taskflow.brokers.aws.client import Api
@@ -14,14 +15,13 @@ from taskflow.brokers.aws.linger import Gathering
 from taskflow.brokers.aws.operating import Operating
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
-from taskflow.brokers.aws.records import MemoryRecords, Records
 from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
 from taskflow.brokers.aws.sharing import Sharing
 from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock, SystemClock
+from taskflow.coordination.memory import MemoryRecords, Records
 from taskflow.forking import RANDOM
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
-from taskflow.settings import Economy
 
 ECONOMY = Economy(batch=MAX_ENTRIES, settle_within=0.25, prefetch=0.05)
 """Requests cost money and time; leases last longer."""

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from taskflow.brokers.aws.records import Key
+from taskflow.broker.settings import Claim
 from taskflow.brokers.aws.settling import Settling, claimed_until, run_of
+from taskflow.coordination.memory import Key
 from taskflow.errors import BrokerError
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery
-from taskflow.settings import Claim
 
 
 class Claiming(Settling):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from taskflow.broker.settings import Described, QueueSettings, TopicSettings
 from taskflow.brokers.aws.queue_attributes import (
     differences,
     for_creation,
@@ -29,7 +30,6 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.limits import MAX_TAGS, is_fifo
-from taskflow.settings import Described, QueueSettings, TopicSettings
 
 _DEFAULT_QUEUE = QueueSettings()
 _DEFAULT_TOPIC = TopicSettings()

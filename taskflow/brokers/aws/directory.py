@@ -6,6 +6,7 @@
 import re
 from typing import Any
 
+from taskflow.broker.settings import QueueSettings, TopicSettings
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.queue_attributes import read_queue
 from taskflow.brokers.aws.topic_attributes import read_topic
@@ -16,7 +17,6 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.limits import FIFO_SUFFIX, check_queue, check_topic
-from taskflow.settings import QueueSettings, TopicSettings
 
 MAX_TOPIC_NAME, MAX_QUEUE_NAME = 256, 80
 _ARN = re.compile(r"arn:[^:]*:(sns|sqs):[^:]*:[^:]*:([^:]+)(?::.*)?")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from taskflow.broker.settings import Lease
 from taskflow.brokers.aws.pointers import Pointer
 from taskflow.message import Delivery
-from taskflow.settings import Lease
 
 KEPT = 20_000  # messages; more than that are not in work at once
 

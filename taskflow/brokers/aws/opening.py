@@ -9,8 +9,8 @@ from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.brokers.aws.payloads import Payloads
-from taskflow.brokers.aws.records import Records
 from taskflow.clock import Clock
+from taskflow.coordination.memory import Records
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
 
@@ -98,7 +98,7 @@ def _open_records(api: Api, text: str, random: Random) -> Records | None:
     if scheme == "dynamodb":
         return DynamoRecords(api, table, random) if _TABLE.fullmatch(table) else None
     try:
-        from taskflow.brokers.aws.sql_records import open_sql_records
+        from taskflow.coordination.sql import open_sql_records
     except ImportError:
         raise ConfigError(
             f"idempotency={scheme}://… needs SQLAlchemy: pip install 'taskflow-events[sql]'"

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
+from taskflow.broker.settings import MoveTask, QueueCounts
 from taskflow.brokers.aws.copies import redriven
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask
 from taskflow.brokers.aws.receiving import Receiving
 from taskflow.errors import LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.message import Delivery
-from taskflow.settings import MoveTask, QueueCounts
 
 log = logging.getLogger("taskflow.aws")
 

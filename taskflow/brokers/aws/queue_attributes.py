@@ -10,9 +10,9 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
+from taskflow.broker.settings import QueueSettings
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_RECEIVES, is_fifo
-from taskflow.settings import QueueSettings
 
 MAX_DELAY = 900
 HEADROOM = 10

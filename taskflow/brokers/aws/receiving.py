@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from taskflow.broker.settings import Holding
 from taskflow.brokers.aws.backlog import Backlog
 from taskflow.brokers.aws.carriage import (
     LONGEST_HIDE,
@@ -28,7 +29,6 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded, OverLimit
 from taskflow.limits import MAX_VISIBILITY, check_seconds
 from taskflow.message import FAILURE, Delivery
-from taskflow.settings import Holding
 
 log = logging.getLogger("taskflow.aws")
 

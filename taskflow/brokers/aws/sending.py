@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from taskflow.broker.settings import Published, Sent
 from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
 from taskflow.brokers.aws.carriage import MAX_USER_ATTRIBUTES, Carried, Parcel, pack
 from taskflow.brokers.aws.directory import Directory
@@ -21,12 +22,11 @@ from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import SIZE, sized
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
-from taskflow.brokers.fanout import with_deduplication
+from taskflow.brokers.stored.fanout import with_deduplication
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, BrokerUnavailable, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_RETENTION, is_fifo
 from taskflow.message import Message
-from taskflow.settings import Published, Sent
 
 MAX_PUBLISH_BYTES = 262_144  # of one PublishBatch; a larger message goes alone
 REACH_KEPT = 60.0  # seconds for which the number of subscriptions of a topic is believed

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from taskflow.broker.settings import Finish, Lease
 from taskflow.brokers.aws.batches import cut, cut_by_size, failed, send_batch
 from taskflow.brokers.aws.carriage import Parcel
 from taskflow.brokers.aws.copies import as_letter, carry, copy
@@ -18,13 +19,12 @@ from taskflow.brokers.aws.ledger import Ledger, read_receipt
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
-from taskflow.brokers.aws.records import Key, Records, Run
 from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock
+from taskflow.coordination.memory import Key, Records, Run
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery
-from taskflow.settings import Finish, Lease
 
 log = logging.getLogger("taskflow.aws")
 

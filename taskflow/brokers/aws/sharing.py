@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from taskflow.broker.settings import WorkerReport
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.polls import Polls
 from taskflow.clock import Clock
-from taskflow.settings import WorkerReport
 
 BURST_SECONDS = 0.1
 

@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+from taskflow.broker.settings import TopicSubscription
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.queue_attributes import allow_topic
 from taskflow.brokers.aws.topic_attributes import (
@@ -13,7 +14,6 @@ from taskflow.brokers.aws.topic_attributes import (
 from taskflow.errors import BrokerUnavailable, LimitExceeded, TopicNotFound
 from taskflow.filters import parse_filter
 from taskflow.limits import is_fifo
-from taskflow.settings import TopicSubscription
 
 _POLICY_TRIES = 5
 

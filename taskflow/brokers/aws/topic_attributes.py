@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.brokers.aws.queue_attributes import same_policy
 from taskflow.errors import LimitExceeded
 from taskflow.limits import is_fifo
-from taskflow.settings import TopicSettings, TopicSubscription
 
 _SCOPES = {"topic": "Topic", "messageGroup": "MessageGroup"}
 _OTHERS = ("DisplayName", "DeliveryPolicy", "KmsMasterKeyId", "TracingConfig")

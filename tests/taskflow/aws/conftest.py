@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from moto.server import ThreadedMotoServer
 
+from taskflow.broker.settings import QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.settings import QueueSettings
 from tests.contract.wire import SharedClock, aws_broker
 
 

@@ -2,10 +2,10 @@
 
 import json
 
+from taskflow.broker.settings import Finish
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.queue_attributes import HEADROOM
 from taskflow.message import FAILURE, Message
-from taskflow.settings import Finish
 from tests.contract.wire import SharedClock
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from taskflow import Event, Pool, Registry, Worker, publish
+from taskflow.broker.settings import Finish
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.ledger import Ledger
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery, Message
-from taskflow.settings import Finish
 from tests.contract.wire import SharedClock
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from taskflow.broker.settings import Finish, QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.errors import LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.message import Message
-from taskflow.settings import Finish, QueueSettings
 
 
 def bury(broker: AwsBroker, *ids: str) -> None:

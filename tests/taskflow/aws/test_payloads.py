@@ -12,14 +12,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from taskflow import Event, Registry, Reject, Worker, publish
-from taskflow.aws import lambda_handler
+from taskflow.aws.handler import lambda_handler
+from taskflow.broker.settings import Finish, QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import _translate
 from taskflow.brokers.aws.ledger import Receipt, read_receipt
 from taskflow.brokers.aws.pointers import Pointer, find_pointer
 from taskflow.errors import BrokerUnavailable, LimitExceeded
 from taskflow.message import FAILURE, Attribute, Message
-from taskflow.settings import Finish, QueueSettings
 from tests.contract.wire import ADDRESS, SharedClock, aws_broker
 from tests.taskflow.test_lambda import Given, Source
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from taskflow.broker.settings import Finish
 from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.carriage import NAME, Carried, pack, unpack
 from taskflow.errors import BrokerUnavailable, LimitExceeded
 from taskflow.message import FAILURE, Attribute, Message
-from taskflow.settings import Finish
 from tests.contract.wire import SharedClock
 
 

@@ -16,13 +16,13 @@ from zlib import crc32
 import pytest
 
 from taskflow import Event, Pool, Registry, Worker, open_broker, publish
+from taskflow.broker.settings import Finish, QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
-from taskflow.brokers.aws.records import Key
 from taskflow.clock import SystemClock
+from taskflow.coordination.memory import Key
 from taskflow.errors import QueueExists, QueueNotFound, TopicNotFound
 from taskflow.message import FAILURE, Attribute, Delivery, Message
-from taskflow.settings import Finish, QueueSettings
 from taskflow.testing import memory_broker, wire_server
 from tests.taskflow.making import Handler
 

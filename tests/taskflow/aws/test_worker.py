@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from taskflow import Event, Registry, Worker, publish
+from taskflow.broker.settings import QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.errors import QueueExists
-from taskflow.settings import QueueSettings
 from taskflow.testing import drain
 from tests.contract.wire import SharedClock
 from tests.taskflow.making import FIXED, Handler, failure
-from tests.taskflow.pools import running, settled, until
+from tests.taskflow.worker.pools import running, settled, until
 
 
 @pytest.fixture

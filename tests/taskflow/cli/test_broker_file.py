@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-import taskflow.stores.sqlite as store
+import taskflow.stores.sqlite.store as store
 from taskflow import Broker, open_broker
 
 Run = Callable[..., Result]

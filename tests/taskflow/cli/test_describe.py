@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from taskflow import Broker
-from taskflow.settings import TopicSubscription
+from taskflow.broker.settings import TopicSubscription
 
 Run = Callable[..., Result]
 pytestmark = pytest.mark.usefixtures("broker")

@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 
 from taskflow import Broker
+from taskflow.broker.settings import TopicSubscription
 from taskflow.message import Attribute
-from taskflow.settings import TopicSubscription
 
 Run = Callable[..., Result]
 

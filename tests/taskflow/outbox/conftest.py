@@ -14,9 +14,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from taskflow import outbox
+from taskflow.broker.settings import Published
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
-from taskflow.settings import Published
 from taskflow.testing import ManualClock, memory_broker
 
 Begin = Callable[[], AbstractContextManager[Any]]

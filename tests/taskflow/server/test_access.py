@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from taskflow.broker import QueueSettings
+from taskflow.broker.settings import TopicSettings
 from taskflow.clock import SystemClock
 from taskflow.server.access import Access
 from taskflow.server.app import Call, Caller
@@ -21,7 +22,6 @@ from taskflow.server.backend import Backend
 from taskflow.server.errors import WireError
 from taskflow.server.keys import Key, Keys
 from taskflow.server.protocol import HttpRequest
-from taskflow.settings import TopicSettings
 from tests.taskflow.server.wire import Actions
 
 URL = "http://127.0.0.1:9324"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from taskflow.broker.settings import QueueSettings
 from taskflow.brokers import open_address
-from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.brokers.stored.broker import EmbeddedBroker
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
 from taskflow.server.backend import Backend
 from taskflow.server.waiting import Waiting
-from taskflow.settings import QueueSettings
 
 HOME = ("000000000000", "us-east-1")
 MESSAGES = [Message("a", "a"), Message("b", "b")]

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from taskflow.broker import Broker
-from taskflow.brokers.envelope import confirmation
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.server.certificate import certificate_page, ensure_identity
-from taskflow.settings import TopicSettings, TopicSubscription
 from taskflow.testing import ManualClock
+from taskflow.wire.envelope import confirmation
 from tests.taskflow.server.wire import get, make_app
 
 URL = "http://localhost:9324"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.message import Attribute, Message
 from taskflow.server.backend import Backend
 from taskflow.server.deliveries import AT_ONCE_EACH, TIMEOUT, Deliveries, HttpClient
 from taskflow.server.delivery_policy import read_policy
-from taskflow.settings import TopicSettings, TopicSubscription
 from taskflow.testing import ManualClock
 from tests.taskflow.server.conftest import Run
 

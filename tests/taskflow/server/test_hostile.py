@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from taskflow.dashboard.showing import read_failure
 from taskflow.message import Message
 from taskflow.server.access import Access
 from taskflow.server.app import Call, Caller
@@ -20,7 +21,6 @@ from taskflow.server.errors import WireError
 from taskflow.server.keys import Key, Keys
 from taskflow.server.message_attributes import read_sns_attributes, read_sqs_attributes
 from taskflow.server.protocol import HttpRequest
-from taskflow.server.showing import read_failure
 from tests.taskflow.server.wire import JSON, Actions, make_app, post
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:"

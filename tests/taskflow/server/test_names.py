@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.brokers.envelope import wire_topic
 from taskflow.server.errors import WireError
 from taskflow.server.names import (
     Arn,
@@ -25,6 +24,7 @@ from taskflow.server.names import (
     topic_arn,
     wire_queue,
 )
+from taskflow.wire.envelope import wire_topic
 
 HOME = "us-east-1"
 REGIONS = st.sampled_from([HOME, "eu-west-1", "ap-southeast-2"])

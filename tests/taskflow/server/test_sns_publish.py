@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import Finish
 from taskflow.message import Attribute, Delivery
-from taskflow.settings import Finish
 from tests.taskflow.server.test_sns_topics import ARN, refusal
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import TopicSubscription
 from taskflow.server.app import Caller
-from taskflow.settings import TopicSubscription
 from taskflow.testing import ManualClock
 from tests.taskflow.server.conftest import Run
 from tests.taskflow.server.test_sns_topics import ARN, refusal

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.server.backend import Backend
-from taskflow.settings import TopicSettings, TopicSubscription
 
 ARN = "arn:aws:sns:us-east-1:000000000000:"
 

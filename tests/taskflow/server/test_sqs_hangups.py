@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from taskflow.broker.settings import QueueSettings
 from taskflow.message import Message
 from taskflow.server.backend import Backend
-from taskflow.settings import QueueSettings
 from tests.taskflow.server.wire import HOST, JSON, make_app, make_scope
 
 Run = Callable[..., Any]

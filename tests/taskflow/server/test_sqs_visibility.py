@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.brokers import lending
+from taskflow.brokers.stored import receive as lending
 from taskflow.testing import ManualClock
 
 Make = Callable[..., str]

@@ -7,9 +7,9 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.brokers.embedded import EmbeddedBroker
+from taskflow.brokers.stored.broker import EmbeddedBroker
 from taskflow.message import Message
-from taskflow.stores.sqlite import SqliteStore
+from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
 
 FEW, MANY = 100, 4000

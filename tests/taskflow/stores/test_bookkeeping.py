@@ -4,7 +4,7 @@ import pytest
 
 from taskflow.broker import Broker, QueueSettings
 from taskflow.message import Message
-from taskflow.stores import bookkeeping
+from taskflow.stores.sqlite import bookkeeping
 from taskflow.testing import ManualClock
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from taskflow.config import open_broker
 from taskflow.message import Message
-from taskflow.stores.doorbell import Doorbell
+from taskflow.stores.sqlite.doorbell import Doorbell
 
 WAIT = 10.0
 

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from taskflow import open_broker
-from taskflow.health import peak_memory
 from taskflow.message import Message
-from taskflow.stores import doorbell
+from taskflow.stores.sqlite import doorbell
 from taskflow.testing import ManualClock
+from taskflow.worker.health import peak_memory
 
 WAIT = 10.0
 

@@ -8,8 +8,8 @@ import pytest
 
 from taskflow import open_broker
 from taskflow.broker import Broker
+from taskflow.broker.settings import QueueSettings
 from taskflow.message import Message
-from taskflow.settings import QueueSettings
 from taskflow.testing import ManualClock
 
 KEPT = 60.0

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.broker.settings import Finish
 from taskflow.config import open_broker
 from taskflow.errors import BrokerError, FileReplaced, QueueNotFound
 from taskflow.message import Message
-from taskflow.settings import Finish
-from taskflow.stores.durability import DiskSync
+from taskflow.stores.sqlite.durability import DiskSync
 
 Disturb = Callable[[Path], None]
 

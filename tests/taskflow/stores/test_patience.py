@@ -9,7 +9,7 @@ import pytest
 from taskflow.config import open_broker
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
-from taskflow.stores.patience import HURRIED, LONGEST, Patience
+from taskflow.stores.sqlite.patience import HURRIED, LONGEST, Patience
 
 
 def test_it_gives_up_after_half_a_minute() -> None:

@@ -10,13 +10,13 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.brokers.embedded import EmbeddedBroker
-from taskflow.brokers.intake import HOUSEKEEPING
+from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.brokers.stored.publish import HOUSEKEEPING
 from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
-from taskflow.stores import durability
-from taskflow.stores.sqlite import SqliteStore, check_sqlite_version, connect
+from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite.store import SqliteStore, check_sqlite_version, connect
 from taskflow.testing import ManualClock
 
 

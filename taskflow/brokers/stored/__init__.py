@@ -1,0 +1,1 @@
+"""The semantics of SNS and SQS, once, over any store."""

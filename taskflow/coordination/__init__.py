@@ -1,0 +1,1 @@
+"""What workers share where the broker cannot keep it."""

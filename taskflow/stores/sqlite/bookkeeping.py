@@ -1,0 +1,100 @@
+"""The store verbs that keep books, in SQL: what is finished, what is too old, how much there is."""
+
+from collections.abc import Collection, Sequence
+
+import apsw
+
+from taskflow.stores.sqlite.fifo import encode
+
+MANY = 10_000  # rows: counting them one by one would take its time
+
+
+class BookRows:
+    """The part of `Rows` that counts and remembers."""
+
+    _connection: apsw.Connection
+
+    def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
+        # As many old records go as two batches bring: the table cannot outgrow its window.
+        self._connection.execute(
+            """DELETE FROM finished WHERE (queue, id, topic) IN (
+                   SELECT queue, id, topic FROM finished WHERE expires_at <= ?
+                   ORDER BY expires_at LIMIT ?)""",
+            (now, 2 * len(keys)),
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO finished VALUES (?, ?, ?, ?)",
+            [(queue, id, topic, expires_at) for id, topic, expires_at in keys],
+        )
+
+    def remembered(
+        self, queue: int, keys: Collection[tuple[str, str]], now: float
+    ) -> set[tuple[str, str]]:
+        return set(
+            self._connection.execute(
+                """SELECT f.id, f.topic FROM json_each(?2) j CROSS JOIN finished f
+                   ON f.queue = ?1 AND f.id = j.value ->> 0 AND f.topic = j.value ->> 1
+                   WHERE f.expires_at > ?3""",
+                (queue, encode(list(keys)).decode(), now),
+            )
+        )
+
+    def tally(self, queue: int, handled: int, dead_lettered: int) -> None:
+        self._connection.execute(
+            """UPDATE queue SET handled = handled + ?, dead_lettered = dead_lettered + ?
+               WHERE id = ?""",
+            (handled, dead_lettered, queue),
+        )
+
+    def counts(
+        self, queue: int, now: float, sent_after: float
+    ) -> tuple[int, int, int, float | None, int, int, int]:
+        if (
+            self._connection.execute("SELECT count(*) FROM message WHERE queue = ?", (queue,)).get
+            > MANY
+        ):
+            visible, in_flight, delayed, oldest = self._count_many(queue, now, sent_after)
+        else:
+            visible, in_flight, delayed, oldest = self._count_few(queue, now, sent_after)
+        handled, dead_lettered, expired = self._connection.execute(
+            "SELECT handled, dead_lettered, expired FROM queue WHERE id = ?", (queue,)
+        ).get
+        return visible, in_flight, delayed, oldest, handled, dead_lettered, expired
+
+    def _total(self, queue: int) -> int:
+        found: int = self._connection.execute(
+            "SELECT count(*) FROM message WHERE queue = ?", (queue,)
+        ).get
+        return found
+
+    def _count_few(
+        self, queue: int, now: float, sent_after: float
+    ) -> tuple[int, int, int, float | None]:
+        found: tuple[int, int, int, float | None] = self._connection.execute(
+            """SELECT count(*) FILTER (WHERE visible_at <= ?2),
+                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count > 0),
+                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count = 0),
+                      min(sent_at)
+               FROM message WHERE queue = ?1 AND sent_at > ?3""",
+            (queue, now, sent_after),
+        ).get
+        return found
+
+    def _count_many(
+        self, queue: int, now: float, sent_after: float
+    ) -> tuple[int, int, int, float | None]:
+        """As `_count_few` without a look at every row: the oldest is the one stored first, and
+        none is past its retention while that one is not."""
+        oldest: float | None = self._connection.execute(
+            "SELECT sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1", (queue,)
+        ).get
+        if oldest is None or oldest <= sent_after:
+            return self._count_few(queue, now, sent_after)
+        in_flight, delayed = self._connection.execute(
+            """SELECT count(*) FILTER (WHERE receive_count > 0),
+                      count(*) FILTER (WHERE receive_count = 0)
+               FROM message WHERE queue = ? AND visible_at > ?""",
+            (queue, now),
+        ).get
+        visible = self._total(queue) - in_flight - delayed
+        return visible, in_flight, delayed, oldest

@@ -1,0 +1,277 @@
+"""The store verbs for what is not messages: topics, queues, subscriptions, buckets; in SQL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+import msgspec
+
+from taskflow.broker.settings import (
+    Described,
+    MoveTask,
+    QueueSettings,
+    TopicSettings,
+    TopicSubscription,
+)
+from taskflow.limits import is_fifo
+from taskflow.stores.base import QueueRow, Target, TopicRow
+
+_QUEUE = "q.id, q.name, q.paused, q.settings"
+_write = msgspec.json.Encoder().encode
+_read_queue = msgspec.json.Decoder(QueueSettings).decode
+_read_topic = msgspec.json.Decoder(TopicSettings).decode
+_read_subscription = msgspec.json.Decoder(TopicSubscription).decode
+_MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
+
+
+class DeclaredRows:
+    """The part of `Rows` that is not about messages."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._stamp: int | None = None
+        self._queues: dict[str, QueueRow] = {}
+        self._targets: dict[str, list[Target]] = {}
+
+    def _changed_declarations(self) -> None:
+        """Tell everybody that topics, queues or subscriptions changed. Random, so that a number
+        of a transaction that was undone does not come again."""
+        self._execute("UPDATE declared SET stamp = random()")
+
+    def _look_for_changes(self) -> None:
+        """Forget what is kept of queues and subscriptions if somebody has changed any."""
+        stamp: int = self._execute("SELECT stamp FROM declared").get
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._queues.clear()
+            self._targets.clear()
+
+    # ---- topics -----------------------------------------------------------------------------
+    def topics(self) -> list[str]:
+        return [name for (name,) in self._execute("SELECT name FROM topic ORDER BY name")]
+
+    def topic(self, name: str) -> TopicRow | None:
+        found = self._execute("SELECT name, settings FROM topic WHERE name = ?", (name,)).get
+        return None if found is None else TopicRow(found[0], _read_topic(found[1]))
+
+    def put_topic(self, name: str, settings: TopicSettings, now: float) -> None:
+        self._execute(
+            """INSERT INTO topic (name, settings, created_at, modified_at) VALUES (?1, ?2, ?3, ?3)
+               ON CONFLICT (name) DO UPDATE
+               SET settings = excluded.settings, modified_at = excluded.modified_at""",
+            (name, _text(settings), now),
+        )
+        self._changed_declarations()
+
+    def drop_topic(self, name: str) -> None:
+        self._execute("DELETE FROM subscription WHERE topic = ?", (name,))
+        self._execute("DELETE FROM tag WHERE resource = ?", (f"topic:{name}",))
+        self._forget_duplicates(f"topic:{name}")
+        self._execute("DELETE FROM topic WHERE name = ?", (name,))
+        self._changed_declarations()
+
+    def next_sequence(self, topic: str, least: int) -> int:
+        found: int = self._execute(
+            "UPDATE topic SET sequence = max(sequence + 1, ?) WHERE name = ? RETURNING sequence",
+            (least, topic),
+        ).get
+        return found
+
+    # ---- queues -----------------------------------------------------------------------------
+    def queues(self) -> list[str]:
+        return [
+            name
+            for (name,) in self._execute(
+                "SELECT name FROM queue WHERE name NOT LIKE '~%' ORDER BY name"
+            )
+        ]
+
+    def queue(self, name: str) -> QueueRow | None:
+        self._look_for_changes()
+        if name not in self._queues:
+            found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
+            if found is None:
+                return None
+            self._queues[name] = _queue_row(found)
+        return self._queues[name]
+
+    def queue_of(self, id: int) -> QueueRow | None:
+        found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.id = ?", (id,)).get
+        return None if found is None else _queue_row(found)
+
+    def put_queue(self, name: str, settings: QueueSettings, now: float) -> None:
+        self._execute(
+            """INSERT INTO queue (name, settings, created_at, modified_at) VALUES (?1, ?2, ?3, ?3)
+               ON CONFLICT (name) DO UPDATE
+               SET settings = excluded.settings, modified_at = excluded.modified_at""",
+            (name, _text(settings), now),
+        )
+        self._changed_declarations()
+
+    def drop_queue(self, queue: QueueRow) -> None:
+        id = (queue.id,)
+        self._execute(
+            "DELETE FROM payload WHERE seq IN (SELECT seq FROM message WHERE queue = ?)", id
+        )
+        for table in ("message", "lane", "attempt", "finished"):
+            self._execute(f"DELETE FROM {table} WHERE queue = ?", id)
+        self._execute("DELETE FROM tag WHERE resource = ?", (f"queue:{queue.name}",))
+        self._execute("DELETE FROM queue WHERE id = ?", id)
+        self._changed_declarations()
+
+    def pause_queue(self, name: str, paused: bool) -> None:
+        self._execute("UPDATE queue SET paused = ? WHERE name = ?", (int(paused), name))
+        self._changed_declarations()
+
+    def purged(self, queue: int, now: float) -> None:
+        self._execute("UPDATE queue SET purged_at = ? WHERE id = ?", (now, queue))
+        self._forget_duplicates(f"queue:{queue}")
+
+    def _forget_duplicates(self, owner: str) -> None:
+        """Of the owner, and of each of its groups."""
+        self._execute(
+            "DELETE FROM deduplication WHERE scope = ?1 OR scope GLOB ?1 || '/*'", (owner,)
+        )
+
+    def described(self, kind: str, name: str) -> Described | None:
+        purged = "purged_at" if kind == "queue" else "0.0"
+        found = self._execute(
+            f"SELECT created_at, modified_at, {purged} FROM {kind} WHERE name = ?", (name,)
+        ).get
+        if found is None:
+            return None
+        tags = self._execute(
+            "SELECT key, value FROM tag WHERE resource = ? ORDER BY key", (f"{kind}:{name}",)
+        )
+        return Described(found[0], found[1], dict(tags), found[2])
+
+    def tag(self, kind: str, name: str, tags: Mapping[str, str | None]) -> None:
+        for key, value in tags.items():
+            if value is None:
+                self._execute(
+                    "DELETE FROM tag WHERE resource = ? AND key = ?", (f"{kind}:{name}", key)
+                )
+            else:
+                self._execute(
+                    "INSERT OR REPLACE INTO tag VALUES (?, ?, ?)", (f"{kind}:{name}", key, value)
+                )
+
+    # ---- subscriptions ----------------------------------------------------------------------
+    def subscriptions(self, topic: str | None = None) -> list[TopicSubscription]:
+        return [
+            _read_subscription(record)
+            for (record,) in self._execute(
+                """SELECT record FROM subscription WHERE topic = ifnull(?, topic)
+                   ORDER BY topic, endpoint, protocol""",
+                (topic,),
+            )
+        ]
+
+    def subscription(self, id: str) -> TopicSubscription | None:
+        found = self._execute("SELECT record FROM subscription WHERE id = ?", (id,)).get
+        return None if found is None else _read_subscription(found)
+
+    def find_subscription(
+        self, topic: str, protocol: str, endpoint: str
+    ) -> TopicSubscription | None:
+        found = self._execute(
+            "SELECT record FROM subscription WHERE topic = ? AND protocol = ? AND endpoint = ?",
+            (topic, protocol, endpoint),
+        ).get
+        return None if found is None else _read_subscription(found)
+
+    def put_subscription(self, subscription: TopicSubscription) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                subscription.topic,
+                subscription.protocol,
+                subscription.endpoint,
+                subscription.id,
+                subscription.queue,
+                int(subscription.pending),
+                _text(subscription),
+            ),
+        )
+        self._changed_declarations()
+
+    def drop_subscription(self, id: str) -> None:
+        self._execute("DELETE FROM subscription WHERE id = ?", (id,))
+        self._changed_declarations()
+
+    def subscribed(self, topic: str) -> list[Target]:
+        self._look_for_changes()
+        if (kept := self._targets.get(topic)) is not None:
+            return kept
+        found = []
+        for subscription in self.subscriptions(topic):
+            queue = self.queue(subscription.queue)
+            if queue is None and subscription.dead_letter_queue is not None:
+                queue = self.queue(subscription.dead_letter_queue)
+            if queue is not None and not subscription.pending:
+                found.append(Target(subscription, queue))
+        if found:
+            self._targets[topic] = found
+        return found
+
+    # ---- move tasks -------------------------------------------------------------------------
+    def put_move(self, task: MoveTask) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO move_task VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                task.handle,
+                task.source,
+                task.destination,
+                task.rate,
+                task.status,
+                task.moved,
+                task.total,
+                task.started_at,
+                task.failure,
+            ),
+        )
+
+    def moves(self, source: str | None = None) -> list[MoveTask]:
+        return [
+            MoveTask(*found)
+            for found in self._execute(
+                f"""SELECT {_MOVE} FROM move_task WHERE source = ifnull(?, source)
+                    ORDER BY started_at DESC, handle DESC""",
+                (source,),
+            )
+        ]
+
+    # ---- what workers and servers share -----------------------------------------------------
+    def bucket(self, name: str) -> tuple[float, float] | None:
+        found: tuple[float, float] | None = self._execute(
+            "SELECT tokens, at FROM bucket WHERE name = ?", (name,)
+        ).get
+        return found
+
+    def put_bucket(self, name: str, tokens: float, at: float) -> None:
+        self._execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?)", (name, tokens, at))
+
+    def put_worker(self, id: str, seen_at: float, report: str) -> None:
+        self._execute("INSERT OR REPLACE INTO worker VALUES (?, ?, ?)", (id, seen_at, report))
+
+    def drop_worker(self, id: str) -> None:
+        self._execute("DELETE FROM worker WHERE id = ?", (id,))
+
+    def workers(self) -> list[tuple[str, float, str]]:
+        return list(self._execute("SELECT id, seen_at, report FROM worker ORDER BY id"))
+
+    def identity(self) -> dict[str, str]:
+        return dict(self._execute("SELECT name, value FROM identity"))
+
+    def put_identity(self, values: Mapping[str, str]) -> None:
+        for name, value in values.items():
+            self._execute("INSERT OR REPLACE INTO identity VALUES (?, ?)", (name, value))
+
+
+def _text(record: object) -> str:
+    return _write(record).decode()
+
+
+def _queue_row(found: tuple[Any, ...]) -> QueueRow:
+    return QueueRow(found[0], found[1], bool(found[2]), _read_queue(found[3]), is_fifo(found[1]))

@@ -1,0 +1,308 @@
+"""The SQLite store: one file (or `:memory:`), one connection per process, WAL."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+
+from taskflow import forking
+from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
+from taskflow.stores.base import Rows
+from taskflow.stores.sqlite.doorbell import Doorbell
+from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
+from taskflow.stores.sqlite.identity import FileIdentity
+from taskflow.stores.sqlite.patience import LONGEST, Patience
+from taskflow.stores.sqlite.rows import SqliteRows
+from taskflow.stores.sqlite.transaction import (
+    Reading,
+    Writing,
+    folder_exists,
+    translate,
+)
+
+log = logging.getLogger("taskflow.store")
+
+APPLICATION_ID = 0x7461736B  # "task"
+SCHEMA_VERSION = 1
+PAGE_SIZE = 2048  # bytes: a publish writes four pages, of which little changes
+
+
+class SqliteStore:
+    """Rows in SQLite.
+
+    `path` is None for `:memory:` (one process); a relative one means the folder of now for good.
+    `durable` makes `sync` wait for the disk. `create=False` refuses a file that does not exist.
+    Raises BrokerFileError when the file cannot be used.
+
+    The connection belongs to a process and to a file. It is closed before a fork and opened anew on
+    both sides; when the path means another file than it did, the next `check` or `sync` opens that
+    one.
+    """
+
+    def __init__(self, path: Path | None, *, durable: bool, create: bool = True) -> None:
+        check_sqlite_version(apsw.sqlite_lib_version())
+        self._path = None if path is None else path.absolute()
+        self._create = create
+        self._lock = threading.RLock()
+        self._closed = False
+        self._pid = os.getpid()
+        self._rests = False  # before a fork
+        self._bell: Doorbell | None = None
+        self._heard: Callable[[Collection[str]], None] | None = None
+        self._disk: DiskSync | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._file: FileIdentity | None = None
+        self._generation = 0  # of the file; one more each time it was found to be another
+        self._committed_in = threading.local()
+        self._patience = Patience()
+        self.poll_interval = None if path is None else 1.0
+        self.durable = durable and path is not None
+        self._reading = Reading(self._path, self._renew)
+        self._writing = Writing(self._path, self._renew, self._count_commit)
+        with forking.quiet(), self._translated():
+            self._open()
+            forking.tell(self)
+
+    def _open(self) -> None:
+        """Open the file that the path means now. Raises apsw's errors, BrokerFileError."""
+        path = self._path
+        if path is not None and not self._create and folder_exists(path) and not path.exists():
+            raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
+        real = None if path is None else Path(os.path.realpath(path))
+        if real is not None:
+            _make_private(real)
+        connection = connect(real)
+        connection.set_busy_handler(self._patience)
+        try:
+            self._prepare(connection)
+            if real is not None:
+                connection.pragma("journal_mode", "wal")
+                connection.pragma("user_version")  # a first look makes the WAL
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        if path is not None and real is not None:
+            if self._bell is None:
+                self._bell = Doorbell(real)
+            self._checkpointer = Checkpointer(lambda: connect(real, checkpoints=False))
+            connection.set_wal_hook(self._wal_grew)
+            self._disk = DiskSync(real) if self.durable else None
+            self._file = FileIdentity(path, real)
+        self._pid = os.getpid()
+        rows = SqliteRows(connection)
+        for block in (self._reading, self._writing):
+            block.use(self._pid, self._lock, rows, connection.execute)
+
+    def _let_go(self, *, checkpoint: bool) -> None:
+        """Close what `_open` opened; without a checkpoint when the file is another's by now."""
+        for block in (self._reading, self._writing):
+            block.leave()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        if not checkpoint:
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._connection.close()
+
+    # ---- another process, another file ------------------------------------------------------
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if self._path is None or self._closed or self._rests:
+            return
+        if not self._writing.is_mine():
+            self._let_go(checkpoint=True)
+            self._rests = True
+
+    def after_fork(self, child: bool) -> None:
+        if child:
+            self._lock = threading.RLock()
+            if self._bell is not None:
+                self._bell = self._bell.in_child()
+            return  # it is opened by the first who needs it here
+        try:
+            if self._rests:
+                self._renew()
+        except BrokerUnavailable as error:  # whoever needs it next tries again
+            log.warning("after a fork: %s", error)
+        finally:
+            self._lock.release()
+
+    def _renew(self) -> None:
+        """Open the file here, if this process may."""
+        with self._lock:
+            if self._closed:
+                raise BrokerUnavailable("the broker is closed")
+            if self._rests:
+                with self._translated():
+                    self._open()
+                self._rests = False
+            elif self._pid != os.getpid():
+                raise BrokerUnavailable(
+                    f"{self._path or 'memory://'} was opened by process {self._pid}, and this is "
+                    f"a fork of it, process {os.getpid()}: open a broker here"
+                )
+
+    def check(self) -> None:
+        """Raise FileReplaced when the path means another file now, having opened that one."""
+        if self._file is None or self._file.holds() or self._writing.is_mine():
+            return
+        with self._lock:
+            if self._closed or self._rests:
+                return  # `_renew` opens it
+            if self._file.holds():
+                return  # another thread has opened it
+            log.error("%s was deleted or replaced while it was open: opening it anew", self._path)
+            self._rests = True
+            self._generation += 1
+            self._let_go(checkpoint=False)
+            self._file.leave_wal(Path(os.path.realpath(str(self._path))))
+            if self._bell is not None:
+                self._bell.close()
+                self._bell = None
+            self._renew()
+            if self._bell is not None and self._heard is not None:
+                self._bell.listen(self._heard)
+        raise FileReplaced(
+            f"{self._path} was deleted or replaced while it was open, and is open anew: what was "
+            "just sent or changed may be in neither file; repeat it"
+        )
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        """Make the schema in a new file, or check that this one is ours."""
+        if connection.readonly("main"):
+            raise BrokerFileError(f"{self._path} is read-only; the broker must write")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            application = connection.pragma("application_id")
+            version = connection.pragma("user_version")
+            tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+            if application != APPLICATION_ID and tables:
+                raise BrokerFileError(f"{self._path} is an SQLite file, but no taskflow broker")
+            if version > SCHEMA_VERSION:
+                raise BrokerFileError(
+                    f"{self._path} was written by a newer taskflow (schema {version}; "
+                    f"this one knows up to {SCHEMA_VERSION}): upgrade taskflow"
+                )
+            if not tables:
+                connection.execute(
+                    files("taskflow.stores.sqlite").joinpath("schema.sql").read_text()
+                )
+                connection.pragma("application_id", APPLICATION_ID)
+                connection.pragma("user_version", SCHEMA_VERSION)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def write(self) -> AbstractContextManager[Rows]:
+        return self._writing
+
+    def read(self) -> AbstractContextManager[Rows]:
+        return self._reading
+
+    def sync(self) -> None:
+        if self._file is None or self._writing.is_mine():  # else when that is committed
+            return
+        disk = self._disk
+        if disk is not None:
+            with self._translated():
+                disk.wait()
+        self.check()
+        if getattr(self._committed_in, "number", self._generation) != self._generation:
+            del self._committed_in.number
+            raise FileReplaced(f"{self._path} was replaced just after the change: repeat it")
+
+    def _count_commit(self) -> None:
+        self._committed_in.number = self._generation  # of this thread's last change
+        if self._disk is not None:
+            self._disk.committed()
+
+    def _wal_grew(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        assert self._checkpointer is not None
+        self._checkpointer.wal_has(pages)
+        return apsw.SQLITE_OK
+
+    def hurry(self) -> None:
+        self._patience.hurry()
+
+    def ring(self, queues: Collection[str]) -> None:
+        if self._bell is not None:
+            self._bell.ring(queues)
+
+    def listen(self, heard: Callable[[Collection[str]], None]) -> None:
+        self._heard = heard
+        if self._bell is not None:
+            self._bell.listen(heard)
+
+    def close(self) -> None:
+        if self._pid != os.getpid() and not self._rests:
+            return  # the parent's, whose files a child leaves alone
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                if self._bell is not None:
+                    self._bell.close()
+            finally:
+                if not self._rests:
+                    self._let_go(checkpoint=self._file is None or self._file.holds())
+                if self._disk is not None:
+                    self._disk.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (apsw.Error, OSError) as error:
+            raise translate(error, self._path) from error
+
+
+def _make_private(path: Path) -> None:
+    """A new broker file is its owner's alone: bodies and keys lie in it. (SQLite gives the WAL the
+    same rights; who shares the file changes them.)"""
+    with suppress(OSError):  # it exists; what else is wrong SQLite says better
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:
+    """A connection as the broker needs it.
+
+    synchronous=NORMAL: commits do not wait for the disk (`durability` does that, apart), the
+    file cannot be corrupted by a power cut. `checkpoints`: closing the last one empties the WAL.
+    """
+    connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
+    try:
+        connection.set_busy_timeout(int(LONGEST * 1000))
+        connection.pragma("page_size", PAGE_SIZE)  # of a new file; an old one keeps its own
+        connection.pragma("synchronous", "normal")
+        connection.pragma("foreign_keys", True)
+        connection.pragma("temp_store", "memory")
+        connection.pragma("cache_size", -16_000)
+        connection.wal_autocheckpoint(0)
+        if not checkpoints:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_sqlite_version(version: str) -> None:
+    """Raise BrokerUnavailable for an SQLite with the WAL-reset race (3.7.0 to 3.51.2).
+
+    Two connections that write or checkpoint at once could lose rows:
+    https://sqlite.org/wal.html#walresetbug. Fixed in 3.51.3, 3.50.7 and 3.44.6.
+    """
+    found = tuple(int(part) for part in version.split("."))
+    fixed = found >= (3, 51, 3) or (3, 50, 7) <= found < (3, 51) or (3, 44, 6) <= found < (3, 45)
+    if not fixed:
+        raise BrokerUnavailable(
+            f"apsw brings SQLite {version}, which can lose rows (WAL-reset race); "
+            "install apsw 3.51.3 or newer"
+        )

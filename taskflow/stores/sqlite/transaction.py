@@ -1,0 +1,144 @@
+"""What `with store.read()` and `with store.write()` do, and SQLite's errors as ours."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from os import getpid
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow.stores.base import Rows
+from taskflow.stores.sqlite.rows import SqliteRows
+
+Execute = Callable[[str], Any]
+
+
+class Reading:
+    """`with` it to look at rows: the process's connection is yours until the end of the block.
+
+    Written out, as is `Writing`: a generator would cost each message some microseconds. `renew` is
+    called when another process stands here than the one that was told what to `use`.
+    """
+
+    def __init__(self, path: Path | None, renew: Callable[[], None]) -> None:
+        self._path = path
+        self._renew = renew
+        self._pid = 0
+        self._lock: threading.RLock
+        self._rows: SqliteRows
+        self._execute: Execute
+
+    def use(self, pid: int, lock: threading.RLock, rows: SqliteRows, execute: Execute) -> None:
+        """Work on this connection from now on, in this process. The lock is held."""
+        self._lock, self._rows, self._execute = lock, rows, execute
+        self._pid = pid
+
+    def leave(self) -> None:
+        """The connection is gone: `renew` before the next block."""
+        self._pid = 0
+
+    def __enter__(self) -> Rows:
+        if getpid() != self._pid:
+            self._renew()
+        self._lock.acquire()
+        return self._rows
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._lock.release()
+        if isinstance(error, apsw.Error | OSError):
+            raise translate(error, self._path) from error
+
+
+class Writing(Reading):
+    """`with` it for one transaction: committed at the end of the block, undone by an error.
+
+    A block within a block of the same thread is part of the outer one; its own error undoes what
+    it did itself.
+    """
+
+    def __init__(
+        self, path: Path | None, renew: Callable[[], None], committed: Callable[[], None]
+    ) -> None:
+        super().__init__(path, renew)
+        self._committed = committed
+        self._depth = 0  # of blocks; guarded by the lock
+        self._owner = 0  # the thread that is in them
+        self._owner_pid = 0
+
+    def __enter__(self) -> Rows:
+        if getpid() != self._pid:
+            self._renew()
+        self._lock.acquire()
+        try:
+            self._execute("SAVEPOINT inner" if self._depth else "BEGIN IMMEDIATE")
+        except BaseException as error:
+            super().__exit__(None, error, None)
+            raise
+        self._depth += 1
+        self._owner = threading.get_ident()
+        self._owner_pid = self._pid
+        return self._rows
+
+    def is_mine(self) -> bool:
+        """Whether this thread is inside such a block."""
+        return self._depth > 0 and self._owner == threading.get_ident()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._owner_pid != getpid():  # forked within the block: it is the parent's to end
+            self._depth = 0
+            raise BrokerUnavailable("this is a fork of the process that began the change")
+        self._depth -= 1
+        if error is None:
+            try:
+                self._execute("RELEASE inner" if self._depth else "COMMIT")
+                if not self._depth:
+                    self._committed()
+            except BaseException as failure:
+                error = failure
+                self._undo()
+                super().__exit__(None, failure, None)
+                raise
+        else:
+            self._undo()
+        super().__exit__(kind, error, trace)
+
+    def _undo(self) -> None:
+        with contextlib.suppress(apsw.Error):  # SQLite may have undone it by itself
+            if self._depth:
+                self._execute("ROLLBACK TO inner")
+                self._execute("RELEASE inner")
+            else:
+                self._execute("ROLLBACK")
+
+
+def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
+    """SQLite's errors as ours, with the file and what to do."""
+    match error:
+        case apsw.ConnectionClosedError():
+            return BrokerUnavailable("the broker is closed")
+        case apsw.BusyError() | apsw.LockedError():
+            return BrokerUnavailable(
+                f"{path} was locked by another process, for longer than this one could wait"
+            )
+        case apsw.FullError():
+            return BrokerFileError(f"{path}: the disk is full; nothing was stored")
+        case apsw.ReadOnlyError():
+            return BrokerFileError(f"{path} is read-only; the broker must write")
+        case apsw.NotADBError():
+            return BrokerFileError(f"{path} is not an SQLite file")
+        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+            reason = "does not exist" if not folder_exists(path) else "cannot be opened"
+            what = path.parent if reason == "does not exist" and path else path
+            return BrokerFileError(f"{what} {reason}; check the path and its rights")
+        case apsw.IOError() | apsw.CorruptError():
+            return BrokerFileError(f"{path}: {error}")
+        case OSError():
+            return BrokerFileError(f"{path}: {error.strerror or error}")
+    return error
+
+
+def folder_exists(path: Path | None) -> bool:
+    return path is None or path.parent.is_dir()

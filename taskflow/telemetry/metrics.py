@@ -1,0 +1,164 @@
+"""What the queues hold and how fast it is worked off: as data, as JSON, as Prometheus text."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from taskflow.broker import Broker, QueueCounts, WorkerReport
+from taskflow.broker.settings import TopicSubscription
+from taskflow.errors import QueueNotFound
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+LEAST_SPAN = 1.0  # seconds that a rate is measured over, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A broker at one moment (`at`, epoch seconds). Both mappings are sorted by name.
+
+    `deliveries` counts the hidden queues of HTTP subscriptions, by their name.
+    """
+
+    at: float
+    queues: Mapping[str, QueueCounts]
+    topics: Mapping[str, Sequence[TopicSubscription]]
+    deliveries: Mapping[str, QueueCounts]
+    workers: Sequence[WorkerReport]
+    parked_polls: int
+
+
+def take_look(broker: Broker, parked_polls: int) -> Look:
+    """Look at everything once. What is deleted meanwhile is left out."""
+    subscriptions = broker.subscriptions()
+    topics: dict[str, list[TopicSubscription]] = {name: [] for name in broker.topics()}
+    for one in subscriptions:
+        if one.topic in topics:
+            topics[one.topic].append(one)
+    return Look(
+        broker.clock.now(),
+        _count(broker, broker.queues()),
+        topics,
+        _count(broker, (one.queue for one in subscriptions if one.protocol != "sqs")),
+        broker.workers(),
+        parked_polls,
+    )
+
+
+def _count(broker: Broker, names: Iterable[str]) -> dict[str, QueueCounts]:
+    found = {}
+    for name in names:
+        with suppress(QueueNotFound):
+            found[name] = broker.counts(name)
+    return found
+
+
+class Rates:
+    """Messages handled per second, as the difference between two looks. Not thread-safe.
+
+    Looks that follow each other within a second are measured against the same earlier one, so
+    two people who watch do not make each other's rates jump.
+    """
+
+    def __init__(self) -> None:
+        self._base: Look | None = None
+        self._last: Look | None = None
+
+    def add(self, look: Look) -> tuple[float, dict[str, float]]:
+        """(seconds that the rates are over, rate by queue). 0 and nothing at the first look."""
+        if self._last is None or not 0 <= look.at - self._last.at < LEAST_SPAN:
+            self._base, self._last = self._last, look
+        base = self._base
+        if base is None or look.at <= base.at:
+            return 0.0, {}
+        span = look.at - base.at
+        now, before = ({**one.queues, **one.deliveries} for one in (look, base))
+        return span, {
+            name: (counts.handled - before[name].handled) / span
+            for name, counts in now.items()
+            # A queue that was deleted and made again counts from 0.
+            if name in before and counts.handled >= before[name].handled
+        }
+
+
+# ---- JSON ---------------------------------------------------------------------------------------
+def write_stats(look: Look) -> bytes:
+    """A look as JSON: the queues as `taskflow queues --json` shows them, and the rest."""
+    stats = {
+        "at": look.at,
+        "queues": [{"name": name, **asdict(counts)} for name, counts in look.queues.items()],
+        "topics": [
+            {"name": name, "subscriptions": len(found)} for name, found in look.topics.items()
+        ],
+        "workers": [
+            {
+                "id": worker.id,
+                "host": worker.host,
+                "pid": worker.pid,
+                "queues": worker.queues,
+                "started_at": worker.started_at,
+                "seen_at": worker.seen_at,
+                "busy": worker.busy,
+                "slots": worker.slots,
+            }
+            for worker in look.workers
+        ],
+        "parked_polls": look.parked_polls,
+    }
+    return json.dumps(stats).encode()
+
+
+# ---- Prometheus ---------------------------------------------------------------------------------
+# Field of QueueCounts: name of the metric, its type, what it is.
+_QUEUE_METRICS = {
+    "visible": ("visible_messages", "gauge", "Messages that may be received now."),
+    "in_flight": ("in_flight_messages", "gauge", "Messages received and still hidden."),
+    "delayed": ("delayed_messages", "gauge", "Messages never received and not yet due."),
+    "oldest_age_seconds": (
+        "oldest_message_age_seconds",
+        "gauge",
+        "Seconds since the oldest message of the queue was sent, 0 when it is empty.",
+    ),
+    "paused": ("paused", "gauge", "1 when nobody may receive from the queue."),
+    "handled": ("handled_total", "counter", "Messages deleted by who received them."),
+    "dead_lettered": (
+        "dead_lettered_total",
+        "counter",
+        "Messages moved to the dead-letter queue.",
+    ),
+    "expired": ("expired_total", "counter", "Messages dropped at the end of their retention."),
+}
+
+
+def write_prometheus(look: Look) -> bytes:
+    """A look in the text format 0.0.4.
+
+    https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+    """
+    lines: list[str] = []
+    for field, (metric, kind, help) in _QUEUE_METRICS.items():
+        name = f"taskflow_queue_{metric}"
+        lines += _head(name, kind, help)
+        lines += [
+            f'{name}{{queue="{escape_label(queue)}"}} {_number(getattr(counts, field))}'
+            for queue, counts in look.queues.items()
+        ]
+    for name, help, value in (
+        ("taskflow_parked_polls", "Long polls that wait at this server.", look.parked_polls),
+        ("taskflow_workers", "Workers seen within the last 30 seconds.", len(look.workers)),
+    ):
+        lines += [*_head(name, "gauge", help), f"{name} {value}"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _head(name: str, kind: str, help: str) -> list[str]:
+    return [f"# HELP {name} {help}", f"# TYPE {name} {kind}"]
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if isinstance(value, int) else repr(value)
+
+
+def escape_label(text: str) -> str:
+    """A label's value as it stands between quotes."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -1,0 +1,1 @@
+"""How SNS and SQS write things: pure, and written once."""

@@ -1,0 +1,1 @@
+"""Runs handlers: receives, executes, settles; threads, limits, a graceful stop."""

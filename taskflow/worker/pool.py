@@ -1,0 +1,266 @@
+"""Threads around a worker: concurrency, limits, and a graceful stop.
+
+There is no dispatcher. A thread without work becomes the leader: it settles what has ended,
+receives for all free threads, and starts on the first message itself while it wakes another for
+the next. While handlers take less than a millisecond, threads only cost: one runs them one after
+the other, and a receive brings as many as it will have started within 20 ms. What
+turns out slower than that is spread over the threads, and what they cannot take is given back.
+"""
+
+import logging
+import threading
+
+from taskflow.errors import BrokerError
+from taskflow.message import new_id
+from taskflow.retry import decide
+from taskflow.worker.flow_control import ASYNC, SYNC, FlowControl
+from taskflow.worker.health import peak_memory
+from taskflow.worker.inflight import Inflight
+from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
+from taskflow.worker.timeouts import LoopThread, Running
+from taskflow.worker.upkeep import Hooks, Upkeep
+from taskflow.worker.worker import Result, Worker
+
+log = logging.getLogger("taskflow.worker")
+
+STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
+
+
+class Pool:
+    """Threads that run a worker's handlers until `stop`.
+
+    `concurrency`: `def` handlers at once; `async_concurrency`: `async def` handlers at once, on
+    one event loop. `burst`: stop when nothing is due any more. `max_tasks` runs or `max_memory`
+    bytes (resident, at its peak) stop the pool gracefully, as does, with `replaceable`, a handler
+    that cannot be stopped; `recycled` then tells why.
+
+    `stop` is graceful: nothing new is received, messages not yet started are given back, running
+    handlers may finish within `grace` seconds, then they are given back too. `stop_now` does not
+    wait. Giving back burns no attempt.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        concurrency: int = 8,
+        async_concurrency: int = 100,
+        grace: float = 30.0,
+        burst: bool = False,
+        max_tasks: int | None = None,
+        max_memory: int | None = None,
+        replaceable: bool = False,
+    ) -> None:
+        if concurrency < 1 or async_concurrency < 1:
+            raise ValueError(f"concurrency is {concurrency}, {async_concurrency}; 1 or more")
+        self._worker = worker
+        self._broker = worker.broker
+        self._clock = worker.broker.clock
+        self._concurrency = concurrency
+        self._grace = grace
+        self._burst = burst
+        self._max_tasks = max_tasks
+        self._max_memory = max_memory
+        self._replaceable = replaceable
+        asynchronous = any(
+            found.signature.is_async for name in worker.queues for found in worker.registry.on(name)
+        )
+        slots = {SYNC: concurrency, ASYNC: async_concurrency}
+        self._inflight = Inflight(worker, FlowControl(self._broker, worker.registry, slots))
+        self._most_threads = concurrency + (async_concurrency if asynchronous else 0)
+        self._receiver = Receiver(
+            worker, self._inflight, self.stop, burst=burst, most_threads=self._most_threads
+        )
+        self._idle = 0
+        self._threads = 0
+        self._stop_by: float | None = None
+        self._started_at = self._clock.now()
+        self._loop_thread: LoopThread | None = None
+        self.left_behind = False
+        """After `run`: handlers that could not be stopped go on, until the process ends."""
+        self._id = new_id(self._started_at, self._broker.random)
+        self._warned = False
+        self.recycled: str | None = None
+
+    # ---- from outside -----------------------------------------------------------------------
+    def run(self) -> None:
+        """Work until `stop`; returns when every message is settled or given back."""
+        self._loop_thread = LoopThread(self._clock)
+        hooks = Hooks(self._help, self._replace, self._beat)
+        upkeep = Upkeep(self._inflight, self._broker, SHORT, hooks)
+        upkeep.start()
+        with self._inflight.lock:
+            for _ in range(self._concurrency):
+                self._start_thread()
+        self._wait_for_end()
+        with self._inflight.lock:
+            self.left_behind = bool(self._threads)
+        if self.left_behind:
+            self._broker.hurry()  # the grace is over: wait for no lock of another process
+        self._inflight.give_back(self._inflight.take_all(), "the worker stops")
+        upkeep.close()
+        if not self._loop_thread.close():
+            self.left_behind = True
+        self._inflight.flush()
+        try:
+            self._broker.retire(self._id)
+        except BrokerError as error:
+            log.debug("not retired: %s", error)
+
+    def stop(self) -> None:
+        """Stop gracefully. Thread-safe, idempotent, returns at once."""
+        self._begin_stop(self._clock.elapsed() + self._grace)
+
+    def stop_now(self) -> None:
+        """Stop without waiting for running handlers. Thread-safe, idempotent."""
+        self._begin_stop(self._clock.elapsed())
+        self._broker.hurry()
+
+    def grace_left(self) -> float:
+        """Seconds of the grace that are left; all of it before `stop`."""
+        if self._stop_by is None:
+            return self._grace
+        return max(0.0, self._stop_by - self._clock.elapsed())
+
+    def problems(self) -> tuple[list[str], list[str]]:
+        """Why the pool is not alive, and why it is not ready for work; empty when it is."""
+        with self._inflight.lock:
+            dead, unready = [], []
+            silent = self._clock.elapsed() - self._receiver.progress_at
+            if len(self._inflight.running) < self._concurrency and silent > STALLED_AFTER:
+                dead.append(f"the receive loop made no progress for {silent:.0f} s")
+            if self._loop_thread is None:
+                unready.append("starting")
+            elif self._threads == 0 and not self._receiver.stopping:
+                dead.append("no thread is running")
+            elif (owed := self._loop_thread.silent_for()) > STALLED_AFTER:
+                dead.append(f"the event loop has not turned for {owed:.0f} s: a handler blocks it")
+            if self._receiver.stopping:
+                unready.append("stopping")
+            if self._receiver.outage_wait:
+                unready.append("the broker cannot be used")
+            return dead, dead + unready
+
+    def _begin_stop(self, by: float) -> None:
+        with self._inflight.lock:
+            self._receiver.stopping = True
+            self._stop_by = by if self._stop_by is None else min(by, self._stop_by)
+            self._inflight.jobs_ready.notify_all()
+            self._inflight.ended.notify_all()
+        self._broker.wake()
+
+    def _recycle(self, why: str) -> None:
+        if self.recycled is None and not self._receiver.stopping:
+            self.recycled = why
+            log.info("making room for a new process: %s", why)
+            self.stop()
+
+    def _wait_for_end(self) -> None:
+        with self._inflight.ended:
+            while self._threads:
+                left = None
+                if self._stop_by is not None:
+                    left = self._stop_by - self._clock.elapsed()
+                    if left <= 0:
+                        return
+                self._clock.wait(self._inflight.ended, left)
+
+    # ---- threads ----------------------------------------------------------------------------
+    def _start_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name="taskflow-worker", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while (running := self._next()) is not None:
+                result = self._execute(running)
+                if not self._inflight.end(running, result):
+                    return  # given up on: another thread has this place
+                self._after_run()
+        finally:
+            with self._inflight.lock:
+                self._threads -= 1
+                self._inflight.ended.notify_all()
+
+    def _execute(self, running: Running) -> Result:
+        """`execute` never raises; should it, the message must not stay held by a dead thread."""
+        job = running.job
+        try:
+            return self._worker.execute(job, running.invoke)
+        except BaseException as error:
+            log.exception("event=%s could not be run", job.delivery.id)
+            outcome = decide(error, job.delivery.receive_count, job.policy, self._broker.random)
+            return Result(job, outcome, self._clock.now())
+
+    def _after_run(self) -> None:
+        if self._receiver.stopping or self._burst:
+            self._inflight.flush()
+        elif self._receiver.polling:
+            self._inflight.flush_full()  # no leader comes by soon
+        if self._receiver.limited or self._burst:
+            with self._inflight.lock:
+                self._receiver.room_made = True
+                self._inflight.jobs_ready.notify_all()
+            self._broker.wake()
+        if self._max_tasks is not None and self._inflight.finished >= self._max_tasks:
+            self._recycle(f"{self._inflight.finished} runs")
+
+    def _next(self) -> Running | None:
+        """The next run for this thread, leading if need be; None to stop."""
+        inflight = self._inflight
+        while True:
+            with inflight.lock:
+                while not inflight.jobs and self._receiver.leading and not self._receiver.stopping:
+                    self._idle += 1
+                    self._clock.wait(inflight.jobs_ready, None)
+                    self._idle -= 1
+                if self._receiver.stopping:
+                    return None
+                if (job := inflight.pop()) is not None:
+                    assert self._loop_thread is not None
+                    running = Running(job, self._loop_thread, self._clock.elapsed())
+                    inflight.running[id(running)] = running
+                    self._call_others()
+                    return running
+                self._receiver.leading = True
+            self._receiver.lead()
+
+    def _call_others(self) -> None:
+        """Wake (or start) another thread when there is work for it. The lock is held."""
+        slow = self._inflight.pace > SHORT  # else whoever is done soon goes on by itself
+        waiting = bool(self._inflight.jobs) and slow
+        leaderless = not (self._inflight.jobs or self._receiver.leading) and (
+            self._receiver.drained or slow
+        )
+        if waiting or leaderless:
+            if self._idle:
+                self._inflight.jobs_ready.notify()
+            elif self._threads < self._most_threads:
+                self._start_thread()
+
+    def _help(self) -> None:
+        if self._idle and (self._inflight.jobs or not self._receiver.leading):
+            self._inflight.jobs_ready.notify()
+
+    def _replace(self, running: Running) -> None:
+        with self._inflight.lock:
+            self._start_thread()
+            self._receiver.room_made = True
+            self._inflight.jobs_ready.notify_all()
+        self._broker.wake()
+        if self._replaceable:
+            self._recycle("a handler cannot be stopped")
+
+    # ---- reporting --------------------------------------------------------------------------
+    def _beat(self) -> None:
+        if self._max_memory is not None and peak_memory() > self._max_memory:
+            if self._inflight.finished:
+                self._recycle(f"{peak_memory() // 2**20} MiB of memory")
+            elif not self._warned:
+                self._warned = True
+                log.warning(
+                    "--max-memory is %d MiB, and the process has %d MiB before its first run",
+                    self._max_memory // 2**20,
+                    peak_memory() // 2**20,
+                )
+        self._broker.report(self._inflight.report(self._id, self._started_at, self._concurrency))

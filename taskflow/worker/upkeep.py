@@ -1,0 +1,136 @@
+"""The upkeep: a pool's thread for leases, time limits, late outcomes, and its own report."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taskflow.broker import Broker
+from taskflow.clock import Clock
+from taskflow.errors import BrokerError
+from taskflow.retry import decide
+from taskflow.worker.inflight import Inflight
+from taskflow.worker.timeouts import Running
+from taskflow.worker.worker import Result
+
+log = logging.getLogger("taskflow.worker")
+
+TICK = 0.05  # seconds between two looks while messages are held
+HELP_AFTER = 0.005  # seconds after which other threads help with short work after all
+HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
+INTERRUPT_AGAIN = 1.0  # seconds between two interrupts of a handler that swallows them
+GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its interrupts
+HELD = 5.0  # seconds the upkeep may be late before it says so
+BEAT = 10.0  # seconds between two reports
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the upkeep asks of its pool."""
+
+    help: Callable[[], None]
+    """Slots may be free while a slow handler runs: wake a thread. The lock is held."""
+    replace: Callable[[Running], None]
+    """A run was given up: its thread needs a successor."""
+    beat: Callable[[], None]
+    """Report to the broker, check memory."""
+
+
+class Upkeep:
+    """Wakes every TICK seconds while messages are held, else once every BEAT."""
+
+    def __init__(self, inflight: Inflight, broker: Broker, short: float, hooks: Hooks) -> None:
+        self._inflight = inflight
+        self._broker = broker
+        self._clock: Clock = broker.clock
+        self._short = short
+        self._hooks = hooks
+        self._closed = False
+        self._next_beat = self._clock.now()
+        self._thread = threading.Thread(target=self._run, name="taskflow-upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, and wait for it."""
+        with self._inflight.upkeep_due:
+            self._closed = True
+            self._inflight.upkeep_due.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        inflight = self._inflight
+        while True:
+            with inflight.upkeep_due:
+                while (
+                    not inflight.leases and not self._closed and self._clock.now() < self._next_beat
+                ):
+                    self._clock.wait(inflight.upkeep_due, self._next_beat - self._clock.now())
+                if inflight.leases and not self._closed:
+                    helping = inflight.jobs and inflight.pace <= self._short
+                    asleep = self._clock.elapsed()
+                    self._clock.wait(inflight.upkeep_due, HELP_AFTER if helping else TICK)
+                    held = self._clock.elapsed() - asleep
+                    if held > HELD:
+                        log.warning(
+                            "no Python could run for %.0f s: a handler holds the interpreter (in "
+                            "C code, or a regular expression), and leases cannot be extended",
+                            held,
+                        )
+                if self._closed:
+                    return
+            try:
+                self._tick(self._clock.now())
+            except Exception:
+                log.exception("upkeep failed at a step, and goes on")
+
+    def _tick(self, now: float) -> None:
+        inflight = self._inflight
+        with inflight.lock:
+            self._hooks.help()
+            late = inflight.is_late()
+            unstarted = (
+                inflight.take_ready() if inflight.received_at + HOLD_UNSTARTED <= now else []
+            )
+            extend = bool(inflight.leases.due(now))
+            elapsed = self._clock.elapsed()
+            overdue = [
+                running
+                for running in inflight.running.values()
+                if running.deadline is not None and running.deadline <= elapsed
+            ]
+        inflight.give_back(unstarted, "no thread is free for them")
+        if late:
+            inflight.flush()
+        if extend:
+            inflight.extend()
+        for running in overdue:
+            self._expire(running, elapsed)
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT
+            try:
+                self._hooks.beat()
+            except BrokerError as error:
+                log.debug("no report: %s", error)
+
+    def _expire(self, running: Running, now: float) -> None:
+        if running.expired_at is None:
+            running.expire(now)
+        elif running.expired_at + GIVE_UP_AFTER > now:
+            if running.interrupted_at + INTERRUPT_AGAIN <= now:
+                running.expire(now)
+        else:
+            job = running.job
+            outcome = decide(
+                running.timeout(), job.delivery.receive_count, job.policy, self._broker.random
+            )
+            if self._inflight.abandon(running, Result(job, outcome, self._clock.now())):
+                log.error(
+                    "event=%s queue=%s ignores its timeout and was given up",
+                    job.delivery.id,
+                    job.delivery.queue,
+                )
+                self._hooks.replace(running)
+                self._inflight.flush()

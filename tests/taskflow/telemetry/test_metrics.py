@@ -1,0 +1,184 @@
+"""Counts as JSON and as Prometheus text, and rates between two looks."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from taskflow.broker import Broker, Finish, QueueCounts, QueueSettings, WorkerReport
+from taskflow.broker.settings import TopicSubscription
+from taskflow.errors import QueueNotFound
+from taskflow.message import Message
+from taskflow.telemetry.metrics import (
+    Look,
+    Rates,
+    escape_label,
+    take_look,
+    write_prometheus,
+    write_stats,
+)
+from taskflow.testing import ManualClock
+
+EMPTY = QueueCounts(0, 0, 0, 0.0, 0, 0)
+SAMPLE = re.compile(r'([a-z_]+)(?:\{queue="((?:[^"\\\n]|\\[\\n"])*)"\})? ([0-9.]+)')
+
+
+def look_at(at: float, **handled: int) -> Look:
+    """A look at queues that have handled so many."""
+    counts = {name: replace(EMPTY, handled=number) for name, number in handled.items()}
+    return Look(at, counts, {}, {}, (), 0)
+
+
+@pytest.fixture
+def busy(taskflow_broker: Broker, taskflow_clock: ManualClock) -> Broker:
+    """`work` has 2 visible, 1 in flight, 1 delayed, 1 handled, 1 dead letter; the oldest is 7 s."""
+    broker = taskflow_broker
+    broker.create_queue("work-dlq")
+    broker.create_queue(
+        "work", QueueSettings(dead_letter_queue="work-dlq", max_receives=3, visibility_timeout=60)
+    )
+    broker.create_topic("made")
+    broker.subscribe("made", "work")
+    broker.send("work", [Message(f"m{i}", "{}") for i in range(5)])
+    broker.send("work", [Message("later", "{}", delay=600.0)])
+    done, dead, _ = broker.receive("work", limit=3)
+    broker.delete([Finish(done)])
+    broker.dead_letter([(dead, "{}")])
+    broker.report(WorkerReport("w1", "here", 1, ("work",), taskflow_clock.now(), 1, 8, {}, []))
+    taskflow_clock.advance(7)
+    return broker
+
+
+def samples(text: str) -> dict[tuple[str, str], float]:
+    """Every sample by metric and queue; each line must be one, HELP or TYPE."""
+    found = {}
+    described: set[str] = set()
+    for line in text.removesuffix("\n").split("\n"):
+        if head := re.fullmatch(r"# (HELP|TYPE) ([a-z_]+) (.+)", line):
+            described.add(head[1] + head[2])
+            assert head[1] == "HELP" or head[3] in ("gauge", "counter")
+            continue
+        match = SAMPLE.fullmatch(line)
+        assert match, line
+        assert {"HELP" + match[1], "TYPE" + match[1]} <= described
+        found[match[1], match[2] or ""] = float(match[3])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("metric", "queue", "value"),
+    [
+        ("taskflow_queue_visible_messages", "work", 2),
+        ("taskflow_queue_in_flight_messages", "work", 1),
+        ("taskflow_queue_delayed_messages", "work", 1),
+        ("taskflow_queue_oldest_message_age_seconds", "work", 7),
+        ("taskflow_queue_handled_total", "work", 1),
+        ("taskflow_queue_dead_lettered_total", "work", 1),
+        ("taskflow_queue_expired_total", "work", 0),
+        ("taskflow_queue_paused", "work", 1),
+        ("taskflow_queue_paused", "work-dlq", 0),
+        ("taskflow_queue_visible_messages", "work-dlq", 1),
+        ("taskflow_parked_polls", "", 4),
+        ("taskflow_workers", "", 1),
+    ],
+)
+def test_prometheus_has_it(busy: Broker, metric: str, queue: str, value: float) -> None:
+    busy.pause("work")
+    text = write_prometheus(take_look(busy, 4)).decode()
+    assert samples(text)[metric, queue] == value
+
+
+def test_counters_and_gauges_say_what_they_are(busy: Broker) -> None:
+    text = write_prometheus(take_look(busy, 0)).decode()
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
+    assert {name for name, kind in kinds.items() if kind == "counter"} == {
+        "taskflow_queue_handled_total",
+        "taskflow_queue_dead_lettered_total",
+        "taskflow_queue_expired_total",
+    }
+
+
+def test_labels_are_escaped() -> None:
+    assert escape_label('a"b\\c\nd') == r"a\"b\\c\nd"
+    look = Look(0.0, {'a"b\\c\nd': EMPTY}, {}, {}, (), 0)
+    found = samples(write_prometheus(look).decode())
+    assert ("taskflow_queue_handled_total", r"a\"b\\c\nd") in found
+
+
+def test_stats_are_what_the_command_line_shows_and_more(busy: Broker) -> None:
+    stats = json.loads(write_stats(take_look(busy, 4)))
+    assert stats["queues"][0] == {
+        "name": "work",
+        "visible": 2,
+        "in_flight": 1,
+        "delayed": 1,
+        "oldest_age_seconds": 7.0,
+        "handled": 1,
+        "dead_lettered": 1,
+        "expired": 0,
+        "paused": False,
+    }
+    assert [one["name"] for one in stats["queues"]] == ["work", "work-dlq"]
+    assert stats["topics"] == [{"name": "made", "subscriptions": 1}]
+    assert stats["parked_polls"] == 4
+    (worker,) = stats["workers"]
+    assert (worker["id"], worker["busy"], worker["slots"]) == ("w1", 1, 8)
+
+
+def test_deliveries_to_urls_are_counted_apart(busy: Broker) -> None:
+    busy.put_subscription(TopicSubscription("s1", "made", "https", "https://example.com/in"))
+    busy.publish("made", [Message("m9", "{}")])
+    look = take_look(busy, 0)
+    assert look.deliveries["~s1"].visible == 1
+    assert list(look.queues) == ["work", "work-dlq"]
+
+
+def test_a_queue_that_goes_meanwhile_is_left_out(
+    busy: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = busy.counts
+
+    def gone(queue: str) -> QueueCounts:
+        if queue == "work":
+            raise QueueNotFound(queue)
+        return counts(queue)
+
+    monkeypatch.setattr(busy, "counts", gone)
+    assert list(take_look(busy, 0).queues) == ["work-dlq"]
+
+
+class TestRates:
+    """Each test is a row of looks and what the last one answers."""
+
+    def test_the_first_look_knows_none(self) -> None:
+        assert Rates().add(look_at(1000, work=50)) == (0.0, {})
+
+    def test_it_is_what_changed_over_the_time_between(self) -> None:
+        rates = Rates()
+        rates.add(look_at(1000, work=50))
+        assert rates.add(look_at(1005, work=60)) == (5.0, {"work": 2.0})
+        assert rates.add(look_at(1007, work=60)) == (2.0, {"work": 0.0})
+
+    def test_looks_within_a_second_share_the_one_before(self) -> None:
+        rates = Rates()
+        rates.add(look_at(1000, work=0))
+        rates.add(look_at(1005, work=10))
+        assert rates.add(look_at(1005.5, work=11)) == (5.5, {"work": 2.0})
+        assert rates.add(look_at(1006, work=12)) == (1.0, {"work": 2.0})
+
+    def test_a_second_look_at_once_knows_none(self) -> None:
+        rates = Rates()
+        rates.add(look_at(1000, work=0))
+        assert rates.add(look_at(1000.5, work=9)) == (0.0, {})
+
+    def test_a_queue_made_anew_has_none(self) -> None:
+        rates = Rates()
+        rates.add(look_at(1000, work=50))
+        assert rates.add(look_at(1005, work=3, other=1)) == (5.0, {})
+
+    def test_a_clock_set_back_gives_none_and_goes_on(self) -> None:
+        rates = Rates()
+        rates.add(look_at(1000, work=0))
+        assert rates.add(look_at(900, work=10)) == (0.0, {})
+        assert rates.add(look_at(910, work=20)) == (10.0, {"work": 1.0})

@@ -1,0 +1,109 @@
+"""What a pool does where the broker's calls cost: outcomes go in full batches, or after a while."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from taskflow import Registry, publish
+from taskflow.broker.settings import Economy, Finish
+from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.testing import ManualClock
+from tests.taskflow.worker.pools import WAIT, running, settled, until
+
+WITHIN = 5.0
+
+
+@pytest.fixture
+def dear(taskflow_broker: EmbeddedBroker) -> EmbeddedBroker:
+    """A broker whose calls cost."""
+    taskflow_broker.economy = Economy(batch=10, settle_within=WITHIN)
+    return taskflow_broker
+
+
+@pytest.fixture
+def deletes(dear: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many were acknowledged together, each time."""
+    sizes: list[int] = []
+    delete = dear.delete
+
+    def noted(entries: Iterable[Finish]) -> list[bool]:
+        some = list(entries)
+        sizes.append(len(some))
+        return delete(some)
+
+    monkeypatch.setattr(dear, "delete", noted)
+    return sizes
+
+
+class Counted:
+    """A handler that says when it has run so many times."""
+
+    def __init__(self, wanted: int) -> None:
+        self.left = wanted
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, payload: Any) -> None:
+        with self._lock:
+            self.left -= 1
+            if not self.left:
+                self.done.set()
+
+
+def test_outcomes_are_settled_in_tens_and_the_rest_after_a_while(
+    dear: EmbeddedBroker,
+    taskflow_registry: Registry,
+    taskflow_clock: ManualClock,
+    deletes: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler = Counted(23)
+    done = settled(dear, 23, monkeypatch)
+    taskflow_registry.subscribe("made", queue="work")(handler)
+    with running(dear, taskflow_registry):
+        for n in range(23):
+            publish("made", n, broker=dear)
+        assert handler.done.wait(WAIT)
+        early = sum(deletes)
+        assert all(size % 10 == 0 for size in deletes)
+        assert early <= 20
+        until(taskflow_clock, done)
+    assert sum(deletes) == 23
+    assert deletes[-1] == 23 - early
+
+
+def test_a_stop_settles_what_waits(
+    dear: EmbeddedBroker,
+    taskflow_registry: Registry,
+    deletes: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler = Counted(3)
+    done = settled(dear, 3, monkeypatch)
+    taskflow_registry.subscribe("made", queue="work")(handler)
+    with running(dear, taskflow_registry) as pool:
+        for n in range(3):
+            publish("made", n, broker=dear)
+        assert handler.done.wait(WAIT)
+        pool.stop()
+        assert done.wait(WAIT)
+    assert sum(deletes) == 3
+    assert dear.counts("work").in_flight == 0
+
+
+def test_a_group_waits_for_no_company(
+    dear: EmbeddedBroker,
+    taskflow_registry: Registry,
+    taskflow_clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler = Counted(4)
+    done = settled(dear, 4, monkeypatch)
+    taskflow_registry.subscribe("made.fifo", queue="work.fifo")(handler)
+    with running(dear, taskflow_registry):
+        for n in range(4):
+            publish("made.fifo", n, group="one", id=str(n), broker=dear)
+        until(taskflow_clock, done, step=0.001)
+    assert handler.left == 0
