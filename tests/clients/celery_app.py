@@ -27,7 +27,7 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue="tasks",
     task_queues=(Queue("tasks"), NEWS),
-    task_routes={"clients.celery_app.hear": {"queue": "news", "exchange": "news"}},
+    task_routes={"tests.clients.celery_app.hear": {"queue": "news", "exchange": "news"}},
 )
 
 

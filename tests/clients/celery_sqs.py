@@ -14,7 +14,7 @@ from tests.clients.steps import Steps
 COMMAND = (
     "celery",
     "-A",
-    "clients.celery_app",
+    "tests.clients.celery_app",
     "worker",
     "--pool",
     "prefork",
