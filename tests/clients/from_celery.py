@@ -22,7 +22,9 @@ QUEUES = {
     "trap_after": ("trap",),
 }
 EFFECTS = ("charged ord_1", "mailed ord_1@example.com", "reminded ord_1@example.com")
-TRAPPED = {"waited": 2, "failed at retry 1": 2, "failed at retry 2": 4, "worked": 5}  # at least
+# At least so often. What works for longer than the timeout runs twice and no more: an older handle
+# deletes a message as well as the latest, as AWS was recorded to do.
+TRAPPED = {"waited": 2, "failed at retry 1": 2, "failed at retry 2": 4, "worked": 2}
 ONCE = ("failed at retry 0", "failed at retry 1", "failed at retry 2", "waited", "worked")
 
 
