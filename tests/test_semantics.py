@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from taskflow.broker import Broker
 from taskflow.server.queue_attributes import KNOWN, NUMBERS
-from taskflow.server.shapes import load_services
 from taskflow.testing import ManualClock, memory_broker, wire_server
+from taskflow.wire.shapes import load_services
 from tests.test_guarantees import NODE, ROOT, missing
 
 PAGE = (ROOT / "docs/semantics.md").read_text()

@@ -1,4 +1,4 @@
-"""Writes taskflow/server/shapes.json, what SQS, SNS and STS send and answer, from botocore.
+"""Writes taskflow/wire/shapes.json, what SQS, SNS and STS send and answer, from botocore.
 
     python proto/aws/generate.py            write the file
     python proto/aws/generate.py --check    exit 1 when the file is not what would be written
@@ -15,7 +15,7 @@ from typing import Any
 
 import botocore.session
 
-TARGET = Path(__file__).parents[2] / "taskflow" / "server" / "shapes.json"
+TARGET = Path(__file__).parents[2] / "taskflow" / "wire" / "shapes.json"
 
 # Answered by name only: mobile push and SMS need carriers, which a broker on one machine has not.
 EXCLUDED = {

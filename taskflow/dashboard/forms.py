@@ -7,10 +7,10 @@ from urllib.parse import parse_qs
 from taskflow.broker import Broker
 from taskflow.errors import BrokerError
 from taskflow.message import Attribute, Message, new_id
-from taskflow.server.errors import WireError
-from taskflow.server.message_attributes import read_sns_attributes, read_sqs_attributes
 from taskflow.server.origin import is_foreign
 from taskflow.server.protocol import HttpRequest
+from taskflow.wire.errors import WireError
+from taskflow.wire.message_attributes import read_sns_attributes, read_sqs_attributes
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 1000

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from taskflow.broker import QueueSettings
 from taskflow.brokers.aws.queue_attributes import HEADROOM
 from taskflow.errors import ConfigError
-from taskflow.limits import FIFO_SUFFIX, MAX_RECEIVES, dlq_of, is_fifo
+from taskflow.limits import MAX_RECEIVES, dlq_of, is_fifo
 from taskflow.registry import Registry, Subscription
 from taskflow.topology import DEAD_LETTERS, settings_for
+from taskflow.wire.topic_names import to_sns
 
 LONGEST_QUEUE, LONGEST_TOPIC = 80, 256
 OLDEST_SECONDS = 3600
@@ -138,18 +139,12 @@ class Plan:
 DLQ_RETENTION = int(DEAD_LETTERS.retention)
 
 
-def topic_name(topic: str, prefix: str = "") -> str:
-    """A topic's name on SNS: `order.created` is `order-created`; a FIFO topic keeps its `.fifo`."""
-    stem = topic.removesuffix(FIFO_SUFFIX)
-    return prefix + stem.replace(".", "-") + topic[len(stem) :]
-
-
 def make_plan(registry: Registry, place: Place) -> Plan:
     """Raises ConfigError when nothing subscribes, or the prefix makes a name too long."""
     if not len(registry):
         raise ConfigError("no subscription was loaded: name the modules that hold handlers")
     topics = tuple(
-        Topic(topic, _short(topic_name(topic, place.prefix), LONGEST_TOPIC), is_fifo(topic))
+        Topic(topic, _short(place.prefix + to_sns(topic), LONGEST_TOPIC), is_fifo(topic))
         for topic in registry.topics()
     )
     queues = tuple(

@@ -14,10 +14,8 @@ from typing import Any, Literal
 from taskflow.errors import BrokerError
 from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
-from taskflow.server.errors import WireError, common_error
 from taskflow.server.keys import Key, Keys, allows
 from taskflow.server.origin import is_foreign, is_known_host
-from taskflow.server.policies import PolicyError, parse_policy
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.signing import (
     AuthError,
@@ -30,6 +28,8 @@ from taskflow.server.signing import (
 )
 from taskflow.server.sqs_moves import read_handle
 from taskflow.wire.envelope import wire_topic
+from taskflow.wire.errors import WireError, common_error
+from taskflow.wire.policies import PolicyError, parse_policy
 
 MAX_KEY_ID = 128  # characters, as in IAM: what is not verified is kept with messages all the same
 # Links in SNS messages that their receiver follows without a signature.

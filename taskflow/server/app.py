@@ -16,9 +16,7 @@ from typing import Any, Literal
 
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
-from taskflow.server.errors import WireError, common_error, in_words_of, translate
 from taskflow.server.json_dialect import JsonDialect
-from taskflow.server.names import is_region, parse_queue_path, queue_url, region_of_host
 from taskflow.server.protocol import (
     AsgiEvent,
     Dialect,
@@ -33,6 +31,8 @@ from taskflow.server.protocol import (
     read_head,
 )
 from taskflow.server.query_dialect import QueryDialect
+from taskflow.wire.errors import WireError, common_error, in_words_of, translate
+from taskflow.wire.names import is_region, parse_queue_path, queue_url, region_of_host
 
 log = logging.getLogger("taskflow.server")
 

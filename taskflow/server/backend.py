@@ -12,8 +12,10 @@ from taskflow.broker.settings import Sent
 from taskflow.errors import QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
-from taskflow.server.errors import invalid_parameter, service_error
-from taskflow.server.names import (
+from taskflow.server.waiting import Waiting
+from taskflow.wire.envelope import wire_topic
+from taskflow.wire.errors import invalid_parameter, service_error
+from taskflow.wire.names import (
     QueueAddress,
     parse_arn,
     parse_queue_url,
@@ -24,8 +26,6 @@ from taskflow.server.names import (
     topic_arn,
     wire_queue,
 )
-from taskflow.server.waiting import Waiting
-from taskflow.wire.envelope import wire_topic
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from taskflow.server.errors import COMMON, WireError
 from taskflow.server.protocol import (
     BOUNDS,
     HttpRequest,
@@ -21,7 +20,8 @@ from taskflow.server.protocol import (
     malformed,
     read_blob,
 )
-from taskflow.server.shapes import ListOf, MapOf, Scalar, Shape, Structure, load_services
+from taskflow.wire.errors import COMMON, WireError
+from taskflow.wire.shapes import ListOf, MapOf, Scalar, Shape, Structure, load_services
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
 _TARGET = "AmazonSQS"

@@ -9,8 +9,6 @@ from binascii import a2b_qp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from taskflow.server.errors import WireError, common_error
-from taskflow.server.names import parse_queue_path
 from taskflow.server.protocol import (
     BOUNDS,
     HttpRequest,
@@ -21,7 +19,9 @@ from taskflow.server.protocol import (
     malformed,
     read_blob,
 )
-from taskflow.server.shapes import ListOf, MapOf, Scalar, Shape, Structure, load_services
+from taskflow.wire.errors import WireError, common_error
+from taskflow.wire.names import parse_queue_path
+from taskflow.wire.shapes import ListOf, MapOf, Scalar, Shape, Structure, load_services
 
 # A batch of ten messages with ten attributes each has 350 fields.
 MAX_FIELDS = 5000

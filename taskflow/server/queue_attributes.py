@@ -23,8 +23,8 @@ from taskflow.limits import (
     is_fifo,
 )
 from taskflow.server.backend import Backend
-from taskflow.server.errors import WireError, invalid_value, service_error
-from taskflow.server.policies import PolicyError, parse_policy
+from taskflow.wire.errors import WireError, invalid_value, service_error
+from taskflow.wire.policies import PolicyError, parse_policy
 
 MAX_DELAY = 900
 MAX_REDRIVE_SOURCES = 10

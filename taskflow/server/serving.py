@@ -26,12 +26,12 @@ from taskflow.server.certificate import certificate_page, ensure_identity
 from taskflow.server.connection import Connection
 from taskflow.server.deliveries import Deliveries
 from taskflow.server.keys import Keys, keys_file
-from taskflow.server.names import is_account, is_region
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
+from taskflow.wire.names import is_account, is_region
 
 log = logging.getLogger("taskflow.server")
 

@@ -19,10 +19,10 @@ from taskflow.message import Attribute, Message, new_id
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
-from taskflow.server.errors import WireError, invalid_parameter, service_error
-from taskflow.server.message_attributes import read_sns_attributes
 from taskflow.server.sns_topics import LARGE
 from taskflow.wire.envelope import topic_number
+from taskflow.wire.errors import WireError, invalid_parameter, service_error
+from taskflow.wire.message_attributes import read_sns_attributes
 
 _SUBJECT = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,98}")
 _GROUP = re.compile(r"[\x21-\x7e]{1,128}")

@@ -14,8 +14,6 @@ from taskflow.message import Message, new_id
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_subscription_policy
-from taskflow.server.errors import invalid_parameter, service_error
-from taskflow.server.names import parse_arn
 from taskflow.server.paging import write_token
 from taskflow.server.sns_subscription_attributes import (
     read_endpoint,
@@ -25,6 +23,8 @@ from taskflow.server.sns_subscription_attributes import (
 from taskflow.server.sns_topics import LARGE, PAGE, check_large, read_page
 from taskflow.server.targets import shown_endpoint
 from taskflow.wire.envelope import wire_topic
+from taskflow.wire.errors import invalid_parameter, service_error
+from taskflow.wire.names import parse_arn
 
 _KEPT = ("DeliveryPolicy", "SubscriptionRoleArn")
 _AUTHENTICATED = "ConfirmationWasAuthenticated"

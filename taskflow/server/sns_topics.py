@@ -14,10 +14,7 @@ from taskflow.limits import is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_topic_policy
-from taskflow.server.errors import WireError, common_error, invalid_parameter, service_error
-from taskflow.server.names import check_topic_name
 from taskflow.server.paging import read_token, write_token
-from taskflow.server.policies import PolicyError, add_statement, remove_statement
 from taskflow.server.sns_attributes import (
     default_policy,
     read_flag,
@@ -25,6 +22,9 @@ from taskflow.server.sns_attributes import (
     show_attributes,
 )
 from taskflow.wire.envelope import wire_topic
+from taskflow.wire.errors import WireError, common_error, invalid_parameter, service_error
+from taskflow.wire.names import check_topic_name
+from taskflow.wire.policies import PolicyError, add_statement, remove_statement
 
 PAGE = 100
 LARGE = 262_144  # bytes; a topic for longer messages has few subscriptions, and all are queues

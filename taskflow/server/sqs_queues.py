@@ -11,16 +11,7 @@ from taskflow.errors import LimitExceeded, QueueExists, QueueNotFound
 from taskflow.limits import MAX_TAGS, is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
-from taskflow.server.errors import (
-    WireError,
-    common_error,
-    invalid_value,
-    missing_parameter,
-    service_error,
-)
-from taskflow.server.names import check_queue_name, wire_queue
 from taskflow.server.paging import read_token, write_token
-from taskflow.server.policies import PolicyError, add_statement, remove_statement
 from taskflow.server.queue_attributes import (
     KNOWN,
     READ_ONLY,
@@ -29,6 +20,15 @@ from taskflow.server.queue_attributes import (
     show_settings,
     write_attributes,
 )
+from taskflow.wire.errors import (
+    WireError,
+    common_error,
+    invalid_value,
+    missing_parameter,
+    service_error,
+)
+from taskflow.wire.names import check_queue_name, wire_queue
+from taskflow.wire.policies import PolicyError, add_statement, remove_statement
 
 PURGE_INTERVAL = 60.0
 PURGE_CHUNK = 500  # messages of one transaction: everybody else waits for that long

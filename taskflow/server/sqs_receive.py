@@ -15,14 +15,14 @@ from taskflow.message import FAILURE, NO_ATTRIBUTES, Attributes, Delivery
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
-from taskflow.server.errors import WireError, invalid_value, service_error
-from taskflow.server.message_attributes import (
+from taskflow.server.queue_attributes import KNOWN
+from taskflow.server.together import Together
+from taskflow.wire.errors import WireError, invalid_value, service_error
+from taskflow.wire.message_attributes import (
     md5_of_attributes,
     md5_of_body,
     write_sqs_attributes,
 )
-from taskflow.server.queue_attributes import KNOWN
-from taskflow.server.together import Together
 
 MAX_MESSAGES = 10
 

@@ -14,21 +14,21 @@ from taskflow.message import Message, new_id
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
-from taskflow.server.errors import (
+from taskflow.server.queue_attributes import MAX_DELAY
+from taskflow.server.together import Together
+from taskflow.wire.errors import (
     WireError,
     common_error,
     invalid_value,
     missing_parameter,
     service_error,
 )
-from taskflow.server.message_attributes import (
+from taskflow.wire.message_attributes import (
     FORBIDDEN,
     md5_of_attributes,
     md5_of_body,
     read_sqs_attributes,
 )
-from taskflow.server.queue_attributes import MAX_DELAY
-from taskflow.server.together import Together
 
 _NOT_HERE = "The request include parameter that is not valid for this queue type."
 _GROUP_RULE = "can only include alphanumeric and punctuation characters. 1 to 128 in length."

@@ -12,6 +12,7 @@ from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.clock import rfc3339
 from taskflow.limits import is_fifo
 from taskflow.message import Attribute, Message
+from taskflow.wire.topic_names import to_sns
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 _SIGNED = (  # in this order
@@ -30,8 +31,7 @@ def wire_topic(topic: str, home: str) -> tuple[str, str]:
     """(region, wire name) of a topic of the broker: `.` is `-` on the wire, and a name without a
     region is of the region `home`."""
     region, slash, name = topic.rpartition("/")
-    stem = name.removesuffix(".fifo")
-    return (region if slash else home, stem.replace(".", "-") + name[len(stem) :])
+    return (region if slash else home, to_sns(name))
 
 
 def topic_arn(topic: str, identity: Mapping[str, str]) -> str:

@@ -16,7 +16,8 @@ from taskflow.errors import (
     QueueNotFound,
     TopicNotFound,
 )
-from taskflow.limits import FIFO_SUFFIX, check_queue, check_topic
+from taskflow.limits import check_queue, check_topic
+from taskflow.wire.topic_names import from_sns, to_sns
 
 MAX_TOPIC_NAME, MAX_QUEUE_NAME = 256, 80
 _ARN = re.compile(r"arn:[^:]*:(sns|sqs):[^:]*:[^:]*:([^:]+)(?::.*)?")
@@ -48,9 +49,7 @@ class Directory:
     def wire_topic(self, topic: str) -> str:
         """The name of a topic on AWS. Raises InvalidName."""
         check_topic(topic)
-        stem = topic.removesuffix(FIFO_SUFFIX)
-        name = self.prefix + stem.replace(".", "-") + topic[len(stem) :]
-        return self._fits("topic", topic, name, MAX_TOPIC_NAME)
+        return self._fits("topic", topic, self.prefix + to_sns(topic), MAX_TOPIC_NAME)
 
     def wire_queue(self, queue: str) -> str:
         """The name of a queue on AWS. Raises InvalidName."""
@@ -81,11 +80,8 @@ class Directory:
         found = _ARN.fullmatch(arn)
         if found is None or found[1] != "sns" or not found[2].startswith(self.prefix):
             return None
-        name = found[2][len(self.prefix) :]
-        stem = name.removesuffix(FIFO_SUFFIX)
-        topic = stem.replace("-", ".") + name[len(stem) :]
         try:
-            return check_topic(topic)
+            return check_topic(from_sns(found[2][len(self.prefix) :]))
         except InvalidName:
             return None
 

@@ -5,21 +5,7 @@ import pytest
 from taskflow import Registry
 from taskflow.errors import ConfigError
 from taskflow.export import FORMATS, Place, export
-from taskflow.export.plan import Names, make_plan, topic_name
-
-
-@pytest.mark.parametrize(
-    ("topic", "name"),
-    [
-        ("made", "made"),
-        ("order.created", "order-created"),
-        ("a.b_c.d", "a-b_c-d"),
-        ("ledger.posted.fifo", "ledger-posted.fifo"),
-    ],
-)
-def test_a_topic_trades_its_dots(topic: str, name: str) -> None:
-    assert topic_name(topic) == name
-    assert topic_name(topic, "staging-") == f"staging-{name}"
+from taskflow.export.plan import Names, make_plan
 
 
 @pytest.mark.parametrize(

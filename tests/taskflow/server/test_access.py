@@ -19,9 +19,9 @@ from taskflow.clock import SystemClock
 from taskflow.server.access import Access
 from taskflow.server.app import Call, Caller
 from taskflow.server.backend import Backend
-from taskflow.server.errors import WireError
 from taskflow.server.keys import Key, Keys
 from taskflow.server.protocol import HttpRequest
+from taskflow.wire.errors import WireError
 from tests.taskflow.server.wire import Actions
 
 URL = "http://127.0.0.1:9324"

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from taskflow.errors import QueueNotFound
 from taskflow.server.app import Call
-from taskflow.server.shapes import load_services
+from taskflow.wire.shapes import load_services
 from tests.taskflow.server.wire import (
     HOST,
     Actions,

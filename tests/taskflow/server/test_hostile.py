@@ -17,10 +17,10 @@ from taskflow.message import Message
 from taskflow.server.access import Access
 from taskflow.server.app import Call, Caller
 from taskflow.server.backend import Backend
-from taskflow.server.errors import WireError
 from taskflow.server.keys import Key, Keys
-from taskflow.server.message_attributes import read_sns_attributes, read_sqs_attributes
 from taskflow.server.protocol import HttpRequest
+from taskflow.wire.errors import WireError
+from taskflow.wire.message_attributes import read_sns_attributes, read_sqs_attributes
 from tests.taskflow.server.wire import JSON, Actions, make_app, post
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:"

@@ -22,8 +22,8 @@ from hypothesis.strategies import SearchStrategy
 
 from proto.aws.generate import SQS_LISTS, SQS_MAPS
 from taskflow.server.app import App, Call, Caller, Result
-from taskflow.server.shapes import load_services
 from taskflow.testing import ManualClock
+from taskflow.wire.shapes import load_services
 
 CALLER = Caller("000000000000", "arn:aws:iam::000000000000:root", "TF1")
 FORM = ("content-type", "application/x-www-form-urlencoded; charset=utf-8")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.server.errors import WireError
-from taskflow.server.names import (
+from taskflow.wire.envelope import wire_topic
+from taskflow.wire.errors import WireError
+from taskflow.wire.names import (
     Arn,
     QueueAddress,
     check_queue_name,
@@ -24,7 +25,6 @@ from taskflow.server.names import (
     topic_arn,
     wire_queue,
 )
-from taskflow.wire.envelope import wire_topic
 
 HOME = "us-east-1"
 REGIONS = st.sampled_from([HOME, "eu-west-1", "ap-southeast-2"])

@@ -15,7 +15,7 @@ from taskflow.errors import (
     QueueNotFound,
     TopicNotFound,
 )
-from taskflow.server.errors import (
+from taskflow.wire.errors import (
     SNS_ERRORS,
     SQS_ERRORS,
     common_error,
@@ -25,7 +25,7 @@ from taskflow.server.errors import (
     service_error,
     translate,
 )
-from taskflow.server.shapes import load_services
+from taskflow.wire.shapes import load_services
 
 
 def all_kinds(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
@@ -41,7 +41,7 @@ def all_kinds(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
 def test_every_broker_error_has_a_code(
     table: Mapping[type[BrokerError], tuple[str, str]],
 ) -> None:
-    assert set(table) == set(all_kinds(BrokerError)), "fill taskflow/server/errors.py"
+    assert set(table) == set(all_kinds(BrokerError)), "fill taskflow/wire/errors.py"
 
 
 @pytest.mark.parametrize("service", ["sqs", "sns", "sts"])

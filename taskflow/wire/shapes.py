@@ -68,5 +68,5 @@ class Service(Struct, frozen=True):
 @cache
 def load_services() -> dict[str, Service]:
     """The services by name: sqs, sns, sts. Read once."""
-    text = files("taskflow.server").joinpath("shapes.json").read_bytes()
+    text = files("taskflow.wire").joinpath("shapes.json").read_bytes()
     return decode(text, type=dict[str, Service])

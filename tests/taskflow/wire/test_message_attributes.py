@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from taskflow.message import Attribute, Attributes
-from taskflow.server.errors import WireError
-from taskflow.server.message_attributes import (
+from taskflow.wire.errors import WireError
+from taskflow.wire.message_attributes import (
     md5_of_attributes,
     md5_of_body,
     read_sns_attributes,

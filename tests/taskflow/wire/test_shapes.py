@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 
 from proto.aws import generate
-from taskflow.server.shapes import ListOf, MapOf, Shape, Structure, load_services
+from taskflow.wire.shapes import ListOf, MapOf, Shape, Structure, load_services
 
 SERVICES = load_services()
 SESSION = botocore.session.get_session()

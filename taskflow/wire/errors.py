@@ -17,7 +17,7 @@ from taskflow.errors import (
     TopicExists,
     TopicNotFound,
 )
-from taskflow.server.shapes import load_services
+from taskflow.wire.shapes import load_services
 
 
 class WireError(Exception):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.server.policies import (
+from taskflow.wire.policies import (
     Decision,
     PolicyError,
     add_statement,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from taskflow.server.conditions import Values, hold, listed, matches, same_arn
+from taskflow.wire.conditions import Values, hold, listed, matches, same_arn
 
 Decision = Literal["allow", "deny", "none"]
 Service = Literal["sqs", "sns"]

@@ -9,13 +9,14 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from taskflow.server.errors import (
+from taskflow.wire.errors import (
     WireError,
     common_error,
     invalid_parameter,
     invalid_value,
     service_error,
 )
+from taskflow.wire.topic_names import from_sns
 
 FIFO = ".fifo"
 
@@ -85,10 +86,9 @@ def store_topic(name: str, region: str, home: str) -> str:
     """
     if "/" in name:
         raise invalid_parameter("Topic Name")
-    stem = name.removesuffix(FIFO)
-    if stem == name and name.endswith("-fifo"):
+    if name.endswith("-fifo"):
         raise invalid_parameter("Topic Name: a standard topic cannot end in -fifo on this server")
-    stored = stem.replace("-", ".") + name[len(stem) :]
+    stored = from_sns(name)
     return stored if region == home else f"{region}/{stored}"
 
 
