@@ -10,6 +10,7 @@ from taskflow.errors import ConfigError
 from taskflow.limits import MAX_RECEIVES, dlq_of, is_fifo
 from taskflow.registry import Registry, Subscription
 from taskflow.topology import DEAD_LETTERS, settings_for
+from taskflow.wire.places import ACCOUNT, BUCKET, KEYS, REGION, TABLE
 from taskflow.wire.topic_names import to_sns
 
 LONGEST_QUEUE, LONGEST_TOPIC = 80, 256
@@ -17,11 +18,6 @@ OLDEST_SECONDS = 3600
 """From which age of its oldest message on a queue raises an alarm, unless told otherwise."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]*")
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
-_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_KEYS = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,200}")
-_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +36,25 @@ class Place:
     keys: str = ""
 
     def __post_init__(self) -> None:
-        if self.region is not None and not _REGION.fullmatch(self.region):
+        if self.region is not None and not REGION.fullmatch(self.region):
             raise ConfigError(f"region is {self.region!r}; example: eu-central-1")
-        if self.account is not None and not _ACCOUNT.fullmatch(self.account):
+        if self.account is not None and not ACCOUNT.fullmatch(self.account):
             raise ConfigError(f"account is {self.account!r}; it has twelve digits")
         if found := re.sub(_PREFIX, "", self.prefix):
             raise ConfigError(
                 f"prefix {self.prefix!r} holds {found[0]!r}; letters, digits, '-' and '_' are "
                 "allowed (example: staging-)"
             )
-        if self.table is not None and not _TABLE.fullmatch(self.table):
+        if self.table is not None and not TABLE.fullmatch(self.table):
             raise ConfigError(
                 f"table is {self.table!r}; 3 to 255 letters, digits, '.', '-' and '_' are allowed"
             )
-        if self.bucket is not None and not _BUCKET.fullmatch(self.bucket):
+        if self.bucket is not None and not BUCKET.fullmatch(self.bucket):
             raise ConfigError(
                 f"bucket is {self.bucket!r}; 3 to 63 small letters, digits, '.' and '-' are allowed"
             )
 
-        if not _KEYS.fullmatch(self.keys):
+        if not KEYS.fullmatch(self.keys):
             raise ConfigError(
                 f'keys are below {self.keys!r}; letters, digits and "!_.*\'()/-" are allowed'
             )

@@ -16,11 +16,11 @@ from taskflow.wire.errors import (
     invalid_value,
     service_error,
 )
+from taskflow.wire.places import ACCOUNT
 from taskflow.wire.topic_names import from_sns
 
 FIFO = ".fifo"
 
-_ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -52,7 +52,7 @@ class QueueAddress:
 
 def is_account(text: str) -> bool:
     """Whether this is an AWS account number: twelve digits."""
-    return _ACCOUNT.fullmatch(text) is not None
+    return ACCOUNT.fullmatch(text) is not None
 
 
 def is_region(text: str) -> bool:

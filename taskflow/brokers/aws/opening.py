@@ -13,15 +13,11 @@ from taskflow.clock import Clock
 from taskflow.coordination.memory import Records
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
+from taskflow.wire.places import ACCOUNT, BUCKET, KEYS, REGION, TABLE
 
 OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix")
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
-_ACCOUNT = re.compile(r"[0-9]{12}")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_KEYS = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,200}")
 _SECRET = re.compile(r"(://[^/@:?&]*:)[^/@&]*@")
-_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 
 def open_aws(
@@ -45,7 +41,7 @@ def open_aws(
         shown = _SECRET.sub(r"\1***@", unquote(address))
         return ConfigError(f"broker address {shown!r}: {what}")
 
-    if not _REGION.fullmatch(region):
+    if not REGION.fullmatch(region):
         raise refuse(f"{region!r} is no AWS region; write aws://eu-central-1")
     if path.strip("/"):
         raise refuse(f"nothing stands after the region but options; {path!r} does")
@@ -53,7 +49,7 @@ def open_aws(
         if name not in OPTIONS:
             raise refuse(f"unknown option {name!r}; allowed: {', '.join(OPTIONS)}")
     account, prefix = options.get("account"), options.get("prefix", "")
-    if account is not None and not _ACCOUNT.fullmatch(account):
+    if account is not None and not ACCOUNT.fullmatch(account):
         raise refuse(f"account is {account!r}; twelve digits are wanted")
     if found := re.search(r"[^A-Za-z0-9_-]", prefix):
         raise refuse(f"prefix is {prefix!r}; AWS allows no {found[0]!r} in names, write '-'")
@@ -96,7 +92,7 @@ def _open_records(api: Api, text: str, random: Random) -> Records | None:
     if not found:
         return None
     if scheme == "dynamodb":
-        return DynamoRecords(api, table, random) if _TABLE.fullmatch(table) else None
+        return DynamoRecords(api, table, random) if TABLE.fullmatch(table) else None
     try:
         from taskflow.coordination.sql import open_sql_records
     except ImportError:
@@ -108,8 +104,8 @@ def _open_records(api: Api, text: str, random: Random) -> Records | None:
 
 def _open_payloads(api: Api, text: str, random: Random) -> Payloads | None:
     bucket, _, prefix = text.removeprefix("s3://").partition("/")
-    if not text.startswith("s3://") or not _BUCKET.fullmatch(bucket):
+    if not text.startswith("s3://") or not BUCKET.fullmatch(bucket):
         return None
     if prefix and not prefix.endswith("/"):  # `team-a` is not the beginning of `team-ab/…`
         prefix += "/"
-    return Payloads(api, bucket, prefix, random) if _KEYS.fullmatch(prefix) else None
+    return Payloads(api, bucket, prefix, random) if KEYS.fullmatch(prefix) else None
