@@ -8,8 +8,7 @@ from taskflow.broker.settings import WorkerReport
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.polls import Polls
 from taskflow.clock import Clock
-
-BURST_SECONDS = 0.1
+from taskflow.coordination.buckets import Bucket, tokens_in
 
 
 class Sharing:
@@ -20,7 +19,7 @@ class Sharing:
     _directory: Directory
     _polls: Polls
     _lock: threading.Lock
-    _buckets: dict[str, tuple[float, float]]
+    _buckets: dict[str, Bucket]
     _reports: dict[str, WorkerReport]
     _identity: dict[str, str]
 
@@ -41,9 +40,7 @@ class Sharing:
             self._buckets[name] = self._tokens(name, per_second) - tokens, self.clock.now()
 
     def _tokens(self, name: str, per_second: float) -> float:
-        most = max(1.0, per_second * BURST_SECONDS)
-        tokens, at = self._buckets.get(name, (most, 0.0))
-        return min(most, tokens + max(0.0, self.clock.now() - at) * per_second)
+        return tokens_in(self._buckets.get(name), per_second, self.clock.now())
 
     def report(self, worker: WorkerReport) -> None:
         with self._lock:

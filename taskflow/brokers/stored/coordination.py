@@ -10,11 +10,11 @@ from taskflow.broker.settings import Claim
 from taskflow.brokers.stored.declare import find_queue
 from taskflow.brokers.stored.waiters import Waiters
 from taskflow.clock import Clock
+from taskflow.coordination.buckets import tokens_in
 from taskflow.message import Delivery
 from taskflow.stores.base import Rows, Store
 
 _read_report = msgspec.json.Decoder(WorkerReport).decode
-BURST_SECONDS = 0.1
 
 
 class Sharing:
@@ -60,12 +60,7 @@ class Sharing:
             rows.put_bucket(name, left, self.clock.now())
 
     def _tokens(self, rows: Rows, name: str, per_second: float) -> float:
-        most = max(1.0, per_second * BURST_SECONDS)
-        found = rows.bucket(name)
-        if found is None:
-            return most
-        tokens, at = found
-        return min(most, tokens + max(0.0, self.clock.now() - at) * per_second)
+        return tokens_in(rows.bucket(name), per_second, self.clock.now())
 
     def identity(self) -> dict[str, str]:
         with self._store.read() as rows:
