@@ -1,5 +1,6 @@
 """TLS between services, by files: who one is, and whom one believes."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,22 @@ class Certificates:
             raise ConfigError(f"TLS needs both: {prefix}_CERTIFICATE and {prefix}_CERTIFICATE_KEY")
         return found
 
+    def _check(self) -> None:
+        """gRPC takes any bytes, and refuses connections later without a word."""
+        context = ssl.create_default_context()
+        try:
+            if self.chain is not None:
+                context.load_cert_chain(self.chain, self.key)
+        except (ssl.SSLError, ValueError):
+            raise ConfigError(
+                f"certificate {str(self.chain)!r} and key {str(self.key)!r} do not belong together"
+            ) from None
+        try:
+            if self.authorities is not None:
+                context.load_verify_locations(self.authorities)
+        except (ssl.SSLError, ValueError):
+            raise ConfigError(f"{str(self.authorities)!r} holds no certificates") from None
+
     def for_server(self) -> grpc.ServerCredentials | None:
         """None: in clear. Raises ConfigError for what cannot be read, or belongs to no other."""
         if self.chain is None or self.key is None:
@@ -41,10 +58,10 @@ class Certificates:
                     "without one of the server's own"
                 )
             return None
+        pair, roots = (_read(self.key), _read(self.chain)), _read_if(self.authorities)
+        self._check()
         return grpc.ssl_server_credentials(
-            [(_read(self.key), _read(self.chain))],
-            root_certificates=_read(self.authorities) if self.authorities else None,
-            require_client_auth=self.authorities is not None,
+            [pair], root_certificates=roots, require_client_auth=roots is not None
         )
 
     def for_client(self) -> grpc.ChannelCredentials | None:
@@ -56,11 +73,13 @@ class Certificates:
                     "name the authority (CA) that signed it"
                 )
             return None
-        return grpc.ssl_channel_credentials(
-            root_certificates=_read(self.authorities),
-            private_key=_read(self.key) if self.key else None,
-            certificate_chain=_read(self.chain) if self.chain else None,
-        )
+        roots, key, chain = _read(self.authorities), _read_if(self.key), _read_if(self.chain)
+        self._check()
+        return grpc.ssl_channel_credentials(roots, private_key=key, certificate_chain=chain)
+
+
+def _read_if(path: Path | None) -> bytes | None:
+    return None if path is None else _read(path)
 
 
 def _read(path: Path) -> bytes:

@@ -23,6 +23,8 @@ def read_keys(path: Path | None, variable: str) -> dict[str, str]:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise ConfigError(f"{where}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{where} is not in UTF-8") from None
     keys = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -32,6 +34,11 @@ def read_keys(path: Path | None, variable: str) -> dict[str, str]:
             raise ConfigError(
                 f"{where}, line {number}: `name: key` is wanted, the key 16 printable characters "
                 "at least"
+            )
+        if name in keys:
+            raise ConfigError(
+                f"{where}, line {number}: there is a key named {name!r} already; while one takes "
+                f"the place of another call it {name}-2, say"
             )
         keys[name] = key
     if not keys:

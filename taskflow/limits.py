@@ -117,6 +117,8 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
     An attribute is text, or has a `type` and a `value` (`taskflow.message.Attribute`). Raises
     LimitExceeded when the message is empty, larger than `most`, or has too many attributes.
     """
+    if not isinstance(body, str):
+        raise TypeError(f"the message body is a {type(body).__name__}; text is wanted")
     if not body:
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
     quick = body.isascii() and body.isprintable()  # as most are

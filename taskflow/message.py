@@ -62,6 +62,14 @@ class Message(msgspec.Struct, frozen=True):
     most: int = MAX_MESSAGE_BYTES
     size: int = 0
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same message, whatever it might hold at most."""
+        if not isinstance(other, Message):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
+
+    __hash__ = None  # type: ignore[assignment]  # its attributes are mappings
+
     def __post_init__(self) -> None:
         if not self.id.isprintable():
             check_id(self.id)
@@ -73,6 +81,9 @@ class Message(msgspec.Struct, frozen=True):
             check_group("the message group", self.group)
         if self.deduplication_id is not None:
             check_group("the deduplication id", self.deduplication_id)
+
+
+_COMPARED = [name for name in Message.__struct_fields__ if name not in ("most", "size")]
 
 
 @dataclass(slots=True)

@@ -133,3 +133,14 @@ def test_the_architecture_shows_the_layers_that_are_enforced() -> None:
     config.read(ROOT / "setup.cfg")
     layers = config["importlinter:contract:layers"]["layers"].split("\n")
     assert "\n".join(layers).strip() in ARCHITECTURE
+
+
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+LINKED = [*DOCUMENTS, "tests/clients/README.md", "benchmarks/README.md"]
+
+
+@pytest.mark.parametrize("document", LINKED)
+def test_what_a_document_links_to_exists(document: str) -> None:
+    text = FENCE.sub("", (ROOT / document).read_text())
+    here = (ROOT / document).parent
+    assert [link for link in LINK.findall(text) if not (here / link).exists()] == []

@@ -20,7 +20,7 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Requests with one key are one order, and are charged once.",
-    "schema": {"type": "string", "pattern": "^[ !#-~]{1,255}$"},
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 }
 _PAGE = (
     {
@@ -47,6 +47,12 @@ _PROBLEMS = {
     415: "The body is not application/json.",
     422: "The body says what cannot be; `errors` names each field.",
     503: "What it needs cannot be used now; Retry-After says when to try again.",
+}
+
+_HEADERS = {
+    401: {"WWW-Authenticate": "How to show a key."},
+    402: {"Location": "Where the order is that was kept."},
+    503: {"Retry-After": "Seconds after which it may be tried again."},
 }
 
 
@@ -77,6 +83,7 @@ def make_document(secured: bool) -> dict[str, Any]:
                             "The order is placed and paid.",
                             Location="Where the order is.",
                             ETag="Another one for each version of the order.",
+                            **{"Idempotent-Replayed": "`true`: an earlier request's answer."},
                         ),
                         **_problems(*always, 400, 402, 409, 413, 415, 422, 503),
                     },
@@ -118,6 +125,20 @@ def make_document(secured: bool) -> dict[str, Any]:
                     },
                     **closed,
                 },
+            },
+            "/stats": {
+                "get": {
+                    "operationId": "stats",
+                    "summary": "Counts of orders, queues, events and the outbox",
+                    "responses": {
+                        "200": {
+                            "description": "The counts.",
+                            "content": {falcon.MEDIA_JSON: {"schema": {"type": "object"}}},
+                        },
+                        **_problems(*always, 413, 503),
+                    },
+                    **closed,
+                }
             },
             "/health": {
                 "get": {
@@ -162,7 +183,17 @@ def _answer(name: str, description: str, **headers: str) -> dict[str, Any]:
 
 def _problems(*codes: int) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": _reference("ProblemDetails")}}
-    return {str(code): {"description": _PROBLEMS[code], "content": content} for code in codes}
+    return {
+        str(code): {
+            "description": _PROBLEMS[code],
+            "content": content,
+            "headers": {
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in _HEADERS.get(code, {}).items()
+            },
+        }
+        for code in codes
+    }
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from taskflow.export.hcl import Block, Expression, block, label
 from taskflow.export.plan import Place
+from taskflow.wire.places import key_prefix
 
 KEPT_DAYS = 60
 """Payloads that nobody removed: two retentions of fourteen days, and time to redrive."""
@@ -45,7 +46,9 @@ def terraform_neighbours(place: Place) -> Iterator[str]:
                 "restrict_public_buckets": True,
             },
         )
-        rule = Block(id=_RULE, status="Enabled", filter=Block(), expiration=Block(days=KEPT_DAYS))
+        keys = key_prefix(place.keys)  # what else is in the bucket stays
+        ours = Block(prefix=keys) if keys else Block()
+        rule = Block(id=_RULE, status="Enabled", filter=ours, expiration=Block(days=KEPT_DAYS))
         yield _resource(
             "aws_s3_bucket_lifecycle_configuration", BUCKET, {"bucket": bucket, "rule": rule}
         )
@@ -68,6 +71,9 @@ def cloudformation_neighbours(place: Place) -> dict[str, dict[str, Any]]:
             "TimeToLiveSpecification": {"AttributeName": "until", "Enabled": True},
         }
     if place.bucket is not None:
+        rule = {"Id": _RULE, "Status": "Enabled", "ExpirationInDays": KEPT_DAYS}
+        if keys := key_prefix(place.keys):
+            rule["Prefix"] = keys
         found["S3::Bucket"] = {
             "BucketName": place.bucket,
             "PublicAccessBlockConfiguration": {
@@ -76,8 +82,6 @@ def cloudformation_neighbours(place: Place) -> dict[str, dict[str, Any]]:
                 "IgnorePublicAcls": True,
                 "RestrictPublicBuckets": True,
             },
-            "LifecycleConfiguration": {
-                "Rules": [{"Id": _RULE, "Status": "Enabled", "ExpirationInDays": KEPT_DAYS}]
-            },
+            "LifecycleConfiguration": {"Rules": [rule]},
         }
     return found

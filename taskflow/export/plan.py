@@ -10,7 +10,7 @@ from taskflow.errors import ConfigError
 from taskflow.limits import MAX_RECEIVES, dlq_of, is_fifo
 from taskflow.registry import Registry, Subscription
 from taskflow.topology import DEAD_LETTERS, settings_for
-from taskflow.wire.places import ACCOUNT, BUCKET, KEYS, REGION, TABLE
+from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 from taskflow.wire.topic_names import to_sns
 
 LONGEST_QUEUE, LONGEST_TOPIC = 80, 256
@@ -54,10 +54,10 @@ class Place:
                 f"bucket is {self.bucket!r}; 3 to 63 small letters, digits, '.' and '-' are allowed"
             )
 
-        if not KEYS.fullmatch(self.keys):
-            raise ConfigError(
-                f'keys are below {self.keys!r}; letters, digits and "!_.*\'()/-" are allowed'
-            )
+        try:
+            key_prefix(self.keys)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     def arn(self, service: str, name: str) -> str:
         """The ARN of a queue (`sqs`), topic (`sns`), or table (`dynamodb`)."""
@@ -71,8 +71,7 @@ class Place:
     @property
     def payloads_arn(self) -> str | None:
         """What the payloads' ARNs are like, if they have a bucket."""
-        below = f"{self.keys.strip('/')}/" if self.keys.strip("/") else ""
-        return None if self.bucket is None else f"{self.bucket_arn}/{below}*"
+        return None if self.bucket is None else f"{self.bucket_arn}/{key_prefix(self.keys)}*"
 
     @property
     def _partition(self) -> str:

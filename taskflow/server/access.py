@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Any, Literal
 
-from taskflow.errors import BrokerError
+from taskflow.errors import InvalidName, QueueNotFound, TopicNotFound
 from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Key, Keys, allows
@@ -204,7 +204,11 @@ class Access:
             if service == "sqs":
                 return broker.settings(name).policy, self._backend.arn_of_queue(name)
             return broker.topic_settings(name).policy, self._backend.arn_of_topic(name)
-        except BrokerError:  # the same answer as for what is there: who may not look learns nothing
+        except (
+            QueueNotFound,
+            TopicNotFound,
+            InvalidName,
+        ):  # the same answer as for what is there: who may not look learns nothing
             arn_of = self._backend.arn_of_queue if service == "sqs" else self._backend.arn_of_topic
             return None, arn_of(name)
 

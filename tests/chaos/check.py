@@ -143,14 +143,17 @@ def _check_repeats(
 ) -> Iterable[str]:
     """A handler starts again only when its last attempt was not acknowledged, with a cause; or in
     a worker that held the message first and stood still until its lease was another's."""
+    acks = [attempt.acked for attempt in attempts if attempt.acked is not None]
+    for attempt in attempts:
+        if acks and attempt.held >= min(acks):
+            yield f"after the ack: {key} was started again, as attempt {attempt.number}"
     for before, after in itertools.pairwise(attempts):
         if before.acked is not None and after.held >= before.acked:
-            yield f"after the ack: {key} was started again after attempt {before.number} was acked"
             continue
         if before.given_back or before.error is not None:
             continue
         if before.acked is not None:  # the later start is of a worker that held it before
-            cause = traces.delay(after)
+            cause = traces.delay(after, kind["visibility"])
         else:
             until = max(after.start, before.start)
             cause = traces.cause(before, until, kind["visibility"])

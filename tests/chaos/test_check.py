@@ -94,17 +94,33 @@ def test_a_start_after_the_ack_is_found_whatever_was_killed() -> None:
 
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_a_start_after_the_ack_in_a_worker_that_stood_still_with_the_message(attempt: int) -> None:
-    story = Story().publish().tell("stop", "c", process="v")
-    story.work("start", "end", "acked", attempt=attempt, who="w").tell(
-        "continued", "c", process="v"
-    )
-    story.finish().work("start", "end", "stale", who="v", held=2.0)
+    story = Story().publish()
+    held = float(len(story.facts))
+    story.tell("stop", "c", process="v")
+    story.work("start", "end", "acked", attempt=attempt).tell("continued", "c", process="v")
+    story.finish().work("start", "end", "stale", who="v", held=held)
     assert story.expect().table["started again without having failed"] == "1 (stopped 1)"
 
 
-def test_a_late_start_in_a_worker_that_never_stood_still_is_found() -> None:
+@pytest.mark.parametrize("trouble", ["killed later", "slow before", "stood still before"])
+def test_a_late_start_in_a_worker_that_did_not_stand_still_then_is_found(trouble: str) -> None:
+    story = Story().publish()
+    if trouble == "stood still before":
+        story.tell("stop", "c", process="v").tell("continued", "c", process="v")
+    held = float(len(story.facts))
+    if trouble == "slow before":
+        story.tell("slow", "v", since=held, verb="receive")
+    story.work("start", "end", "acked").finish()
+    story.work("start", "end", "stale", who="v", held=held)
+    if trouble == "killed later":
+        story.tell("killed", "c", process="v")
+    story.expect("without a cause")
+
+
+def test_a_start_after_the_ack_of_a_later_attempt_is_found() -> None:
     story = handled().tell("killed", "c", process="v")
-    story.work("start", "end", "stale", who="v", held=2.0).expect("without a cause")
+    story.facts[-4:-1] = [{**fact, "attempt": 2} for fact in story.facts[-4:-1]]
+    story.work("start", attempt=1, who="v").expect("after the ack", "without a cause")
 
 
 def test_a_failure_whose_worker_died_before_it_was_settled_is_not_counted() -> None:
@@ -121,9 +137,10 @@ def test_a_failure_that_was_settled_is_counted() -> None:
 
 
 def test_a_worker_asked_to_stop_before_it_could_obey_may_end_by_the_signal() -> None:
-    handled().tell("exited", "c", process="w", code=-15).expect()
-    handled().tell("ready", "w").tell("exited", "c", process="w", code=-15).expect(
-        "w ended with code -15"
+    handled().tell("exited", "c", process="x", code=-15).expect()
+    handled().tell("exited", "c", process="w", code=-15).expect("w ended with code -15")
+    handled().tell("ready", "x").tell("exited", "c", process="x", code=-15).expect(
+        "x ended with code -15"
     )
 
 

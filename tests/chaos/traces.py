@@ -9,6 +9,7 @@ Fact = dict[str, Any]
 Key = tuple[str, str]
 """(queue, id)"""
 
+STARTING = 1.0  # seconds from a look at the clock to the start of a handler, on a busy machine
 ANSWERS = {"published", "publish-refused"}
 SETTLEMENTS = {"acked", "stale", "buried", "given-back"}
 
@@ -76,14 +77,15 @@ class Traces:
                 return self._named(trouble)
         return None
 
-    def delay(self, attempt: Attempt) -> str | None:
+    def delay(self, attempt: Attempt, lease: float) -> str | None:
         """Why a handler may have started after its lease had ended: its process, which could not
-        look at the clock again, was stopped or not scheduled in between."""
+        look at the clock again, stood still from before that end until shortly before the start."""
         for trouble in self.troubles[attempt.who]:
-            if trouble.cause not in ("killed", "died") and (
-                trouble.until >= attempt.held and trouble.since <= attempt.start
+            if trouble.cause in ("stopped", "not scheduled") and (
+                trouble.since <= attempt.held + lease <= trouble.until
+                and attempt.start <= trouble.until + STARTING
             ):
-                return self._named(trouble)
+                return trouble.cause
         return None
 
     def _named(self, trouble: Trouble) -> str:
@@ -124,6 +126,7 @@ def trace(facts: Iterable[Fact]) -> Traces:
         elif name == "start":
             attempt = Attempt(who, fact["attempt"], at, fact["held"])
             traces.attempts[fact["queue"], fact["id"]].append(attempt)
+            traces.ready.add(who)
             running[who, fact["queue"], fact["id"], fact["attempt"]] = attempt
         elif name == "ready":
             traces.ready.add(who)

@@ -32,7 +32,12 @@ GOOD = {
 }
 # What gRPC itself says of bytes that are no message, before our code is reached.
 GARBAGE = "Exception deserializing request!"
-FAULTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
+FAULTS = (
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
 
 
 class PaymentFuzz:

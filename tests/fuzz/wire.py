@@ -20,6 +20,8 @@ from botocore.credentials import Credentials
 from taskflow import open_broker
 from taskflow.broker import Broker
 from taskflow.dashboard.pages import pages
+from taskflow.limits import is_fifo
+from taskflow.message import Message
 from taskflow.server.access import Access
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
@@ -35,6 +37,7 @@ from tests.fuzz.verdict import Verdict
 from tests.taskflow.server.wire import FORM, Answer, Peer, all_peers, ask, make_scope
 
 ACCOUNT, REGION, HOST = "000000000000", "us-east-1", "localhost:9324"
+SECRET = "the-body-that-nobody-may-see"
 TIMEOUT = 60.0  # real seconds for one request; none waits on purpose
 NAMES = ("q0", "q1", "q2", "q3", "f0.fifo", "f1.fifo", "lim-a", "lim-b.fifo", "secret", "q-dlq")
 ATTRIBUTES = (
@@ -98,7 +101,12 @@ class WireFuzz:
                 self._values.note("url", f"http://{HOST}/{ACCOUNT}/{name}")
                 self._values.note("queue", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
                 self._values.note("topic", f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}")
+            if self._limited:
+                self._hide_secrets()
+            before = self._secrets()
             yield
+            if self._limited and self._secrets() != before:
+                self._verdict.wrong("a limited key changed", (before, self._secrets()))
             self._look_at_the_end()
             waiting.close()
         self._broker.close()
@@ -133,26 +141,59 @@ class WireFuzz:
         self._verdict.answered(self._target, answer.status)
         if answer.status >= 500:
             self._verdict.wrong(f"answered {answer.status} {answer.body[:200]!r}", request)
+        if SECRET.encode() in answer.body:
+            self._verdict.wrong(f"told a secret: {answer.body[:200]!r}", request)
         kind = answer.headers.get("content-type", "")
         try:
             if "json" in kind:
                 self._learn(json.loads(answer.body))
             elif "xml" in kind:
                 ElementTree.fromstring(answer.body)
-        except ValueError as error:
+        except (ValueError, ElementTree.ParseError) as error:
             self._verdict.wrong(f"no {kind}: {error}", request)
 
     def _learn(self, answer: Any) -> None:
         for message in answer.get("Messages", ()) if isinstance(answer, dict) else ():
             self._values.note("handle", message["ReceiptHandle"])
 
+    def _hide_secrets(self) -> None:
+        """What is not the limited key's: everything that a name of the requests may mean."""
+        broker: Broker = self._broker
+        for name in ("q-dlq", "secret", "q0", "f0.fifo"):
+            broker.create_queue(name)
+            group = "g" if is_fifo(name) else None
+            broker.send(name, [Message("1", SECRET, group=group, deduplication_id=group)])
+            broker.tag_queue(name, {"owner": SECRET})
+        for name in ("secret", "q0"):
+            broker.create_topic(name)
+            broker.subscribe(name, name)
+            broker.tag_topic(name, {"owner": SECRET})
+
+    def _secrets(self) -> Any:
+        """All of it, as it is now."""
+        broker: Broker = self._broker
+        queues = [name for name in broker.queues() if not name.startswith("lim-")]
+        topics = [
+            name for name in broker.topics() if not wire_topic(name, REGION)[1].startswith("lim-")
+        ]
+        return (
+            [(name, broker.settings(name), broker.peek(name)) for name in queues],
+            [broker.describe_queue(name).tags for name in queues],
+            [
+                (name, broker.topic_settings(name), broker.describe_topic(name).tags)
+                for name in topics
+            ],
+            [one for one in broker.subscriptions() if one.topic in topics or one.queue in queues],
+        )
+
     def _look_at_the_end(self) -> None:
-        """The broker still does its work; a limited key has changed what is its own, at most."""
+        """The broker still does its work; a limited key has made what is its own, at most."""
         broker: Broker = self._broker
         if self._limited:
             topics = {wire_topic(topic, REGION)[1] for topic in broker.topics()}
             known = {*broker.queues(), *topics}
-            strange = [name for name in known if not name.startswith("lim-")]
+            ours = {"q-dlq", "secret", "q0", "f0.fifo"}
+            strange = [name for name in known - ours if not name.startswith("lim-")]
             if strange:
                 self._verdict.wrong("a limited key made", strange)
         for queue in broker.queues():

@@ -152,6 +152,26 @@ def test_what_cannot_be_is_refused_with_the_files_name(tmp_path: Path) -> None:
         Certificates(plain, plain).for_client()
 
 
+def test_a_pair_that_is_none_is_refused_before_anybody_connects(
+    authority: tuple[Path, Issue], tmp_path: Path
+) -> None:
+    ca, issue = authority
+    (chain, key), (_, other) = issue("payment"), issue("order")
+    for pair in ((chain, other), (key, chain)):
+        with pytest.raises(ConfigError, match="do not belong together"):
+            Certificates(*pair).for_server()
+        with pytest.raises(ConfigError, match="do not belong together"):
+            Certificates(*pair, ca).for_client()
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for made in (
+        Certificates(chain, key, garbage).for_server,
+        Certificates(None, None, garbage).for_client,
+    ):
+        with pytest.raises(ConfigError, match=r"garbage\.pem' holds no certificates"):
+            made()
+
+
 def test_a_read_configuration_is_what_the_files_are() -> None:
     values = {"P_CERTIFICATE": "a", "P_CERTIFICATE_KEY": "b", "P_CA": "c"}
     found = Certificates.read(Environment(values), "P")

@@ -13,7 +13,7 @@ from taskflow.clock import Clock
 from taskflow.coordination.memory import Records
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
-from taskflow.wire.places import ACCOUNT, BUCKET, KEYS, REGION, TABLE
+from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 
 OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
@@ -103,9 +103,10 @@ def _open_records(api: Api, text: str, random: Random) -> Records | None:
 
 
 def _open_payloads(api: Api, text: str, random: Random) -> Payloads | None:
-    bucket, _, prefix = text.removeprefix("s3://").partition("/")
+    bucket, _, keys = text.removeprefix("s3://").partition("/")
     if not text.startswith("s3://") or not BUCKET.fullmatch(bucket):
         return None
-    if prefix and not prefix.endswith("/"):  # `team-a` is not the beginning of `team-ab/…`
-        prefix += "/"
-    return Payloads(api, bucket, prefix, random) if KEYS.fullmatch(prefix) else None
+    try:
+        return Payloads(api, bucket, key_prefix(keys), random)
+    except ValueError:
+        return None

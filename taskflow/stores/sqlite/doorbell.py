@@ -18,6 +18,7 @@ log = logging.getLogger("taskflow.store")
 
 _STOP = b"\0"
 _PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+LOOK_AGAIN = 64  # publishes between two looks whether the folder was replaced under its name
 _OPEN_FILES = "/proc/self/fd"  # Linux's short names for long paths; elsewhere those are polled
 
 
@@ -35,6 +36,8 @@ class Doorbell:
         self._sender: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._folder_file = -1
+        self._asked = 0
+        self._closed = False
 
     def in_child(self) -> "Doorbell":
         """The bells for a fork of the process that has these, whose own one stays where it is."""
@@ -71,7 +74,8 @@ class Doorbell:
             if self._folder_file < 0 and not self._enter_folder():
                 return []
             found = os.fstat(self._folder_file)
-            if not found.st_nlink:  # it was removed; there may be another
+            self._asked += 1
+            if not found.st_nlink or (self._asked % LOOK_AGAIN == 0 and self._is_another(found)):
                 self._leave_folder()
                 return self._others()
             if found.st_mtime_ns != self._seen[0]:
@@ -81,8 +85,17 @@ class Doorbell:
             return []
         return [name for name in self._seen[1] if name != self._own]
 
+    def _is_another(self, found: os.stat_result) -> bool:
+        """Whether the name means another folder by now."""
+        try:
+            return not os.path.samestat(found, self._folder.stat())
+        except OSError:
+            return True
+
     def _enter_folder(self) -> bool:
         with self._lock:
+            if self._closed:
+                return False
             if self._folder_file < 0 and os.access(self._folder_name, os.F_OK):
                 self._folder_file = os.open(self._folder_name, os.O_RDONLY)
             return self._folder_file >= 0
@@ -156,4 +169,5 @@ class Doorbell:
         for opened in (self._socket, self._sender):
             if opened is not None:
                 opened.close()
+        self._closed = True
         self._leave_folder()

@@ -28,7 +28,9 @@ from taskflow.stores.sqlite.transaction import (
 log = logging.getLogger("taskflow.store")
 
 APPLICATION_ID = 0x7461736B  # "task"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS = {1: "ALTER TABLE queue ADD COLUMN expired INTEGER NOT NULL DEFAULT 0"}
+"""What makes a file of a version one of the next; a process that still has it open works on."""
 PAGE_SIZE = 2048  # bytes: a publish writes four pages, of which little changes
 
 
@@ -193,6 +195,10 @@ class SqliteStore:
                     files("taskflow.stores.sqlite").joinpath("schema.sql").read_text()
                 )
                 connection.pragma("application_id", APPLICATION_ID)
+            else:
+                for older in range(version, SCHEMA_VERSION):
+                    connection.execute(MIGRATIONS[older])
+            if version != SCHEMA_VERSION:
                 connection.pragma("user_version", SCHEMA_VERSION)
             connection.execute("COMMIT")
         except BaseException:

@@ -93,6 +93,25 @@ def test_which_hosts_are_this_machine_alone(host: str, here: bool) -> None:
     assert is_this_machine(host) is here
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"sh\xe9p: abcdefghijklmnop\n", "is not in UTF-8"),
+        (
+            b"shop: abcdefghijklmnop\nshop: 0123456789abcdef\n",
+            "line 2: there is a key named 'shop'",
+        ),
+    ],
+)
+def test_a_file_of_keys_that_cannot_be_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    with pytest.raises(ConfigError, match=why) as refused:
+        read_keys(file, "ORDER_KEYS")
+    assert "0123456789abcdef" not in str(refused.value)
+
+
 def test_a_file_without_a_key_would_let_nobody_in(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("# none yet\n\n")

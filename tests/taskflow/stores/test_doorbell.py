@@ -10,6 +10,7 @@ import pytest
 
 from taskflow.config import open_broker
 from taskflow.message import Message
+from taskflow.stores.sqlite import doorbell
 from taskflow.stores.sqlite.doorbell import Doorbell
 
 WAIT = 10.0
@@ -74,6 +75,36 @@ def test_long_paths_have_bells_too(tmp_path: Path) -> None:
     assert heard == ["audit", "work"]
     for bell in (listener, ringer):
         bell.close()
+
+
+@pytest.mark.parametrize("replace", ["removed", "renamed"])
+def test_a_folder_that_takes_the_place_of_another_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: str
+) -> None:
+    monkeypatch.setattr(doorbell, "LOOK_AGAIN", 1)
+    folder = tmp_path / "broker.db-bells"
+    folder.mkdir()
+    ringer = Doorbell(tmp_path / "broker.db")
+    ringer.ring(["work"])  # it knows the folder now
+    if replace == "removed":
+        folder.rmdir()
+    else:
+        folder.rename(tmp_path / "old")
+    rung = threading.Event()
+    listener = Doorbell(tmp_path / "broker.db")
+    listener.listen(lambda queues: rung.set())
+    ringer.ring(["work"])
+    assert rung.wait(WAIT)
+    for bell in (listener, ringer):
+        bell.close()
+
+
+def test_a_ring_after_the_end_opens_nothing(tmp_path: Path) -> None:
+    (tmp_path / "broker.db-bells").mkdir()
+    bell = Doorbell(tmp_path / "broker.db")
+    bell.close()
+    bell.ring(["work"])
+    assert bell._folder_file == -1
 
 
 def test_a_bell_that_cannot_hang_is_told_and_survived(

@@ -16,7 +16,13 @@ from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
 from taskflow.stores.sqlite import durability
-from taskflow.stores.sqlite.store import SqliteStore, check_sqlite_version, connect
+from taskflow.stores.sqlite.store import (
+    MIGRATIONS,
+    SCHEMA_VERSION,
+    SqliteStore,
+    check_sqlite_version,
+    connect,
+)
 from taskflow.testing import ManualClock
 
 
@@ -74,6 +80,28 @@ def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(BrokerFileError, match=r"newer taskflow \(schema 99"):
         open_broker(address(tmp_path))
+
+
+def test_a_file_from_the_past_is_brought_up_to_date(tmp_path: Path) -> None:
+    before = open_broker(address(tmp_path))
+    before.create_queue("work")
+    before.send("work", [Message("a", "x")])
+    before.close()
+    older = apsw.Connection(str(tmp_path / "broker.db"))
+    older.execute("ALTER TABLE queue DROP COLUMN expired")
+    older.pragma("user_version", 1)
+    assert older.execute("SELECT handled FROM queue").get == 0  # who has it open works on
+    broker = open_broker(address(tmp_path))
+    assert (broker.counts("work").visible, broker.counts("work").expired) == (1, 0)
+    older.execute("UPDATE queue SET handled = handled + 1")
+    assert older.pragma("user_version") == SCHEMA_VERSION
+    older.close()
+    assert broker.counts("work").handled == 1
+    broker.close()
+
+
+def test_every_older_version_has_a_way_to_this_one() -> None:
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
