@@ -120,3 +120,20 @@ def test_messages_arrive_as_filters_say(
     publish("order.created", order, attributes={"shop": "z"}, id="2", broker=broker)
     assert {one.id for one in broker.receive("audit", limit=10)} == {"1"}
     assert {one.id for one in broker.receive("audit_dlq", limit=10)} == {"1", "2"}
+
+
+@pytest.mark.parametrize(("keys", "prefix"), [("", None), ("team-a", "team-a/")])
+def test_what_else_is_in_a_bucket_is_not_expired(
+    registry: Registry, keys: str, prefix: str | None
+) -> None:
+    place = Place(bucket="shared", keys=keys)
+    template = json.loads(export(registry, "cloudformation", place))
+    (bucket,) = [
+        one["Properties"]
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::S3::Bucket"
+    ]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule.get("Prefix") == prefix
+    written = export(registry, "terraform", place)
+    assert ('prefix = "team-a/"' in written) is (prefix is not None)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from taskflow.dashboard.showing import read_failure
+from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
 from taskflow.server.access import Access
 from taskflow.server.app import Call, Caller
@@ -153,6 +154,35 @@ def test_a_refusal_does_not_tell_what_there_is(
         assert caught.value.status == 403
         texts.add(caught.value.message.replace(name, "NAME"))
     assert len(texts) == 1
+
+
+def test_a_policy_that_cannot_be_asked_lets_nobody_in(
+    make_queue: Callable[..., str],
+    keys: Keys,
+    backend: Backend,
+    run: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = make_queue("work")
+    key = keys.add("shop", 0.0)
+    done: list[Call] = []
+    actions = Access(backend, keys).guard({("sqs", "SendMessage"): done.append})
+    caller = Caller("000000000000", "arn:aws:iam::000000000000:user/shop", key.access_key_id)
+    params = {"QueueUrl": url, "MessageBody": "x"}
+    call = Call(
+        "sqs", "SendMessage", params, "us-east-1", caller.account, caller, "http://h", "r", 0
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(backend.broker, "settings", fail)
+        with pytest.raises(BrokerUnavailable):
+            run(actions["sqs", "SendMessage"](call))
+    assert done == []
+    run(actions["sqs", "SendMessage"](call))
+    assert done == [call]
+
+
+def fail(*_: object) -> None:
+    raise BrokerUnavailable("locked")
 
 
 def test_what_is_kept_as_it_comes_is_no_longer_than_a_name(
