@@ -1,5 +1,6 @@
 """What the server has beside its actions: pages for people, counts and health for monitors."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.telemetry.metrics import PROMETHEUS, Look, take_look, write_prometheus, write_stats
 
 JSON = "application/json"
+PATIENCE = 0.02  # seconds that /health waits for the broker
 
 
 def pages(
@@ -81,6 +83,7 @@ class Monitor:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
+        self._asking: asyncio.Task[str | None] | None = None
 
     async def stats(self, _: HttpRequest) -> HttpResponse:
         return _plain(200, JSON, write_stats(await self._look()))
@@ -89,12 +92,26 @@ class Monitor:
         return _plain(200, PROMETHEUS, write_prometheus(await self._look()))
 
     async def health(self, _: HttpRequest) -> HttpResponse:
+        """Whether the broker can be used. One that another process keeps waiting is busy, not ill:
+        nobody waits here until its patience ends, and it says itself that it cannot be used."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        answered = (await asyncio.wait({self._asking}, timeout=PATIENCE))[0]
+        if not answered:
+            return _plain(200, JSON, b'{"status":"ok","broker":"busy"}')
+        reason = self._asking.result()
+        if reason is not None:
+            return _plain(
+                503, JSON, json.dumps({"status": "unavailable", "reason": reason}).encode()
+            )
+        return _plain(200, JSON, b'{"status":"ok"}')
+
+    async def _ask(self) -> str | None:
         try:
             await self._backend.run(self._broker.queues)
         except BrokerError as error:
-            reason = {"status": "unavailable", "reason": str(error)}
-            return _plain(503, JSON, json.dumps(reason).encode())
-        return _plain(200, JSON, b'{"status":"ok"}')
+            return str(error)
+        return None
 
     async def reset(self, request: HttpRequest) -> HttpResponse:
         if is_foreign(request):

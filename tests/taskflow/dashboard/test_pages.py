@@ -1,7 +1,9 @@
 """The pages without a browser: what they show, what they refuse, who may, and the reset."""
 
+import asyncio
 import json
 import re
+import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +29,7 @@ from taskflow.server.backend import Backend
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.waiting import Waiting
 from taskflow.testing import ManualClock
-from tests.taskflow.server.wire import FORM, Answer, get, make_app, post
+from tests.taskflow.server.wire import FORM, Answer, ask, get, make_app, make_scope, post
 
 HTML = "<b>&\"'"
 ADDRESSES = [
@@ -433,6 +435,31 @@ class TestMonitors:
     def test_health(self, site: Site) -> None:
         answer = site.get("/health")
         assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+    def test_health_waits_for_no_lock(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        free, asked = threading.Event(), []
+
+        def wait() -> list[str]:
+            asked.append(1)
+            assert free.wait(10)
+            return []
+
+        async def look() -> Any:
+            answer = await ask(site.app, make_scope("GET", "/health"))
+            assert answer is not None
+            assert answer.status == 200
+            return answer.json
+
+        async def look_on() -> None:
+            for _ in range(3):
+                assert await look() == {"status": "ok", "broker": "busy"}
+            assert asked == [1], "one asks for all"
+            free.set()
+            while await look() != {"status": "ok"}:
+                pass
+
+        monkeypatch.setattr(site.broker, "queues", wait)
+        asyncio.run(look_on())
 
     def test_health_of_a_broken_broker(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
