@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
+from weakref import WeakKeyDictionary
 
 import apsw
 
@@ -13,30 +15,52 @@ from taskflow import SystemClock, open_broker
 from taskflow.broker import Broker
 from taskflow.testing import ManualClock
 
+SECONDS = 60.0  # real ones, for which a test waits for a word
 CHILD = Path(__file__).with_name("child.py")
 
 
 @contextmanager
 def child(role: str, address: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process in that role; killed, with all it has said, at the end of the block."""
+    """A process in that role; killed, with all it has said, at the end of the block.
+
+    It is heard all the time: one whose pipe is full would stand still, and others, who wait for
+    what it does, with it.
+    """
     with subprocess.Popen(
         [sys.executable, str(CHILD), role, address], stdout=subprocess.PIPE, text=True
     ) as process:
+        said = _heard[process] = Queue()
+        reader = threading.Thread(target=_hear, args=(process, said))
+        reader.start()
         try:
             yield process
         finally:
             process.kill()
+            reader.join()
+
+
+_heard: WeakKeyDictionary["subprocess.Popen[str]", "Queue[str]"] = WeakKeyDictionary()
+
+
+def _hear(process: "subprocess.Popen[str]", said: "Queue[str]") -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        said.put(line)
+    said.put("")
 
 
 def lines(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    """So many lines, as soon as they are said."""
+    if (said := _heard.get(process)) is not None:
+        return [said.get(timeout=SECONDS).strip() for _ in range(count)]
     assert process.stdout is not None
     return [process.stdout.readline().strip() for _ in range(count)]
 
 
 def rest(process: "subprocess.Popen[str]") -> list[str]:
     """What it said before it died; a line cut short is no answer."""
-    assert process.stdout is not None
-    return [line.strip() for line in process.stdout.read().splitlines(True) if line[-1] == "\n"]
+    found = iter(lambda: _heard[process].get(timeout=SECONDS), "")
+    return [line.strip() for line in found if line[-1] == "\n"]
 
 
 def later(address: str, seconds: float) -> Broker:

@@ -42,7 +42,7 @@ def program(text: str, address: str) -> str:
 def stored(address: str) -> list[str]:
     """The messages that another process sees."""
     broker = open_broker(address)
-    found = sorted(one.id for one in broker.peek("work", 10_000))
+    found = sorted(one.id for one in broker.peek("work", 10_000_000))
     broker.close()
     return found
 
