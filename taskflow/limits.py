@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskflow.errors import InvalidName, LimitExceeded
@@ -108,6 +108,17 @@ def check_group(what: str, text: str) -> str:
             f"{what} is {text!r}; 1 to 128 letters, digits and punctuation are allowed"
         )
     return text
+
+
+def check_receive(queues: Sequence[str], limit: int, wait: float, visibility: float | None) -> None:
+    """Raise LimitExceeded for a receive that no broker can do."""
+    if not queues:
+        raise LimitExceeded("receive names no queue; it needs one at least")
+    if limit < 1:
+        raise LimitExceeded(f"limit is {limit}; 1 or more is allowed")
+    check_seconds("wait", wait, 0, float("inf"))
+    if visibility is not None:
+        check_seconds("visibility", visibility, 0, MAX_VISIBILITY)
 
 
 def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESSAGE_BYTES) -> int:

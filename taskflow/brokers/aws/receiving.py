@@ -26,8 +26,8 @@ from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
 from taskflow.clock import Clock
-from taskflow.errors import BrokerError, LimitExceeded, OverLimit
-from taskflow.limits import MAX_VISIBILITY, check_seconds
+from taskflow.errors import BrokerError, OverLimit
+from taskflow.limits import check_receive
 from taskflow.message import FAILURE, Delivery
 
 log = logging.getLogger("taskflow.aws")
@@ -53,13 +53,7 @@ class Receiving(Loading):
         attempt: str | None = None,
         holding: Holding | None = None,
     ) -> list[Delivery]:
-        if not queues:
-            raise LimitExceeded("receive names no queue; it needs one at least")
-        if limit < 1:
-            raise LimitExceeded(f"limit is {limit}; 1 or more is allowed")
-        check_seconds("wait", wait, 0, float("inf"))
-        if visibility is not None:
-            check_seconds("visibility", visibility, 0, MAX_VISIBILITY)
+        check_receive(queues, limit, wait, visibility)
         for name in queues:
             self._directory.url(name)
         asks = [Ask(name, visibility, attempt) for name in queues]

@@ -15,8 +15,8 @@ from taskflow.brokers.stored.publish import Intake
 from taskflow.brokers.stored.receive import Lending
 from taskflow.brokers.stored.waiters import Waiters
 from taskflow.clock import Clock, SystemClock
-from taskflow.errors import FileReplaced, LimitExceeded
-from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
+from taskflow.errors import FileReplaced
+from taskflow.limits import MAX_MESSAGE_BYTES, check_receive, check_seconds, is_fifo
 from taskflow.message import Delivery, Message
 from taskflow.stores.base import ANY, Held, QueueRow, Rows, Store, Target
 
@@ -99,13 +99,7 @@ class EmbeddedBroker(Declarations, Operations, Moves, Sharing):
         attempt: str | None = None,
         holding: Holding | None = None,
     ) -> list[Delivery]:
-        if not queues:
-            raise LimitExceeded("receive names no queue; it needs one at least")
-        if limit < 1:
-            raise LimitExceeded(f"limit is {limit}; 1 or more is allowed")
-        check_seconds("wait", wait, 0, float("inf"))
-        if visibility is not None:
-            check_seconds("visibility", visibility, 0, MAX_VISIBILITY)
+        check_receive(queues, limit, wait, visibility)
         deadline = self.clock.now() + wait
         if wait:
             self._waiters.listen()
