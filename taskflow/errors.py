@@ -12,6 +12,10 @@ TaskflowError
  │   ├─ QueueExists          declared again with other attributes
  │   ├─ TopicExists          declared again with other attributes
  │   ├─ MoveTaskNotFound     no running move of that handle
+ │   ├─ ChangeRefused        a change that was not applied; nothing of it happened
+ │   │   ├─ LeaseLost        its fence: the receipt is stale, or the lease has ended
+ │   │   ├─ VersionConflict  a record is not in the version expected
+ │   │   └─ KeyTaken         somebody else has the key
  │   ├─ OverLimit            120,000 messages of a queue are in flight
  │   ├─ InvalidName          a name outside the rules of `limits`
  │   ├─ LimitExceeded        too large, too many, too long
@@ -99,6 +103,35 @@ class TopicExists(BrokerError):
 
 class MoveTaskNotFound(BrokerError):
     """No move task of that handle is running."""
+
+
+class ChangeRefused(BrokerError):
+    """A change (`taskflow.broker.change.Change`) was not applied; nothing of it happened."""
+
+
+class LeaseLost(ChangeRefused):
+    """The message that a change was made for is no longer the caller's."""
+
+
+class VersionConflict(ChangeRefused):
+    """A record is not in the version that was expected: somebody has changed it since.
+
+    `found` is the version it has, 0 when there is no such record.
+    """
+
+    def __init__(self, kind: str, key: str, expected: int, found: int) -> None:
+        self.kind, self.key, self.expected, self.found = kind, key, expected, found
+        is_now = f"is in version {found}" if found else "does not exist"
+        wanted = f"version {expected}" if expected else "none"
+        super().__init__(f"{kind} {key!r} {is_now}; {wanted} was expected")
+
+
+class KeyTaken(ChangeRefused):
+    """Somebody else has the key; `holder` says who, `until` for how long (None: for good)."""
+
+    def __init__(self, key: str, holder: str, until: float | None) -> None:
+        self.key, self.holder, self.until = key, holder, until
+        super().__init__(f"key {key!r} is held by {holder!r}")
 
 
 class OverLimit(BrokerError):

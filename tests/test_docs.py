@@ -106,7 +106,7 @@ def test_what_a_document_names_exists(document: str) -> None:
     [
         "Worker._within_retention",
         "taskflow/gone.py",
-        "EmbeddedBroker._claim",
+        "StoredBroker._claim",
         "_".join(("", "nobody", "has", "it")),
     ],
 )

@@ -6,7 +6,7 @@ from random import Random
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
-from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
 from taskflow.stores.sqlite.store import SqliteStore
@@ -49,7 +49,7 @@ def open_address(
             f"broker address {address!r}: {parts.netloc!r} stands where a host would; write "
             f"{parts.scheme}:///{parts.netloc}{path} (three slashes: relative, four: absolute)"
         )
-    return EmbeddedBroker(opener(address, path, options, create), clock=clock, random=random)
+    return StoredBroker(opener(address, path, options, create), clock=clock, random=random)
 
 
 def _memory(address: str, path: str, options: dict[str, str], create: bool) -> SqliteStore:

@@ -58,6 +58,10 @@ class Backend:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
 
+    async def together(self, verbs: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call what calls several verbs that declare, in a thread, as one change."""
+        return await self.run(self.broker.together, partial(verbs, *args, **named))
+
     async def send(self, queue: str, messages: Sequence[Message]) -> Sequence[Sent]:
         """The broker's `send`."""
         return await self.run(self.broker.send, queue, messages)

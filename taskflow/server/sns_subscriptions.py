@@ -54,31 +54,34 @@ class SubscriptionActions:
             others={_AUTHENTICATED: "true"} if protocol == "sqs" else {},
         )
         attributes = call.params.get("Attributes", {})
-        found = await self._backend.run(self._subscribe, new, attributes)
+        found = await self._backend.together(self._subscribe, new, attributes)
+        await self._backend.run(self._ask, found)
         shown = not found.pending or call.params.get("ReturnSubscriptionArn")
         return {"SubscriptionArn": self._arn(found) if shown else "pending confirmation"}
 
     def _subscribe(self, new: TopicSubscription, attributes: dict[str, str]) -> TopicSubscription:
-        with self._broker.alone():
-            settings = self._broker.topic_settings(new.topic)
-            subscriptions = self._broker.subscriptions(new.topic)
-            found = next((one for one in subscriptions if _same_endpoint(one, new)), None)
-            changed = set_attributes(found or new, attributes, self._backend)
-            if found is not None and changed != found:
-                raise invalid_parameter(
-                    "Attributes Reason: Subscription already exists with different attributes"
-                )
-            if found is None:
-                if settings.max_message_bytes > LARGE:
-                    check_large(len(subscriptions) + 1, {new.protocol})
-                if changed.pending:
-                    changed = replace(changed, token=secrets.token_hex(64))
-                self._broker.put_subscription(changed)
-        if changed.pending and not self._broker.peek(changed.queue, 1):  # else it is being asked
-            # Under no topic: that is how the one who calls URLs tells it from a notification.
-            ask = Message(new_id(self._broker.clock.now(), self._broker.random), changed.id)
-            self._broker.send(changed.queue, [ask])
+        settings = self._broker.topic_settings(new.topic)
+        subscriptions = self._broker.subscriptions(new.topic)
+        found = next((one for one in subscriptions if _same_endpoint(one, new)), None)
+        changed = set_attributes(found or new, attributes, self._backend)
+        if found is not None and changed != found:
+            raise invalid_parameter(
+                "Attributes Reason: Subscription already exists with different attributes"
+            )
+        if found is None:
+            if settings.max_message_bytes > LARGE:
+                check_large(len(subscriptions) + 1, {new.protocol})
+            if changed.pending:
+                changed = replace(changed, token=secrets.token_hex(64))
+            self._broker.put_subscription(changed)
         return changed
+
+    def _ask(self, one: TopicSubscription) -> None:
+        """Let the owner of a URL confirm it, unless somebody is asking already."""
+        if one.pending and not self._broker.peek(one.queue, 1):
+            # Under no topic: that is how the one who calls URLs tells it from a notification.
+            ask = Message(new_id(self._broker.clock.now(), self._broker.random), one.id)
+            self._broker.send(one.queue, [ask])
 
     async def confirm_subscription(self, call: Call) -> Result:
         """The owner of a URL wants the messages; the token proves who it is."""
@@ -89,19 +92,17 @@ class SubscriptionActions:
             others[_GUARDED] = "true"
 
         def confirm() -> TopicSubscription:
-            with self._broker.alone():
-                for one in self._broker.subscriptions(topic):  # none of an unknown topic
-                    if one.token and secrets.compare_digest(
-                        one.token.encode(), call.params["Token"].encode()
-                    ):
-                        if not one.pending:
-                            return one
-                        confirmed = replace(one, pending=False, others={**one.others, **others})
-                        self._broker.put_subscription(confirmed)
-                        return confirmed
+            token = call.params["Token"].encode()
+            for one in self._broker.subscriptions(topic):  # none of an unknown topic
+                if one.token and secrets.compare_digest(one.token.encode(), token):
+                    if not one.pending:
+                        return one
+                    confirmed = replace(one, pending=False, others={**one.others, **others})
+                    self._broker.put_subscription(confirmed)
+                    return confirmed
             raise invalid_parameter("Token")
 
-        return {"SubscriptionArn": self._arn(await self._backend.run(confirm))}
+        return {"SubscriptionArn": self._arn(await self._backend.together(confirm))}
 
     async def unsubscribe(self, call: Call) -> Result:
         """Remove a subscription. No error when there is none."""
@@ -193,12 +194,11 @@ class SubscriptionActions:
         name, text = call.params["AttributeName"], call.params.get("AttributeValue", "")
 
         def change() -> None:
-            with self._broker.alone():
-                found = self._must_find(topic, id)
-                changed = set_attribute(found, name, text, self._backend)
-                self._broker.put_subscription(changed)
+            found = self._must_find(topic, id)
+            changed = set_attribute(found, name, text, self._backend)
+            self._broker.put_subscription(changed)
 
-        await self._backend.run(change)
+        await self._backend.together(change)
         return None
 
     # ---- small parts ------------------------------------------------------------------------

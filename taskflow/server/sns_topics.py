@@ -55,26 +55,25 @@ class TopicActions:
                 settings = with_reason(set_attribute, settings, attribute, text, fifo)
             return settings
 
-        await self._backend.run(self._create, topic, change, tags)
+        await self._backend.together(self._create, topic, change, tags)
         return {"TopicArn": self._backend.arn_of_topic(topic)}
 
     def _create(
         self, topic: str, change: Callable[[TopicSettings], TopicSettings], tags: Mapping[str, str]
     ) -> None:
-        with self._broker.alone():
-            try:
-                settings = self._broker.topic_settings(topic)
-            except TopicNotFound:
-                self._broker.create_topic(topic, change(TopicSettings()))
-                if tags:
-                    self._tag(topic, tags)
-                return
-            if tags.items() - self._broker.describe_topic(topic).tags.items():
-                raise invalid_parameter("Tags Reason: Topic already exists with different tags")
-            if change(settings) != settings:
-                raise invalid_parameter(
-                    "Attributes Reason: Topic already exists with different attributes"
-                )
+        try:
+            settings = self._broker.topic_settings(topic)
+        except TopicNotFound:
+            self._broker.create_topic(topic, change(TopicSettings()))
+            if tags:
+                self._tag(topic, tags)
+            return
+        if tags.items() - self._broker.describe_topic(topic).tags.items():
+            raise invalid_parameter("Tags Reason: Topic already exists with different tags")
+        if change(settings) != settings:
+            raise invalid_parameter(
+                "Attributes Reason: Topic already exists with different attributes"
+            )
 
     async def delete_topic(self, call: Call) -> Result:
         """Remove a topic with its subscriptions. No error when there is none."""
@@ -130,15 +129,14 @@ class TopicActions:
                 check_large(len(subscriptions), {one.protocol for one in subscriptions})
             return changed
 
-        await self._backend.run(self._change, topic, change)
+        await self._backend.together(self._change, topic, change)
         return None
 
     def _change(self, topic: str, change: Callable[[TopicSettings], TopicSettings]) -> None:
-        with self._broker.alone():
-            settings = self._broker.topic_settings(topic)
-            changed = change(settings)
-            if changed != settings:
-                self._broker.set_topic(topic, changed)
+        settings = self._broker.topic_settings(topic)
+        changed = change(settings)
+        if changed != settings:
+            self._broker.set_topic(topic, changed)
 
     # ---- permissions ------------------------------------------------------------------------
     async def add_permission(self, call: Call) -> Result:
@@ -147,7 +145,7 @@ class TopicActions:
         label = call.params["Label"]
         accounts, names = call.params["AWSAccountId"], call.params["ActionName"]
         arn = self._backend.arn_of_topic(topic)
-        await self._backend.run(
+        await self._backend.together(
             self._change_policy,
             topic,
             lambda policy: add_statement(policy, label, accounts, names, arn, "sns"),
@@ -158,7 +156,7 @@ class TopicActions:
         """Take a statement out of the topic's policy."""
         topic = self._backend.topic_of_arn(call.params["TopicArn"], call)
         label = call.params["Label"]
-        await self._backend.run(
+        await self._backend.together(
             self._change_policy, topic, lambda policy: remove_statement(policy, label)
         )
         return None

@@ -125,14 +125,13 @@ class QueueActions:
                     "InvalidAttributeValue",
                     f"{text} Reason: Modifying queue type is not supported.",
                 )
-        await self._backend.run(self._set, queue, attributes)
+        await self._backend.together(self._set, queue, attributes)
         return None
 
     def _set(self, queue: str, attributes: Mapping[str, str]) -> None:
-        with self._broker.alone():
-            settings = self._broker.settings(queue)
-            changed = read_attributes(attributes, settings, queue, self._backend)
-            self._broker.set_queue(queue, changed)
+        settings = self._broker.settings(queue)
+        changed = read_attributes(attributes, settings, queue, self._backend)
+        self._broker.set_queue(queue, changed)
 
     # ---- list and tag -----------------------------------------------------------------------
     async def list_queues(self, call: Call) -> Result:
@@ -226,7 +225,7 @@ class QueueActions:
         params = call.params
         label, accounts, names = params["Label"], params["AWSAccountIds"], params["Actions"]
         arn = self._backend.arn_of_queue(queue)
-        await self._backend.run(
+        await self._backend.together(
             self._change_policy,
             queue,
             lambda policy: add_statement(policy, label, accounts, names, arn, "sqs"),
@@ -235,7 +234,7 @@ class QueueActions:
 
     async def remove_permission(self, call: Call) -> Result:
         label = call.params["Label"]
-        await self._backend.run(
+        await self._backend.together(
             self._change_policy,
             self._backend.queue_of(call),
             lambda policy: remove_statement(policy, label),
@@ -243,13 +242,12 @@ class QueueActions:
         return None
 
     def _change_policy(self, queue: str, change: Callable[[str], str]) -> None:
-        with self._broker.alone():
-            settings = self._broker.settings(queue)
-            try:
-                policy = change(settings.policy or "") or None
-            except PolicyError as error:
-                raise WireError(error.code, error.message, status=error.status) from None
-            self._broker.set_queue(queue, replace(settings, policy=policy))
+        settings = self._broker.settings(queue)
+        try:
+            policy = change(settings.policy or "") or None
+        except PolicyError as error:
+            raise WireError(error.code, error.message, status=error.status) from None
+        self._broker.set_queue(queue, replace(settings, policy=policy))
 
 
 def _taken(what: str) -> WireError:

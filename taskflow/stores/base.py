@@ -1,12 +1,11 @@
-"""The seam under the embedded broker: a store keeps rows and is handed `now`.
+"""The seam under the stored broker: a store keeps rows and is handed `now`.
 
 It knows no SNS or SQS rule and reads no clock. A new store (PostgreSQL, say) implements these
 verbs; `tests/contract` says what a broker over it must do.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from taskflow.broker.settings import (
     Described,
@@ -17,6 +16,9 @@ from taskflow.broker.settings import (
     TopicSubscription,
 )
 from taskflow.message import Message
+from taskflow.stores.records import Records
+
+T = TypeVar("T")
 
 
 class QueueRow(NamedTuple):
@@ -86,6 +88,15 @@ class Held(NamedTuple):
 
 class Rows(Protocol):
     """The verbs inside one transaction."""
+
+    @property
+    def records(self) -> Records:
+        """The verbs on what lies beside the messages."""
+        ...
+
+    def undoing(self, work: Callable[[], T]) -> T:
+        """Run `work`; when it raises, what it did is undone, and the transaction goes on."""
+        ...
 
     # declarations
     def topics(self) -> list[str]: ...
@@ -257,6 +268,10 @@ class Rows(Protocol):
         """Add to the queue's totals."""
         ...
 
+    def any_sent_before(self, queue: int, sent_before: float) -> bool:
+        """Whether the first row of a queue was sent at or before then."""
+        ...
+
     def expire(self, queue: int, sent_before: float) -> None:
         """Drop those of the oldest 1000 rows that were sent at or before then; they are counted,
         and said in the log once."""
@@ -324,12 +339,28 @@ class Store(Protocol):
     durable: bool
     """Whether `sync` waits for the disk."""
 
-    def write(self) -> AbstractContextManager[Rows]:
-        """One transaction: committed at the end of the block, undone by an exception."""
+    def transact(
+        self,
+        work: Callable[[Rows], T],
+        *,
+        durable: bool = False,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
+        """Run `work` in one transaction, which an exception undoes; answers what `work` did.
+
+        `work` may be run again from the start, when what it had done was undone or is gone: it
+        changes nothing but rows. `committed` is called with its answer when others can see it,
+        before the wait for the disk that `durable` asks for, where the store was opened for that.
+        Within another `transact` of the same thread it is a part of that one.
+        """
         ...
 
-    def read(self) -> AbstractContextManager[Rows]:
-        """Look without locking out writers."""
+    def look(self, work: Callable[[Rows], T]) -> T:
+        """Run `work`, which changes nothing, without locking out writers. It may be run again."""
+        ...
+
+    def agreed(self, here: float) -> float:
+        """The time (epoch seconds) of all who share the store, when the clock here says this."""
         ...
 
     def sync(self) -> None:

@@ -63,7 +63,7 @@ def obey_page_limit(folder: Path, broker: Broker) -> None:
     """
     if (folder / "disk").is_mount():
         return
-    store: Any = getattr(broker, "_store")  # noqa: B009
+    store: Any = getattr(broker, "store")  # noqa: B009
     never, full = threading.Event(), False
     while True:
         wanted = (folder / FLAG).exists()

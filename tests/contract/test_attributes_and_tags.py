@@ -8,7 +8,7 @@ import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
 from taskflow.broker.settings import Described, TopicSettings
-from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.errors import (
     LimitExceeded,
     QueueExists,
@@ -234,7 +234,7 @@ def test_there_are_fifty_tags_at_most(tagging: tuple[Any, Any]) -> None:
 def test_a_deleted_queue_leaves_no_row(
     broker: Broker, queue: str, fifo: str, name: str, send: Callable[..., object]
 ) -> None:
-    assert isinstance(broker, EmbeddedBroker)
+    assert isinstance(broker, StoredBroker)
     empty = _rows(broker)
     broker.publish("made", [Message("1", "x"), Message("2", "x"), Message("3", "x")])
     send("a1", "a2", "b1")
@@ -253,9 +253,9 @@ def test_a_deleted_queue_leaves_no_row(
     assert left | {"deduplication": 0} == empty
 
 
-def _rows(broker: EmbeddedBroker) -> dict[str, int]:
+def _rows(broker: StoredBroker) -> dict[str, int]:
     """How many rows each table has."""
-    store = broker._store
+    store = broker.store
     assert isinstance(store, SqliteStore)
     connection = store._connection
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")

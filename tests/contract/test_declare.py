@@ -104,9 +104,11 @@ def test_threads_that_read_and_change_alone_lose_nothing(broker: Broker) -> None
     broker.create_queue("work")
 
     def add_a_second(_: int) -> None:
-        with broker.alone():
+        def change() -> None:
             settings = broker.settings("work")
             broker.set_queue("work", replace(settings, retention=settings.retention + 1))
+
+        broker.together(change)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(add_a_second, range(20)))
@@ -116,17 +118,18 @@ def test_threads_that_read_and_change_alone_lose_nothing(broker: Broker) -> None
 @pytest.mark.differs("aws", "AWS undoes nothing")
 def test_what_fails_alone_is_undone(broker: Broker) -> None:
     def fail() -> None:
-        with broker.alone():
-            broker.create_topic("made")
-            broker.subscribe("made", "nowhere")
+        broker.create_topic("made")
+        broker.subscribe("made", "nowhere")
 
-    with pytest.raises(QueueNotFound):
-        fail()
-    assert broker.topics() == []
-    with broker.alone():
+    def make() -> None:
         broker.create_topic("made")
         with pytest.raises(QueueNotFound):
             broker.subscribe("made", "nowhere")
         broker.create_queue("work")
         broker.subscribe("made", "work")
+
+    with pytest.raises(QueueNotFound):
+        broker.together(fail)
+    assert broker.topics() == []
+    broker.together(make)
     assert [one.queue for one in broker.subscriptions("made")] == ["work"]

@@ -6,7 +6,7 @@ import pytest
 
 from taskflow.broker import Broker, Finish
 from taskflow.broker.settings import Sent
-from taskflow.brokers.stored import receive as lending
+from taskflow.brokers.stored import lending
 from taskflow.errors import OverLimit
 from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock

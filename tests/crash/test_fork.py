@@ -146,7 +146,7 @@ def test_a_fork_inside_a_transaction_keeps_the_parents_and_refuses_the_child(
 ) -> None:
     out = program(
         """
-        with broker.alone():
+        def change():
             broker.create_queue("other")
             if os.fork() == 0:
                 try:
@@ -156,6 +156,8 @@ def test_a_fork_inside_a_transaction_keeps_the_parents_and_refuses_the_child(
                 sys.stdout.flush()
                 os._exit(0)
             os.wait()
+
+        broker.together(change)
         print(broker.queues())
         """,
         address,

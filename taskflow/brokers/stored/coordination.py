@@ -1,28 +1,28 @@
-"""The broker verbs by which workers know of each other: finished events, pauses, rates, reports."""
+"""The broker verbs by which workers know of each other: finished events, rates, leases, reports."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from taskflow.broker import WorkerReport
 from taskflow.broker.settings import Claim
-from taskflow.brokers.stored.declare import find_queue
-from taskflow.brokers.stored.waiters import Waiters
-from taskflow.clock import Clock
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.lookup import find_queue
 from taskflow.coordination.buckets import tokens_in
+from taskflow.errors import KeyTaken
 from taskflow.message import Delivery
-from taskflow.stores.base import Rows, Store
+from taskflow.stores.base import Rows
 
 _read_report = msgspec.json.Decoder(WorkerReport).decode
+_REPORTS_KEPT = 10  # times as long as anybody asks for
 
 
-class Sharing:
-    """A part of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+class Coordinator:
+    """What the workers of one store share. Thread-safe."""
 
-    clock: Clock
-    _store: Store
-    _waiters: Waiters
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """A queue holds an event once and lends it to one receipt, so none runs twice at a time."""
@@ -35,62 +35,78 @@ class Sharing:
         ]
 
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        with self._store.read() as rows:
-            return rows.remembered(find_queue(rows, queue).id, keys, self.clock.now())
+        """Which events the queue remembers."""
+        return self._core.store.look(
+            lambda rows: rows.remembered(find_queue(rows, queue).id, keys, self._core.now())
+        )
 
-    def pause(self, queue: str, paused: bool = True) -> None:
-        with self._store.write() as rows:
-            find_queue(rows, queue)
-            rows.pause_queue(queue, paused)
-        self._waiters.announce([queue])
-        self._store.sync()
+    def take(self, name: str, per_second: float, tokens: float = 0.0) -> float:
+        """Take tokens from a bucket; answers what it holds after that."""
+
+        def look(rows: Rows) -> tuple[float, float] | None:
+            return rows.bucket(name)
+
+        def take(rows: Rows) -> float:
+            now = self._core.now()
+            left = tokens_in(rows.bucket(name), per_second, now) - tokens
+            rows.put_bucket(name, left, now)
+            return left
+
+        if not tokens:  # a look costs no lock
+            found, now = self._core.store.look(look), self._core.now()
+            if found is None or found[1] <= now:
+                return tokens_in(found, per_second, now)
+        return self._core.store.transact(take)  # if the clock was set back: fill up from here on
 
     def allowance(self, name: str, per_second: float) -> float:
-        now = self.clock.now()
-        with self._store.read() as rows:
-            tokens, found = self._tokens(rows, name, per_second), rows.bucket(name)
-        if found is not None and found[1] > now:  # the clock was set back: fill up from here on
-            with self._store.write() as rows:
-                rows.put_bucket(name, tokens, now)
-        return tokens
+        """What a bucket holds."""
+        return self.take(name, per_second)
 
     def spend(self, name: str, per_second: float, tokens: float) -> None:
-        with self._store.write() as rows:
-            left = self._tokens(rows, name, per_second) - tokens
-            rows.put_bucket(name, left, self.clock.now())
+        """Take tokens from a bucket."""
+        self.take(name, per_second, tokens)
 
-    def _tokens(self, rows: Rows, name: str, per_second: float) -> float:
-        return tokens_in(rows.bucket(name), per_second, self.clock.now())
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Be the one of many, for so long."""
 
-    def identity(self) -> dict[str, str]:
-        with self._store.read() as rows:
-            return rows.identity()
+        def hold(rows: Rows) -> bool:
+            now = self._core.now()
+            try:
+                rows.records.take(name, holder, now + seconds, now)
+            except KeyTaken:
+                return False
+            return True
 
-    def set_identity(self, values: Mapping[str, str]) -> None:
-        with self._store.write() as rows:
-            rows.put_identity(values)
-        self._store.sync()
+        return self._core.store.transact(hold)
 
     def report(self, worker: WorkerReport) -> None:
-        now = self.clock.now()
-        with self._store.write() as rows:
-            rows.put_worker(
-                worker.id, now, msgspec.json.encode(replace(worker, seen_at=now)).decode()
-            )
+        """Remember what a worker says of itself."""
+
+        def put(rows: Rows) -> None:
+            now = self._core.now()
+            report = msgspec.json.encode(replace(worker, seen_at=now)).decode()
+            rows.put_worker(worker.id, now, report)
+
+        self._core.store.transact(put)
 
     def retire(self, worker_id: str) -> None:
-        with self._store.write() as rows:
-            rows.drop_worker(worker_id)
-
-    def hurry(self) -> None:
-        self._store.hurry()
+        """Forget a worker."""
+        self._core.store.transact(lambda rows: rows.drop_worker(worker_id))
 
     def workers(self, within: float = 30.0) -> list[WorkerReport]:
-        now = self.clock.now()
-        with self._store.read() as rows:
-            found = rows.workers()
-        if old := [id for id, seen_at, _ in found if seen_at < now - 10 * within]:
-            with self._store.write() as rows:
-                for id in old:
-                    rows.drop_worker(id)
+        """The workers that reported lately."""
+        now = self._core.now()
+        found = self._core.store.look(lambda rows: rows.workers())
+        old = [id for id, seen_at, _ in found if seen_at < now - _REPORTS_KEPT * within]
+
+        def drop(rows: Rows) -> None:
+            for id in old:
+                rows.drop_worker(id)
+
+        if old:
+            self._core.store.transact(drop)
         return [_read_report(text) for _, seen_at, text in found if seen_at >= now - within]
+
+    def hurry(self) -> None:
+        """Wait a second at most for a lock of another process, from now on."""
+        self._core.store.hurry()

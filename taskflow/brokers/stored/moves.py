@@ -1,17 +1,16 @@
 """Tasks that move messages out of dead-letter queues, a step at a time."""
 
 from dataclasses import replace
-from random import Random
+from functools import partial
 
 from taskflow.broker.settings import MoveTask
-from taskflow.brokers.stored.declare import find_queue
-from taskflow.brokers.stored.operate import anew
-from taskflow.brokers.stored.waiters import Waiters
-from taskflow.clock import Clock
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.letters import anew
+from taskflow.brokers.stored.lookup import find_queue, sources_of
 from taskflow.errors import LimitExceeded, MoveTaskNotFound
 from taskflow.limits import MAX_MOVE_RATE
 from taskflow.message import new_id
-from taskflow.stores.base import QueueRow, Row, Rows, Store
+from taskflow.stores.base import QueueRow, Row, Rows
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html
 GONE = "AWS.SimpleQueueService.NonExistentQueue"
@@ -19,20 +18,21 @@ UNKNOWN = "CouldNotDetermineMessageSource"
 
 
 class Moves:
-    """A part of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+    """Starts, ends and makes the moves out of dead-letter queues. Thread-safe."""
 
-    clock: Clock
-    random: Random
-    _store: Store
-    _waiters: Waiters
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     def start_move(
         self, source: str, destination: str | None = None, rate: int | None = None
     ) -> MoveTask:
+        """Begin to move the messages of a dead-letter queue."""
         if rate is not None and not 1 <= rate <= MAX_MOVE_RATE:
             raise LimitExceeded(f"rate is {rate} messages a second; 1 to {MAX_MOVE_RATE}")
-        with self._store.write() as rows:
-            now = self.clock.now()
+        handle = new_id(self._core.now(), self._core.random)
+
+        def start(rows: Rows) -> MoveTask:
+            now = self._core.now()
             queue = find_queue(rows, source)
             if destination is not None and find_queue(rows, destination).fifo != queue.fifo:
                 raise LimitExceeded(
@@ -44,42 +44,48 @@ class Moves:
             if any(task.status == "RUNNING" for task in rows.moves(source)):
                 raise LimitExceeded(f"queue {source!r} has a move task running already")
             visible, *_ = rows.counts(queue.id, now, now - queue.settings.retention)
-            task = MoveTask(
-                new_id(now, self.random), source, destination, rate, "RUNNING", 0, visible, now
-            )
+            task = MoveTask(handle, source, destination, rate, "RUNNING", 0, visible, now)
             rows.put_move(task)
-        self._store.sync()
-        return task
+            return task
+
+        return self._core.store.transact(start, durable=True)
 
     def cancel_move(self, handle: str) -> MoveTask:
-        with self._store.write() as rows:
+        """Stop a running move."""
+
+        def cancel(rows: Rows) -> MoveTask:
             for task in rows.moves():
                 if task.handle == handle and task.status == "RUNNING":
                     task = replace(task, status="CANCELLED")
                     rows.put_move(task)
                     return task
-        raise MoveTaskNotFound(f"no running move task has the handle {handle!r}")
+            raise MoveTaskNotFound(f"no running move task has the handle {handle!r}")
+
+        return self._core.store.transact(cancel)
 
     def moves(self, source: str | None = None) -> list[MoveTask]:
-        with self._store.read() as rows:
-            return rows.moves(source)
+        """Moves, newest first."""
+        return self._core.store.look(lambda rows: rows.moves(source))
 
     def step_moves(self, limit: int = 100) -> bool:
-        with self._store.read() as rows:
-            running = [task.handle for task in rows.moves() if task.status == "RUNNING"]
-        for handle in running:
-            woken: set[str] = set()
-            with self._store.write() as rows:
-                for task in rows.moves():
-                    if task.handle == handle and task.status == "RUNNING":
-                        woken = self._step(rows, task, limit)
-            self._waiters.announce(woken)
-        self._store.sync()
-        with self._store.read() as rows:
-            return any(task.status == "RUNNING" for task in rows.moves())
+        """Move what is due of every running move."""
+        store = self._core.store
+        for task in self.moves():
+            if task.status == "RUNNING":
+                woken = store.transact(partial(self._step_one, handle=task.handle, limit=limit))
+                self._core.waiters.announce(woken)
+        store.sync()
+        return any(task.status == "RUNNING" for task in self.moves())
+
+    def _step_one(self, rows: Rows, *, handle: str, limit: int) -> set[str]:
+        """Answers the queues to ring."""
+        for task in rows.moves():
+            if task.handle == handle and task.status == "RUNNING":
+                return self._step(rows, task, limit)
+        return set()
 
     def _step(self, rows: Rows, task: MoveTask, limit: int) -> set[str]:
-        now = self.clock.now()
+        now = self._core.now()
         source = rows.queue(task.source)
         if source is None:
             rows.put_move(replace(task, status="FAILED", failure=GONE))
@@ -113,12 +119,3 @@ class Moves:
         if task.destination is not None:
             return rows.queue(task.destination)
         return None if letter.source is None else rows.queue_of(letter.source)
-
-
-def sources_of(rows: Rows, name: str) -> list[str]:
-    """The queues that have this one as their dead-letter queue."""
-    return [
-        queue
-        for queue in rows.queues()
-        if (found := rows.queue(queue)) and found.settings.dead_letter_queue == name
-    ]

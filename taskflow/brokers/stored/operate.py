@@ -1,58 +1,56 @@
-"""The broker verbs that look and repair, and what makes a dead letter."""
+"""The broker verbs that look and repair."""
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from taskflow.broker import QueueCounts
-from taskflow.brokers.stored.declare import find_queue
-from taskflow.brokers.stored.waiters import Waiters
-from taskflow.clock import Clock
-from taskflow.errors import LimitExceeded
-from taskflow.message import FAILURE, Delivery
-from taskflow.stores.base import QueueRow, Row, Rows, Store
-from taskflow.stores.sqlite.extra import read_attributes, read_extra
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.letters import anew, delivery
+from taskflow.brokers.stored.lookup import find_queue
+from taskflow.message import Delivery
+from taskflow.stores.base import QueueRow, Rows
 
 
-class Operations:
-    """A part of EmbeddedBroker; `taskflow.broker.Broker` is the contract."""
+class Operator:
+    """What an operator asks of a queue. Thread-safe."""
 
-    clock: Clock
-    _store: Store
-    _waiters: Waiters
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     def counts(self, queue: str) -> QueueCounts:
-        now = self.clock.now()
-        with self._store.read() as rows:
+        """How much a queue holds."""
+        now = self._core.now()
+
+        def look(rows: Rows) -> QueueCounts:
             row = find_queue(rows, queue)
             visible, in_flight, delayed, oldest, handled, dead, expired = rows.counts(
                 row.id, now, now - row.settings.retention
             )
-        age = 0.0 if oldest is None else max(0.0, now - oldest)
-        return QueueCounts(visible, in_flight, delayed, age, handled, dead, row.paused, expired)
+            age = 0.0 if oldest is None else max(0.0, now - oldest)
+            return QueueCounts(visible, in_flight, delayed, age, handled, dead, row.paused, expired)
 
-    def next_due(self, *queues: str) -> float | None:
-        now = self.clock.now()
-        with self._store.read() as rows:
-            found = [find_queue(rows, name) for name in queues]
-            times = [rows.next_due(queue, now) for queue in found if not queue.paused]
-        return min((time for time in times if time is not None), default=None)
+        return self._core.store.look(look)
 
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
-        now = self.clock.now()
-        with self._store.read() as rows:
+        """Look at messages without receiving them."""
+        now = self._core.now()
+
+        def look(rows: Rows) -> list[Delivery]:
             row = find_queue(rows, queue)
-            found = rows.select(row.id, ids, limit)
             return [
                 delivery(rows, one, row, one.receive_count, one.first_received_at or 0.0)
-                for one in found
+                for one in rows.select(row.id, ids, limit)
                 if one.sent_at + row.settings.retention > now
             ]
 
+        return self._core.store.look(look)
+
     def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
-        woken: set[str] = set()
-        moved = 0
-        with self._store.write() as rows:
-            now = self.clock.now()
+        """Send dead letters back to where they came from."""
+
+        def move(rows: Rows) -> tuple[int, set[str]]:
+            woken: set[str] = set()
+            moved = 0
+            now = self._core.now()
             row = find_queue(rows, queue)
             for letter in rows.select(row.id, ids, limit):
                 if letter.sent_at + row.settings.retention <= now:
@@ -64,92 +62,42 @@ class Operations:
                 rows.move(row.id, anew(letter, now), home, None, now)
                 woken |= {home.name, queue} if row.fifo else {home.name}
                 moved += 1
-        self._waiters.announce(woken)
-        self._store.sync()
+            return moved, woken
+
+        moved, _ = self._core.store.transact(
+            move, durable=True, committed=lambda found: self._core.waiters.announce(found[1])
+        )
         return moved
 
     def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
-        with self._store.write() as rows:
+        """Delete messages."""
+
+        def drop(rows: Rows) -> tuple[int, QueueRow]:
             row = find_queue(rows, queue)
             chosen = [found.seq for found in rows.select(row.id, ids, limit)]
             rows.drop(row.id, chosen)
+            return len(chosen), row
+
+        gone, row = self._core.store.transact(drop)
         if row.fifo:  # they may have kept back the rest of their groups
-            self._waiters.announce([queue])
-        return len(chosen)
+            self._core.waiters.announce([queue])
+        return gone
 
     def purged(self, queue: str) -> None:
-        with self._store.write() as rows:
-            rows.purged(find_queue(rows, queue).id, self.clock.now())
+        """Note that a queue is being purged."""
 
+        def note(rows: Rows) -> None:
+            rows.purged(find_queue(rows, queue).id, self._core.now())
 
-def delivery(
-    rows: Rows,
-    row: Row,
-    queue: QueueRow,
-    receive_count: int,
-    first_received_at: float,
-    receipt: str = "",
-    until: float | None = None,
-) -> Delivery:
-    """A row as it is handed out."""
-    made = Delivery(
-        row.id,
-        row.topic,
-        row.body,
-        read_attributes(row.attributes),
-        queue.name,
-        receipt,
-        receive_count,
-        row.sent_at,
-        first_received_at,
-        row.visible_at if until is None else until,
-        False,
-        row.seq,
-    )
-    if row.extra is not None:
-        extra = read_extra(row.extra)
-        made.group, made.deduplication_id = extra.group, extra.deduplication_id
-        made.trace, made.sender, made.subject = extra.trace, extra.sender, extra.subject
-        made.received_before = extra.received
-    if row.source is not None and (source := rows.queue_of(row.source)):
-        made.source = source.name
-    return made
+        self._core.store.transact(note)
 
+    def pause(self, queue: str, paused: bool = True) -> None:
+        """Let nobody receive from a queue, or everybody again."""
 
-def anew(letter: Row, now: float) -> Row:
-    """A dead letter as it goes back: without its failure record, sent now."""
-    attributes = json.loads(letter.attributes)
-    attributes.pop(FAILURE, None)
-    return letter._replace(attributes=json.dumps(attributes), sent_at=now)
+        def pause(rows: Rows) -> None:
+            find_queue(rows, queue)
+            rows.pause_queue(queue, paused)
 
-
-def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> set[str]:
-    """Move rows into the DLQ, each with its failure record; answers the queues to ring: the DLQ,
-    and a FIFO queue whose groups a row may have kept back."""
-    target = queue.settings.dead_letter_queue
-    if target is None:
-        raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
-    to = find_queue(rows, target)
-    for row, failure in failed:
-        attributes = json.loads(row.attributes) | {FAILURE: failure}
-        letter = row._replace(attributes=json.dumps(attributes))
-        rows.move(queue.id, letter, to, queue.id, now)
-    rows.expire(to.id, now - to.settings.retention)
-    rows.tally(queue.id, 0, len(failed))
-    return {target, queue.name} if queue.fifo else {target}
-
-
-def worn_out(queue: QueueRow, row: Row, now: float) -> str:
-    """The failure record of a message that its queue's redrive policy buries."""
-    return json.dumps(
-        {
-            "reason": f"received {row.receive_count} times and never finished: "
-            "its worker was killed or lost its lease each time",
-            "queue": queue.name,
-            "topic": row.topic,
-            "attempts": row.receive_count,
-            "sent_at": row.sent_at,
-            "first_received_at": row.first_received_at,
-            "failed_at": now,
-        }
-    )
+        self._core.store.transact(
+            pause, durable=True, committed=lambda _: self._core.waiters.announce([queue])
+        )

@@ -1,126 +1,58 @@
-"""What is sent, on its way into the queues, in one transaction: limits, deduplication, fan-out."""
+"""The broker verbs that take messages in: publish and send."""
 
 from collections.abc import Sequence
 
-from taskflow.broker.settings import Sent, TopicSettings
-from taskflow.brokers.stored.declare import find_topic
-from taskflow.brokers.stored.fanout import (
-    Deduplication,
-    Wanted,
-    is_plain,
-    messages_for,
-    with_deduplication,
-)
-from taskflow.errors import LimitExceeded, TopicNotFound
-from taskflow.limits import is_fifo
+from taskflow.broker.settings import Published, Sent
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.fanout import Wanted, has_filters
+from taskflow.brokers.stored.intake import Intake
+from taskflow.brokers.stored.lookup import find_queue
 from taskflow.message import Message
-from taskflow.stores.base import QueueRow, Rows, Target
+from taskflow.stores.base import Rows, Target
 
-HOUSEKEEPING = 64  # sends between two looks for messages past their retention
+_NO_FILTERS = Wanted((), ())
 
 
-class Intake:
-    """Takes messages into queues. Its caller has locked the store, and announces them after."""
+class Publisher:
+    """Thread-safe. What is answered is as safe as the store's durability says."""
 
-    def __init__(self) -> None:
-        self._sends = 0
+    def __init__(self, core: Core, intake: Intake) -> None:
+        self._core = core
+        self._intake = intake
+        self._filtered: dict[str, list[Target]] = {}  # topics with filters, as last seen
 
-    def publish(
-        self,
-        rows: Rows,
-        topic: str,
-        targets: list[Target],
-        messages: Sequence[Message],
-        wanted: Wanted,
-        now: float,
-    ) -> list[Sent]:
-        """Store a publish in every queue of `targets`; answers each message's id and number."""
-        if is_fifo(topic):
-            return self._publish_fifo(rows, topic, targets, messages, wanted, now)
-        if not targets and topic not in rows.topics():
-            raise TopicNotFound(topic, rows.topics())
-        return self._fan_out(rows, topic, targets, messages, [], wanted, now)
+    def publish(self, topic: str, messages: Sequence[Message]) -> Published:
+        """Store messages in every queue that subscribes to a topic."""
+        # Filters are asked outside of the transaction; when the subscriptions have changed by then,
+        # or nobody knew that there are filters, once more.
+        known = self._filtered.get(topic)
+        wanted = Wanted(known, messages) if known else _NO_FILTERS
 
-    def _publish_fifo(
-        self,
-        rows: Rows,
-        topic: str,
-        targets: list[Target],
-        messages: Sequence[Message],
-        wanted: Wanted,
-        now: float,
-    ) -> list[Sent]:
-        settings = find_topic(rows, topic).settings
-        messages = with_deduplication(
-            messages, settings.content_based_deduplication, f"topic {topic!r}"
+        def store(rows: Rows) -> tuple[list[Target], list[Sent] | None]:
+            targets = rows.subscribed(topic)
+            if targets is not wanted.targets and has_filters(targets):
+                return targets, None
+            now = self._core.now()
+            return targets, self._intake.publish(rows, topic, targets, messages, wanted, now)
+
+        def announce(stored: tuple[list[Target], list[Sent] | None]) -> None:
+            if stored[1] is not None:
+                self._core.waiters.announce([target.queue.name for target in stored[0]])
+
+        while True:
+            targets, sent = self._core.store.transact(store, durable=True, committed=announce)
+            if sent is not None:
+                return Published(len(targets), sent)
+            self._filtered[topic] = targets
+            wanted = Wanted(targets, messages)
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
+        """Store messages in one queue."""
+
+        def store(rows: Rows) -> list[Sent]:
+            now = self._core.now()
+            return self._intake.add(rows, find_queue(rows, queue), "", messages, now)
+
+        return self._core.store.transact(
+            store, durable=True, committed=lambda _: self._core.waiters.announce([queue])
         )
-        per_group = settings.deduplication_scope == "messageGroup"
-        seen = Deduplication(rows, f"topic:{topic}", per_group, messages, now)
-        sent = [Sent(message.id, rows.next_sequence(topic, int(now * 1e6))) for message in seen.new]
-        self._fan_out(rows, topic, targets, seen.new, sent, wanted, now)
-        return seen.record(sent)
-
-    def _fan_out(
-        self,
-        rows: Rows,
-        topic: str,
-        targets: list[Target],
-        messages: Sequence[Message],
-        sent: Sequence[Sent],
-        wanted: Wanted,
-        now: float,
-    ) -> list[Sent]:
-        """Store in every queue; answers each message's id and number."""
-        numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
-        settings: TopicSettings | None = None
-        bare = all(message.subject is None and not message.bodies for message in messages)
-        for target in targets:
-            chosen = messages
-            if not (bare and is_plain(target, topic)):
-                if settings is None:
-                    settings, identity = find_topic(rows, topic).settings, rows.identity()
-                chosen = messages_for(target, messages, numbers, settings, now, identity, wanted)
-            self.add(rows, target.queue, topic, chosen, now)
-        return numbers
-
-    def add(
-        self, rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
-    ) -> list[Sent]:
-        """Store messages in one queue. Raises LimitExceeded for what it does not take."""
-        settings = queue.settings
-        for message in messages:
-            if message.delay and message.delay >= settings.retention:
-                raise LimitExceeded(
-                    f"a delay of {message.delay:g} s passes the retention of queue "
-                    f"{queue.name!r} ({settings.retention:g} s): it would never be due"
-                )
-            if message.size > settings.max_message_bytes:
-                raise LimitExceeded(
-                    f"the message is {message.size} bytes; queue {queue.name!r} takes "
-                    f"{settings.max_message_bytes}"
-                )
-        self._sends += 1
-        if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
-            rows.expire(queue.id, now - settings.retention)
-        if not queue.fifo:
-            return self._store_all(rows, queue, topic, messages, now)
-        messages = with_deduplication(
-            messages, settings.content_based_deduplication, f"queue {queue.name!r}"
-        )
-        for message in messages:
-            if message.delay:
-                raise LimitExceeded(
-                    f"queue {queue.name!r} is FIFO: its messages have no delays of their own"
-                )
-        per_group = settings.deduplication_scope == "messageGroup"
-        seen = Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
-        return seen.record(self._store_all(rows, queue, topic, seen.new, now))
-
-    @staticmethod
-    def _store_all(
-        rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
-    ) -> list[Sent]:
-        if not messages:
-            return []
-        first = rows.add(queue, topic, messages, now)
-        return [Sent(message.id, number) for number, message in enumerate(messages, first)]

@@ -1,210 +1,108 @@
-"""What a receive takes: due rows, less what is too old or worn out, in the order the queue asks."""
+"""The broker verbs that receive: long polls, and when there will be something."""
 
-from collections import Counter
-from collections.abc import Sequence
-from random import Random
+from collections.abc import Callable, Collection, Sequence
 
 from taskflow.broker.settings import Holding
-from taskflow.brokers.stored.operate import bury, delivery, worn_out
-from taskflow.errors import OverLimit
-from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.lending import Lending
+from taskflow.brokers.stored.lookup import find_queue
+from taskflow.limits import check_receive
 from taskflow.message import Delivery
-from taskflow.stores.base import AHEAD, QueueRow, Row, Rows
-from taskflow.stores.sqlite.extra import read_extra
-
-NOISY_IN_FLIGHT = 30
-NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
+from taskflow.stores.base import QueueRow, Rows
 
 
-def _uncounted(row: Row) -> int:
-    """1 for a row whose last receive was no attempt, as far as anybody knows."""
-    return 1 if row.lapsed and row.receipt is not None and row.receipt & AHEAD else 0
+class Receiver:
+    """Thread-safe: every caller has its own look, and waits by itself."""
 
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._lending = Lending(core.random)
 
-class Lending:
-    """Lends messages of one process. Called inside the store's transaction."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self._room: Counter[int] = Counter()  # until in-flight messages are counted again
-
-    def lend(
+    def receive(
         self,
-        rows: Rows,
-        queue: QueueRow,
-        limit: int,
-        visibility: float | None,
-        now: float,
-        attempt: str | None,
-        woken: set[str],
+        *queues: str,
+        limit: int = 1,
+        wait: float = 0.0,
+        visibility: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        attempt: str | None = None,
         holding: Holding | None = None,
     ) -> list[Delivery]:
-        """Take due rows; what is too old is dropped, what was received too often is moved.
-
-        `woken` gains the queues that have something new by that.
-        """
-        until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
-        if attempt is not None and queue.fifo:
-            again = rows.attempted(queue.id, attempt, now)
-            if again is not None:
-                receipt, held = again
-                rows.extend(queue.id, [row.seq for row in held], until)
-                self._remember(rows, queue, attempt, receipt, held, until, now)
-                return [
-                    self._hand_out(rows, row, queue, row.receive_count, receipt, until, now)
-                    for row in held
-                ]
-        limit = min(limit, self._allowed(rows, queue, limit, now))
-        if limit <= 0:
-            return []
-        # The milliseconds in front make a receipt tell when it was made.
-        receipt = int(now * 1000) << 20 | self._random.getrandbits(18) << 2
-        if holding is not None:
-            return self._lend_carefully(rows, queue, limit, receipt, until, now, woken, holding)
-        taken = self._take(rows, queue, limit, receipt, until, now, woken)
-        if attempt is not None and queue.fifo and taken:
-            self._remember(rows, queue, attempt, receipt, taken, until, now)
-        return [
-            self._hand_out(rows, row, queue, row.receive_count + 1, receipt, until, now)
-            for row in taken
-        ]
-
-    def _lend_carefully(
-        self,
-        rows: Rows,
-        queue: QueueRow,
-        limit: int,
-        receipt: int,
-        until: float,
-        now: float,
-        woken: set[str],
-        holding: Holding,
-    ) -> list[Delivery]:
-        """As a worker asks: of what lapsed one alone, else what comes before the first of those."""
-        settings = queue.settings
+        """Lend due messages, or wait for some."""
+        check_receive(queues, limit, wait, visibility)
+        core = self._core
+        deadline = core.now() + wait
+        if wait:
+            core.waiters.listen()
         while True:
-            due = self._due(rows, queue, limit, now, without_lapsed=holding.suspects > 0)
-            counts = [row.receive_count - _uncounted(row) for row in due]
-            expired = [row for row in due if row.sent_at + settings.retention <= now]
-            worn = [
-                row
-                for row, count in zip(due, counts, strict=True)
-                if settings.max_receives is not None
-                and count >= settings.max_receives
-                and row.sent_at + settings.retention > now
-            ]
-            if worn and (target := settings.dead_letter_queue) and rows.queue(target) is None:
-                worn = []  # nowhere to go
-            if not expired and not worn:
-                break
-            if expired:
-                rows.drop(queue.id, [row.seq for row in expired])
-            if worn:
-                woken |= bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
-        if due and due[0].lapsed:
-            due = due[:1] if holding.suspects == 0 else []
-        else:
-            fresh = [row.lapsed for row in due]
-            due = due[: fresh.index(True)] if True in fresh else due
-        if not due:
-            return []
-        suspect = due[0].lapsed
-        if not suspect and (holding.messages or len(due) > 1):
-            receipt |= AHEAD
-        rows.hold(queue.id, [row.seq for row in due], receipt, until, now, 1 - _uncounted(due[0]))
-        self._room[queue.id] -= len(due)
-        lent = [
-            self._hand_out(
-                rows, row, queue, row.receive_count + 1 - _uncounted(row), receipt, until, now
-            )
-            for row in due
-        ]
-        lent[0].suspect = suspect
-        return lent
+            rung = core.waiters.rung(queues)
+            if taken := self._take(queues, limit, visibility, attempt, holding):
+                return taken
+            until = deadline
+            if wait and (due := self.next_due(*queues)) is not None:
+                until = min(until, due)
+            core.store.check()
+            if core.now() >= deadline or not core.waiters.park(queues, rung, until, stop):
+                return []
 
     def _take(
         self,
-        rows: Rows,
-        queue: QueueRow,
+        queues: Sequence[str],
         limit: int,
-        receipt: int,
-        until: float,
-        now: float,
-        woken: set[str],
-    ) -> list[Row]:
-        settings = queue.settings
-        target = settings.dead_letter_queue
-        taken: list[Row] = []
-        while len(taken) < limit:
-            due = self._due(rows, queue, limit - len(taken), now)
-            expired = [row for row in due if row.sent_at + settings.retention <= now]
-            rest = [row for row in due if row.sent_at + settings.retention > now]
-            worn: list[Row] = []
-            if settings.max_receives is not None and target is not None:
-                worn = [row for row in rest if row.receive_count >= settings.max_receives]
-                if worn and rows.queue(target) is None:
-                    worn = []  # nowhere to go
-            if expired:
-                rows.drop(queue.id, [row.seq for row in expired])
-            if worn:
-                woken |= bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
-                rest = [row for row in rest if row not in worn]
-            if rest:
-                rows.hold(queue.id, [row.seq for row in rest], receipt, until, now)
-                taken += rest
-            if not expired and not worn:
-                break
-        self._room[queue.id] -= len(taken)
+        visibility: float | None,
+        attempt: str | None,
+        holding: Holding | None,
+    ) -> list[Delivery]:
+        core = self._core
+
+        def look(rows: Rows) -> list[QueueRow]:
+            found = [find_queue(rows, name) for name in queues]
+            now = core.now()
+            return [row for row in found if not row.paused and rows.any_due(row, now)]
+
+        # An empty look costs no lock.
+        found = core.store.look(look) if attempt is None else []
+        if attempt is None and not found:
+            return []
+
+        def take(rows: Rows) -> tuple[list[Delivery], set[str]]:
+            taken: list[Delivery] = []
+            woken: set[str] = set()
+            now, held = core.now(), holding
+            chosen = found
+            if attempt is not None:
+                chosen = [find_queue(rows, name) for name in queues]
+                chosen = [row for row in chosen if not row.paused]
+            for queue in chosen:
+                if len(taken) >= limit or (taken and taken[-1].suspect):
+                    break
+                taken += self._lending.lend(
+                    rows, queue, limit - len(taken), visibility, now, attempt, woken, held
+                )
+                if held is not None and taken:  # no suspect comes along with others
+                    held = Holding(len(taken), 1)
+            return taken, woken
+
+        taken, woken = core.store.transact(take)
+        if woken:
+            core.waiters.announce(woken)
         return taken
 
-    @staticmethod
-    def _due(
-        rows: Rows, queue: QueueRow, limit: int, now: float, without_lapsed: bool = False
-    ) -> list[Row]:
-        """Due rows; of a standard queue with message groups, those of quiet groups first.
+    def next_due(self, *queues: str) -> float | None:
+        """When the next hidden message becomes visible."""
+        now = self._core.now()
 
-        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
-        """
-        due = rows.due(queue, now, limit, without_lapsed)
-        if queue.fifo or not any(read_extra(row.extra).group for row in due):
-            return due
-        groups = rows.tenants_in_flight(queue.id, now).items()
-        many = sorted((count, name) for name, count in groups if count >= NOISY_IN_FLIGHT)
-        if not many:
-            return due
-        in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
-        noisy = [name for count, name in many if count * NOISY_PART > in_flight]
-        return rows.due_fairly(queue.id, now, limit, noisy, without_lapsed) if noisy else due
+        def look(rows: Rows) -> list[float | None]:
+            found = [find_queue(rows, name) for name in queues]
+            return [rows.next_due(queue, now) for queue in found if not queue.paused]
 
-    def _allowed(self, rows: Rows, queue: QueueRow, limit: int, now: float) -> int:
-        """How many more may be in flight. Counted only when the last count has been used up."""
-        if self._room[queue.id] < limit:
-            in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
-            self._room[queue.id] = MAX_IN_FLIGHT - in_flight
-        room = self._room[queue.id]
-        if room <= 0 and not queue.fifo:
-            raise OverLimit(
-                f"queue {queue.name!r} has {MAX_IN_FLIGHT} messages in flight, which is the most"
-            )
-        return room
+        times = self._core.store.look(look)
+        return min((time for time in times if time is not None), default=None)
 
-    @staticmethod
-    def _remember(
-        rows: Rows,
-        queue: QueueRow,
-        attempt: str,
-        receipt: int,
-        held: Sequence[Row],
-        until: float,
-        now: float,
-    ) -> None:
-        expires = now + DEDUPLICATION_WINDOW
-        seqs = [row.seq for row in held]
-        rows.remember_attempt(queue.id, attempt, receipt, seqs, until, expires, now)
+    def wake(self) -> None:
+        """Let parked receives look at their `stop`."""
+        self._core.waiters.wake()
 
-    @staticmethod
-    def _hand_out(
-        rows: Rows, row: Row, queue: QueueRow, count: int, receipt: int, until: float, now: float
-    ) -> Delivery:
-        first = now if row.first_received_at is None else row.first_received_at
-        return delivery(rows, row, queue, count, first, f"{row.seq}.{receipt}", until)
+    def watch(self, heard: Callable[[Collection[str]], None]) -> None:
+        """Hear of every ring."""
+        self._core.waiters.watch(heard)

@@ -7,8 +7,8 @@ statistics here, would rather read a whole queue in order.
 
 import json
 import logging
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import apsw
 
@@ -19,6 +19,9 @@ from taskflow.stores.sqlite.bookkeeping import BookRows
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.extra import read_extra, with_received, write_attributes, write_extra
 from taskflow.stores.sqlite.fifo import COLUMNS, FRESH, FifoRows, encode
+from taskflow.stores.sqlite.records import SqliteRecords
+
+T = TypeVar("T")
 
 log = logging.getLogger("taskflow.store")
 
@@ -36,6 +39,18 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         # One cursor for all single inserts: making one costs more than to use it.
         self._insert_one = connection.cursor().execute
         self._complained: set[int] = set()
+        self.records = SqliteRecords(connection)
+
+    def undoing(self, work: Callable[[], T]) -> T:
+        self._insert_one("SAVEPOINT part")
+        try:
+            answer = work()
+        except BaseException:
+            self._insert_one("ROLLBACK TO part")
+            self._insert_one("RELEASE part")
+            raise
+        self._insert_one("RELEASE part")
+        return answer
 
     # ---- messages ---------------------------------------------------------------------------
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
@@ -344,11 +359,14 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             )
         ]
 
-    def expire(self, queue: int, sent_before: float) -> None:
+    def any_sent_before(self, queue: int, sent_before: float) -> bool:
         oldest: float | None = self._execute(
             "SELECT sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1", (queue,)
         ).get
-        if oldest is not None and oldest <= sent_before:
+        return oldest is not None and oldest <= sent_before
+
+    def expire(self, queue: int, sent_before: float) -> None:
+        if self.any_sent_before(queue, sent_before):
             front = self._execute(
                 "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000", (queue,)
             )

@@ -4,9 +4,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import apsw
 
@@ -24,6 +25,8 @@ from taskflow.stores.sqlite.transaction import (
     folder_exists,
     translate,
 )
+
+T = TypeVar("T")
 
 log = logging.getLogger("taskflow.store")
 
@@ -191,13 +194,13 @@ class SqliteStore:
                     f"this one knows up to {SCHEMA_VERSION}): upgrade taskflow"
                 )
             if not tables:
-                connection.execute(
-                    files("taskflow.stores.sqlite").joinpath("schema.sql").read_text()
-                )
+                connection.execute(_sql("schema.sql"))
                 connection.pragma("application_id", APPLICATION_ID)
             else:
                 for older in range(version, SCHEMA_VERSION):
                     connection.execute(MIGRATIONS[older])
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'record'").get:
+                connection.execute(_sql("records.sql"))
             if version != SCHEMA_VERSION:
                 connection.pragma("user_version", SCHEMA_VERSION)
             connection.execute("COMMIT")
@@ -205,11 +208,33 @@ class SqliteStore:
             connection.execute("ROLLBACK")
             raise
 
-    def write(self) -> AbstractContextManager[Rows]:
-        return self._writing
+    def transact(
+        self,
+        work: Callable[[Rows], T],
+        *,
+        durable: bool = False,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
+        for last in (False, True):
+            try:
+                with self._writing as rows:
+                    answer = work(rows)
+                if committed is not None:
+                    committed(answer)
+                if durable:
+                    self.sync()
+                return answer
+            except FileReplaced:  # nobody was answered: into the new file with it
+                if last:
+                    raise
+        raise AssertionError("unreachable")
 
-    def read(self) -> AbstractContextManager[Rows]:
-        return self._reading
+    def look(self, work: Callable[[Rows], T]) -> T:
+        with self._reading as rows:
+            return work(rows)
+
+    def agreed(self, here: float) -> float:
+        return here  # one machine, one clock
 
     def sync(self) -> None:
         if self._file is None or self._writing.is_mine():  # else when that is committed
@@ -267,6 +292,10 @@ class SqliteStore:
             yield
         except (apsw.Error, OSError) as error:
             raise translate(error, self._path) from error
+
+
+def _sql(name: str) -> str:
+    return files("taskflow.stores.sqlite").joinpath(name).read_text()
 
 
 def _make_private(path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from taskflow.broker.settings import QueueSettings
 from taskflow.brokers import open_address
-from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
 from taskflow.server.backend import Backend
@@ -22,37 +22,37 @@ MESSAGES = [Message("a", "a"), Message("b", "b")]
 
 
 @pytest.fixture(params=["power", "process"])
-def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
+def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StoredBroker]:
     broker = open_address(f"sqlite:///{tmp_path}/broker.db?durability={request.param}")
-    assert isinstance(broker, EmbeddedBroker)
+    assert isinstance(broker, StoredBroker)
     broker.create_queue("work", QueueSettings())
     with closing(broker):
         yield broker
 
 
-def send(broker: EmbeddedBroker) -> list[str]:
+def send(broker: StoredBroker) -> list[str]:
     with ThreadPoolExecutor(1) as threads:
         backend = Backend(broker, Waiting(broker), threads, *HOME)
         return [one.id for one in asyncio.run(backend.send("work", MESSAGES))]
 
 
-def test_what_is_sent_is_there(broker: EmbeddedBroker) -> None:
+def test_what_is_sent_is_there(broker: StoredBroker) -> None:
     assert send(broker) == ["a", "b"]
     assert broker.counts("work").visible == 2
 
 
 @pytest.mark.parametrize("broker", ["power"], indirect=True)
 def test_a_send_waits_for_the_disk_in_a_thread(
-    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+    broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[tuple[int, str]] = []
-    sync = broker._store.sync
+    sync = broker.store.sync
 
     def noted() -> None:
         waited.append((broker.counts("work").visible, threading.current_thread().name))
         sync()
 
-    monkeypatch.setattr(broker._store, "sync", noted)
+    monkeypatch.setattr(broker.store, "sync", noted)
     send(broker)
     ((stored, thread),) = waited
     assert stored == 2
@@ -61,11 +61,11 @@ def test_a_send_waits_for_the_disk_in_a_thread(
 
 @pytest.mark.parametrize("broker", ["power"], indirect=True)
 def test_a_disk_that_fails_fails_the_send(
-    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+    broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise BrokerFileError("broker.db: Input/output error")
 
-    monkeypatch.setattr(broker._store, "sync", fail)
+    monkeypatch.setattr(broker.store, "sync", fail)
     with pytest.raises(BrokerFileError):
         send(broker)

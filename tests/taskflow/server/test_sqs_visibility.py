@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.brokers.stored import receive as lending
+from taskflow.brokers.stored import lending
 from taskflow.testing import ManualClock
 
 Make = Callable[..., str]

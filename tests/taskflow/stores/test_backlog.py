@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.message import Message
 from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
@@ -22,7 +22,7 @@ class Counted:
     def __init__(self, queue: str, waiting: int) -> None:
         store = SqliteStore(None, durable=False)
         self.clock = ManualClock()
-        self.broker = EmbeddedBroker(store, clock=self.clock)
+        self.broker = StoredBroker(store, clock=self.clock)
         self.steps = 0
         connection: apsw.Connection = store._connection
         connection.set_progress_handler(self._count, 1)
@@ -103,8 +103,7 @@ def expired(request: pytest.FixtureRequest) -> Iterator[Counted]:
 
 
 def stored(held: Counted) -> int:
-    with held.broker._store.read() as rows:
-        return sum(rows.counts(1, held.clock.now(), 0.0)[:3])
+    return held.broker.store.look(lambda rows: sum(rows.counts(1, held.clock.now(), 0.0)[:3]))
 
 
 def test_one_receive_drops_a_part_of_them(expired: Counted) -> None:

@@ -22,7 +22,7 @@ def test_a_send_wakes_a_long_poll_of_another_process_at_once(
     address = f"sqlite:///{tmp_path}/broker.db?durability=process"
     sender, receiver = open_broker(address), open_broker(address)
     sender.create_queue("work")
-    monkeypatch.setattr(receiver._store, "poll_interval", None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(receiver.store, "poll_interval", None)  # type: ignore[attr-defined]
     bells = tmp_path / "broker.db-bells"
     with ThreadPoolExecutor() as pool:
         polling = pool.submit(receiver.receive, "work", wait=WAIT)

@@ -10,8 +10,8 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.brokers.stored.broker import EmbeddedBroker
-from taskflow.brokers.stored.publish import HOUSEKEEPING
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.brokers.stored.intake import HOUSEKEEPING
 from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
@@ -117,7 +117,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "broker.db", durable=False)
-    broker = EmbeddedBroker(store)
+    broker = StoredBroker(store)
     broker.create_queue("work")
     broker.send("work", [Message("before", "x")])
     limit = store._connection.pragma("page_count") + 5
@@ -133,7 +133,7 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
 
 def test_a_locked_file_is_unavailable_not_a_crash(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "broker.db", durable=False)
-    broker = EmbeddedBroker(store)
+    broker = StoredBroker(store)
     broker.create_queue("work")
     other = connect(tmp_path / "broker.db")
     other.execute("BEGIN IMMEDIATE")
@@ -265,7 +265,7 @@ def test_the_wal_does_not_grow_without_bound(
 def test_messages_that_nobody_ever_receives_leave_the_file(tmp_path: Path) -> None:
     clock = ManualClock()
     store = SqliteStore(tmp_path / "broker.db", durable=False)
-    broker = EmbeddedBroker(store, clock=clock)
+    broker = StoredBroker(store, clock=clock)
     broker.create_queue("work", QueueSettings(retention=60))
     for number in range(130):
         broker.send("work", [Message(f"old-{number}", "x")])
@@ -286,9 +286,12 @@ def test_two_that_change_one_queue_alone_lose_nothing(tmp_path: Path) -> None:
 
     def add_a_second(n: int) -> None:
         broker = brokers[n % 2]
-        with broker.alone():
+
+        def change() -> None:
             settings = broker.settings("work")
             broker.set_queue("work", replace(settings, retention=settings.retention + 1))
+
+        broker.together(change)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(add_a_second, range(40)))
@@ -304,9 +307,12 @@ def test_the_disk_is_waited_for_after_a_change_not_within_it(
     broker = open_broker(f"{address(tmp_path)}?durability=power")
     waits: list[int] = []
     monkeypatch.setattr(durability.DiskSync, "wait", lambda _: waits.append(1))
-    with broker.alone():
+
+    def change() -> None:
         broker.create_queue("work")
         broker.set_queue("work", QueueSettings(retention=60))
         assert waits == []
+
+    broker.together(change)
     assert waits == [1]
     broker.close()

@@ -6,6 +6,7 @@ import pytest
 
 from taskflow.errors import (
     BrokerError,
+    ChangeRefused,
     BrokerFileError,
     BrokerUnavailable,
     InvalidFilterPolicy,
@@ -32,6 +33,8 @@ def all_kinds(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
     """Every broker error that can be raised; the ones with `_` are only there to share code,
     and those of other tests are none."""
     for one in kind.__subclasses__():
+        if one is ChangeRefused:  # what `apply` answers with; no action calls it
+            continue
         if one.__module__.startswith("taskflow.") and not one.__name__.startswith("_"):
             yield one
         yield from all_kinds(one)

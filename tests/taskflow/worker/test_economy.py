@@ -8,7 +8,7 @@ import pytest
 
 from taskflow import Registry, publish
 from taskflow.broker.settings import Economy, Finish
-from taskflow.brokers.stored.broker import EmbeddedBroker
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.testing import ManualClock
 from tests.taskflow.worker.pools import WAIT, running, settled, until
 
@@ -16,14 +16,14 @@ WITHIN = 5.0
 
 
 @pytest.fixture
-def dear(taskflow_broker: EmbeddedBroker) -> EmbeddedBroker:
+def dear(taskflow_broker: StoredBroker) -> StoredBroker:
     """A broker whose calls cost."""
     taskflow_broker.economy = Economy(batch=10, settle_within=WITHIN)
     return taskflow_broker
 
 
 @pytest.fixture
-def deletes(dear: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def deletes(dear: StoredBroker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many were acknowledged together, each time."""
     sizes: list[int] = []
     delete = dear.delete
@@ -53,7 +53,7 @@ class Counted:
 
 
 def test_outcomes_are_settled_in_tens_and_the_rest_after_a_while(
-    dear: EmbeddedBroker,
+    dear: StoredBroker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
     deletes: list[int],
@@ -75,7 +75,7 @@ def test_outcomes_are_settled_in_tens_and_the_rest_after_a_while(
 
 
 def test_a_stop_settles_what_waits(
-    dear: EmbeddedBroker,
+    dear: StoredBroker,
     taskflow_registry: Registry,
     deletes: list[int],
     monkeypatch: pytest.MonkeyPatch,
@@ -94,7 +94,7 @@ def test_a_stop_settles_what_waits(
 
 
 def test_a_group_waits_for_no_company(
-    dear: EmbeddedBroker,
+    dear: StoredBroker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,

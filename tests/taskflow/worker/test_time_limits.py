@@ -9,6 +9,7 @@ import pytest
 
 from taskflow import Context, Pool, Registry, Worker, publish
 from taskflow.broker import Broker, Finish
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
 from tests.taskflow.worker.pools import WAIT, running, settled, until
@@ -76,8 +77,9 @@ def test_a_lost_lease_is_told_and_the_late_result_refused(
         assert started.wait(WAIT)
         (held,) = taskflow_broker.peek("work")
         # As after a long freeze of the process: the clock jumps, somebody else receives.
-        taskflow_broker.clock = ManualClock(held.visible_at + 1)
-        stolen = taskflow_broker.receive("work")
+        assert isinstance(taskflow_broker, StoredBroker)
+        later = StoredBroker(taskflow_broker.store, clock=ManualClock(held.visible_at + 1))
+        stolen = later.receive("work")
         assert [found.receive_count for found in stolen] == [2]
         until(taskflow_clock, refused)  # the upkeep cannot extend it
         go_on.set()

@@ -1,0 +1,43 @@
+"""Runs: the records beside the messages, looked at, listed and waited for. `apply` writes them."""
+
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from taskflow.broker.record import Record, RecordPage, RecordQuery
+
+
+class Runs(Protocol):
+    """Records by kind and key.
+
+    Thread-safe. Every verb raises BrokerUnavailable when the broker cannot be used, and
+    TopicNotFound or QueueNotFound for names that were never declared; then nothing was changed.
+    """
+
+    def records(self, kind: str, keys: Collection[str]) -> dict[str, Record]:
+        """Records by their keys; without those that are not there."""
+        ...
+
+    def list_records(self, query: RecordQuery) -> RecordPage:
+        """A page of records. Raises LimitExceeded for a limit or a place that cannot be."""
+        ...
+
+    def count_records(self, kind: str, label: str | None = None) -> dict[str, int]:
+        """How many records of a kind are in each state, of one label if given."""
+        ...
+
+    def wait_record(
+        self,
+        kind: str,
+        key: str,
+        seen: int,
+        wait: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> Record | None:
+        """The record once its version is another than `seen` (0: once it is there); as it is, or
+        None, after `wait` seconds or when `stop()` is true after `wake`. A `Put` with `rings`
+        wakes who waits at once, in other processes too; others are seen within a second or so."""
+        ...
+
+    def holders(self, keys: Collection[str]) -> dict[str, str]:
+        """Who has these keys (`change.Take`, `Coordination.hold`); without those that are free."""
+        ...

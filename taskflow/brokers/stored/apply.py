@@ -1,0 +1,217 @@
+"""The broker verb for what must happen together: changes, each all or nothing."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from taskflow.broker.change import (
+    Applied,
+    Bury,
+    Change,
+    GiveBack,
+    Hide,
+    Keep,
+    Publish,
+    Put,
+    Send,
+    Settlement,
+    Take,
+)
+from taskflow.broker.settings import Finish, Sent
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.fanout import Wanted, has_filters
+from taskflow.brokers.stored.intake import Intake
+from taskflow.brokers.stored.lookup import find_queue
+from taskflow.brokers.stored.settle import bury_held, finish, held
+from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
+from taskflow.limits import check_seconds
+from taskflow.stores.base import Rows, Target
+
+_VERSION_BITS = 31
+_NO_FILTERS = Wanted((), ())
+
+
+class _Filtered(Exception):
+    """A topic has filters that were not asked yet."""
+
+    def __init__(self, publish: Publish, targets: list[Target]) -> None:
+        super().__init__(publish.topic)
+        self.publish = publish
+        self.targets = targets
+
+
+class _Answer(msgspec.Struct):
+    """What is kept of an applied change that has an id."""
+
+    versions: list[int]
+    counts: list[int | None]
+    sent: list[list[Sent]]
+    settled: list[bool]
+
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(_Answer).decode
+
+
+class Applier:
+    """Thread-safe. What many changes ask for is one transaction: one wait for the disk for all."""
+
+    def __init__(self, core: Core, intake: Intake) -> None:
+        self._core = core
+        self._intake = intake
+
+    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+        """Make each change, or refuse it."""
+        for change in changes:
+            for one in change.settlements:
+                if isinstance(one, Hide | Keep):
+                    check_seconds("visibility", one.seconds, 0, float("inf"))
+        # Filters are asked outside of the transaction, as by `publish`.
+        wanted: dict[int, Wanted] = {}
+        while True:
+            try:
+                return self._apply(changes, wanted, durable)
+            except _Filtered as found:
+                publish = found.publish
+                wanted[id(publish)] = Wanted(found.targets, publish.messages)
+
+    def _apply(
+        self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
+    ) -> list[Applied]:
+        core = self._core
+
+        def work(rows: Rows) -> tuple[list[Applied], set[str]]:
+            answers, rings = [], set[str]()
+            now = core.now()
+            for change in changes:
+                one = _Application(rows, change, self._intake, wanted, now, self._fresh)
+                try:
+                    answer = rows.undoing(one.make) if one.may_fail() else one.make()
+                except BrokerUnavailable:
+                    raise
+                except BrokerError as refused:
+                    answer = Applied(refused=refused)
+                else:
+                    rings |= one.rings
+                answers.append(answer)
+            return answers, rings
+
+        answers, _ = core.store.transact(
+            work, durable=durable, committed=lambda found: core.waiters.announce(found[1])
+        )
+        now = core.now()
+        for change, answer in zip(changes, answers, strict=True):
+            for entry, ok in zip(change.settlements, answer.settled, strict=False):
+                if ok and isinstance(entry, Hide | Keep) and not answer.repeated:
+                    entry.delivery.visible_at = now + entry.seconds
+        return answers
+
+    def _fresh(self) -> int:
+        """A version for a record that is new: one that no record of its key had, in effect."""
+        return self._core.random.getrandbits(_VERSION_BITS) << 20 | 1
+
+
+class _Application:
+    """One change on its way into the store."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        change: Change,
+        intake: Intake,
+        wanted: dict[int, Wanted],
+        now: float,
+        fresh: Callable[[], int],
+    ) -> None:
+        self._rows = rows
+        self._change = change
+        self._intake = intake
+        self._wanted = wanted
+        self._now = now
+        self._fresh = fresh
+        self.rings: set[str] = set()
+
+    def may_fail(self) -> bool:
+        """Whether something of it might have to be undone."""
+        change = self._change
+        return bool(change.fence or change.keys or change.records or change.sends)
+
+    def make(self) -> Applied:
+        """Do all of it. Raises BrokerError when it cannot be."""
+        rows, change, now = self._rows, self._change, self._now
+        if change.id is not None and (known := rows.records.applied(change.id, now)) is not None:
+            answer = _read(known)
+            return Applied(
+                versions=answer.versions,
+                counts=answer.counts,
+                sent=answer.sent,
+                settled=answer.settled,
+                repeated=True,
+            )
+        if (fence := change.fence) is not None:
+            queue = find_queue(rows, fence.queue)
+            state = rows.leases(queue.id, [held(fence)], now)[0]
+            if state != "held" and (queue.fifo or state != "lapsed"):
+                raise LeaseLost(
+                    f"message {fence.id!r} of queue {fence.queue!r} is no longer held: its "
+                    f"receipt is {state}"
+                )
+        for key in change.keys:
+            if isinstance(key, Take):
+                rows.records.take(key.key, key.holder, key.until, now)
+            else:
+                rows.records.free(key.key, key.holder)
+        versions = []
+        for record in change.records:
+            if isinstance(record, Put):
+                versions.append(rows.records.put(record, self._fresh(), now))
+                if record.rings:
+                    self.rings.add(ring_of(record.kind, record.key))
+            else:
+                rows.records.remove(record, now)
+                versions.append(0)
+                self.rings.add(ring_of(record.kind, record.key))
+        counts = [rows.records.add(add, now) for add in change.counters]
+        sent = [self._send(one) for one in change.sends]
+        settled = [self._settle(one) for one in change.settlements]
+        if change.id is not None:
+            noted = _write(_Answer(versions, counts, sent, settled)).decode()
+            rows.records.note_applied(change.id, noted, now + change.remembered)
+        return Applied(versions=versions, counts=counts, sent=sent, settled=settled)
+
+    def _send(self, send: Send | Publish) -> list[Sent]:
+        rows, now = self._rows, self._now
+        if isinstance(send, Send):
+            queue = find_queue(rows, send.queue)
+            self.rings.add(queue.name)
+            return self._intake.add(rows, queue, "", send.messages, now)
+        wanted = self._wanted.get(id(send), _NO_FILTERS)
+        targets = rows.subscribed(send.topic)
+        if targets is not wanted.targets and has_filters(targets):
+            raise _Filtered(send, targets)
+        self.rings.update(target.queue.name for target in targets)
+        return self._intake.publish(rows, send.topic, targets, send.messages, wanted, now)
+
+    def _settle(self, one: Settlement) -> bool:
+        rows, now = self._rows, self._now
+        queue = find_queue(rows, one.delivery.queue)
+        match one:
+            case Finish():
+                (done,) = finish(rows, queue, [one], now, fenced=True)
+                if queue.fifo:  # it may have kept back the rest of its group
+                    self.rings.add(queue.name)
+                return done
+            case Bury():
+                moved, rung = bury_held(rows, queue, [(one.delivery, one.failure)], now)
+                self.rings |= rung
+                return moved[0]
+        self.rings.add(queue.name)  # parked receivers reckoned with the old time
+        if isinstance(one, GiveBack):
+            return rows.release(queue.id, [held(one.delivery)], now)[0]
+        until = now + one.seconds
+        return rows.hide(queue.id, [(held(one.delivery), until)], now, isinstance(one, Hide))[0]
+
+
+def ring_of(kind: str, key: str) -> str:
+    """What rings when a record changes: no queue is called so."""
+    return f"#{kind}/{key}"

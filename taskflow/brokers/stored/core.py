@@ -1,0 +1,30 @@
+"""What the parts of the stored broker share: the store, the time, randomness, who waits."""
+
+from random import Random
+
+from taskflow import forking
+from taskflow.brokers.stored.waiters import Waiters
+from taskflow.clock import Clock
+from taskflow.stores.base import Store
+
+
+class Core:
+    """Made once for each broker, and handed to each of its parts."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+        self.store = store
+        self.clock = clock
+        self.random = random
+        self.waiters = Waiters(store, clock)
+        forking.tell(self)
+
+    def now(self) -> float:
+        """The time that all who share the store agree on (epoch seconds)."""
+        return self.store.agreed(self.clock.now())
+
+    def before_fork(self) -> None:
+        """The store looks after itself."""
+
+    def after_fork(self, child: bool) -> None:
+        if child:  # nobody is parked here, and a thread that is not here may hold its lock
+            self.waiters = Waiters(self.store, self.clock)

@@ -1,0 +1,126 @@
+"""What is sent, on its way into the queues, in one transaction: limits, deduplication, fan-out."""
+
+from collections.abc import Sequence
+
+from taskflow.broker.settings import Sent, TopicSettings
+from taskflow.brokers.stored.fanout import (
+    Deduplication,
+    Wanted,
+    is_plain,
+    messages_for,
+    with_deduplication,
+)
+from taskflow.brokers.stored.lookup import find_topic
+from taskflow.errors import LimitExceeded, TopicNotFound
+from taskflow.limits import is_fifo
+from taskflow.message import Message
+from taskflow.stores.base import QueueRow, Rows, Target
+
+HOUSEKEEPING = 64  # sends between two looks for messages past their retention
+
+
+class Intake:
+    """Takes messages into queues. Its caller has locked the store, and announces them after."""
+
+    def __init__(self) -> None:
+        self._sends = 0
+
+    def publish(
+        self,
+        rows: Rows,
+        topic: str,
+        targets: list[Target],
+        messages: Sequence[Message],
+        wanted: Wanted,
+        now: float,
+    ) -> list[Sent]:
+        """Store a publish in every queue of `targets`; answers each message's id and number."""
+        if is_fifo(topic):
+            return self._publish_fifo(rows, topic, targets, messages, wanted, now)
+        if not targets and topic not in rows.topics():
+            raise TopicNotFound(topic, rows.topics())
+        return self._fan_out(rows, topic, targets, messages, [], wanted, now)
+
+    def _publish_fifo(
+        self,
+        rows: Rows,
+        topic: str,
+        targets: list[Target],
+        messages: Sequence[Message],
+        wanted: Wanted,
+        now: float,
+    ) -> list[Sent]:
+        settings = find_topic(rows, topic).settings
+        messages = with_deduplication(
+            messages, settings.content_based_deduplication, f"topic {topic!r}"
+        )
+        per_group = settings.deduplication_scope == "messageGroup"
+        seen = Deduplication(rows, f"topic:{topic}", per_group, messages, now)
+        sent = [Sent(message.id, rows.next_sequence(topic, int(now * 1e6))) for message in seen.new]
+        self._fan_out(rows, topic, targets, seen.new, sent, wanted, now)
+        return seen.record(sent)
+
+    def _fan_out(
+        self,
+        rows: Rows,
+        topic: str,
+        targets: list[Target],
+        messages: Sequence[Message],
+        sent: Sequence[Sent],
+        wanted: Wanted,
+        now: float,
+    ) -> list[Sent]:
+        """Store in every queue; answers each message's id and number."""
+        numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
+        settings: TopicSettings | None = None
+        bare = all(message.subject is None and not message.bodies for message in messages)
+        for target in targets:
+            chosen = messages
+            if not (bare and is_plain(target, topic)):
+                if settings is None:
+                    settings, identity = find_topic(rows, topic).settings, rows.identity()
+                chosen = messages_for(target, messages, numbers, settings, now, identity, wanted)
+            self.add(rows, target.queue, topic, chosen, now)
+        return numbers
+
+    def add(
+        self, rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
+    ) -> list[Sent]:
+        """Store messages in one queue. Raises LimitExceeded for what it does not take."""
+        settings = queue.settings
+        for message in messages:
+            if message.delay and message.delay >= settings.retention:
+                raise LimitExceeded(
+                    f"a delay of {message.delay:g} s passes the retention of queue "
+                    f"{queue.name!r} ({settings.retention:g} s): it would never be due"
+                )
+            if message.size > settings.max_message_bytes:
+                raise LimitExceeded(
+                    f"the message is {message.size} bytes; queue {queue.name!r} takes "
+                    f"{settings.max_message_bytes}"
+                )
+        self._sends += 1
+        if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
+            rows.expire(queue.id, now - settings.retention)
+        if not queue.fifo:
+            return self._store_all(rows, queue, topic, messages, now)
+        messages = with_deduplication(
+            messages, settings.content_based_deduplication, f"queue {queue.name!r}"
+        )
+        for message in messages:
+            if message.delay:
+                raise LimitExceeded(
+                    f"queue {queue.name!r} is FIFO: its messages have no delays of their own"
+                )
+        per_group = settings.deduplication_scope == "messageGroup"
+        seen = Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
+        return seen.record(self._store_all(rows, queue, topic, seen.new, now))
+
+    @staticmethod
+    def _store_all(
+        rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
+    ) -> list[Sent]:
+        if not messages:
+            return []
+        first = rows.add(queue, topic, messages, now)
+        return [Sent(message.id, number) for number, message in enumerate(messages, first)]

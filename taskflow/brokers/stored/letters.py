@@ -1,0 +1,83 @@
+"""Messages as they are handed out, and what makes a dead letter of one, or a new one of that."""
+
+import json
+from collections.abc import Sequence
+
+from taskflow.brokers.stored.lookup import find_queue
+from taskflow.errors import LimitExceeded
+from taskflow.message import FAILURE, Delivery
+from taskflow.stores.base import QueueRow, Row, Rows
+from taskflow.stores.sqlite.extra import read_attributes, read_extra
+
+
+def delivery(
+    rows: Rows,
+    row: Row,
+    queue: QueueRow,
+    receive_count: int,
+    first_received_at: float,
+    receipt: str = "",
+    until: float | None = None,
+) -> Delivery:
+    """A row as it is handed out."""
+    made = Delivery(
+        row.id,
+        row.topic,
+        row.body,
+        read_attributes(row.attributes),
+        queue.name,
+        receipt,
+        receive_count,
+        row.sent_at,
+        first_received_at,
+        row.visible_at if until is None else until,
+        False,
+        row.seq,
+    )
+    if row.extra is not None:
+        extra = read_extra(row.extra)
+        made.group, made.deduplication_id = extra.group, extra.deduplication_id
+        made.trace, made.sender, made.subject = extra.trace, extra.sender, extra.subject
+        made.received_before = extra.received
+    if row.source is not None and (source := rows.queue_of(row.source)):
+        made.source = source.name
+    return made
+
+
+def anew(letter: Row, now: float) -> Row:
+    """A dead letter as it goes back: without its failure record, sent now."""
+    attributes = json.loads(letter.attributes)
+    attributes.pop(FAILURE, None)
+    return letter._replace(attributes=json.dumps(attributes), sent_at=now)
+
+
+def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> set[str]:
+    """Move rows into the DLQ, each with its failure record; answers the queues to ring: the DLQ,
+    and a FIFO queue whose groups a row may have kept back."""
+    target = queue.settings.dead_letter_queue
+    if target is None:
+        raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
+    to = find_queue(rows, target)
+    for row, failure in failed:
+        attributes = json.loads(row.attributes) | {FAILURE: failure}
+        letter = row._replace(attributes=json.dumps(attributes))
+        rows.move(queue.id, letter, to, queue.id, now)
+    rows.expire(to.id, now - to.settings.retention)
+    rows.tally(queue.id, 0, len(failed))
+    return {target, queue.name} if queue.fifo else {target}
+
+
+def worn_out(queue: QueueRow, row: Row, now: float) -> str:
+    """The failure record of a message that its queue's redrive policy buries."""
+    return json.dumps(
+        {
+            "reason": f"received {row.receive_count} times and never finished: "
+            "its worker was killed or lost its lease each time",
+            "queue": queue.name,
+            "topic": row.topic,
+            "attempts": row.receive_count,
+            "sent_at": row.sent_at,
+            "first_received_at": row.first_received_at,
+            "failed_at": now,
+        }
+    )

@@ -1,0 +1,29 @@
+"""Finding the row of a queue or a topic, or saying which there are."""
+
+from taskflow.errors import QueueNotFound, TopicNotFound
+from taskflow.stores.base import QueueRow, Rows, TopicRow
+
+
+def find_topic(rows: Rows, name: str) -> TopicRow:
+    """The row of a topic. Raises TopicNotFound."""
+    found = rows.topic(name)
+    if found is None:
+        raise TopicNotFound(name, rows.topics())
+    return found
+
+
+def find_queue(rows: Rows, name: str) -> QueueRow:
+    """The row of a queue. Raises QueueNotFound."""
+    found = rows.queue(name)
+    if found is None:
+        raise QueueNotFound(name, rows.queues())
+    return found
+
+
+def sources_of(rows: Rows, name: str) -> list[str]:
+    """The queues that have this one as their dead-letter queue."""
+    return [
+        queue
+        for queue in rows.queues()
+        if (found := rows.queue(queue)) and found.settings.dead_letter_queue == name
+    ]

@@ -1,0 +1,75 @@
+"""The broker verbs that look at records, and wait for one to change."""
+
+from collections.abc import Callable, Collection
+
+from taskflow.broker.record import Record, RecordPage, RecordQuery
+from taskflow.brokers.stored.apply import ring_of
+from taskflow.brokers.stored.core import Core
+from taskflow.errors import LimitExceeded
+
+MOST_RECORDS = 1000  # of one page
+
+
+class Runs:
+    """Thread-safe. Records are written by `apply`; here they are read."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def records(self, kind: str, keys: Collection[str]) -> dict[str, Record]:
+        """Records by their keys."""
+        now = self._core.now()
+        return self._core.store.look(lambda rows: rows.records.find(kind, keys, now))
+
+    def list_records(self, query: RecordQuery) -> RecordPage:
+        """A page of records."""
+        if not 1 <= query.limit <= MOST_RECORDS:
+            raise LimitExceeded(f"limit is {query.limit} records; 1 to {MOST_RECORDS} are allowed")
+        after = None if query.after is None else _read_place(query.after)
+        now = self._core.now()
+        found = self._core.store.look(lambda rows: rows.records.select(query, after, now))
+        place = None
+        if len(found) == query.limit:
+            number, last = found[-1]
+            place = f"{(last.due_at or 0.0) if query.order == 'due' else 0.0!r}/{number}"
+        return RecordPage([record for _, record in found], place)
+
+    def count_records(self, kind: str, label: str | None = None) -> dict[str, int]:
+        """How many records of each state there are."""
+        now = self._core.now()
+        return self._core.store.look(lambda rows: rows.records.count_by_state(kind, label, now))
+
+    def wait_record(
+        self,
+        kind: str,
+        key: str,
+        seen: int,
+        wait: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> Record | None:
+        """A record in another version than `seen`, or as it is when the time is over."""
+        core = self._core
+        rings = [ring_of(kind, key)]
+        core.waiters.listen()
+        deadline = core.now() + wait
+        while True:
+            rung = core.waiters.rung(rings)
+            found = self.records(kind, [key]).get(key)
+            if (found.version if found else 0) != seen:
+                return found
+            core.store.check()
+            if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
+                return found
+
+    def holders(self, keys: Collection[str]) -> dict[str, str]:
+        """Who has keys."""
+        now = self._core.now()
+        return self._core.store.look(lambda rows: rows.records.holders(keys, now))
+
+
+def _read_place(text: str) -> tuple[float, int]:
+    due, _, number = text.partition("/")
+    try:
+        return float(due), int(number)
+    except ValueError:
+        raise LimitExceeded(f"after is {text!r}; the `next` of a page is wanted") from None

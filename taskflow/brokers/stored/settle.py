@@ -1,0 +1,173 @@
+"""The broker verbs that settle what was received, and how each kind is done in a transaction."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from taskflow.broker.settings import Finish, Lease
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.letters import bury
+from taskflow.brokers.stored.lookup import find_queue
+from taskflow.limits import check_seconds, is_fifo
+from taskflow.message import Delivery
+from taskflow.stores.base import ANY, Held, QueueRow, Rows
+
+_STALE = Held(-1, -1)
+_T = TypeVar("_T")
+
+
+class Settler:
+    """Thread-safe. Each verb is one transaction, and answers entry by entry."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
+        """Acknowledge."""
+
+        def delete(rows: Rows, queue: QueueRow, chosen: Sequence[Finish], now: float) -> list[bool]:
+            return finish(rows, queue, chosen, now, fenced=queue.fifo or not older)
+
+        answers = self._settle(entries, lambda entry: entry.delivery.queue, delete)
+        # What was acknowledged may have kept back the rest of its group.
+        self._core.waiters.announce(
+            {entry.delivery.queue for entry in entries if is_fifo(entry.delivery.queue)}
+        )
+        return answers
+
+    def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
+        """How each receipt stands."""
+        now = self._core.now()
+
+        def look(rows: Rows) -> list[Lease]:
+            return [
+                rows.leases(find_queue(rows, one.queue).id, [held(one)], now)[0]
+                for one in deliveries
+            ]
+
+        return self._core.store.look(look)
+
+    def change_visibility(
+        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+    ) -> list[bool]:
+        """Hide messages anew: their holder is done with them for now."""
+        return self._hide(list(entries), spoken=True, older=older)
+
+    def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
+        """Keep leases."""
+        return self._hide(entries, spoken=False)
+
+    def _hide(
+        self, wanted: Sequence[tuple[Delivery, float]], spoken: bool, older: bool = False
+    ) -> list[bool]:
+        for _, seconds in wanted:
+            check_seconds("visibility", seconds, 0, float("inf"))
+
+        def hide(
+            rows: Rows, queue: QueueRow, chosen: Sequence[tuple[Delivery, float]], now: float
+        ) -> list[bool]:
+            fenced = queue.fifo or not older
+            entries = [(held(delivery, fenced), now + seconds) for delivery, seconds in chosen]
+            return rows.hide(queue.id, entries, now, spoken)
+
+        answers = self._settle(wanted, lambda entry: entry[0].queue, hide)
+        now = self._core.now()
+        for (delivery, seconds), ok in zip(wanted, answers, strict=True):
+            if ok:
+                delivery.visible_at = now + seconds
+        # Parked receivers reckoned with the old time.
+        self._core.waiters.announce({delivery.queue for delivery, _ in wanted})
+        return answers
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        """Make messages visible, as if they had not been received."""
+
+        def release(
+            rows: Rows, queue: QueueRow, chosen: Sequence[Delivery], now: float
+        ) -> list[bool]:
+            return rows.release(queue.id, [held(delivery) for delivery in chosen], now)
+
+        answers = self._settle(deliveries, lambda delivery: delivery.queue, release)
+        self._core.waiters.announce({delivery.queue for delivery in deliveries})
+        return answers
+
+    def dead_letter(self, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
+        """Move messages to the DLQ of their queue."""
+        woken: set[str] = set()
+
+        def move(
+            rows: Rows, queue: QueueRow, chosen: Sequence[tuple[Delivery, str]], now: float
+        ) -> list[bool]:
+            moved, rung = bury_held(rows, queue, chosen, now)
+            woken.update(rung)
+            return moved
+
+        answers = self._settle(entries, lambda entry: entry[0].queue, move)
+        self._core.waiters.announce(woken)
+        return answers
+
+    def _settle(
+        self,
+        entries: Sequence[_T],
+        queue_of: Callable[[_T], str],
+        settle: Callable[[Rows, QueueRow, Sequence[_T], float], list[bool]],
+    ) -> list[bool]:
+        """One transaction, one call of `settle` per queue, answers in the order of entries."""
+        by_queue: dict[str, list[int]] = {}
+        for index, entry in enumerate(entries):
+            by_queue.setdefault(queue_of(entry), []).append(index)
+        if not by_queue:
+            return []
+
+        def work(rows: Rows) -> list[bool]:
+            answers = [False] * len(entries)
+            now = self._core.now()
+            for name, indexes in by_queue.items():
+                chosen = [entries[index] for index in indexes]
+                settled = settle(rows, find_queue(rows, name), chosen, now)
+                for index, ok in zip(indexes, settled, strict=True):
+                    answers[index] = ok
+            return answers
+
+        return self._core.store.transact(work)
+
+
+def finish(
+    rows: Rows, queue: QueueRow, entries: Sequence[Finish], now: float, *, fenced: bool
+) -> list[bool]:
+    """Delete messages of one queue, and remember those that want it."""
+    chosen = [held(entry.delivery, fenced) for entry in entries]
+    gone = rows.remove(queue.id, chosen, now if queue.fifo else None)
+    keys = [
+        (entry.delivery.id, entry.delivery.topic, now + entry.remember)
+        for entry, ok in zip(entries, gone, strict=True)
+        if ok and entry.remember
+    ]
+    if keys:
+        rows.remember(queue.id, keys, now)
+    rows.tally(queue.id, sum(gone), 0)
+    return gone
+
+
+def bury_held(
+    rows: Rows, queue: QueueRow, entries: Sequence[tuple[Delivery, str]], now: float
+) -> tuple[list[bool], set[str]]:
+    """Move messages of one queue that still carry their receipts to its DLQ, each with its failure
+    record; answers which they were, and the queues to ring."""
+    found = rows.find(queue.id, [held(delivery) for delivery, _ in entries])
+    failed = [
+        (row, failure) for row, (_, failure) in zip(found, entries, strict=True) if row is not None
+    ]
+    return [row is not None for row in found], bury(rows, queue, failed, now)
+
+
+def held(delivery: Delivery, fenced: bool = True) -> Held:
+    """What a receipt says; a malformed one holds nothing. Not fenced, it stands for every receipt
+    of its message."""
+    seq, _, receipt = delivery.receipt.partition(".")
+    try:
+        found = Held(int(seq), int(receipt))
+    except ValueError:
+        return _STALE
+    if found.receipt < 0:
+        return _STALE
+    return found if fenced else Held(found.seq, ANY)

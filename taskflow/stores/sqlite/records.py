@@ -1,0 +1,196 @@
+"""The store verbs for records, keys and applied changes, in SQL."""
+
+from collections.abc import Collection
+from typing import Any
+
+import apsw
+
+from taskflow.broker.change import Add, Put, Remove
+from taskflow.broker.record import Record, RecordQuery
+from taskflow.errors import KeyTaken, VersionConflict
+from taskflow.stores.sqlite.fifo import encode
+
+_FIELDS = Record.__struct_fields__
+_COLUMNS = ", ".join(f"r.{name}" for name in _FIELDS)
+_ALIVE = "(r.expires_at IS NULL OR r.expires_at > :now)"
+_GONE = "(record.expires_at IS NOT NULL AND record.expires_at <= :now)"
+_PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, label, state, due_at,
+                               expires_at, created_at, changed_at)
+           VALUES (:kind, :key, :fresh, :value, :parent, :label, :state, :due_at,
+                   :expires_at, :now, :now)
+           ON CONFLICT (kind, key) DO UPDATE SET
+               version = iif({_GONE}, excluded.version, record.version + 1),
+               created_at = iif({_GONE}, excluded.created_at, record.created_at),
+               count = iif({_GONE}, 0, record.count),
+               value = excluded.value, parent = excluded.parent, label = excluded.label,
+               state = excluded.state, due_at = excluded.due_at,
+               expires_at = excluded.expires_at, changed_at = excluded.changed_at
+           WHERE :expected IS NULL OR iif({_GONE}, 0, record.version) = :expected
+           RETURNING version"""
+_REPLACE = f"""UPDATE record AS r SET version = r.version + 1, value = :value, parent = :parent,
+                   label = :label, state = :state, due_at = :due_at, expires_at = :expires_at,
+                   changed_at = :now
+               WHERE r.kind = :kind AND r.key = :key AND r.version = :expected AND {_ALIVE}
+               RETURNING version"""
+
+
+class SqliteRecords:
+    """`Records` over one SQLite connection; the caller holds the transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.cursor().execute
+
+    def find(self, kind: str, keys: Collection[str], now: float) -> dict[str, Record]:
+        found = self._execute(
+            f"""SELECT {_COLUMNS} FROM json_each(:keys) j CROSS JOIN record r
+                ON r.kind = :kind AND r.key = j.value WHERE {_ALIVE}""",
+            {"kind": kind, "keys": encode(list(keys)).decode(), "now": now},
+        )
+        return {one.key: one for one in map(_record, found)}
+
+    def select(
+        self, query: RecordQuery, after: tuple[float, int] | None, now: float
+    ) -> list[tuple[int, Record]]:
+        by_due = query.order == "due"
+        conditions = ["r.kind = :kind", _ALIVE]
+        if query.parent is not None:
+            conditions.append("r.parent = :parent")
+        if query.label is not None:
+            conditions.append("r.label = :label")
+        if query.states:
+            conditions.append("r.state IN (SELECT value FROM json_each(:states))")
+        if query.created_from is not None:
+            conditions.append("r.created_at >= :created_from")
+        if query.created_before is not None:
+            conditions.append("r.created_at < :created_before")
+        if query.due_by is not None:
+            conditions.append("r.due_at <= :due_by")
+        order = "r.number DESC" if query.order == "newest" else "r.number"
+        if by_due:
+            conditions.append("r.due_at IS NOT NULL")
+            order = "r.due_at, r.number"
+        if after is not None:
+            comparison = "<" if query.order == "newest" else ">"
+            seen = "(r.due_at, r.number) > (:due, :number)"
+            conditions.append(seen if by_due else f"r.number {comparison} :number")
+        found = self._execute(
+            f"""SELECT r.number, {_COLUMNS} FROM record r
+                WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit""",
+            {
+                "kind": query.kind,
+                "parent": query.parent,
+                "label": query.label,
+                "states": encode(list(query.states)).decode(),
+                "created_from": query.created_from,
+                "created_before": query.created_before,
+                "due_by": query.due_by,
+                "due": after[0] if after else None,
+                "number": after[1] if after else None,
+                "limit": query.limit,
+                "now": now,
+            },
+        )
+        return [(number, _record(row)) for number, *row in found]
+
+    def count_by_state(self, kind: str, label: str | None, now: float) -> dict[str, int]:
+        return dict(
+            self._execute(
+                f"""SELECT r.state, count(*) FROM record r INDEXED BY record_state
+                    WHERE r.kind = :kind AND r.state IS NOT NULL AND {_ALIVE}
+                      AND (:label IS NULL OR r.label = :label) GROUP BY r.state""",
+                {"kind": kind, "label": label, "now": now},
+            )
+        )
+
+    def put(self, put: Put, fresh: int, now: float) -> int:
+        values = {
+            "kind": put.kind,
+            "key": put.key,
+            "fresh": fresh,
+            "value": put.value,
+            "parent": put.parent,
+            "label": put.label,
+            "state": put.state,
+            "due_at": put.due_at,
+            "expires_at": put.expires_at,
+            "expected": put.expected,
+            "now": now,
+        }
+        # A version expected is one that is there: an insert would never be right.
+        version: int | None = self._execute(_REPLACE if put.expected else _PUT, values).get
+        if version is None:
+            self._conflict(put.kind, put.key, put.expected or 0, now)
+        assert version is not None
+        return version
+
+    def _conflict(self, kind: str, key: str, expected: int, now: float) -> None:
+        found = self.find(kind, [key], now).get(key)
+        raise VersionConflict(kind, key, expected, found.version if found else 0)
+
+    def remove(self, remove: Remove, now: float) -> None:
+        if remove.expected is not None:
+            found = self.find(remove.kind, [remove.key], now).get(remove.key)
+            version = found.version if found else 0
+            if version != remove.expected:
+                raise VersionConflict(remove.kind, remove.key, remove.expected, version)
+        self._execute("DELETE FROM record WHERE kind = ? AND key = ?", (remove.kind, remove.key))
+
+    def add(self, add: Add, now: float) -> int | None:
+        found: int | None = self._execute(
+            f"""UPDATE record AS r SET count = count + :by
+                WHERE r.kind = :kind AND r.key = :key AND {_ALIVE} RETURNING count""",
+            {"kind": add.kind, "key": add.key, "by": add.by, "now": now},
+        ).get
+        return found
+
+    def take(self, key: str, holder: str, until: float | None, now: float) -> None:
+        self._execute(
+            """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
+               SET holder = excluded.holder, until = excluded.until
+               WHERE holder = excluded.holder OR until <= ?4""",
+            (key, holder, until, now),
+        )
+        if not self._connection.changes():
+            taken = self._execute("SELECT holder, until FROM holding WHERE key = ?", (key,)).get
+            raise KeyTaken(key, *taken)
+
+    def free(self, key: str, holder: str) -> None:
+        self._execute("DELETE FROM holding WHERE key = ? AND holder = ?", (key, holder))
+
+    def holders(self, keys: Collection[str], now: float) -> dict[str, str]:
+        return dict(
+            self._execute(
+                """SELECT h.key, h.holder FROM json_each(?1) j CROSS JOIN holding h
+                   ON h.key = j.value WHERE h.until IS NULL OR h.until > ?2""",
+                (encode(list(keys)).decode(), now),
+            )
+        )
+
+    def applied(self, id: str, now: float) -> str | None:
+        found: str | None = self._execute(
+            "SELECT answer FROM applied WHERE id = ? AND expires_at > ?", (id, now)
+        ).get
+        return found
+
+    def note_applied(self, id: str, answer: str, expires_at: float) -> None:
+        self._execute("INSERT OR REPLACE INTO applied VALUES (?, ?, ?)", (id, answer, expires_at))
+
+    def expire(self, now: float, limit: int) -> int:
+        gone = 0
+        for table, key, column in (
+            ("record", "number", "expires_at"),
+            ("holding", "key", "until"),
+            ("applied", "id", "expires_at"),
+        ):
+            self._execute(
+                f"""DELETE FROM {table} WHERE {key} IN (
+                        SELECT {key} FROM {table} WHERE {column} <= ? ORDER BY {column} LIMIT ?)""",
+                (now, limit),
+            )
+            gone += self._connection.changes()
+        return gone
+
+
+def _record(row: Any) -> Record:
+    return Record(**dict(zip(_FIELDS, row, strict=True)))
