@@ -5,19 +5,19 @@ from collections import OrderedDict
 from random import Random
 
 from taskflow.broker.settings import Economy
-from taskflow.brokers.aws.backlog import Backlog
-from taskflow.brokers.aws.batches import MAX_ENTRIES
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.declaring import Declaring
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger
-from taskflow.brokers.aws.linger import Gathering
 from taskflow.brokers.aws.operating import Operating
+from taskflow.brokers.aws.parallel import Parallel
 from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.aws.poll_policy import PollPolicy
 from taskflow.brokers.aws.polls import Polls
+from taskflow.brokers.aws.publish_batcher import PublishBatcher
+from taskflow.brokers.aws.receipts import Receipts
+from taskflow.brokers.aws.request_batches import MAX_ENTRIES
 from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
 from taskflow.brokers.aws.sharing import Sharing
-from taskflow.brokers.aws.together import Together
 from taskflow.clock import Clock, SystemClock
 from taskflow.coordination.memory import MemoryRecords, Records
 from taskflow.forking import RANDOM
@@ -46,16 +46,16 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         self.random: Random = random or RANDOM
         self.api = api
         self._directory = Directory(api, prefix, account)
-        self._ledger = Ledger()
+        self._receipts = Receipts()
         self._polls = Polls(self.clock, self._fetch, self.give_back)
-        self._publishers = Gathering(self.clock, MAX_PUBLISH_BYTES, self._publish_batch)
+        self._publishers = PublishBatcher(self.clock, MAX_PUBLISH_BYTES, self._publish_batch)
         self._records: Records = records or MemoryRecords()
         self._payloads = payloads
         self.economy = ECONOMY
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
-        self._together = Together()
+        self._parallel = Parallel()
         self._reach = {}
-        self._backlog = Backlog()
+        self._poll_policy = PollPolicy()
         self._aliases = {}
         self._first_ids = OrderedDict()
         self._handled = {}
@@ -72,6 +72,6 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         """A poll that AWS still holds ends by itself; should it bring a message after the process
         has ended, that one returns when its lease ends."""
         self._polls.close()
-        self._together.close()
+        self._parallel.close()
         self._records.close()
         self.api.close()

@@ -19,7 +19,7 @@ class Claiming(Settling):
         if not self._records.remote:
             return [call() for call in calls]
         claims: list[Claim] = []
-        for answer in self._together.run(calls):
+        for answer in self._parallel.run(calls):
             if isinstance(answer, BrokerError):
                 self._disclaim(deliveries)
                 raise answer
@@ -37,7 +37,7 @@ class Claiming(Settling):
         if found.finished:
             return "finished"
         self._hide([(delivery, max(1.0, found.until - now))])
-        self._ledger.discount(delivery)
+        self._receipts.discount(delivery)
         return "running"
 
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from taskflow.brokers.aws.claiming import Claiming
-from taskflow.brokers.aws.ledger import read_receipt
 from taskflow.brokers.aws.pointers import SIZES, Pointer
+from taskflow.brokers.aws.receipts import read_receipt
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import is_fifo
@@ -65,7 +65,7 @@ class Loading(Claiming):
             for delivery, pointer in zip(deliveries, pointers, strict=True)
             if pointer is not None
         ]
-        answers = self._together.run([partial(self._load, *one) for one in wanted])
+        answers = self._parallel.run([partial(self._load, *one) for one in wanted])
         return {
             delivery.receipt: answer
             for (delivery, _), answer in zip(wanted, answers, strict=True)
@@ -109,7 +109,7 @@ class Loading(Claiming):
                 answers = self.change_visibility(late)
                 for (delivery, _), ok in zip(late, answers, strict=True):
                     if ok:
-                        self._ledger.discount(delivery)
+                        self._receipts.discount(delivery)
             if bury:
                 self.dead_letter(bury)
             if give_back:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from taskflow.broker.settings import MoveTask, QueueCounts
-from taskflow.brokers.aws.copies import redriven
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask
 from taskflow.brokers.aws.receiving import Receiving
+from taskflow.brokers.aws.resend import redriven
 from taskflow.errors import LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.message import Delivery
@@ -51,7 +51,7 @@ class Operating(Receiving):
     def next_due(self, *queues: str) -> float | None:
         """Of the messages that this process has received."""
         chosen = [name for name in queues if name not in self._polls.paused]
-        return self._ledger.next_due(chosen, self.clock.now())
+        return self._receipts.next_due(chosen, self.clock.now())
 
     # ---- look -------------------------------------------------------------------------------
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
@@ -125,7 +125,7 @@ class Operating(Receiving):
             chosen = self._choose(queue, ids, limit)
             return sum(self._drop(queue, chosen))
         self._directory.on_queue(queue, "purge_queue")
-        self._ledger.purge(queue)
+        self._receipts.purge(queue)
         return total
 
     def purged(self, queue: str) -> None:

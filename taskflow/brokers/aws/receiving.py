@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any
 
 from taskflow.broker.settings import Holding
-from taskflow.brokers.aws.backlog import Backlog
-from taskflow.brokers.aws.carriage import (
+from taskflow.brokers.aws.attribute_codec import (
     LONGEST_HIDE,
     Carried,
     early_receives,
@@ -20,11 +19,12 @@ from taskflow.brokers.aws.carriage import (
     unpack,
 )
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger, Receipt
 from taskflow.brokers.aws.loading import Loading, worn_out
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import find_pointer
+from taskflow.brokers.aws.poll_policy import PollPolicy
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
+from taskflow.brokers.aws.receipts import Receipt, Receipts
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, OverLimit
 from taskflow.limits import check_receive
@@ -38,10 +38,10 @@ class Receiving(Loading):
 
     clock: Clock
     _directory: Directory
-    _ledger: Ledger
+    _receipts: Receipts
     _polls: Polls
     _payloads: Payloads | None
-    _backlog: Backlog
+    _poll_policy: PollPolicy
 
     def receive(
         self,
@@ -61,7 +61,7 @@ class Receiving(Loading):
             return found
         looks = len(asks)
         if wait:  # a long poll answers as soon, and not in vain; but earlier queues come first
-            likely = [self._backlog.is_likely(ask.queue) for ask in asks]
+            likely = [self._poll_policy.is_likely(ask.queue) for ask in asks]
             looks = max((n for n, one in enumerate(likely, 1) if one), default=0)
         for ask in asks[:looks]:
             if len(found) < limit and ask.queue not in self._polls.paused:
@@ -76,7 +76,7 @@ class Receiving(Loading):
             at_once = 1 + len(found) // (2 * MAX_MESSAGES)
             left = range(limit - len(found), 0, -MAX_MESSAGES)[:at_once]
             wanted = [min(MAX_MESSAGES, most) for most in left]
-            answers = self._together.run([partial(self._lend, ask, most, 0) for most in wanted])
+            answers = self._parallel.run([partial(self._lend, ask, most, 0) for most in wanted])
             lent = [one for answer in answers if isinstance(answer, list) for one in answer]
             for error in answers:
                 if isinstance(error, BrokerError):
@@ -121,7 +121,7 @@ class Receiving(Loading):
             except Exception:  # the others must not be lost with it
                 log.exception("queue %s: message %s cannot be read", ask.queue, one["MessageId"])
         waited = min((now - one.sent_at for one, _ in lent), default=0.0)
-        self._backlog.note(ask.queue, limit, len(messages), waited)
+        self._poll_policy.note(ask.queue, limit, len(messages), waited)
         return lent
 
     def _read(
@@ -133,7 +133,7 @@ class Receiving(Loading):
         ours = carried or Carried(id=given["MessageId"])
         pointer = find_pointer(given["Body"], attributes)
         receipt = Receipt(given["MessageId"], now, given["ReceiptHandle"], pointer)
-        text, uncounted = self._ledger.receive(queue, receipt, visible_at)
+        text, uncounted = self._receipts.receive(queue, receipt, visible_at)
         first = read_seconds(system, "ApproximateFirstReceiveTimestamp", now)
         count = int(system.get("ApproximateReceiveCount") or 1) - uncounted
         count += ours.attempts - early_receives(ours.due, first)

@@ -14,14 +14,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from taskflow.broker.settings import Published, Sent
-from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
-from taskflow.brokers.aws.carriage import MAX_USER_ATTRIBUTES, Carried, Parcel, pack
+from taskflow.brokers.aws.attribute_codec import MAX_USER_ATTRIBUTES, Carried, Parcel, pack
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.linger import Gathering
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import SIZE, sized
 from taskflow.brokers.aws.polls import Polls
+from taskflow.brokers.aws.publish_batcher import PublishBatcher
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
+from taskflow.brokers.aws.request_batches import cut_by_size, failed, send_batch
 from taskflow.brokers.stored.fanout import with_deduplication
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, BrokerUnavailable, LimitExceeded
@@ -44,7 +44,7 @@ class Sending:
     _polls: Polls
     _payloads: Payloads | None
     _reach: dict[str, tuple[int, float]]
-    _publishers: Gathering[Parcel, Sent]
+    _publishers: PublishBatcher[Parcel, Sent]
     _first_ids: OrderedDict[str, str]
 
     def publish(self, topic: str, messages: Sequence[Message]) -> Published:

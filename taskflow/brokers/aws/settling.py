@@ -11,15 +11,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 from taskflow.broker.settings import Finish, Lease
-from taskflow.brokers.aws.batches import cut, cut_by_size, failed, send_batch
-from taskflow.brokers.aws.carriage import Parcel
-from taskflow.brokers.aws.copies import as_letter, carry, copy
+from taskflow.brokers.aws.attribute_codec import Parcel
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger, read_receipt
+from taskflow.brokers.aws.parallel import Parallel
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
-from taskflow.brokers.aws.together import Together
+from taskflow.brokers.aws.receipts import Receipts, read_receipt
+from taskflow.brokers.aws.request_batches import cut, cut_by_size, failed, send_batch
+from taskflow.brokers.aws.resend import as_letter, carry, copy
 from taskflow.clock import Clock
 from taskflow.coordination.memory import Key, Records, Run
 from taskflow.errors import BrokerError, LimitExceeded
@@ -38,11 +38,11 @@ class Settling:
 
     clock: Clock
     _directory: Directory
-    _ledger: Ledger
+    _receipts: Receipts
     _polls: Polls
     _records: Records
     _payloads: Payloads | None
-    _together: Together
+    _parallel: Parallel
     _handled: dict[str, int]
     _dead: dict[str, int]
 
@@ -55,7 +55,7 @@ class Settling:
         refused = {"stale", "gone", "lapsed"} if is_fifo(queue) else {"stale", "gone"}
         if older and not is_fifo(queue):
             refused.discard("stale")
-        held = [self._ledger.lease(entry.delivery, now) not in refused for entry in entries]
+        held = [self._receipts.lease(entry.delivery, now) not in refused for entry in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         # The record first: a crash in between means a duplicate that is recognized.
         kept = [(run_of(one.delivery).key, now + one.remember) for one in chosen if one.remember]
@@ -90,7 +90,7 @@ class Settling:
         )
         for delivery, ok in zip(deliveries, answers, strict=True):
             if ok:
-                self._ledger.settle(delivery)
+                self._receipts.settle(delivery)
         self._handled[queue] = self._handled.get(queue, 0) + sum(answers)
         return answers
 
@@ -104,7 +104,7 @@ class Settling:
 
         answers: list[bool] = []
         batches = [partial(send_batch, send, batch) for batch in cut(entries)]
-        for results in self._together.run(batches):
+        for results in self._parallel.run(batches):
             if isinstance(results, BrokerError):
                 raise results
             for result in results:
@@ -117,7 +117,7 @@ class Settling:
         """As far as this process knows; of what it does not know, by the lease's time."""
         now = self.clock.now()
         return [
-            self._ledger.lease(one, now) or ("held" if one.visible_at > now else "lapsed")
+            self._receipts.lease(one, now) or ("held" if one.visible_at > now else "lapsed")
             for one in deliveries
         ]
 
@@ -150,7 +150,7 @@ class Settling:
         near: list[tuple[Delivery, float]] = []
         order: list[list[tuple[Delivery, float]] | None] = []
         for delivery, seconds in entries:
-            if self._ledger.lease(delivery, now) not in good:
+            if self._receipts.lease(delivery, now) not in good:
                 order.append(None)
             elif seconds > MAX_VISIBILITY and not is_fifo(queue):
                 far.append((delivery, seconds))
@@ -178,7 +178,7 @@ class Settling:
         for (delivery, _), timeout, ok in zip(entries, timeouts, answers, strict=True):
             if ok:
                 delivery.visible_at = now + timeout
-                self._ledger.hide(delivery, delivery.visible_at)
+                self._receipts.hide(delivery, delivery.visible_at)
         return answers
 
     def _send_later(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
@@ -220,10 +220,10 @@ class Settling:
 
     def _release(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
         now = self.clock.now()
-        held = [self._ledger.lease(one, now) not in ("stale", "gone") for one in deliveries]
+        held = [self._receipts.lease(one, now) not in ("stale", "gone") for one in deliveries]
         chosen = [one for one, ok in zip(deliveries, held, strict=True) if ok]
         for one in chosen:  # before it can be received again
-            self._ledger.discount(one)
+            self._receipts.discount(one)
         self._disclaim(chosen)
         hidden = [one for one in chosen if one.visible_at > now]
         self._hide([(one, 0.0) for one in hidden])
@@ -239,7 +239,7 @@ class Settling:
             raise LimitExceeded(f"queue {queue!r} has no dead-letter queue")
         now = self.clock.now()
         refused = ("stale", "gone", "lapsed") if is_fifo(queue) else ("stale", "gone")
-        held = [self._ledger.lease(one, now) not in refused for one, _ in entries]
+        held = [self._receipts.lease(one, now) not in refused for one, _ in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         letters = [as_letter(delivery, failure) for delivery, failure in chosen]
         done = self._replace(queue, target, [delivery for delivery, _ in chosen], letters)

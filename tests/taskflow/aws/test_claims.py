@@ -9,7 +9,7 @@ import pytest
 from taskflow import Event, Pool, Registry, Worker, publish
 from taskflow.broker.settings import Finish
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.ledger import Ledger
+from taskflow.brokers.aws.receipts import Receipts
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery, Message
 from tests.contract.wire import SharedClock
@@ -202,7 +202,7 @@ def test_a_copy_is_not_worn_out_by_waiting_for_the_first(
     for _ in range(6):
         clock.advance(20)
         broker.extend([(first, 30)])
-        monkeypatch.setattr(broker, "_ledger", Ledger())
+        monkeypatch.setattr(broker, "_receipts", Receipts())
         broker.claim(get(broker, queue))
     assert broker.peek("work-dlq") == []
     broker.delete([Finish(first, remember=1000)])
