@@ -14,6 +14,7 @@ from taskflow.brokers.aws.move_tasks import MoveTasks
 from taskflow.brokers.aws.operations import Operations
 from taskflow.brokers.aws.packer import Packer
 from taskflow.brokers.aws.parallel import Parallel
+from taskflow.brokers.aws.pauses import Pauses
 from taskflow.brokers.aws.payload_fetch import PayloadFetch
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.queue_receiver import QueueReceiver
@@ -28,7 +29,10 @@ from taskflow.brokers.aws.subscriptions import Subscriptions
 from taskflow.brokers.aws.tally import Tally
 from taskflow.brokers.aws.topics import Topics
 from taskflow.clock import Clock, SystemClock
-from taskflow.coordination.memory import MemoryRecords, Records
+from taskflow.coordination.coordination_store import CoordinationStore
+from taskflow.coordination.memory_records import MemoryRecords
+from taskflow.coordination.memory_store import MemoryStore
+from taskflow.coordination.records import Records
 from taskflow.forking import RANDOM
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 
@@ -47,6 +51,7 @@ class AwsBroker:
         prefix: str = "",
         account: str | None = None,
         records: Records | None = None,
+        store: CoordinationStore | None = None,
         payloads: Payloads | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
@@ -59,6 +64,7 @@ class AwsBroker:
         self._alone = threading.RLock()
         self._payloads = payloads
         self._records: Records = records or MemoryRecords()
+        self._store: CoordinationStore = store or MemoryStore()
         self._parallel = Parallel()
         self._directory = directory = Directory(api, prefix, account)
         clock = self.clock
@@ -105,12 +111,15 @@ class AwsBroker:
         self.dead_letter = settler.dead_letter
         fetch = PayloadFetch(clock, payloads, settler, claims, self._parallel)
         self.load_payloads = fetch.load
-        receiver = QueueReceiver(clock, directory, receipts, settler, claims, fetch, self._parallel)
+        pauses = Pauses(clock, self._store)
+        receiver = QueueReceiver(
+            clock, directory, receipts, settler, claims, fetch, self._parallel, pauses
+        )
         self._polls = receiver.polls
         self.receive = receiver.receive
         self.wake = receiver.polls.wake
 
-        operations = Operations(clock, directory, receiver, settler, lent, receipts, tally)
+        operations = Operations(clock, directory, receiver, settler, lent, receipts, tally, pauses)
         self.counts = operations.counts
         self.next_due = operations.next_due
         self.peek = operations.peek
@@ -123,8 +132,10 @@ class AwsBroker:
         self.moves = moves.list_all
         self.step_moves = moves.step
 
-        shared = SharedState(clock, directory, receiver.polls)
+        shared = SharedState(clock, directory, receiver.polls, pauses, self._store)
         self.pause = shared.pause
+        self.take = shared.take
+        self.hold = shared.hold
         self.allowance = shared.allowance
         self.spend = shared.spend
         self.report = shared.report
@@ -152,4 +163,5 @@ class AwsBroker:
         self._polls.close()
         self._parallel.close()
         self._records.close()
+        self._store.close()
         self.api.close()

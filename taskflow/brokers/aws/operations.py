@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from taskflow.broker.settings import QueueCounts
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.lent_messages import LentMessages
+from taskflow.brokers.aws.pauses import Pauses
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask
 from taskflow.brokers.aws.queue_receiver import QueueReceiver
 from taskflow.brokers.aws.receipts import Receipts
@@ -39,6 +40,7 @@ class Operations:
         lent: LentMessages,
         receipts: Receipts,
         tally: Tally,
+        pauses: Pauses,
     ) -> None:
         self._clock = clock
         self._directory = directory
@@ -47,6 +49,7 @@ class Operations:
         self._lent = lent
         self._receipts = receipts
         self._tally = tally
+        self._pauses = pauses
 
     def counts(self, queue: str) -> QueueCounts:
         """What SQS says, approximately; how many were handled and dead-lettered counts this
@@ -54,12 +57,14 @@ class Operations:
         texts = self._directory.attributes(queue, *_COUNTED)
         visible, in_flight, delayed = (int(texts.get(name, 0)) for name in _COUNTED)
         handled, dead = self._tally.read(queue)
-        paused = queue in self._receiver.polls.paused
+        self._pauses.refresh()
+        paused = queue in self._pauses
         return QueueCounts(visible, in_flight, delayed, 0.0, handled, dead, paused)
 
     def next_due(self, *queues: str) -> float | None:
         """Of the messages that this process has received."""
-        chosen = [name for name in queues if name not in self._receiver.polls.paused]
+        self._pauses.refresh()
+        chosen = [name for name in queues if name not in self._pauses]
         return self._receipts.next_due(chosen, self._clock.now())
 
     # ---- look -------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from taskflow.brokers.aws.attribute_codec import (
 from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.parallel import Parallel
+from taskflow.brokers.aws.pauses import Pauses
 from taskflow.brokers.aws.payload_fetch import PayloadFetch, worn_out
 from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.poll_policy import PollPolicy
@@ -47,6 +48,7 @@ class QueueReceiver:
         claims: Claims,
         fetch: PayloadFetch,
         parallel: Parallel,
+        pauses: Pauses,
     ) -> None:
         self._clock = clock
         self._directory = directory
@@ -56,7 +58,8 @@ class QueueReceiver:
         self._fetch = fetch
         self._parallel = parallel
         self._policy = PollPolicy()
-        self.polls = Polls(clock, self._poll, settler.give_back)
+        self._pauses = pauses
+        self.polls = Polls(clock, pauses, self._poll, settler.give_back)
 
     def receive(
         self,
@@ -71,6 +74,7 @@ class QueueReceiver:
         check_receive(queues, limit, wait, visibility)
         for name in queues:
             self._directory.url(name)
+        self._pauses.refresh()
         asks = [Ask(name, visibility, attempt) for name in queues]
         if found := self.polls.left_over(asks, limit):
             return found
@@ -79,7 +83,7 @@ class QueueReceiver:
             likely = [self._policy.is_likely(ask.queue) for ask in asks]
             looks = max((n for n, one in enumerate(likely, 1) if one), default=0)
         for ask in asks[:looks]:
-            if len(found) < limit and ask.queue not in self.polls.paused:
+            if len(found) < limit and ask.queue not in self._pauses:
                 found += self._look(ask, limit - len(found), bool(found))
         return found or (self.polls.wait(asks, limit, wait, stop) if wait else [])
 

@@ -1,70 +1,62 @@
-"""SharedState: what workers share; AWS has no place for it: a process shares with itself."""
+"""SharedState: the verbs by which workers know of each other, over a coordination store."""
 
-import threading
-from collections.abc import Mapping
 from dataclasses import replace
 
 from taskflow.broker.settings import WorkerReport
 from taskflow.brokers.aws.directory import Directory
+from taskflow.brokers.aws.pauses import Pauses
 from taskflow.brokers.aws.polls import Polls
 from taskflow.clock import Clock
-from taskflow.coordination.buckets import Bucket, tokens_in
+from taskflow.coordination.coordination_store import CoordinationStore
+
+LISTED = 10
+"""Reports are dropped for good after so many times the seconds that were asked for."""
 
 
 class SharedState:
-    """Thread-safe. The contract of its verbs stands in `taskflow.broker.Broker`; but pauses, rates,
-    reports and the identity are forgotten with the process, and no other process sees them."""
+    """Thread-safe. The contract of its verbs stands in `taskflow.broker.Broker`. Who shares is who
+    has the same store: the process alone with `MemoryStore`."""
 
-    def __init__(self, clock: Clock, directory: Directory, polls: Polls) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        directory: Directory,
+        polls: Polls,
+        pauses: Pauses,
+        store: CoordinationStore,
+    ) -> None:
         self._clock = clock
         self._directory = directory
         self._polls = polls
-        self._lock = threading.Lock()
-        self._buckets: dict[str, Bucket] = {}
-        self._reports: dict[str, WorkerReport] = {}
-        self._identity: dict[str, str] = {}
+        self._pauses = pauses
+        self._store = store
+        self.identity = store.identity
+        self.set_identity = store.set_identity
+        self.retire = store.retire
 
     def pause(self, queue: str, paused: bool = True) -> None:
+        """Workers elsewhere see it within `pauses.SEEN` seconds."""
         self._directory.url(queue)
-        self._polls.pause(queue, paused)
+        self._pauses.change(queue, paused)
+        self._polls.wake()
+
+    def take(self, name: str, per_second: float, tokens: float = 0.0) -> float:
+        """Take tokens from a bucket, which may go below 0; answers what it holds now. Atomic."""
+        return self._store.take(name, per_second, tokens, self._clock.now())
 
     def allowance(self, name: str, per_second: float) -> float:
-        now = self._clock.now()
-        with self._lock:
-            tokens = self._tokens(name, per_second)
-            if name in self._buckets and self._buckets[name][1] > now:  # the clock was set back
-                self._buckets[name] = tokens, now
-            return tokens
+        return self.take(name, per_second)
 
     def spend(self, name: str, per_second: float, tokens: float) -> None:
-        with self._lock:
-            self._buckets[name] = self._tokens(name, per_second) - tokens, self._clock.now()
+        self.take(name, per_second, tokens)
 
-    def _tokens(self, name: str, per_second: float) -> float:
-        return tokens_in(self._buckets.get(name), per_second, self._clock.now())
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or prolong the lease `name`; whether it is this holder's now."""
+        return self._store.hold(name, holder, seconds, self._clock.now())
 
     def report(self, worker: WorkerReport) -> None:
-        with self._lock:
-            self._reports[worker.id] = replace(worker, seen_at=self._clock.now())
-
-    def retire(self, worker_id: str) -> None:
-        with self._lock:
-            self._reports.pop(worker_id, None)
+        self._store.report(replace(worker, seen_at=self._clock.now()))
 
     def workers(self, within: float = 30.0) -> list[WorkerReport]:
         now = self._clock.now()
-        with self._lock:
-            for id, report in list(self._reports.items()):
-                if report.seen_at < now - 10 * within:
-                    del self._reports[id]
-            return [
-                report
-                for _, report in sorted(self._reports.items())
-                if report.seen_at >= now - within
-            ]
-
-    def identity(self) -> dict[str, str]:
-        return dict(self._identity)
-
-    def set_identity(self, values: Mapping[str, str]) -> None:
-        self._identity.update(values)
+        return self._store.workers(now - within, now - LISTED * within)
