@@ -7,9 +7,9 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from taskflow.brokers.aws.carriage import Carried, early_receives, read_seconds, unpack
-from taskflow.brokers.aws.ledger import Receipt
+from taskflow.brokers.aws.attribute_codec import Carried, early_receives, read_seconds, unpack
 from taskflow.brokers.aws.pointers import find_pointer
+from taskflow.brokers.aws.receipts import Receipt
 from taskflow.errors import ConfigError
 from taskflow.message import Delivery
 

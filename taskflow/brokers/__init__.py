@@ -83,7 +83,7 @@ def _aws(
     random: Random | None,
 ) -> Broker:
     try:  # boto3 takes long to import, and few need it
-        from taskflow.brokers.aws.opening import open_aws
+        from taskflow.brokers.aws.address import open_aws
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("boto3", "botocore"):
             raise

@@ -1,1 +1,1 @@
-"""What workers share where the broker cannot keep it."""
+"""What workers share where the broker cannot keep it: events, pauses, rates, leases, reports."""

@@ -9,7 +9,7 @@ from taskflow.errors import BrokerError
 from taskflow.message import Attribute, Message, new_id
 from taskflow.server.origin import is_foreign
 from taskflow.server.protocol import HttpRequest
-from taskflow.wire.errors import WireError
+from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import read_sns_attributes, read_sqs_attributes
 
 FORM = "application/x-www-form-urlencoded"

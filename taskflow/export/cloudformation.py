@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from taskflow.export.iam import let_topics_send, publishers, statement_id, workers
-from taskflow.export.neighbours import cloudformation_neighbours
 from taskflow.export.plan import DLQ_RETENTION, OLDEST_SECONDS, Names, Plan, Queue
+from taskflow.export.table_and_bucket import cloudformation_neighbours
 
 KEEP = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 

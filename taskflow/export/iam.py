@@ -28,6 +28,7 @@ changes nothing."""
 FILTER = ("sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes")
 
 CLAIM = (
+    "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
     "dynamodb:DeleteItem",

@@ -9,8 +9,8 @@ from typing import Any
 
 from taskflow.export.hcl import Block, Expression, Json, block, label, quote
 from taskflow.export.iam import STATEMENT_HASH, let_topics_send, publishers, statement_id, workers
-from taskflow.export.neighbours import TABLE, terraform_neighbours
 from taskflow.export.plan import DLQ_RETENTION, OLDEST_SECONDS, Names, Plan, Queue
+from taskflow.export.table_and_bucket import TABLE, terraform_neighbours
 
 PROVIDER = ">= 6.8"
 """The first one that takes a queue's maximum message size of 1 MiB."""

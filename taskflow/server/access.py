@@ -28,7 +28,7 @@ from taskflow.server.signing import (
 )
 from taskflow.server.sqs_moves import read_handle
 from taskflow.wire.envelope import wire_topic
-from taskflow.wire.errors import WireError, common_error
+from taskflow.wire.error_codes import WireError, common_error
 from taskflow.wire.policies import PolicyError, parse_policy
 
 MAX_KEY_ID = 128  # characters, as in IAM: what is not verified is kept with messages all the same

@@ -31,7 +31,7 @@ from taskflow.server.protocol import (
     read_head,
 )
 from taskflow.server.query_dialect import QueryDialect
-from taskflow.wire.errors import WireError, common_error, in_words_of, translate
+from taskflow.wire.error_codes import WireError, common_error, in_words_of, translate
 from taskflow.wire.names import is_region, parse_queue_path, queue_url, region_of_host
 
 log = logging.getLogger("taskflow.server")

@@ -14,7 +14,7 @@ from taskflow.message import Message
 from taskflow.server.app import Call
 from taskflow.server.waiting import Waiting
 from taskflow.wire.envelope import wire_topic
-from taskflow.wire.errors import invalid_parameter, service_error
+from taskflow.wire.error_codes import invalid_parameter, service_error
 from taskflow.wire.names import (
     QueueAddress,
     parse_arn,

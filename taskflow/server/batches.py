@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from taskflow.wire.errors import WireError, service_error
+from taskflow.wire.error_codes import WireError, service_error
 
 MAX_ENTRIES = 10
 

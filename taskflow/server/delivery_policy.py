@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from taskflow.wire.errors import WireError, invalid_parameter
+from taskflow.wire.error_codes import WireError, invalid_parameter
 
 CONTENT_TYPE = "text/plain; charset=UTF-8"
 MAX_DELAY = 3600

@@ -20,7 +20,7 @@ from taskflow.server.protocol import (
     malformed,
     read_blob,
 )
-from taskflow.wire.errors import COMMON, WireError
+from taskflow.wire.error_codes import COMMON, WireError
 from taskflow.wire.shapes import ListOf, MapOf, Scalar, Shape, Structure, load_services
 
 CONTENT_TYPE = "application/x-amz-json-1.0"

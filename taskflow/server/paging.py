@@ -2,7 +2,7 @@
 
 from base64 import b64decode, urlsafe_b64encode
 
-from taskflow.wire.errors import invalid_value
+from taskflow.wire.error_codes import invalid_value
 
 
 def write_token(text: str) -> str:

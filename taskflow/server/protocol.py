@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from taskflow.wire.errors import WireError, common_error, missing_parameter
+from taskflow.wire.error_codes import WireError, common_error, missing_parameter
 from taskflow.wire.shapes import ListOf, MapOf, Operation, Shape, Structure, load_services
 
 # What ASGI calls a scope or a message, and how one is received.

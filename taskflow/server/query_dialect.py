@@ -19,7 +19,7 @@ from taskflow.server.protocol import (
     malformed,
     read_blob,
 )
-from taskflow.wire.errors import WireError, common_error
+from taskflow.wire.error_codes import WireError, common_error
 from taskflow.wire.names import parse_queue_path
 from taskflow.wire.shapes import ListOf, MapOf, Scalar, Shape, Structure, load_services
 

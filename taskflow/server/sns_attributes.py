@@ -13,7 +13,7 @@ from typing import Any
 from taskflow.broker.settings import TopicSettings
 from taskflow.limits import MAX_TOPIC_MESSAGE_BYTES, MIN_MESSAGE_BYTES
 from taskflow.server.delivery_policy import check_topic_policy
-from taskflow.wire.errors import WireError, invalid_parameter
+from taskflow.wire.error_codes import WireError, invalid_parameter
 from taskflow.wire.policies import PolicyError, parse_policy
 
 _FEEDBACK = re.compile(

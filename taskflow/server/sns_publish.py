@@ -21,7 +21,7 @@ from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
 from taskflow.server.sns_topics import LARGE
 from taskflow.wire.envelope import topic_number
-from taskflow.wire.errors import WireError, invalid_parameter, service_error
+from taskflow.wire.error_codes import WireError, invalid_parameter, service_error
 from taskflow.wire.message_attributes import read_sns_attributes
 
 _SUBJECT = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,98}")

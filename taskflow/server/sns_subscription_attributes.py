@@ -16,7 +16,7 @@ from taskflow.limits import check_queue, is_fifo
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import check_subscription_policy
 from taskflow.server.sns_attributes import MAX_NAME, check_name, read_flag
-from taskflow.wire.errors import WireError, invalid_parameter
+from taskflow.wire.error_codes import WireError, invalid_parameter
 
 _ELSEWHERE = ("email", "email-json", "sms", "application", "lambda", "firehose")
 MAX_ENDPOINT = 2048  # characters

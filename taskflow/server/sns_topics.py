@@ -22,7 +22,7 @@ from taskflow.server.sns_attributes import (
     show_attributes,
 )
 from taskflow.wire.envelope import wire_topic
-from taskflow.wire.errors import WireError, common_error, invalid_parameter, service_error
+from taskflow.wire.error_codes import WireError, common_error, invalid_parameter, service_error
 from taskflow.wire.names import check_topic_name
 from taskflow.wire.policies import PolicyError, add_statement, remove_statement
 

@@ -11,7 +11,7 @@ from taskflow.limits import MAX_MOVE_RATE, is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.paging import read_token, write_token
-from taskflow.wire.errors import WireError, common_error, invalid_value, service_error
+from taskflow.wire.error_codes import WireError, common_error, invalid_value, service_error
 
 log = logging.getLogger("taskflow.server")
 

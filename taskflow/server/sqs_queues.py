@@ -12,7 +12,7 @@ from taskflow.limits import MAX_TAGS, is_fifo
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.paging import read_token, write_token
-from taskflow.server.queue_attributes import (
+from taskflow.server.sqs_attributes import (
     KNOWN,
     READ_ONLY,
     read_attributes,
@@ -20,7 +20,7 @@ from taskflow.server.queue_attributes import (
     show_settings,
     write_attributes,
 )
-from taskflow.wire.errors import (
+from taskflow.wire.error_codes import (
     WireError,
     common_error,
     invalid_value,

@@ -15,9 +15,9 @@ from taskflow.message import FAILURE, NO_ATTRIBUTES, Attributes, Delivery
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
-from taskflow.server.queue_attributes import KNOWN
-from taskflow.server.together import Together
-from taskflow.wire.errors import WireError, invalid_value, service_error
+from taskflow.server.coalescer import Coalescer
+from taskflow.server.sqs_attributes import KNOWN
+from taskflow.wire.error_codes import WireError, invalid_value, service_error
 from taskflow.wire.message_attributes import (
     md5_of_attributes,
     md5_of_body,
@@ -48,7 +48,7 @@ class ReceiveActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._deletes = Together[Finish, bool](self._delete_all)
+        self._deletes = Coalescer[Finish, bool](self._delete_all)
 
     # ---- receive ----------------------------------------------------------------------------
     async def receive_message(self, call: Call) -> Result:

@@ -14,9 +14,9 @@ from taskflow.message import Message, new_id
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
-from taskflow.server.queue_attributes import MAX_DELAY
-from taskflow.server.together import Together
-from taskflow.wire.errors import (
+from taskflow.server.coalescer import Coalescer
+from taskflow.server.sqs_attributes import MAX_DELAY
+from taskflow.wire.error_codes import (
     WireError,
     common_error,
     invalid_value,
@@ -44,7 +44,7 @@ class SendActions:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._sends = Together[Message, Sent](backend.send)
+        self._sends = Coalescer[Message, Sent](backend.send)
 
     async def send_message(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)

@@ -11,7 +11,7 @@ from typing import Any
 
 from taskflow.limits import MAX_ATTRIBUTES
 from taskflow.message import Attribute, Attributes
-from taskflow.wire.errors import WireError, common_error, service_error
+from taskflow.wire.error_codes import WireError, common_error, service_error
 
 # SQS lets accented Latin letters through, though its documentation does not say so.
 _SQS_NAME = re.compile(r"[A-Za-z0-9_.\u00c0-\u017f-]+")

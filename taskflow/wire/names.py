@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from taskflow.wire.errors import (
+from taskflow.wire.error_codes import (
     WireError,
     common_error,
     invalid_parameter,

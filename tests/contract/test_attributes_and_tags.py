@@ -99,7 +99,7 @@ def test_a_queue_takes_messages_up_to_its_size(broker: Broker) -> None:
 
 
 # ---- settings -------------------------------------------------------------------------------
-@pytest.mark.differs("aws", "whole seconds; tests/taskflow/aws/test_declaring.py")
+@pytest.mark.differs("aws", "whole seconds; tests/taskflow/aws/test_queues_and_topics.py")
 def test_every_setting_of_a_queue_is_kept(broker: Broker) -> None:
     assert all(
         getattr(FULL, one.name) != getattr(QueueSettings(), one.name) for one in fields(FULL)

@@ -1,25 +1,38 @@
-"""AwsBroker: the verbs of `taskflow.broker.Broker` over SNS and SQS."""
+"""AwsBroker: the verbs of a broker over SNS and SQS, each done by one of its parts."""
 
 import threading
-from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from random import Random
 
 from taskflow.broker.settings import Economy
-from taskflow.brokers.aws.backlog import Backlog
-from taskflow.brokers.aws.batches import MAX_ENTRIES
+from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.client import Api
-from taskflow.brokers.aws.declaring import Declaring
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger
-from taskflow.brokers.aws.linger import Gathering
-from taskflow.brokers.aws.operating import Operating
+from taskflow.brokers.aws.lent_messages import LentMessages
+from taskflow.brokers.aws.move_tasks import MoveTasks
+from taskflow.brokers.aws.operations import Operations
+from taskflow.brokers.aws.packer import Packer
+from taskflow.brokers.aws.parallel import Parallel
+from taskflow.brokers.aws.pauses import Pauses
+from taskflow.brokers.aws.payload_fetch import PayloadFetch
 from taskflow.brokers.aws.payloads import Payloads
-from taskflow.brokers.aws.polls import Polls
-from taskflow.brokers.aws.sending import MAX_PUBLISH_BYTES, Sending
-from taskflow.brokers.aws.sharing import Sharing
-from taskflow.brokers.aws.together import Together
+from taskflow.brokers.aws.queue_receiver import QueueReceiver
+from taskflow.brokers.aws.queues import Queues
+from taskflow.brokers.aws.reach import Reach
+from taskflow.brokers.aws.receipts import Receipts
+from taskflow.brokers.aws.request_batches import MAX_ENTRIES
+from taskflow.brokers.aws.sender import Sender
+from taskflow.brokers.aws.settler import Settler
+from taskflow.brokers.aws.shared_state import SharedState
+from taskflow.brokers.aws.subscriptions import Subscriptions
+from taskflow.brokers.aws.tally import Tally
+from taskflow.brokers.aws.topics import Topics
 from taskflow.clock import Clock, SystemClock
-from taskflow.coordination.memory import MemoryRecords, Records
+from taskflow.coordination.coordination_store import CoordinationStore
+from taskflow.coordination.memory_records import MemoryRecords
+from taskflow.coordination.memory_store import MemoryStore
+from taskflow.coordination.records import Records
 from taskflow.forking import RANDOM
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 
@@ -27,7 +40,7 @@ ECONOMY = Economy(batch=MAX_ENTRIES, settle_within=0.25, prefetch=0.05)
 """Requests cost money and time; leases last longer."""
 
 
-class AwsBroker(Declaring, Sending, Operating, Sharing):
+class AwsBroker:
     """SNS and SQS as a broker. Thread-safe; the contract is `taskflow.broker.Broker`, and what is
     weaker here is in docs/decisions/0026-the-aws-broker.md."""
 
@@ -38,40 +51,117 @@ class AwsBroker(Declaring, Sending, Operating, Sharing):
         prefix: str = "",
         account: str | None = None,
         records: Records | None = None,
+        store: CoordinationStore | None = None,
         payloads: Payloads | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or RANDOM
-        self.api = api
-        self._directory = Directory(api, prefix, account)
-        self._ledger = Ledger()
-        self._polls = Polls(self.clock, self._fetch, self.give_back)
-        self._publishers = Gathering(self.clock, MAX_PUBLISH_BYTES, self._publish_batch)
-        self._records: Records = records or MemoryRecords()
-        self._payloads = payloads
         self.economy = ECONOMY
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
-        self._together = Together()
-        self._reach = {}
-        self._backlog = Backlog()
-        self._aliases = {}
-        self._first_ids = OrderedDict()
-        self._handled = {}
-        self._dead = {}
-        self._moving = set()
-        self._policies = threading.Lock()
-        self._declaring = threading.RLock()
-        self._lock = threading.Lock()
-        self._buckets = {}
-        self._reports = {}
-        self._identity = {}
+        self.api = api
+        self._alone = threading.RLock()
+        self._payloads = payloads
+        self._records: Records = records or MemoryRecords()
+        self._store: CoordinationStore = store or MemoryStore()
+        self._parallel = Parallel()
+        self._directory = directory = Directory(api, prefix, account)
+        clock = self.clock
+
+        reach = Reach(clock, directory)
+        queues = Queues(directory)
+        self.create_queue = queues.create
+        self.set_queue = queues.change
+        self.delete_queue = queues.delete
+        self.queues = queues.names
+        self.settings = queues.settings
+        self.describe_queue = queues.describe
+        self.tag_queue = queues.tag
+        subscriptions = Subscriptions(directory, reach)
+        self.subscribe = subscriptions.subscribe
+        self.put_subscription = subscriptions.put
+        self.unsubscribe = subscriptions.remove
+        self.subscriptions = subscriptions.read
+        topics = Topics(directory, subscriptions, reach)
+        self.create_topic = topics.create
+        self.set_topic = topics.change
+        self.delete_topic = topics.delete
+        self.topics = topics.names
+        self.topic_settings = topics.settings
+        self.describe_topic = topics.describe
+        self.tag_topic = topics.tag
+
+        sender = Sender(clock, directory, Packer(clock, directory, reach, payloads), reach)
+        self.publish = sender.publish
+        self.send = sender.send
+
+        self._receipts = receipts = Receipts()
+        tally = Tally()
+        lent = LentMessages(clock, directory, receipts, self._parallel, tally)
+        claims = Claims(clock, directory, self._records, receipts, lent, self._parallel)
+        self.claim = claims.claim
+        self.finished = claims.finished
+        settler = Settler(clock, directory, receipts, lent, claims, payloads, tally)
+        self.delete = settler.delete
+        self.leases = settler.leases
+        self.change_visibility = settler.change_visibility
+        self.extend = settler.extend
+        self.give_back = settler.give_back
+        self.dead_letter = settler.dead_letter
+        fetch = PayloadFetch(clock, payloads, settler, claims, self._parallel)
+        self.load_payloads = fetch.load
+        pauses = Pauses(clock, self._store)
+        receiver = QueueReceiver(
+            clock, directory, receipts, settler, claims, fetch, self._parallel, pauses
+        )
+        self._polls = receiver.polls
+        self.receive = receiver.receive
+        self.wake = receiver.polls.wake
+
+        operations = Operations(clock, directory, receiver, settler, lent, receipts, tally, pauses)
+        self.counts = operations.counts
+        self.next_due = operations.next_due
+        self.peek = operations.peek
+        self.redrive = operations.redrive
+        self.purge = operations.purge
+        self.purged = operations.purged
+        moves = MoveTasks(directory)
+        self.start_move = moves.start
+        self.cancel_move = moves.cancel
+        self.moves = moves.list_all
+        self.step_moves = moves.step
+
+        shared = SharedState(clock, directory, receiver.polls, pauses, self._store)
+        self.pause = shared.pause
+        self.take = shared.take
+        self.hold = shared.hold
+        self.allowance = shared.allowance
+        self.spend = shared.spend
+        self.report = shared.report
+        self.retire = shared.retire
+        self.workers = shared.workers
+        self.identity = shared.identity
+        self.set_identity = shared.set_identity
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Of this process: AWS has nothing that others would wait for, and nothing is undone."""
+        with self._alone:
+            yield
+
+    def watch(self, heard: Callable[[Collection[str]], None]) -> None:
+        """AWS tells nobody of a message that arrives, so `heard` is never called: who waits asks
+        with a long poll."""
+
+    def hurry(self) -> None:
+        """There is no lock to wait for."""
 
     def close(self) -> None:
         """A poll that AWS still holds ends by itself; should it bring a message after the process
         has ended, that one returns when its lease ends."""
         self._polls.close()
-        self._together.close()
+        self._parallel.close()
         self._records.close()
+        self._store.close()
         self.api.close()

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from taskflow.brokers.aws.pauses import SEEN, Pauses
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
 from taskflow.limits import MAX_RECEIVE_WAIT
@@ -39,8 +40,9 @@ GiveBack = Callable[[Sequence[Delivery]], object]
 class Polls:
     """Thread-safe. `fetch(ask, limit, seconds)` is one ReceiveMessage."""
 
-    def __init__(self, clock: Clock, fetch: Fetch, give_back: GiveBack) -> None:
+    def __init__(self, clock: Clock, pauses: Pauses, fetch: Fetch, give_back: GiveBack) -> None:
         self._clock = clock
+        self._pauses = pauses
         self._fetch = fetch
         self._give_back = give_back
         self._changed = threading.Condition()
@@ -48,7 +50,6 @@ class Polls:
         self._waiting: dict[Ask, int] = defaultdict(int)  # receivers
         self._inbox: dict[Ask, list[Delivery]] = defaultdict(list)
         self._errors: dict[Ask, BrokerError] = {}
-        self.paused: set[str] = set()
         self._closed = False
 
     # ---- looking ----------------------------------------------------------------------------
@@ -61,7 +62,7 @@ class Polls:
         found: list[Delivery] = []
         now = self._clock.now()
         for ask in asks:
-            if ask.queue in self.paused or not (box := self._inbox.get(ask)):
+            if ask.queue in self._pauses or not (box := self._inbox.get(ask)):
                 continue
             taken, box[:] = box[: limit - len(found)], box[limit - len(found) :]
             found += [one for one in taken if one.visible_at > now]
@@ -78,8 +79,12 @@ class Polls:
         begun: set[Ask] = set()
         with self._changed:
             self._count(asks, 1)
-            try:
-                while not self._closed and not (stop is not None and stop()):
+        try:
+            while True:
+                self._pauses.refresh()
+                with self._changed:
+                    if self._closed or (stop is not None and stop()):
+                        return []
                     if found := self._collect(asks, limit):
                         return found
                     for ask in asks:
@@ -88,13 +93,18 @@ class Polls:
                     until = self._until(asks, deadline)
                     now = self._clock.now()
                     if now >= until:
-                        break
+                        return []
                     if now < deadline:
                         self._begin(asks, limit, deadline - now, begun)
-                    self._clock.wait(self._changed, until - now)
-                return []
-            finally:
+                    self._clock.wait(self._changed, min(until - now, self._patience(asks)))
+        finally:
+            with self._changed:
                 self._count(asks, -1)
+
+    def _patience(self, asks: Sequence[Ask]) -> float:
+        """How long to wait before looking whether a queue was resumed: others tell nobody."""
+        paused = self._pauses.remote and any(ask.queue in self._pauses for ask in asks)
+        return SEEN if paused else float("inf")
 
     def _count(self, asks: Sequence[Ask], step: int) -> None:
         for ask in asks:
@@ -116,7 +126,7 @@ class Polls:
             seconds = min(int(MAX_RECEIVE_WAIT), round(left))
             if ask not in begun and left < 1:
                 seconds = math.ceil(left)
-            if ask.queue in self.paused or seconds < 1:
+            if ask.queue in self._pauses or seconds < 1:
                 continue
             if len(self._ends.get(ask, ())) < self._waiting[ask]:
                 begun.add(ask)
@@ -139,6 +149,8 @@ class Polls:
         except Exception as caught:
             log.exception("a poll of queue %s failed", ask.queue)
             error = BrokerError(f"a poll of queue {ask.queue!r} failed: {caught!r}")
+        if found:  # a queue that was paused meanwhile hands out nothing
+            self._pauses.refresh()
         with self._changed:
             self._ends[ask].remove(end)
             if not self._ends[ask]:
@@ -176,12 +188,6 @@ class Polls:
     def wake(self) -> None:
         """Let waiting receivers look at their `stop` again."""
         with self._changed:
-            self._changed.notify_all()
-
-    def pause(self, queue: str, paused: bool) -> None:
-        """Hand out nothing of a queue, or again."""
-        with self._changed:
-            (self.paused.add if paused else self.paused.discard)(queue)
             self._changed.notify_all()
 
     def count(self) -> int:

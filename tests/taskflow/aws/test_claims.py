@@ -1,7 +1,7 @@
 """An event that a queue holds twice, as a standard queue of SQS may: it is run once at a time."""
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import Any
 
 import pytest
@@ -9,7 +9,6 @@ import pytest
 from taskflow import Event, Pool, Registry, Worker, publish
 from taskflow.broker.settings import Finish
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.ledger import Ledger
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery, Message
 from tests.contract.wire import SharedClock
@@ -202,7 +201,7 @@ def test_a_copy_is_not_worn_out_by_waiting_for_the_first(
     for _ in range(6):
         clock.advance(20)
         broker.extend([(first, 30)])
-        monkeypatch.setattr(broker, "_ledger", Ledger())
+        monkeypatch.setattr(broker._receipts, "_known", OrderedDict())
         broker.claim(get(broker, queue))
     assert broker.peek("work-dlq") == []
     broker.delete([Finish(first, remember=1000)])
@@ -218,13 +217,13 @@ def test_a_short_lease_has_a_claim_too(broker: AwsBroker, queue: str) -> None:
 def test_a_copy_that_cannot_be_hidden_is_discounted_once(
     broker: AwsBroker, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: Any) -> Any:
+    def away(*_: Any, **__: Any) -> Any:
         raise BrokerUnavailable("SQS is away")
 
     put(broker, "a", "a")
     first, second = get(broker, queue)
     broker.claim([first])
-    monkeypatch.setattr(broker, "_in_batches", away)
+    monkeypatch.setattr(broker._directory, "on_queue", away)
     with pytest.raises(BrokerUnavailable):
         broker.claim([second])
     monkeypatch.undo()

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from taskflow.broker.settings import Finish
+from taskflow.brokers.aws.attribute_codec import LONGEST_HIDE, early_receives
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.carriage import LONGEST_HIDE, early_receives
 from taskflow.errors import LimitExceeded
 from taskflow.message import Message
 from tests.contract.wire import SharedClock

@@ -10,8 +10,8 @@ from taskflow import open_broker
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import READ_TIMEOUT
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
-from taskflow.coordination.memory import MemoryRecords
-from taskflow.coordination.sql import SqlRecords
+from taskflow.coordination.memory_records import MemoryRecords
+from taskflow.coordination.sql_records import SqlRecords
 from taskflow.errors import ConfigError, InvalidName
 from taskflow.limits import MAX_RECEIVE_WAIT
 
@@ -81,7 +81,7 @@ def test_an_address_is_quoted_without_its_password() -> None:
 
 
 def test_without_sqlalchemy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "taskflow.coordination.sql", None)
+    monkeypatch.setitem(sys.modules, "taskflow.coordination.sql_records", None)
     with pytest.raises(ConfigError, match=r"pip install 'taskflow-events\[sql\]'"):
         open_broker(f"aws://eu-central-1?{LOCAL}&idempotency=sqlite:///events.db")
 

@@ -16,8 +16,8 @@ from taskflow.aws.handler import lambda_handler
 from taskflow.broker.settings import Finish, QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import _translate
-from taskflow.brokers.aws.ledger import Receipt, read_receipt
 from taskflow.brokers.aws.pointers import Pointer, find_pointer
+from taskflow.brokers.aws.receipts import Receipt, read_receipt
 from taskflow.errors import BrokerUnavailable, LimitExceeded
 from taskflow.message import FAILURE, Attribute, Message
 from tests.contract.wire import ADDRESS, SharedClock, aws_broker

@@ -20,8 +20,10 @@ from sqlalchemy import create_engine
 
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
-from taskflow.coordination.memory import Found, Key, MemoryRecords, Records, Run
-from taskflow.coordination.sql import EVENTS, SqlRecords, open_sql_records
+from taskflow.coordination.memory_records import MemoryRecords
+from taskflow.coordination.records import Found, Key, Records, Run
+from taskflow.coordination.sql_database import open_sql_database
+from taskflow.coordination.sql_records import EVENTS, SqlRecords
 from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded
 
 NOW = 1_700_000_000.0
@@ -70,7 +72,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
         if request.param == "dynamodb":
             made.append(DynamoRecords(api, name, random))
         else:
-            made.append(open_sql_records(url, random))
+            made.append(SqlRecords(open_sql_database(url), random))
         return made[-1]
 
     yield open_one
@@ -225,7 +227,7 @@ def test_what_dynamodb_leaves_undone_is_an_error(
 
 
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
-    records = open_sql_records(f"sqlite:///{tmp_path}/missing/events.db", Random(7))
+    records = SqlRecords(open_sql_database(f"sqlite:///{tmp_path}/missing/events.db"), Random(7))
     with pytest.raises(BrokerUnavailable, match=r"missing/events\.db: unable to open"):
         claim(records)
 
@@ -239,12 +241,12 @@ def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Pa
 )
 def test_an_address_that_is_none_is_refused(url: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
-        open_sql_records(url, Random(7))
+        open_sql_database(url)
     assert "secret" not in str(caught.value)
 
 
 def test_the_table_is_swept_of_what_is_past_its_time(tmp_path: Path) -> None:
-    records = open_sql_records(f"sqlite:///{tmp_path}/events.db", Random(7))
+    records = SqlRecords(open_sql_database(f"sqlite:///{tmp_path}/events.db"), Random(7))
     records.remember([(Key("work", str(n), "made"), NOW + 10) for n in range(5)], NOW)
     records.remember([(KEY, NOW + 2000)], NOW + 1000)
     assert count(records) == 1
@@ -252,6 +254,6 @@ def test_the_table_is_swept_of_what_is_past_its_time(tmp_path: Path) -> None:
 
 
 def count(records: SqlRecords) -> int:
-    with records._engine.connect() as connection:
+    with records._database.connect() as connection:
         found: int = connection.exec_driver_sql("SELECT count(*) FROM taskflow_events").scalar_one()
     return found

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from taskflow.broker.settings import Finish
-from taskflow.brokers.aws.batches import cut_by_size, failed, send_batch
+from taskflow.brokers.aws.attribute_codec import NAME, Carried, pack, unpack
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.carriage import NAME, Carried, pack, unpack
+from taskflow.brokers.aws.request_batches import cut_by_size, failed, send_batch
 from taskflow.errors import BrokerUnavailable, LimitExceeded
 from taskflow.message import FAILURE, Attribute, Message
 from tests.contract.wire import SharedClock

@@ -21,7 +21,7 @@ from taskflow.server.app import Call, Caller
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Key, Keys
 from taskflow.server.protocol import HttpRequest
-from taskflow.wire.errors import WireError
+from taskflow.wire.error_codes import WireError
 from tests.taskflow.server.wire import Actions
 
 URL = "http://127.0.0.1:9324"

@@ -10,7 +10,7 @@ import pytest
 from taskflow.errors import BrokerFileError, QueueNotFound
 from taskflow.server.app import Call, Caller
 from taskflow.server.protocol import HttpRequest, HttpResponse
-from taskflow.wire.errors import common_error
+from taskflow.wire.error_codes import common_error
 from tests.taskflow.server.wire import (
     FORM,
     HOST,

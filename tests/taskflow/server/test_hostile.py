@@ -20,7 +20,7 @@ from taskflow.server.app import Call, Caller
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Key, Keys
 from taskflow.server.protocol import HttpRequest
-from taskflow.wire.errors import WireError
+from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import read_sns_attributes, read_sqs_attributes
 from tests.taskflow.server.wire import JSON, Actions, make_app, post
 

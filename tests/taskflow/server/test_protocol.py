@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskflow.server.protocol import check_result
-from taskflow.wire.errors import WireError, common_error, service_error
+from taskflow.wire.error_codes import WireError, common_error, service_error
 from taskflow.wire.shapes import load_services
 from tests.taskflow.server.wire import (
     ANY_TEXT,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from taskflow.message import Attribute, Attributes
-from taskflow.wire.errors import WireError
+from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import (
     md5_of_attributes,
     md5_of_body,

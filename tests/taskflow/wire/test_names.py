@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.wire.envelope import wire_topic
-from taskflow.wire.errors import WireError
+from taskflow.wire.error_codes import WireError
 from taskflow.wire.names import (
     Arn,
     QueueAddress,

@@ -16,7 +16,7 @@ from taskflow.errors import (
     QueueNotFound,
     TopicNotFound,
 )
-from taskflow.wire.errors import (
+from taskflow.wire.error_codes import (
     SNS_ERRORS,
     SQS_ERRORS,
     common_error,
@@ -44,7 +44,7 @@ def all_kinds(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
 def test_every_broker_error_has_a_code(
     table: Mapping[type[BrokerError], tuple[str, str]],
 ) -> None:
-    assert set(table) == set(all_kinds(BrokerError)), "fill taskflow/wire/errors.py"
+    assert set(table) == set(all_kinds(BrokerError)), "fill taskflow/wire/error_codes.py"
 
 
 @pytest.mark.parametrize("service", ["sqs", "sns", "sts"])

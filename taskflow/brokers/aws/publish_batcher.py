@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from taskflow.brokers.aws.batches import MAX_ENTRIES, Sized
+from taskflow.brokers.aws.request_batches import MAX_ENTRIES, Sized
 from taskflow.clock import Clock
 
 LINGER = 0.003  # seconds to wait for others, once there have been others
@@ -32,7 +32,7 @@ class _Line(Generic[S, R]):
     crowded: bool = False
 
 
-class Gathering(Generic[S, R]):
+class PublishBatcher(Generic[S, R]):
     """Thread-safe. `send(key, items)` answers a result or an error for each item; it is called in
     one of the threads that wait.
 

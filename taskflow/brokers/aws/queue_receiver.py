@@ -1,4 +1,4 @@
-"""The broker verb `receive` over AWS, and what becomes of a message on its way to a worker.
+"""QueueReceiver: receives from SQS, and sorts out what is not for a worker.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any
 
 from taskflow.broker.settings import Holding
-from taskflow.brokers.aws.backlog import Backlog
-from taskflow.brokers.aws.carriage import (
+from taskflow.brokers.aws.attribute_codec import (
     LONGEST_HIDE,
     Carried,
     early_receives,
@@ -19,12 +18,16 @@ from taskflow.brokers.aws.carriage import (
     read_seconds,
     unpack,
 )
+from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger, Receipt
-from taskflow.brokers.aws.loading import Loading, worn_out
-from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.aws.parallel import Parallel
+from taskflow.brokers.aws.pauses import Pauses
+from taskflow.brokers.aws.payload_fetch import PayloadFetch, worn_out
 from taskflow.brokers.aws.pointers import find_pointer
+from taskflow.brokers.aws.poll_policy import PollPolicy
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
+from taskflow.brokers.aws.receipts import Receipt, Receipts
+from taskflow.brokers.aws.settler import Settler
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, OverLimit
 from taskflow.limits import check_receive
@@ -33,15 +36,30 @@ from taskflow.message import FAILURE, Delivery
 log = logging.getLogger("taskflow.aws")
 
 
-class Receiving(Loading):
-    """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
+class QueueReceiver:
+    """Thread-safe. The contract of `receive` stands in `taskflow.broker.Broker`."""
 
-    clock: Clock
-    _directory: Directory
-    _ledger: Ledger
-    _polls: Polls
-    _payloads: Payloads | None
-    _backlog: Backlog
+    def __init__(
+        self,
+        clock: Clock,
+        directory: Directory,
+        receipts: Receipts,
+        settler: Settler,
+        claims: Claims,
+        fetch: PayloadFetch,
+        parallel: Parallel,
+        pauses: Pauses,
+    ) -> None:
+        self._clock = clock
+        self._directory = directory
+        self._receipts = receipts
+        self._settler = settler
+        self._claims = claims
+        self._fetch = fetch
+        self._parallel = parallel
+        self._policy = PollPolicy()
+        self._pauses = pauses
+        self.polls = Polls(clock, pauses, self._poll, settler.give_back)
 
     def receive(
         self,
@@ -56,17 +74,18 @@ class Receiving(Loading):
         check_receive(queues, limit, wait, visibility)
         for name in queues:
             self._directory.url(name)
+        self._pauses.refresh()
         asks = [Ask(name, visibility, attempt) for name in queues]
-        if found := self._polls.left_over(asks, limit):
+        if found := self.polls.left_over(asks, limit):
             return found
         looks = len(asks)
         if wait:  # a long poll answers as soon, and not in vain; but earlier queues come first
-            likely = [self._backlog.is_likely(ask.queue) for ask in asks]
+            likely = [self._policy.is_likely(ask.queue) for ask in asks]
             looks = max((n for n, one in enumerate(likely, 1) if one), default=0)
         for ask in asks[:looks]:
-            if len(found) < limit and ask.queue not in self._polls.paused:
+            if len(found) < limit and ask.queue not in self._pauses:
                 found += self._look(ask, limit - len(found), bool(found))
-        return found or (self._polls.wait(asks, limit, wait, stop) if wait else [])
+        return found or (self.polls.wait(asks, limit, wait, stop) if wait else [])
 
     def _look(self, ask: Ask, limit: int, some: bool) -> list[Delivery]:
         """Short polls of one queue, as long as they bring all they are asked for, more and more of
@@ -76,7 +95,7 @@ class Receiving(Loading):
             at_once = 1 + len(found) // (2 * MAX_MESSAGES)
             left = range(limit - len(found), 0, -MAX_MESSAGES)[:at_once]
             wanted = [min(MAX_MESSAGES, most) for most in left]
-            answers = self._together.run([partial(self._lend, ask, most, 0) for most in wanted])
+            answers = self._parallel.run([partial(self.lend, ask, most, 0) for most in wanted])
             lent = [one for answer in answers if isinstance(answer, list) for one in answer]
             for error in answers:
                 if isinstance(error, BrokerError):
@@ -89,12 +108,12 @@ class Receiving(Loading):
                 break
         return found
 
-    def _fetch(self, ask: Ask, limit: int, seconds: int) -> list[Delivery]:
+    def _poll(self, ask: Ask, limit: int, seconds: int) -> list[Delivery]:
         """One ReceiveMessage, without what is not for a worker."""
-        return self._sort(ask.queue, self._lend(ask, limit, seconds))
+        return self._sort(ask.queue, self.lend(ask, limit, seconds))
 
     # ---- one request ------------------------------------------------------------------------
-    def _lend(self, ask: Ask, limit: int, seconds: int) -> list[tuple[Delivery, Carried | None]]:
+    def lend(self, ask: Ask, limit: int, seconds: int) -> list[tuple[Delivery, Carried | None]]:
         visibility = ask.visibility
         if visibility is None:
             visibility = self._directory.settings(ask.queue).visibility_timeout
@@ -112,7 +131,7 @@ class Receiving(Loading):
             MessageAttributeNames=["All", FAILURE],
             **more,
         )
-        now = self.clock.now()
+        now = self._clock.now()
         messages = answer.get("Messages") or ()
         lent = []
         for one in messages:
@@ -121,7 +140,7 @@ class Receiving(Loading):
             except Exception:  # the others must not be lost with it
                 log.exception("queue %s: message %s cannot be read", ask.queue, one["MessageId"])
         waited = min((now - one.sent_at for one, _ in lent), default=0.0)
-        self._backlog.note(ask.queue, limit, len(messages), waited)
+        self._policy.note(ask.queue, limit, len(messages), waited)
         return lent
 
     def _read(
@@ -133,7 +152,7 @@ class Receiving(Loading):
         ours = carried or Carried(id=given["MessageId"])
         pointer = find_pointer(given["Body"], attributes)
         receipt = Receipt(given["MessageId"], now, given["ReceiptHandle"], pointer)
-        text, uncounted = self._ledger.receive(queue, receipt, visible_at)
+        text, uncounted = self._receipts.receive(queue, receipt, visible_at)
         first = read_seconds(system, "ApproximateFirstReceiveTimestamp", now)
         count = int(system.get("ApproximateReceiveCount") or 1) - uncounted
         count += ours.attempts - early_receives(ours.due, first)
@@ -170,7 +189,7 @@ class Receiving(Loading):
         found: list[Delivery] = []
         early: list[tuple[Delivery, float]] = []
         worn: list[Delivery] = []
-        now = self.clock.now()
+        now = self._clock.now()
         most = self._directory.settings(queue).max_receives
         for delivery, carried in lent:
             if carried is not None and carried.due > now:
@@ -179,8 +198,8 @@ class Receiving(Loading):
                 worn.append(delivery)
             else:
                 found.append(delivery)
-        self._put_off(early=early, bury=self._bury_worn(worn, found))
-        return self.load_payloads(found)
+        self._settler.put_off(early=early, bury=self._bury_worn(worn, found))
+        return self._fetch.load(found)
 
     def _bury_worn(
         self, worn: Sequence[Delivery], found: list[Delivery]
@@ -189,13 +208,13 @@ class Receiving(Loading):
         an event that is being run, which is received again and again meanwhile, nor of a finished
         one: that goes to `found`."""
         try:
-            claims = self.claim(worn) if worn else []
+            claims = self._claims.claim(worn) if worn else []
         except BrokerError as error:
             log.warning("%d messages return when their leases end: %s", len(worn), error)
             return []
         found += [one for one, claim in zip(worn, claims, strict=True) if claim == "finished"]
         return [
-            (one, worn_out(one, self.clock))
+            (one, worn_out(one, self._clock))
             for one, claim in zip(worn, claims, strict=True)
             if claim == "free"
         ]

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from taskflow.brokers.aws.carriage import Carried, Parcel, pack, set_aside
-from taskflow.brokers.aws.ledger import read_receipt
+from taskflow.brokers.aws.attribute_codec import Carried, Parcel, pack, set_aside
 from taskflow.brokers.aws.pointers import SIZE, SIZES, sized
+from taskflow.brokers.aws.receipts import read_receipt
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
 from taskflow.message import FAILURE, Delivery, Message
 

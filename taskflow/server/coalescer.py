@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
-class Together(Generic[Item, Found]):
+class Coalescer(Generic[Item, Found]):
     """Gathers what requests want of the same queue while the last ones are being served.
 
     `verb(queue, items)` answers for each item, all or nothing. Used on one event loop. Whoever

@@ -8,9 +8,11 @@ from urllib.parse import unquote, urlsplit
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.brokers.aws.dynamo_store import DynamoStore
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.clock import Clock
-from taskflow.coordination.memory import Records
+from taskflow.coordination.coordination_store import CoordinationStore
+from taskflow.coordination.records import Records
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
@@ -32,9 +34,9 @@ def open_aws(
 
     `endpoint`: another SNS/SQS server. `account`: the owner of topics and queues, if not that of
     the credentials. `prefix`: before all names. `idempotency=dynamodb://table`, or the address of
-    a SQL database as SQLAlchemy writes it, percent-encoded: where finished and running events are
-    known to all workers. `payloads=s3://bucket/prefix`: where payloads go that are too large for
-    SNS and SQS. Raises ConfigError.
+    a SQL database as SQLAlchemy writes it, percent-encoded: where workers share what SQS cannot
+    keep (finished and running events, pauses, rates, reports). `payloads=s3://bucket/prefix`:
+    where payloads go that are too large for SNS and SQS. Raises ConfigError.
     """
 
     def refuse(what: str) -> ConfigError:
@@ -59,9 +61,9 @@ def open_aws(
     if endpoint is not None and not _is_url(endpoint):
         raise refuse(f"endpoint is {endpoint!r}; write http://127.0.0.1:9324")
     api, random = Api(region, endpoint), random or RANDOM
-    records, payloads = None, None
+    records, store, payloads = None, None, None
     if (text := options.get("idempotency")) is not None:
-        records = _open_records(api, text, random)
+        records, store = _open_place(api, text, random)
         if records is None:
             raise refuse("idempotency is dynamodb://table, or the address of a SQL database")
     if (text := options.get("payloads")) is not None:
@@ -73,6 +75,7 @@ def open_aws(
         prefix=prefix,
         account=account,
         records=records,
+        store=store,
         payloads=payloads,
         clock=clock,
         random=random,
@@ -87,19 +90,25 @@ def _is_url(text: str) -> bool:
         return False
 
 
-def _open_records(api: Api, text: str, random: Random) -> Records | None:
+def _open_place(
+    api: Api, text: str, random: Random
+) -> tuple[Records, CoordinationStore] | tuple[None, None]:
+    """The two halves of what workers share, in one place."""
     scheme, found, table = text.partition("://")
-    if not found:
-        return None
+    if not found or (scheme == "dynamodb" and not TABLE.fullmatch(table)):
+        return None, None
     if scheme == "dynamodb":
-        return DynamoRecords(api, table, random) if TABLE.fullmatch(table) else None
+        return DynamoRecords(api, table, random), DynamoStore(api, table)
     try:
-        from taskflow.coordination.sql import open_sql_records
+        from taskflow.coordination.sql_database import open_sql_database
+        from taskflow.coordination.sql_records import SqlRecords
+        from taskflow.coordination.sql_store import SqlStore
     except ImportError:
         raise ConfigError(
             f"idempotency={scheme}://… needs SQLAlchemy: pip install 'taskflow-events[sql]'"
         ) from None
-    return open_sql_records(text, random)
+    database = open_sql_database(text)
+    return SqlRecords(database, random), SqlStore(database)
 
 
 def _open_payloads(api: Api, text: str, random: Random) -> Payloads | None:

@@ -1,4 +1,4 @@
-"""Gathering what threads send at once: nobody waits alone, everybody gets their own answer."""
+"""PublishBatcher what threads send at once: nobody waits alone, everybody gets their own answer."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from taskflow.brokers.aws.linger import LINGER, Gathering
+from taskflow.brokers.aws.publish_batcher import LINGER, PublishBatcher
 from taskflow.testing import ManualClock
 
 
@@ -52,7 +52,7 @@ Submit = Callable[..., list[Future[str]]]
 @pytest.fixture
 def submit(clock: ManualClock, line: Line) -> Iterator[Submit]:
     """Submit items from a thread each, in order; answers when each sends or waits."""
-    gathering: Gathering[Item, str] = Gathering(clock, 100, line.send)
+    gathering: PublishBatcher[Item, str] = PublishBatcher(clock, 100, line.send)
     waiting = 0
     begun: list[Future[str]] = []
     with ThreadPoolExecutor(40) as pool:

@@ -1,13 +1,16 @@
-"""Payloads in S3, on their way to a worker; and what becomes of messages without theirs."""
+"""PayloadFetch: payloads in S3 on their way to a worker; what becomes of messages without them."""
 
 import json
 import logging
 from collections.abc import Sequence
 from functools import partial
 
-from taskflow.brokers.aws.claiming import Claiming
-from taskflow.brokers.aws.ledger import read_receipt
+from taskflow.brokers.aws.claims import Claims
+from taskflow.brokers.aws.parallel import Parallel
+from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import SIZES, Pointer
+from taskflow.brokers.aws.receipts import read_receipt
+from taskflow.brokers.aws.settler import Settler
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import is_fifo
@@ -18,10 +21,24 @@ log = logging.getLogger("taskflow.aws")
 PAYLOAD_AGAIN = 5.0  # seconds until a payload that could not be fetched is asked for again
 
 
-class Loading(Claiming):
-    """A part of AwsBroker."""
+class PayloadFetch:
+    """Thread-safe."""
 
-    def load_payloads(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    def __init__(
+        self,
+        clock: Clock,
+        payloads: Payloads | None,
+        settler: Settler,
+        claims: Claims,
+        parallel: Parallel,
+    ) -> None:
+        self._clock = clock
+        self._payloads = payloads
+        self._settler = settler
+        self._claims = claims
+        self._parallel = parallel
+
+    def load(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Fetch payloads that are in S3 into their deliveries; answers those that are complete.
 
         What cannot be had now comes again in a while, and on a FIFO queue what follows it in its
@@ -32,7 +49,7 @@ class Loading(Claiming):
         pointers = [receipt.payload if receipt is not None else None for receipt in receipts]
         if not any(pointers):
             return list(deliveries)
-        began = self.clock.now()
+        began = self._clock.now()
         missing = self._fetch_all(deliveries, pointers)
         found: list[Delivery] = []
         late: list[tuple[Delivery, float]] = []
@@ -51,9 +68,9 @@ class Loading(Claiming):
                 if is_fifo(delivery.queue) and delivery.group is not None:
                     closed.add(delivery.group)
             else:
-                why = failure_of(str(error), delivery, delivery.receive_count, self.clock)
+                why = failure_of(str(error), delivery, delivery.receive_count, self._clock)
                 lost.append((delivery, why))
-        self._put_off(late=late, bury=lost, give_back=behind)
+        self._settler.put_off(late=late, bury=lost, give_back=behind)
         return self._still_held(found, began)
 
     def _fetch_all(
@@ -65,14 +82,14 @@ class Loading(Claiming):
             for delivery, pointer in zip(deliveries, pointers, strict=True)
             if pointer is not None
         ]
-        answers = self._together.run([partial(self._load, *one) for one in wanted])
+        answers = self._parallel.run([partial(self._load_one, *one) for one in wanted])
         return {
             delivery.receipt: answer
             for (delivery, _), answer in zip(wanted, answers, strict=True)
             if isinstance(answer, BrokerError)
         }
 
-    def _load(self, delivery: Delivery, pointer: Pointer) -> None:
+    def _load_one(self, delivery: Delivery, pointer: Pointer) -> None:
         if self._payloads is None:
             raise LimitExceeded(
                 f"its payload is in S3; this broker reads none (payloads=s3://{pointer.bucket})"
@@ -88,43 +105,17 @@ class Loading(Claiming):
             return None
         key = (delivery.id, delivery.topic)
         try:
-            return key in self.finished(delivery.queue, {key})
+            return key in self._claims.finished(delivery.queue, {key})
         except BrokerError:
             return None
 
-    def _put_off(
-        self,
-        *,
-        early: Sequence[tuple[Delivery, float]] = (),
-        late: Sequence[tuple[Delivery, float]] = (),
-        bury: Sequence[tuple[Delivery, str]] = (),
-        give_back: Sequence[Delivery] = (),
-    ) -> None:
-        """Hide messages again, dead-letter others, give back others. To be `late` is no attempt,
-        and that it is none to be `early` is reckoned from the time."""
-        try:
-            if early:
-                self.change_visibility(early)
-            if late:
-                answers = self.change_visibility(late)
-                for (delivery, _), ok in zip(late, answers, strict=True):
-                    if ok:
-                        self._ledger.discount(delivery)
-            if bury:
-                self.dead_letter(bury)
-            if give_back:
-                self.give_back(give_back)
-        except BrokerError as error:
-            count = len(early) + len(late) + len(bury) + len(give_back)
-            log.warning("%d messages return when their leases end: %s", count, error)
-
     def _still_held(self, found: list[Delivery], began: float) -> list[Delivery]:
         """Those whose leases outlived the fetching; extended when that took long."""
-        now = self.clock.now()
+        now = self._clock.now()
         held = [one for one in found if one.visible_at > now]
         short = [one for one in held if one.visible_at - now < now - began]
         try:
-            self.change_visibility([(one, one.visible_at - began) for one in short])
+            self._settler.change_visibility([(one, one.visible_at - began) for one in short])
         except BrokerError as error:
             log.warning("%d leases were not extended: %s", len(short), error)
         return held

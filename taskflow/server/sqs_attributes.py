@@ -23,7 +23,7 @@ from taskflow.limits import (
     is_fifo,
 )
 from taskflow.server.backend import Backend
-from taskflow.wire.errors import WireError, invalid_value, service_error
+from taskflow.wire.error_codes import WireError, invalid_value, service_error
 from taskflow.wire.policies import PolicyError, parse_policy
 
 MAX_DELAY = 900

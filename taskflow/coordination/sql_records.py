@@ -1,41 +1,35 @@
-"""Finished and running events in a table of a SQL database, for all workers that reach it.
+"""SqlRecords: finished and running events in a table of a SQL database, for all who reach it.
 
 The table `taskflow_events` is made when it is missing: the text key `id`, the number `until`
 (epoch seconds), and on what is being run the text `holder`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from random import Random
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Engine,
     Float,
-    MetaData,
     Table,
     Text,
-    create_engine,
     delete,
     insert,
-    inspect,
     or_,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError, NoSuchModuleError, SQLAlchemyError
 
-from taskflow.coordination.memory import Found, Held, Key, Run
-from taskflow.errors import BrokerUnavailable, ConfigError
+from taskflow.coordination.records import Found, Held, Key, Run
+from taskflow.coordination.sql_database import TABLES, RowExists, SqlDatabase
 
 SWEEP = 600.0  # seconds between two removals of what is past its time
 _READ = 500  # keys of one query
 
 EVENTS = Table(
     "taskflow_events",
-    MetaData(),
+    TABLES,
     Column("id", Text, primary_key=True),
     Column("until", Float(53), nullable=False, index=True),
     Column("holder", Text),
@@ -47,11 +41,10 @@ class SqlRecords:
 
     remote = True
 
-    def __init__(self, engine: Engine, random: Random) -> None:
-        self._engine = engine
+    def __init__(self, database: SqlDatabase, random: Random) -> None:
+        self._database = database
         self._holder = f"{random.getrandbits(96):024x}"
         self._held = Held()
-        self._made = False
         self._swept = 0.0
 
     def claim(self, run: Run, until: float, now: float, take_over: bool) -> Found | None:
@@ -61,7 +54,7 @@ class SqlRecords:
         mine = {"until": until, "holder": self._holder}
         id = run.key.write()
         for _ in range(2):  # a row may be deleted between the look and the update
-            with self._connect() as connection:
+            with self._database.connect() as connection:
                 changed = connection.execute(
                     update(EVENTS).where(EVENTS.c.id == id, free).values(mine)
                 )
@@ -79,9 +72,9 @@ class SqlRecords:
     def _insert(self, id: str, values: dict[str, object]) -> bool:
         """Whether there was none yet."""
         try:
-            with self._connect() as connection:
+            with self._database.connect() as connection:
                 connection.execute(insert(EVENTS).values(id=id, **values))
-        except _Exists:
+        except RowExists:
             return False
         return True
 
@@ -89,7 +82,7 @@ class SqlRecords:
         chosen = [(run.key, until) for run, until in runs if run in self._held]
         if not chosen:
             return
-        with self._connect() as connection:
+        with self._database.connect() as connection:
             for key, until in chosen:
                 connection.execute(update(EVENTS).where(*self._mine(key)).values(until=until))
 
@@ -97,7 +90,7 @@ class SqlRecords:
         chosen = [run.key for run in runs if self._held.drop(run)]
         if not chosen:
             return
-        with self._connect() as connection:
+        with self._database.connect() as connection:
             for key in chosen:
                 connection.execute(delete(EVENTS).where(*self._mine(key)))
 
@@ -110,7 +103,7 @@ class SqlRecords:
         rows = {key.write(): until for key, until in keys}
         while True:
             try:
-                with self._connect() as connection:
+                with self._database.connect() as connection:
                     self._sweep(connection, now)
                     connection.execute(delete(EVENTS).where(EVENTS.c.id.in_(rows)))
                     connection.execute(
@@ -118,7 +111,7 @@ class SqlRecords:
                         [{"id": id, "until": until, "holder": None} for id, until in rows.items()],
                     )
                 break
-            except _Exists:  # claimed by another meanwhile
+            except RowExists:  # claimed by another meanwhile
                 continue
         for key, _ in keys:
             self._held.forget(key)
@@ -132,7 +125,7 @@ class SqlRecords:
         by_id = {key.write(): key for key in keys}
         ids = list(by_id)
         found: set[Key] = set()
-        with self._connect() as connection:
+        with self._database.connect() as connection:
             for start in range(0, len(ids), _READ):
                 rows = connection.execute(
                     select(EVENTS.c.id).where(
@@ -146,48 +139,4 @@ class SqlRecords:
 
     def close(self) -> None:
         """Close the database's connections."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _connect(self) -> Iterator[Connection]:
-        """A transaction. Raises BrokerUnavailable."""
-        try:
-            if not self._made:
-                self._make()
-            with self._engine.begin() as connection:
-                yield connection
-        except IntegrityError as error:
-            raise _Exists(_short(error)) from error
-        except SQLAlchemyError as error:
-            raise BrokerUnavailable(
-                f"{self._engine.url.render_as_string()}: {_short(error)}"
-            ) from error
-
-    def _make(self) -> None:
-        try:
-            EVENTS.create(self._engine, checkfirst=True)
-        except SQLAlchemyError:
-            if not inspect(self._engine).has_table(EVENTS.name):
-                raise  # else another worker was faster
-        self._made = True
-
-
-class _Exists(Exception):
-    """There is a row of that key."""
-
-
-def _short(error: SQLAlchemyError) -> str:
-    cause = getattr(error, "orig", None) or error
-    return " ".join(str(cause).split())
-
-
-def open_sql_records(url: str, random: Random) -> SqlRecords:
-    """Raises ConfigError for an address that SQLAlchemy does not know, without its password."""
-    try:
-        return SqlRecords(create_engine(url, pool_pre_ping=True), random)
-    except (NoSuchModuleError, ImportError) as error:
-        raise ConfigError(f"no driver for the database of idempotency=: {error}") from None
-    except (SQLAlchemyError, ValueError):
-        raise ConfigError(
-            "idempotency= is no address of a database; write postgresql+psycopg://user@host/name"
-        ) from None
+        self._database.close()

@@ -12,7 +12,7 @@ MOST = 10  # at once
 T = TypeVar("T")
 
 
-class Together:
+class Parallel:
     """Thread-safe. The threads are started when there are two requests to make at once."""
 
     def __init__(self) -> None:

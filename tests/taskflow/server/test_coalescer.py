@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from taskflow.errors import BrokerUnavailable, LimitExceeded
-from taskflow.server.together import Together
+from taskflow.server.coalescer import Coalescer
 
 
 class Store:
@@ -26,7 +26,7 @@ class Store:
 
 
 async def ask(store: Store, *requests: tuple[str, list[int]]) -> list[object]:
-    together = Together[int, int](store.squares)
+    together = Coalescer[int, int](store.squares)
     return await asyncio.gather(
         *(together.do(queue, items) for queue, items in requests), return_exceptions=True
     )
@@ -71,7 +71,7 @@ def test_those_that_come_meanwhile_are_the_next_call() -> None:
             await go_on.wait()
             return items
 
-        together = Together[int, int](slowly)
+        together = Coalescer[int, int](slowly)
         first = asyncio.ensure_future(together.do("q", [1]))
         while not calls:
             await asyncio.wait([first], timeout=0)
@@ -89,7 +89,7 @@ def test_those_that_come_meanwhile_are_the_next_call() -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_one_that_is_cancelled_leaves_the_others_alone(which: int) -> None:
     async def scene() -> list[int]:
-        together = Together[int, int](Store().squares)
+        together = Coalescer[int, int](Store().squares)
         both = [asyncio.ensure_future(together.do("q", [number])) for number in (1, 2)]
         await asyncio.wait(both, timeout=0)
         both[which].cancel()

@@ -5,61 +5,61 @@ from typing import Any
 
 import pytest
 
-from taskflow.brokers.aws.backlog import BEHIND, MOST_PATIENCE, Backlog
 from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.brokers.aws.poll_policy import BEHIND, MOST_PATIENCE, PollPolicy
 from taskflow.message import Message
 from tests.contract.wire import SharedClock
 
 
 def test_a_full_answer_that_waited_makes_more_likely() -> None:
-    backlog = Backlog()
-    assert not backlog.is_likely("work")
-    backlog.note("work", 10, 10, BEHIND)
-    assert backlog.is_likely("work")
-    assert not backlog.is_likely("other")
-    backlog.note("work", 10, 3, BEHIND)
-    assert not backlog.is_likely("work")
-    backlog.note("work", 10, 10, BEHIND - 0.1)
-    assert not backlog.is_likely("work")
+    policy = PollPolicy()
+    assert not policy.is_likely("work")
+    policy.note("work", 10, 10, BEHIND)
+    assert policy.is_likely("work")
+    assert not policy.is_likely("other")
+    policy.note("work", 10, 3, BEHIND)
+    assert not policy.is_likely("work")
+    policy.note("work", 10, 10, BEHIND - 0.1)
+    assert not policy.is_likely("work")
 
 
 def test_what_was_in_vain_is_tried_half_as_often() -> None:
-    backlog = Backlog()
+    policy = PollPolicy()
     needed = []
     for _ in range(8):
         tens = 0
-        while not backlog.is_likely("work"):
-            backlog.note("work", 10, 10, BEHIND)
+        while not policy.is_likely("work"):
+            policy.note("work", 10, 10, BEHIND)
             tens += 1
         needed.append(tens)
-        backlog.note("work", 10, 0, 0)
+        policy.note("work", 10, 0, 0)
     assert needed == [1, 2, 4, 8, 16, MOST_PATIENCE, MOST_PATIENCE, MOST_PATIENCE]
 
 
 def test_a_real_backlog_is_believed_again_soon() -> None:
-    backlog = Backlog()
+    policy = PollPolicy()
     for _ in range(4):
-        while not backlog.is_likely("work"):
-            backlog.note("work", 10, 10, BEHIND)
-        backlog.note("work", 10, 0, 0)
+        while not policy.is_likely("work"):
+            policy.note("work", 10, 10, BEHIND)
+        policy.note("work", 10, 0, 0)
     for _ in range(40):
-        backlog.note("work", 10, 10, BEHIND)
-    backlog.note("work", 10, 5, BEHIND)
-    backlog.note("work", 10, 10, BEHIND)
-    assert backlog.is_likely("work")
+        policy.note("work", 10, 10, BEHIND)
+    policy.note("work", 10, 5, BEHIND)
+    policy.note("work", 10, 10, BEHIND)
+    assert policy.is_likely("work")
 
 
 @pytest.fixture
 def begun(broker: AwsBroker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many requests were made at once, each time."""
     groups: list[int] = []
-    run = broker._together.run
+    run = broker._parallel.run
 
     def noted(calls: Any) -> Any:
         groups.append(len(calls))
         return run(calls)
 
-    monkeypatch.setattr(broker._together, "run", noted)
+    monkeypatch.setattr(broker._parallel, "run", noted)
     return groups
 
 

@@ -1,67 +1,67 @@
-"""The broker verbs that settle, over AWS: delete, hide, give back, dead-letter; in batches of ten.
-
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
-"""
+"""Settler: what becomes of received messages: deleted, hidden, given back, dead-lettered."""
 
 import logging
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from taskflow.broker.settings import Finish, Lease
-from taskflow.brokers.aws.batches import cut, cut_by_size, failed, send_batch
-from taskflow.brokers.aws.carriage import Parcel
-from taskflow.brokers.aws.copies import as_letter, carry, copy
+from taskflow.brokers.aws.attribute_codec import Parcel
+from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.ledger import Ledger, read_receipt
+from taskflow.brokers.aws.lent_messages import LentMessages
 from taskflow.brokers.aws.payloads import Payloads
-from taskflow.brokers.aws.polls import Polls
 from taskflow.brokers.aws.queue_attributes import MAX_DELAY
-from taskflow.brokers.aws.together import Together
+from taskflow.brokers.aws.receipts import Receipts, read_receipt
+from taskflow.brokers.aws.request_batches import cut_by_size, failed, send_batch
+from taskflow.brokers.aws.resend import as_letter, carry, copy
+from taskflow.brokers.aws.tally import Tally
 from taskflow.clock import Clock
-from taskflow.coordination.memory import Key, Records, Run
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery
 
 log = logging.getLogger("taskflow.aws")
 
-CLAIM_MARGIN = 1  # seconds; clocks differ, and a lease lasts until the next whole second
-_MARGIN = 1  # seconds that AWS's clock may be ahead of what is left of twelve hours
 _T = TypeVar("_T")
 
 
-class Settling:
-    """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
+class Settler:
+    """Thread-safe. The contract of its verbs stands in `taskflow.broker.Broker`."""
 
-    clock: Clock
-    _directory: Directory
-    _ledger: Ledger
-    _polls: Polls
-    _records: Records
-    _payloads: Payloads | None
-    _together: Together
-    _handled: dict[str, int]
-    _dead: dict[str, int]
+    def __init__(
+        self,
+        clock: Clock,
+        directory: Directory,
+        receipts: Receipts,
+        lent: LentMessages,
+        claims: Claims,
+        payloads: Payloads | None,
+        tally: Tally,
+    ) -> None:
+        self._clock = clock
+        self._directory = directory
+        self._receipts = receipts
+        self._lent = lent
+        self._claims = claims
+        self._payloads = payloads
+        self._tally = tally
 
     # ---- delete -----------------------------------------------------------------------------
     def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
         return self._by_queue(entries, lambda entry: entry.delivery, partial(self._delete, older))
 
     def _delete(self, older: bool, queue: str, entries: Sequence[Finish]) -> list[bool]:
-        now = self.clock.now()
+        now = self._clock.now()
         refused = {"stale", "gone", "lapsed"} if is_fifo(queue) else {"stale", "gone"}
         if older and not is_fifo(queue):
             refused.discard("stale")
-        held = [self._ledger.lease(entry.delivery, now) not in refused for entry in entries]
+        held = [self._receipts.lease(entry.delivery, now) not in refused for entry in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         # The record first: a crash in between means a duplicate that is recognized.
-        kept = [(run_of(one.delivery).key, now + one.remember) for one in chosen if one.remember]
-        self._records.remember(kept, now)
-        self._disclaim([one.delivery for one in chosen if not one.remember])
-        dropped = self._drop(queue, [entry.delivery for entry in chosen])
+        self._claims.finish([one for one in chosen if one.remember])
+        self._claims.release([one.delivery for one in chosen if not one.remember])
+        dropped = self._lent.drop(queue, [entry.delivery for entry in chosen])
         self._acknowledge(
             queue, [one.delivery for one, ok in zip(chosen, dropped, strict=True) if ok]
         )
@@ -81,43 +81,11 @@ class Settling:
             except BrokerError as error:
                 log.warning("queue %s: a payload stays: %s", queue, error)
 
-    def _drop(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
-        """Delete messages by their receipts, ten at a time."""
-        answers = self._in_batches(
-            queue,
-            "delete_message_batch",
-            [{"ReceiptHandle": _handle(delivery)} for delivery in deliveries],
-        )
-        for delivery, ok in zip(deliveries, answers, strict=True):
-            if ok:
-                self._ledger.settle(delivery)
-        self._handled[queue] = self._handled.get(queue, 0) + sum(answers)
-        return answers
-
-    def _in_batches(
-        self, queue: str, method: str, entries: Sequence[Mapping[str, Any]]
-    ) -> list[bool]:
-        """Whether each was done. Raises when a whole request failed."""
-
-        def send(some: list[dict[str, Any]]) -> Any:
-            return self._directory.on_queue(queue, method, Entries=some)
-
-        answers: list[bool] = []
-        batches = [partial(send_batch, send, batch) for batch in cut(entries)]
-        for results in self._together.run(batches):
-            if isinstance(results, BrokerError):
-                raise results
-            for result in results:
-                if failed(result) and not result.get("SenderFault"):
-                    log.warning("queue %s: %s: %s", queue, method, result.get("Message"))
-                answers.append(not failed(result))
-        return answers
-
     def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
         """As far as this process knows; of what it does not know, by the lease's time."""
-        now = self.clock.now()
+        now = self._clock.now()
         return [
-            self._ledger.lease(one, now) or ("held" if one.visible_at > now else "lapsed")
+            self._receipts.lease(one, now) or ("held" if one.visible_at > now else "lapsed")
             for one in deliveries
         ]
 
@@ -128,29 +96,25 @@ class Settling:
         wanted = list(entries)
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
-        self._disclaim([delivery for delivery, _ in wanted])  # it is not being run any more
+        self._claims.release([delivery for delivery, _ in wanted])  # it is not being run any more
         return self._by_queue(wanted, lambda entry: entry[0], partial(self._change, older))
 
     def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
         answers = self._by_queue(entries, lambda entry: entry[0], partial(self._change, False))
-        now = self.clock.now()
         held = [delivery for (delivery, _), ok in zip(entries, answers, strict=True) if ok]
-        try:
-            self._records.extend((run_of(one), claimed_until(one, now)) for one in held)
-        except BrokerError as error:
-            log.warning("%d claims were not extended: %s", len(held), error)
+        self._claims.extend(held)
         return answers
 
     def _change(
         self, older: bool, queue: str, entries: Sequence[tuple[Delivery, float]]
     ) -> list[bool]:
-        now = self.clock.now()
+        now = self._clock.now()
         good = {"held", None, "stale"} if older and not is_fifo(queue) else {"held", None}
         far: list[tuple[Delivery, float]] = []
         near: list[tuple[Delivery, float]] = []
         order: list[list[tuple[Delivery, float]] | None] = []
         for delivery, seconds in entries:
-            if self._ledger.lease(delivery, now) not in good:
+            if self._receipts.lease(delivery, now) not in good:
                 order.append(None)
             elif seconds > MAX_VISIBILITY and not is_fifo(queue):
                 far.append((delivery, seconds))
@@ -158,40 +122,23 @@ class Settling:
             else:
                 near.append((delivery, seconds))
                 order.append(near)
-        answers = {id(near): iter(self._hide(near)), id(far): iter(self._send_later(queue, far))}
+        answers = {
+            id(near): iter(self._lent.hide(near)),
+            id(far): iter(self._send_later(queue, far)),
+        }
         return [which is not None and next(answers[id(which)]) for which in order]
-
-    def _hide(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
-        """Hide messages of one queue, for what is left of twelve hours at most."""
-        if not entries:
-            return []
-        now = self.clock.now()
-        changes, timeouts = [], []
-        for delivery, seconds in entries:
-            receipt = read_receipt(delivery.receipt)
-            passed = 0.0 if receipt is None else now - receipt.received_at
-            left = max(0, int(MAX_VISIBILITY - passed) - _MARGIN)
-            timeouts.append(min(math.ceil(seconds), left))
-            changes.append({"ReceiptHandle": _handle(delivery), "VisibilityTimeout": timeouts[-1]})
-        queue = entries[0][0].queue
-        answers = self._in_batches(queue, "change_message_visibility_batch", changes)
-        for (delivery, _), timeout, ok in zip(entries, timeouts, answers, strict=True):
-            if ok:
-                delivery.visible_at = now + timeout
-                self._ledger.hide(delivery, delivery.visible_at)
-        return answers
 
     def _send_later(self, queue: str, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
         """Hide for more than twelve hours: a copy that is not due before takes the message's
         place, and goes on counting its attempts."""
-        due = self.clock.now()
+        due = self._clock.now()
         copies = []
         for delivery, seconds in entries:
             carried = carry(delivery, attempts=delivery.receive_count, due=due + seconds)
             copies.append(copy(delivery, carried, DelaySeconds=MAX_DELAY))
-        return self._replace(queue, queue, [delivery for delivery, _ in entries], copies)
+        return self.replace(queue, queue, [delivery for delivery, _ in entries], copies)
 
-    def _replace(
+    def replace(
         self, queue: str, to: str, deliveries: Sequence[Delivery], copies: Sequence[Parcel]
     ) -> list[bool]:
         """Send copies, then delete the messages they replace."""
@@ -208,9 +155,9 @@ class Settling:
                     log.warning("queue %s takes no %s: %s", to, parcel.id, result.get("Message"))
                 answers.append(not failed(result))
         sent = [one for one, ok in zip(deliveries, answers, strict=True) if ok]
-        self._drop(queue, sent)
-        self._disclaim(sent)
-        self._handled[queue] = self._handled.get(queue, 0) - len(sent)
+        self._lent.drop(queue, sent)
+        self._claims.release(sent)
+        self._tally.add_handled(queue, -len(sent))
         return answers
 
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
@@ -219,14 +166,14 @@ class Settling:
         return answers
 
     def _release(self, queue: str, deliveries: Sequence[Delivery]) -> list[bool]:
-        now = self.clock.now()
-        held = [self._ledger.lease(one, now) not in ("stale", "gone") for one in deliveries]
+        now = self._clock.now()
+        held = [self._receipts.lease(one, now) not in ("stale", "gone") for one in deliveries]
         chosen = [one for one, ok in zip(deliveries, held, strict=True) if ok]
         for one in chosen:  # before it can be received again
-            self._ledger.discount(one)
-        self._disclaim(chosen)
+            self._receipts.discount(one)
+        self._claims.release(chosen)
         hidden = [one for one in chosen if one.visible_at > now]
-        self._hide([(one, 0.0) for one in hidden])
+        self._lent.hide([(one, 0.0) for one in hidden])
         return held
 
     # ---- dead letters -----------------------------------------------------------------------
@@ -237,17 +184,44 @@ class Settling:
         target = self._directory.settings(queue).dead_letter_queue
         if target is None:
             raise LimitExceeded(f"queue {queue!r} has no dead-letter queue")
-        now = self.clock.now()
+        now = self._clock.now()
         refused = ("stale", "gone", "lapsed") if is_fifo(queue) else ("stale", "gone")
-        held = [self._ledger.lease(one, now) not in refused for one, _ in entries]
+        held = [self._receipts.lease(one, now) not in refused for one, _ in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
         letters = [as_letter(delivery, failure) for delivery, failure in chosen]
-        done = self._replace(queue, target, [delivery for delivery, _ in chosen], letters)
-        self._dead[queue] = self._dead.get(queue, 0) + sum(done)
+        done = self.replace(queue, target, [delivery for delivery, _ in chosen], letters)
+        self._tally.add_dead(queue, sum(done))
         answers = iter(done)
         return [ok and next(answers) for ok in held]
 
-    # ---- small parts ------------------------------------------------------------------------
+    # ---- messages that are not for a worker -------------------------------------------------
+    def put_off(
+        self,
+        *,
+        early: Sequence[tuple[Delivery, float]] = (),
+        late: Sequence[tuple[Delivery, float]] = (),
+        bury: Sequence[tuple[Delivery, str]] = (),
+        give_back: Sequence[Delivery] = (),
+    ) -> None:
+        """Hide messages again, dead-letter others, give back others. To be `late` is no attempt,
+        and that it is none to be `early` is reckoned from the time."""
+        try:
+            if early:
+                self.change_visibility(early)
+            if late:
+                answers = self.change_visibility(late)
+                for (delivery, _), ok in zip(late, answers, strict=True):
+                    if ok:
+                        self._receipts.discount(delivery)
+            if bury:
+                self.dead_letter(bury)
+            if give_back:
+                self.give_back(give_back)
+        except BrokerError as error:
+            count = len(early) + len(late) + len(bury) + len(give_back)
+            log.warning("%d messages return when their leases end: %s", count, error)
+
+    # ---- of several queues ------------------------------------------------------------------
     @staticmethod
     def _by_queue(
         entries: Sequence[_T],
@@ -264,25 +238,3 @@ class Settling:
             for index, ok in zip(indexes, settled, strict=True):
                 answers[index] = ok
         return answers
-
-    def _disclaim(self, deliveries: Sequence[Delivery]) -> None:
-        try:
-            self._records.release(map(run_of, deliveries))
-        except BrokerError as error:
-            log.warning("%d claims end with their leases: %s", len(deliveries), error)
-
-
-def run_of(delivery: Delivery) -> Run:
-    """Who it is for the records."""
-    return Run(Key(delivery.queue, delivery.id, delivery.topic), delivery.receipt)
-
-
-def claimed_until(delivery: Delivery, now: float) -> float:
-    """A claim ends before its lease: nobody who receives the message after it is in the way."""
-    margin = CLAIM_MARGIN if delivery.visible_at - now > 3 * CLAIM_MARGIN else 0
-    return math.floor(delivery.visible_at) - margin
-
-
-def _handle(delivery: Delivery) -> str:
-    receipt = read_receipt(delivery.receipt)
-    return receipt.handle if receipt is not None else delivery.receipt

@@ -1,4 +1,4 @@
-"""The broker verbs that subscribe queues to topics, over AWS, and let topics send to queues."""
+"""Subscriptions: which queues and URLs get what a topic is sent, and that topics may send."""
 
 import threading
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from taskflow.broker.settings import TopicSubscription
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.queue_attributes import allow_topic
+from taskflow.brokers.aws.reach import Reach
 from taskflow.brokers.aws.topic_attributes import (
     changed_subscription,
     read_subscription,
@@ -18,13 +19,15 @@ from taskflow.limits import is_fifo
 _POLICY_TRIES = 5
 
 
-class Subscribing:
-    """A part of AwsBroker; `taskflow.broker.Broker` is the contract."""
+class Subscriptions:
+    """The subscriptions of one account, region and prefix. Thread-safe. The contract of the verbs
+    stands in `taskflow.broker.Broker`."""
 
-    _directory: Directory
-    _reach: dict[str, tuple[int, float]]  # by topic: how many subscribe, until when that counts
-    _aliases: dict[str, str]  # ids of subscriptions that were put: SNS gives its own
-    _policies: threading.Lock
+    def __init__(self, directory: Directory, reach: Reach) -> None:
+        self._directory = directory
+        self._reach = reach
+        self._aliases: dict[str, str] = {}  # ids of those that were put: SNS gives its own
+        self._policies = threading.Lock()
 
     def subscribe(self, topic: str, queue: str) -> None:
         self._check_order(topic, queue)
@@ -43,12 +46,12 @@ class Subscribing:
             if "already exists" not in str(error):
                 raise
             # It has attributes of its own, such as a filter policy: that is as good.
-            if not any(one.raw for one in self.subscriptions(topic) if one.endpoint == queue):
+            if not any(one.raw for one in self.read(topic) if one.endpoint == queue):
                 raise LimitExceeded(
                     f"queue {queue!r} subscribes to topic {topic!r} without raw delivery: its "
                     "messages arrive in SNS envelopes; set RawMessageDelivery to true"
                 ) from None
-        self._reach.pop(topic, None)
+        self._reach.forget(topic)
 
     @staticmethod
     def _check_order(topic: str, queue: str) -> None:
@@ -75,7 +78,7 @@ class Subscribing:
             "was being allowed to send to it"
         )
 
-    def put_subscription(self, subscription: TopicSubscription) -> None:
+    def put(self, subscription: TopicSubscription) -> None:
         if subscription.filter_policy is not None:
             parse_filter(subscription.filter_policy, subscription.filter_scope)
         topic, endpoint = subscription.topic, subscription.endpoint
@@ -85,9 +88,9 @@ class Subscribing:
             self._let_send(topic, endpoint)
             endpoint = self._directory.queue_arn(endpoint)
         arn = self._find(subscription, endpoint)
-        if arn is not None and (before := self._read_subscription(arn)) is not None:
+        if arn is not None and (before := self._read_one(arn)) is not None:
             if (before.topic, before.endpoint) == (topic, subscription.endpoint):
-                self._change_subscription(arn, subscription, before)
+                self._change(arn, subscription, before)
                 self._aliases[subscription.id] = arn
                 return
             self._directory.api.call("sns", "unsubscribe", topic, SubscriptionArn=arn)
@@ -100,11 +103,9 @@ class Subscribing:
             ReturnSubscriptionArn=True,
         )
         self._aliases[subscription.id] = answer["SubscriptionArn"]
-        self._reach.pop(topic, None)
+        self._reach.forget(topic)
 
-    def _change_subscription(
-        self, arn: str, wanted: TopicSubscription, before: TopicSubscription
-    ) -> None:
+    def _change(self, arn: str, wanted: TopicSubscription, before: TopicSubscription) -> None:
         changed = changed_subscription(wanted, before, self._directory.queue_arn)
         for name, text in changed.items():
             self._directory.api.call(
@@ -136,31 +137,39 @@ class Subscribing:
                 return str(one["SubscriptionArn"])
         return None
 
-    def unsubscribe(self, id: str) -> None:
+    def remove(self, id: str) -> None:
         arn = self._arn_of(id)
         if arn is not None:
             self._directory.api.call("sns", "unsubscribe", id, SubscriptionArn=arn)
             self._aliases.pop(id, None)
-            self._reach.clear()
+            self._reach.forget_all()
+
+    def remove_all(self, topic: str) -> None:
+        """Remove every subscription of a topic. Raises TopicNotFound."""
+        for one in self._listed(topic):
+            if ":" in one["SubscriptionArn"]:
+                self._directory.api.call(
+                    "sns", "unsubscribe", topic, SubscriptionArn=one["SubscriptionArn"]
+                )
 
     def _listed(self, topic: str) -> list[Any]:
         return self._directory.pages("list_subscriptions_by_topic", "Subscriptions", topic)
 
-    def subscriptions(self, topic: str | None = None) -> list[TopicSubscription]:
+    def read(self, topic: str | None = None) -> list[TopicSubscription]:
         listed = (
             self._directory.pages("list_subscriptions", "Subscriptions")
             if topic is None
             else self._listed(topic)
         )
         read = [
-            self._read_subscription(one["SubscriptionArn"])
+            self._read_one(one["SubscriptionArn"])
             for one in listed
             if ":" in one["SubscriptionArn"] and self._directory.topic_of(one["TopicArn"])
         ]
         found = [one for one in read if one is not None]
         return sorted(found, key=lambda one: (one.topic, one.endpoint))
 
-    def _read_subscription(self, arn: str) -> TopicSubscription | None:
+    def _read_one(self, arn: str) -> TopicSubscription | None:
         """A subscription; None when it is gone."""
         try:
             answer = self._directory.api.call(

@@ -16,7 +16,7 @@ class _Seen:
     patience: int = 1  # so many of them until it is likely that there are more
 
 
-class Backlog:
+class PollPolicy:
     """Per queue. Not locked: threads that overwrite each other cost a request at worst."""
 
     def __init__(self) -> None:

@@ -53,7 +53,7 @@ class _Known:
     gone: bool = False
 
 
-class Ledger:
+class Receipts:
     """Thread-safe. The oldest entries are forgotten first."""
 
     def __init__(self) -> None:
