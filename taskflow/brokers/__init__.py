@@ -26,7 +26,7 @@ def open_address(
 
     `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
     `?durability=power` (the default: a publish is answered after fsync) or `=process`;
-    `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table]`.
+    `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table&state=…]`.
     `create=False` refuses a file that does not exist. Raises ConfigError for an address that is
     none of these, BrokerFileError for a bad file.
     """
@@ -90,7 +90,11 @@ def _aws(
         raise ConfigError(
             f"broker address {address!r} needs boto3: pip install 'taskflow-events[aws]'"
         ) from error
-    return open_aws(address, region, path, options, clock, random)
+
+    def open_state(state: str) -> Broker:
+        return open_address(state, clock=clock, random=random)
+
+    return open_aws(address, region, path, options, clock, random, open_state)
 
 
 _SCHEMES: dict[str, Callable[[str, str, dict[str, str], bool], SqliteStore]] = {

@@ -1,15 +1,17 @@
 """Opening the AWS broker by its address: `aws://REGION?endpoint=…&account=…&prefix=…`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from urllib.parse import unquote, urlsplit
 
+from taskflow.broker import Broker
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.brokers.aws.dynamo_store import DynamoStore
 from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock
 from taskflow.coordination.coordination_store import CoordinationStore
 from taskflow.coordination.records import Records
@@ -17,7 +19,7 @@ from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 
-OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix")
+OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix", "state")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
 _SECRET = re.compile(r"(://[^/@:?&]*:)[^/@&]*@")
 
@@ -29,6 +31,7 @@ def open_aws(
     options: Mapping[str, str],
     clock: Clock | None = None,
     random: Random | None = None,
+    open_state: Callable[[str], Broker] | None = None,
 ) -> AwsBroker:
     """Open SNS and SQS of a region; nothing is asked of AWS yet.
 
@@ -36,7 +39,9 @@ def open_aws(
     the credentials. `prefix`: before all names. `idempotency=dynamodb://table`, or the address of
     a SQL database as SQLAlchemy writes it, percent-encoded: where workers share what SQS cannot
     keep (finished and running events, pauses, rates, reports). `payloads=s3://bucket/prefix`:
-    where payloads go that are too large for SNS and SQS. Raises ConfigError.
+    where payloads go that are too large for SNS and SQS. `state`: the address of a stored broker,
+    percent-encoded, which keeps what SQS cannot: the records of `apply`; `open_state` opens it.
+    Without it they are kept in memory, for this process. Raises ConfigError.
     """
 
     def refuse(what: str) -> ConfigError:
@@ -70,12 +75,19 @@ def open_aws(
         payloads = _open_payloads(api, text, random)
         if payloads is None:
             raise refuse(f"payloads is {text!r}; write s3://bucket or s3://bucket/prefix/")
+    state = None
+    if (text := options.get("state")) is not None and open_state is not None:
+        opened = open_state(text)
+        if not isinstance(opened, StoredBroker):
+            raise refuse(f"state is {text!r}; write sqlite:///path/to/state.db")
+        state = opened
     return AwsBroker(
         api,
         prefix=prefix,
         account=account,
         records=records,
         store=store,
+        state=state,
         payloads=payloads,
         clock=clock,
         random=random,

@@ -1,11 +1,13 @@
 """AwsBroker: the verbs of a broker over SNS and SQS, each done by one of its parts."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from random import Random
+from typing import TypeVar
 
+from taskflow.broker.features import Features
 from taskflow.broker.settings import Economy
+from taskflow.brokers.aws.change_applier import ChangeApplier
 from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.directory import Directory
@@ -28,6 +30,7 @@ from taskflow.brokers.aws.shared_state import SharedState
 from taskflow.brokers.aws.subscriptions import Subscriptions
 from taskflow.brokers.aws.tally import Tally
 from taskflow.brokers.aws.topics import Topics
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
 from taskflow.coordination.coordination_store import CoordinationStore
 from taskflow.coordination.memory_records import MemoryRecords
@@ -35,6 +38,9 @@ from taskflow.coordination.memory_store import MemoryStore
 from taskflow.coordination.records import Records
 from taskflow.forking import RANDOM
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
+from taskflow.stores.sqlite.store import SqliteStore
+
+T = TypeVar("T")
 
 ECONOMY = Economy(batch=MAX_ENTRIES, settle_within=0.25, prefetch=0.05)
 """Requests cost money and time; leases last longer."""
@@ -52,6 +58,7 @@ class AwsBroker:
         account: str | None = None,
         records: Records | None = None,
         store: CoordinationStore | None = None,
+        state: StoredBroker | None = None,
         payloads: Payloads | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
@@ -59,6 +66,7 @@ class AwsBroker:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or RANDOM
         self.economy = ECONOMY
+        self.features = Features(atomic=False, hosts=True)
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
         self.api = api
         self._alone = threading.RLock()
@@ -117,7 +125,17 @@ class AwsBroker:
         )
         self._polls = receiver.polls
         self.receive = receiver.receive
-        self.wake = receiver.polls.wake
+
+        self._state = state or StoredBroker(
+            SqliteStore(None, durable=False), clock=clock, random=self.random
+        )
+        self._applier = ChangeApplier(self._state, sender, settler)
+        self.apply = self._applier.apply
+        self.records = self._state.records
+        self.list_records = self._state.list_records
+        self.count_records = self._state.count_records
+        self.wait_record = self._state.wait_record
+        self.holders = self._state.holders
 
         operations = Operations(clock, directory, receiver, settler, lent, receipts, tally, pauses)
         self.counts = operations.counts
@@ -144,11 +162,21 @@ class AwsBroker:
         self.identity = shared.identity
         self.set_identity = shared.set_identity
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def together(self, work: Callable[[], T]) -> T:
         """Of this process: AWS has nothing that others would wait for, and nothing is undone."""
         with self._alone:
-            yield
+            return work()
+
+    def wake(self) -> None:
+        """Let who waits look whether it is to stop."""
+        self._polls.wake()
+        self._state.wake()
+
+    def upkeep(self, limit: int = 1000) -> bool:
+        """Messages expire by themselves; what is moved and noted here goes on."""
+        moving = self.step_moves(limit)
+        noted = self._applier.resend(limit)
+        return self._state.upkeep(limit) or noted or moving
 
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         """AWS tells nobody of a message that arrives, so `heard` is never called: who waits asks
@@ -164,4 +192,5 @@ class AwsBroker:
         self._parallel.close()
         self._records.close()
         self._store.close()
+        self._state.close()
         self.api.close()

@@ -6,9 +6,9 @@ import pytest
 
 from taskflow.errors import (
     BrokerError,
-    ChangeRefused,
     BrokerFileError,
     BrokerUnavailable,
+    ChangeRefused,
     InvalidFilterPolicy,
     InvalidName,
     LimitExceeded,

@@ -1,0 +1,210 @@
+"""ChangeApplier: changes on AWS, where state, sends and settlements are not one transaction.
+
+The order is that which loses nothing: the state with a note of what is to be sent, all or none of
+it; then the sends; then the settlements; then the note goes. Who dies in between leaves a note that
+`resend` finds, or a message that comes back.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from taskflow.broker.change import (
+    Applied,
+    Bury,
+    Change,
+    GiveBack,
+    Hide,
+    Keep,
+    Publish,
+    Put,
+    Remove,
+    Send,
+    Settlement,
+)
+from taskflow.broker.record import RecordQuery
+from taskflow.broker.settings import Finish, Sent
+from taskflow.brokers.aws.sender import Sender
+from taskflow.brokers.aws.settler import Settler
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
+from taskflow.limits import is_fifo
+from taskflow.message import Delivery, Message, new_id
+from taskflow.stores.sqlite.extra import read_attributes, write_attributes
+
+OUTBOX = "outbox"
+RESEND_AFTER = 30.0  # seconds
+_PAGE = 100
+
+
+class _Noted(msgspec.Struct, omit_defaults=True):
+    """A message that is to be sent, as it is noted; the fields are those of Message."""
+
+    topic: str | None
+    queue: str | None
+    id: str
+    body: str
+    attributes: str
+    delay: float | None = None
+    group: str | None = None
+    deduplication_id: str | None = None
+    trace: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+    bodies: dict[str, str] = {}
+
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(list[_Noted]).decode
+
+
+class ChangeApplier:
+    """Thread-safe. `state` is where records, keys and notes lie."""
+
+    def __init__(self, state: StoredBroker, sender: Sender, settler: Settler) -> None:
+        self._state = state
+        self._sender = sender
+        self._settler = settler
+
+    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+        """Make each change, or refuse it; one that dies halfway is ended by who repeats it, or by
+        `resend`."""
+        answers = []
+        for change in changes:
+            try:
+                answers.append(self._apply(change, durable))
+            except BrokerUnavailable:
+                raise
+            except BrokerError as refused:
+                answers.append(Applied(refused=refused))
+        return answers
+
+    def _apply(self, change: Change, durable: bool) -> Applied:
+        if not self._was_made(change):
+            self._check_fence(change.fence)
+        note = None
+        records = list(change.records)
+        if change.sends:
+            now = self._state.clock.now()
+            note = change.id or new_id(now, self._state.random)
+            text = _write(_noted(change.sends)).decode()
+            records.append(Put(kind=OUTBOX, key=note, value=text, due_at=now + RESEND_AFTER))
+        state = replace(change, fence=None, records=records, sends=(), settlements=())
+        answer = Applied()
+        if state.id or state.keys or records or state.counters:
+            (answer,) = self._state.apply([state], durable)
+            answer.or_raise()
+        sent = self._send(note, change.sends, answer.repeated)
+        settled = [self._settle(one) for one in change.settlements]
+        versions = answer.versions[: len(change.records)]
+        return replace(answer, versions=versions, sent=sent, settled=settled)
+
+    def _was_made(self, change: Change) -> bool:
+        """Whether its state was changed before: then its message may well be gone."""
+        id, state = change.id, self._state
+        if id is None:
+            return False
+        now = state.clock.now()
+        return state.store.look(lambda rows: rows.records.applied(id, now)) is not None
+
+    def _check_fence(self, fence: Delivery | None) -> None:
+        if fence is None:
+            return
+        (lease,) = self._settler.leases([fence])
+        if lease != "held" and (lease != "lapsed" or is_fifo(fence.queue)):
+            raise LeaseLost(
+                f"message {fence.id!r} of queue {fence.queue!r} is no longer held: its "
+                f"receipt is {lease}"
+            )
+
+    def _send(
+        self, note: str | None, sends: Sequence[Send | Publish], repeated: bool
+    ) -> list[list[Sent]]:
+        """Send what was noted, and take the note away; what had been sent is not sent again."""
+        if note is None:
+            return []
+        if repeated and not self._state.records(OUTBOX, [note]):
+            return [[Sent(message.id, 0) for message in one.messages] for one in sends]
+        try:
+            sent = [
+                list(self._sender.publish(one.topic, one.messages).sent)
+                if isinstance(one, Publish)
+                else self._sender.send(one.queue, one.messages)
+                for one in sends
+            ]
+        except BrokerUnavailable:
+            raise  # perhaps it was sent: the note stays
+        except BrokerError:
+            self._state.apply([Change(records=[Remove(OUTBOX, note)])], durable=False)
+            raise
+        self._state.apply([Change(records=[Remove(OUTBOX, note)])], durable=False)
+        return sent
+
+    def _settle(self, one: Settlement) -> bool:
+        match one:
+            case Finish():
+                (done,) = self._settler.delete([one])
+            case Hide():
+                (done,) = self._settler.change_visibility([(one.delivery, one.seconds)])
+            case Keep():
+                (done,) = self._settler.extend([(one.delivery, one.seconds)])
+            case GiveBack():
+                (done,) = self._settler.give_back([one.delivery])
+            case Bury():
+                (done,) = self._settler.dead_letter([(one.delivery, one.failure)])
+        return done
+
+    def resend(self, limit: int) -> bool:
+        """Send what was noted half a minute ago and is noted still; whether there may be more."""
+        query = RecordQuery(
+            kind=OUTBOX,
+            order="due",
+            due_by=self._state.clock.now(),
+            limit=max(1, min(limit, _PAGE)),
+        )
+        page = self._state.list_records(query)
+        for record in page.records:
+            for noted in _read(record.value):
+                if noted.topic is not None:
+                    self._sender.publish(noted.topic, [_message(noted)])
+                elif noted.queue is not None:
+                    self._sender.send(noted.queue, [_message(noted)])
+            self._state.apply([Change(records=[Remove(OUTBOX, record.key)])], durable=False)
+        return page.next is not None
+
+
+def _noted(sends: Iterable[Send | Publish]) -> list[_Noted]:
+    return [
+        _Noted(
+            topic=one.topic if isinstance(one, Publish) else None,
+            queue=one.queue if isinstance(one, Send) else None,
+            id=message.id,
+            body=message.body,
+            attributes=write_attributes(message.attributes),
+            delay=message.delay,
+            group=message.group,
+            deduplication_id=message.deduplication_id,
+            trace=message.trace,
+            sender=message.sender,
+            subject=message.subject,
+            bodies=dict(message.bodies),
+        )
+        for one in sends
+        for message in one.messages
+    ]
+
+
+def _message(noted: _Noted) -> Message:
+    return Message(
+        noted.id,
+        noted.body,
+        read_attributes(noted.attributes),
+        noted.delay,
+        noted.group,
+        noted.deduplication_id,
+        noted.trace,
+        noted.sender,
+        noted.subject,
+        noted.bodies,
+    )

@@ -1,0 +1,100 @@
+"""Changes on AWS: what is noted before it is sent, so that a crash in between loses nothing."""
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from taskflow.broker.change import Change, Publish, Put, Send
+from taskflow.broker.record import RecordQuery
+from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.config import open_broker
+from taskflow.errors import BrokerUnavailable, QueueNotFound
+from taskflow.message import Attribute, Message
+from tests.contract.wire import SharedClock, aws_broker
+
+
+@pytest.fixture
+def clock() -> SharedClock:
+    return SharedClock(1000.0)
+
+
+@pytest.fixture
+def broker(clock: SharedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsBroker]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with aws_broker(clock) as opened:
+        opened.create_queue("work")
+        opened.create_topic("made")
+        opened.subscribe("made", "work")
+        yield opened
+
+
+FULL = Message("2", "y", {"b": Attribute("Binary", b"\x00\xff"), "n": Attribute("Number", "1")})
+
+
+def test_what_was_noted_and_not_sent_is_sent_by_the_upkeep(
+    broker: AwsBroker, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise BrokerUnavailable("the network is gone")
+
+    sender = broker._applier._sender
+    with monkeypatch.context() as broken:
+        broken.setattr(sender, "send", die)
+        change = Change(
+            records=[Put(kind="run", key="1", value="a")],
+            sends=[Publish("made", [Message("1", "x")]), Send("work", [FULL])],
+        )
+        with pytest.raises(BrokerUnavailable):
+            broker.apply([change])
+    assert broker.records("run", ["1"])["1"].value == "a"
+    broker.upkeep()
+    assert broker.counts("work").visible == 1, "whoever made it may be at it still"
+    clock.advance(30)
+    broker.upkeep()
+    found = {one.id: one for one in broker.receive("work", limit=10)}
+    assert set(found) == {"1", "2"}
+    assert found["2"].attributes == FULL.attributes
+    assert broker.list_records(RecordQuery(kind="outbox")).records == [], "it is noted no more"
+
+
+def test_a_change_that_is_made_again_sends_what_was_only_noted(
+    broker: AwsBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise BrokerUnavailable("the network is gone")
+
+    change = Change(id="c1", sends=[Send("work", [Message("1", "x")])])
+    with monkeypatch.context() as broken:
+        broken.setattr(broker._applier._sender, "send", die)
+        with pytest.raises(BrokerUnavailable):
+            broker.apply([change])
+    assert broker.apply([change])[0].repeated
+    assert broker.apply([change])[0].repeated
+    assert [one.id for one in broker.receive("work", limit=10)] == ["1"]
+
+
+def test_what_can_never_be_sent_is_noted_no_more(broker: AwsBroker, clock: SharedClock) -> None:
+    (answer,) = broker.apply([Change(sends=[Send("nosuch", [Message("1", "x")])])])
+    assert isinstance(answer.refused, QueueNotFound)
+    clock.advance(30)
+    broker.upkeep()  # would raise if it still tried
+    assert broker.list_records(RecordQuery(kind="outbox")).records == []
+
+
+def test_the_state_may_lie_in_a_file(
+    clock: SharedClock, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    address = (
+        "aws://us-east-1?endpoint=http://localhost:9324&state="
+        f"sqlite:///{tmp_path}/state.db%3Fdurability%3Dprocess"
+    )
+    with closing(open_broker(address, clock=clock, random=random.Random(7))) as first:
+        first.apply([Change(records=[Put(kind="run", key="1", value="a")])])
+    with closing(open_broker(address, clock=clock)) as second:
+        assert second.records("run", ["1"])["1"].value == "a"
