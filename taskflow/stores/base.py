@@ -166,6 +166,18 @@ class Rows(Protocol):
         """
         ...
 
+    def add_to_many(
+        self, topic: str, entries: Sequence[tuple[QueueRow, Sequence[Message]]], now: float
+    ) -> list[list[int]]:
+        """As `add` to each of several queues; answers the numbers in each. A message (the same
+        object) that goes to several is stored once: `sweep` removes it when none holds it."""
+        ...
+
+    def sweep(self, limit: int) -> int:
+        """Look at `limit` messages that several queues were to hold, where the last look ended,
+        and remove what none holds any more; answers how many were removed."""
+        ...
+
     def due(
         self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
     ) -> list[Row]:

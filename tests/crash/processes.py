@@ -81,7 +81,7 @@ def check_integrity(address: str) -> None:
     connection = apsw.Connection(path)
     assert connection.pragma("integrity_check") == "ok"
     assert connection.execute("SELECT count(*) FROM message").get == (
-        connection.execute("SELECT count(*) FROM payload").get
+        connection.execute("SELECT count(*) FROM body").get
     )
     connection.close()
 

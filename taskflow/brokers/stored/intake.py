@@ -24,6 +24,7 @@ class Intake:
 
     def __init__(self) -> None:
         self._sends = 0
+        self._shared = 0
 
     def publish(
         self,
@@ -74,19 +75,59 @@ class Intake:
         numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
         settings: TopicSettings | None = None
         bare = all(message.subject is None and not message.bodies for message in messages)
+        entries: list[tuple[QueueRow, Sequence[Message]]] = []
         for target in targets:
             chosen = messages
             if not (bare and is_plain(target, topic)):
                 if settings is None:
                     settings, identity = find_topic(rows, topic).settings, rows.identity()
                 chosen = messages_for(target, messages, numbers, settings, now, identity, wanted)
-            self.add(rows, target.queue, topic, chosen, now)
+            entries.append((target.queue, chosen))
+        if len(entries) == 1:
+            self.add(rows, entries[0][0], topic, entries[0][1], now)
+        elif entries:
+            self._add_to_many(rows, topic, entries, now)
         return numbers
+
+    def _add_to_many(
+        self,
+        rows: Rows,
+        topic: str,
+        entries: Sequence[tuple[QueueRow, Sequence[Message]]],
+        now: float,
+    ) -> None:
+        """Store messages in several queues, the body of each once."""
+        fresh: list[tuple[QueueRow, Sequence[Message]]] = []
+        deduplications: list[Deduplication | None] = []
+        for queue, messages in entries:
+            self._check(rows, queue, messages, now)
+            seen = self._deduplicate(rows, queue, messages, now) if queue.fifo else None
+            deduplications.append(seen)
+            fresh.append((queue, messages if seen is None else seen.new))
+        numbers = rows.add_to_many(topic, fresh, now)
+        for seen, (_, messages), some in zip(deduplications, fresh, numbers, strict=True):
+            if seen is not None:
+                seen.record(
+                    [Sent(one.id, number) for one, number in zip(messages, some, strict=True)]
+                )
+        self._shared += sum(len(messages) for _, messages in fresh)
+        if self._shared >= HOUSEKEEPING:  # as many go, in time, as come
+            rows.sweep(2 * self._shared)
+            self._shared = 0
 
     def add(
         self, rows: Rows, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
     ) -> list[Sent]:
         """Store messages in one queue. Raises LimitExceeded for what it does not take."""
+        self._check(rows, queue, messages, now)
+        if not queue.fifo:
+            return self._store_all(rows, queue, topic, messages, now)
+        seen = self._deduplicate(rows, queue, messages, now)
+        return seen.record(self._store_all(rows, queue, topic, seen.new, now))
+
+    def _check(self, rows: Rows, queue: QueueRow, messages: Sequence[Message], now: float) -> None:
+        """Raise LimitExceeded for what a queue does not take; now and then, let what is past its
+        retention go."""
         settings = queue.settings
         for message in messages:
             if message.delay and message.delay >= settings.retention:
@@ -102,8 +143,13 @@ class Intake:
         self._sends += 1
         if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
             rows.expire(queue.id, now - settings.retention)
-        if not queue.fifo:
-            return self._store_all(rows, queue, topic, messages, now)
+
+    @staticmethod
+    def _deduplicate(
+        rows: Rows, queue: QueueRow, messages: Sequence[Message], now: float
+    ) -> Deduplication:
+        """Which of them a FIFO queue does not know yet."""
+        settings = queue.settings
         messages = with_deduplication(
             messages, settings.content_based_deduplication, f"queue {queue.name!r}"
         )
@@ -113,8 +159,7 @@ class Intake:
                     f"queue {queue.name!r} is FIFO: its messages have no delays of their own"
                 )
         per_group = settings.deduplication_scope == "messageGroup"
-        seen = Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
-        return seen.record(self._store_all(rows, queue, topic, seen.new, now))
+        return Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
 
     @staticmethod
     def _store_all(

@@ -112,7 +112,9 @@ class DeclaredRows:
     def drop_queue(self, queue: QueueRow) -> None:
         id = (queue.id,)
         self._execute(
-            "DELETE FROM payload WHERE seq IN (SELECT seq FROM message WHERE queue = ?)", id
+            """DELETE FROM body WHERE seq IN (SELECT seq FROM message WHERE queue = ?)
+               AND NOT EXISTS (SELECT 1 FROM shared s WHERE s.seq = body.seq)""",
+            id,
         )
         for table in ("message", "lane", "attempt", "finished"):
             self._execute(f"DELETE FROM {table} WHERE queue = ?", id)

@@ -83,7 +83,7 @@ class FifoRows:
                 break
             for row in self._connection.execute(
                 f"""SELECT {COLUMNS} FROM message m INDEXED BY message_lane
-                    JOIN payload p ON p.seq = m.seq
+                    JOIN body p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.lane = ? AND m.seq > ? ORDER BY m.seq LIMIT ?""",
                 (queue, lane, first, limit - len(found)),
             ):
@@ -144,7 +144,7 @@ class FifoRows:
         return [
             Row._make(found)
             for found in self._connection.execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.tenant = ? AND m.visible_at <= ? {also}
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
                 (queue, tenant, now, limit),
@@ -156,7 +156,7 @@ class FifoRows:
             Row._make(found)
             for found in self._connection.execute(
                 f"""SELECT {COLUMNS} FROM json_each(?2) j CROSS JOIN message m
-                    ON m.queue = ?1 AND m.seq = j.value JOIN payload p ON p.seq = m.seq
+                    ON m.queue = ?1 AND m.seq = j.value JOIN body p ON p.seq = m.seq
                     ORDER BY j.key""",
                 (queue, encode(list(seqs)).decode()),
             )

@@ -7,6 +7,7 @@ statistics here, would rather read a whole queue in order.
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
@@ -15,9 +16,10 @@ import apsw
 from taskflow.broker.settings import Lease
 from taskflow.message import Message
 from taskflow.stores.base import SPOKEN, Held, QueueRow, Row
+from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import BookRows
 from taskflow.stores.sqlite.declared import DeclaredRows
-from taskflow.stores.sqlite.extra import read_extra, with_received, write_attributes, write_extra
+from taskflow.stores.sqlite.extra import read_extra, with_received
 from taskflow.stores.sqlite.fifo import COLUMNS, FRESH, FifoRows, encode
 from taskflow.stores.sqlite.records import SqliteRecords
 
@@ -40,6 +42,10 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         self._insert_one = connection.cursor().execute
         self._complained: set[int] = set()
         self.records = SqliteRecords(connection)
+        self.bodies = SqliteBodies(connection)
+
+    def sweep(self, limit: int) -> int:
+        return self.bodies.sweep(limit)
 
     def undoing(self, work: Callable[[], T]) -> T:
         self._insert_one("SAVEPOINT part")
@@ -54,8 +60,37 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
 
     # ---- messages ---------------------------------------------------------------------------
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
-        count = len(messages)
-        first = self._next_numbers(queue, count, now)
+        first = self._next_numbers(queue, len(messages), now)
+        numbered = list(enumerate(messages, first))
+        stored = self._add(queue, topic, numbered, now)
+        self.bodies.add([one for one in numbered if one[0] in stored])
+        return first
+
+    def add_to_many(
+        self, topic: str, entries: Sequence[tuple[QueueRow, Sequence[Message]]], now: float
+    ) -> list[list[int]]:
+        distinct = {id(message): message for _, messages in entries for message in messages}
+        queues = [queue.id for queue, _ in entries]
+        first = self._next_numbers_of(entries, len(distinct), now)
+        numbers = {key: seq for seq, key in enumerate(distinct, first)}
+        holders: Counter[int] = Counter()
+        answers = []
+        for queue, messages in entries:
+            numbered = [(numbers[id(message)], message) for message in messages]
+            if numbered:
+                holders.update(self._add(queue, topic, numbered, now))
+            answers.append([seq for seq, _ in numbered])
+        stored = [(seq, distinct[key]) for key, seq in numbers.items() if seq in holders]
+        if stored:
+            self.bodies.add(stored)
+            if shared := [seq for seq, count in holders.items() if count > 1]:
+                self.bodies.share(shared, queues)
+        return answers
+
+    def _add(
+        self, queue: QueueRow, topic: str, messages: Sequence[tuple[int, Message]], now: float
+    ) -> Collection[int]:
+        """Add rows without their bodies; answers the numbers of those that were not there."""
         default = queue.settings.delay
         fifo = queue.fifo
         new = [
@@ -69,36 +104,22 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                 message.group if fifo else None,
                 None if fifo else message.group,
             )
-            for seq, message in enumerate(messages, first)
+            for seq, message in messages
         ]
         added = self._insert(new)
-        stored: Collection[int] = range(first, first + count)
-        if added < count:  # some are held already, or were until their retention ended
-            self._drop_expired(queue, [message.id for message in messages], now)
+        stored = [seq for seq, _ in messages]
+        if added < len(new):  # some are held already, or were until their retention ended
+            self._drop_expired(queue, [message.id for _, message in messages], now)
             self._insert(new)
-            stored = {
+            stored = [
                 seq
                 for (seq,) in self._execute(
-                    "SELECT seq FROM message WHERE queue = ? AND seq >= ?", (queue.id, first)
+                    "SELECT seq FROM message WHERE queue = ? AND seq >= ?", (queue.id, stored[0])
                 )
-            }
-        payloads = [
-            (
-                seq,
-                message.body,
-                write_attributes(message.attributes) if message.attributes else "{}",
-                write_extra(message),
-            )
-            for seq, message in enumerate(messages, first)
-            if seq in stored
-        ]
-        if len(payloads) == 1:
-            self._insert_one("INSERT INTO payload VALUES (?, ?, ?, ?)", payloads[0])
-        else:
-            self._connection.executemany("INSERT INTO payload VALUES (?, ?, ?, ?)", payloads)
+            ]
         if fifo:
-            self._refresh(queue.id, {message.group for message in messages if message.group})
-        return first
+            self._refresh(queue.id, {message.group for _, message in messages if message.group})
+        return stored
 
     def _insert(self, new: Sequence[tuple[Any, ...]]) -> int:
         """How many were new."""
@@ -119,7 +140,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
 
     def _next_numbers(self, queue: QueueRow, count: int, now: float) -> int:
         """The first of so many free numbers."""
-        last: int | None = self._execute("SELECT max(seq) FROM payload").get
+        last = self.bodies.last()
         first = max(int(now * 1e6), 0 if last is None else last + 1)
         if queue.fifo:  # higher than those of deleted messages, though the clock was set back
             first = self._execute(
@@ -127,6 +148,25 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                    RETURNING sequence - ?3 + 1""",
                 (queue.id, first, count),
             ).get
+        return first
+
+    def _next_numbers_of(
+        self, entries: Sequence[tuple[QueueRow, Sequence[Message]]], count: int, now: float
+    ) -> int:
+        """As `_next_numbers`, free in all these queues."""
+        last = self.bodies.last()
+        first = max(int(now * 1e6), 0 if last is None else last + 1)
+        ordered = encode([queue.id for queue, messages in entries if queue.fifo and messages])
+        if ordered != b"[]":
+            of_these = "id IN (SELECT value FROM json_each(?1))"
+            highest: int = self._execute(
+                f"SELECT max(sequence) FROM queue WHERE {of_these}", (ordered.decode(),)
+            ).get
+            first = max(first, highest + 1)
+            self._execute(
+                f"UPDATE queue SET sequence = ?2 WHERE {of_these}",
+                (ordered.decode(), first + count - 1),
+            )
         return first
 
     def due(
@@ -148,7 +188,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         return [
             Row._make(found)
             for found in self._execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
                 (queue, now, after, limit),
@@ -160,7 +200,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         return [
             Row._make(found)
             for found in self._execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
                       AND {FRESH}
                     ORDER BY m.visible_at, m.seq LIMIT ?""",
@@ -219,7 +259,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
     def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
         found = [
             self._execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
                     WHERE m.queue = ? AND m.seq = ? AND (m.receipt & -3) = ?""",
                 (queue, seq, receipt),
             ).get
@@ -254,7 +294,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                 (queue, one.seq, one.receipt, hidden_at),
             )
         }
-        self._forget_payloads([one.seq for one in gone])
+        self.bodies.forget([one.seq for one in gone])
         self._refresh(queue, lanes)
         return [one in gone for one in held]
 
@@ -264,15 +304,8 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
             "DELETE FROM message WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))",
             (queue, encode(list(seqs)).decode()),
         )
-        self._forget_payloads(seqs)
+        self.bodies.forget(seqs)
         self._refresh(queue, lanes)
-
-    def _forget_payloads(self, seqs: Collection[int]) -> None:
-        if seqs:
-            self._execute(
-                "DELETE FROM payload WHERE seq IN (SELECT value FROM json_each(?))",
-                (encode(list(seqs)).decode(),),
-            )
 
     def hide(
         self, queue: int, held: Sequence[tuple[Held, float]], now: float, spoken: bool
@@ -338,10 +371,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
                 None if to.fifo else group,
             ),
         )
-        self._execute(
-            "INSERT INTO payload VALUES (?, ?, ?, ?)",
-            (seq, row.body, row.attributes, with_received(row.extra, before)),
-        )
+        self.bodies.put(seq, row.body, row.attributes, with_received(row.extra, before))
         if to.fifo and group is not None:
             self._refresh(to.id, [group])
 
@@ -353,7 +383,7 @@ class SqliteRows(DeclaredRows, FifoRows, BookRows):
         return [
             Row._make(found)
             for found in self._execute(
-                f"""SELECT {COLUMNS} FROM message m {index} JOIN payload p ON p.seq = m.seq
+                f"""SELECT {COLUMNS} FROM message m {index} JOIN body p ON p.seq = m.seq
                     WHERE m.queue = ?1 {chosen} ORDER BY m.seq LIMIT ?3""",
                 (queue, json.dumps(list(ids)), limit),
             )

@@ -1,4 +1,4 @@
--- The embedded broker's file. Times are epoch seconds; who writes them passes `now` in.
+-- The stored broker's file. Times are epoch seconds; who writes them passes `now` in.
 
 CREATE TABLE topic (
     name        TEXT PRIMARY KEY,
@@ -76,13 +76,21 @@ CREATE UNIQUE INDEX message_id ON message (queue, id, topic);
 CREATE INDEX message_lane ON message (queue, lane, seq) WHERE lane IS NOT NULL;
 CREATE INDEX message_tenant ON message (queue, tenant, visible_at, seq) WHERE tenant IS NOT NULL;
 
--- What does not change: written once, however often the message is received.
+-- What does not change: written once, however often the message is received, and for however many
+-- queues: seq is that of the rows in all of them.
 -- extra is JSON of what few messages have (group, deduplication id, ...), or NULL.
-CREATE TABLE payload (
+CREATE TABLE body (
     seq        INTEGER PRIMARY KEY,
     body       TEXT NOT NULL,
     attributes TEXT NOT NULL,
     extra      TEXT
+) STRICT;
+
+-- Bodies of several queues (their ids, as JSON). Others go with their message; these go when no queue
+-- holds them any more.
+CREATE TABLE shared (
+    seq    INTEGER PRIMARY KEY,
+    queues TEXT NOT NULL
 ) STRICT;
 
 -- The message groups of FIFO queues that hold something. A group may be received from once its

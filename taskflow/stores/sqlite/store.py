@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from taskflow.stores.base import Rows
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
 from taskflow.stores.sqlite.identity import FileIdentity
+from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.patience import LONGEST, Patience
 from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.stores.sqlite.transaction import (
@@ -30,10 +30,6 @@ T = TypeVar("T")
 
 log = logging.getLogger("taskflow.store")
 
-APPLICATION_ID = 0x7461736B  # "task"
-SCHEMA_VERSION = 2
-MIGRATIONS = {1: "ALTER TABLE queue ADD COLUMN expired INTEGER NOT NULL DEFAULT 0"}
-"""What makes a file of a version one of the next; a process that still has it open works on."""
 PAGE_SIZE = 2048  # bytes: a publish writes four pages, of which little changes
 
 
@@ -84,7 +80,7 @@ class SqliteStore:
         connection = connect(real)
         connection.set_busy_handler(self._patience)
         try:
-            self._prepare(connection)
+            prepare(connection, real)
             if real is not None:
                 connection.pragma("journal_mode", "wal")
                 connection.pragma("user_version")  # a first look makes the WAL
@@ -177,37 +173,6 @@ class SqliteStore:
             "just sent or changed may be in neither file; repeat it"
         )
 
-    def _prepare(self, connection: apsw.Connection) -> None:
-        """Make the schema in a new file, or check that this one is ours."""
-        if connection.readonly("main"):
-            raise BrokerFileError(f"{self._path} is read-only; the broker must write")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            application = connection.pragma("application_id")
-            version = connection.pragma("user_version")
-            tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-            if application != APPLICATION_ID and tables:
-                raise BrokerFileError(f"{self._path} is an SQLite file, but no taskflow broker")
-            if version > SCHEMA_VERSION:
-                raise BrokerFileError(
-                    f"{self._path} was written by a newer taskflow (schema {version}; "
-                    f"this one knows up to {SCHEMA_VERSION}): upgrade taskflow"
-                )
-            if not tables:
-                connection.execute(_sql("schema.sql"))
-                connection.pragma("application_id", APPLICATION_ID)
-            else:
-                for older in range(version, SCHEMA_VERSION):
-                    connection.execute(MIGRATIONS[older])
-            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'record'").get:
-                connection.execute(_sql("records.sql"))
-            if version != SCHEMA_VERSION:
-                connection.pragma("user_version", SCHEMA_VERSION)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-
     def transact(
         self,
         work: Callable[[Rows], T],
@@ -292,10 +257,6 @@ class SqliteStore:
             yield
         except (apsw.Error, OSError) as error:
             raise translate(error, self._path) from error
-
-
-def _sql(name: str) -> str:
-    return files("taskflow.stores.sqlite").joinpath(name).read_text()
 
 
 def _make_private(path: Path) -> None:

@@ -133,6 +133,11 @@ def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
             reason = "does not exist" if not folder_exists(path) else "cannot be opened"
             what = path.parent if reason == "does not exist" and path else path
             return BrokerFileError(f"{what} {reason}; check the path and its rights")
+        case apsw.SQLError() if "no such table" in str(error):
+            return BrokerFileError(
+                f"{path} was changed by a newer taskflow while it was open here ({error}): nothing "
+                "was done; restart this process with that version"
+            )
         case apsw.IOError() | apsw.CorruptError():
             return BrokerFileError(f"{path}: {error}")
         case OSError():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+import taskflow.stores.sqlite.migration as migration
 import taskflow.stores.sqlite.store as store
 from taskflow import Broker, open_broker
 
@@ -82,7 +83,7 @@ def test_a_foreign_sqlite_file_is_left_as_it_is(command: Command, folder: Path) 
 def test_a_file_of_a_newer_taskflow_is_left_as_it_is(command: Command, folder: Path) -> None:
     open_broker("sqlite:///broker.db").close()
     with sqlite3.connect(folder / "broker.db") as newer:
-        newer.execute(f"PRAGMA user_version = {store.SCHEMA_VERSION + 1}")
+        newer.execute(f"PRAGMA user_version = {migration.SCHEMA_VERSION + 1}")
     newer.close()
     line = refused(command("sqlite:///broker.db"))
     assert "was written by a newer taskflow" in line

@@ -1,6 +1,7 @@
 """The broker file: shared, checked, translated errors, durable publishes."""
 
 import os
+import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,19 +11,15 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
+from taskflow.broker.change import Change, Put
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.intake import HOUSEKEEPING
 from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
 from taskflow.stores.sqlite import durability
-from taskflow.stores.sqlite.store import (
-    MIGRATIONS,
-    SCHEMA_VERSION,
-    SqliteStore,
-    check_sqlite_version,
-    connect,
-)
+from taskflow.stores.sqlite.migration import MIGRATIONS, SCHEMA_VERSION
+from taskflow.stores.sqlite.store import SqliteStore, check_sqlite_version, connect
 from taskflow.testing import ManualClock
 
 
@@ -82,21 +79,72 @@ def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:
         open_broker(address(tmp_path))
 
 
-def test_a_file_from_the_past_is_brought_up_to_date(tmp_path: Path) -> None:
+def make_old(path: Path, version: int) -> apsw.Connection:
+    """Make a broker file one of an older version, and leave it open."""
+    older = apsw.Connection(str(path))
+    older.execute("ALTER TABLE body RENAME TO payload; DROP TABLE shared; DROP TABLE record")
+    if version == 1:
+        older.execute("ALTER TABLE queue DROP COLUMN expired")
+    older.pragma("user_version", version)
+    return older
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_from_the_past_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "broker.db"
     before = open_broker(address(tmp_path))
     before.create_queue("work")
-    before.send("work", [Message("a", "x")])
+    before.send("work", [Message("a", "x"), Message("b", "y")])
     before.close()
-    older = apsw.Connection(str(tmp_path / "broker.db"))
-    older.execute("ALTER TABLE queue DROP COLUMN expired")
-    older.pragma("user_version", 1)
-    assert older.execute("SELECT handled FROM queue").get == 0  # who has it open works on
+    older = make_old(path, version)
+    older.execute("UPDATE queue SET handled = 7")
     broker = open_broker(address(tmp_path))
-    assert (broker.counts("work").visible, broker.counts("work").expired) == (1, 0)
-    older.execute("UPDATE queue SET handled = handled + 1")
+    assert (broker.counts("work").visible, broker.counts("work").expired) == (2, 0)
     assert older.pragma("user_version") == SCHEMA_VERSION
+    with pytest.raises(apsw.SQLError, match="no such table"):  # who has it open does no harm
+        older.execute("DELETE FROM payload")
     older.close()
-    assert broker.counts("work").handled == 1
+    broker.apply([Change(records=[Put(kind="run", key="1", value="a")])])
+    assert broker.counts("work").handled == 7
+    assert [one.body for one in broker.receive("work", limit=10)] == ["x", "y"]
+    broker.close()
+    copy = apsw.Connection(str(tmp_path / f"broker.db.schema-{version}"))
+    assert copy.execute("SELECT handled FROM queue").get == 7
+    assert copy.execute("SELECT count(*) FROM payload").get == 2
+    assert copy.pragma("user_version") == version
+    copy.close()
+    assert stat.S_IMODE((tmp_path / f"broker.db.schema-{version}").stat().st_mode) == 0o600
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_file_that_cannot_be_copied_stays_as_it_is(tmp_path: Path) -> None:
+    open_broker(address(tmp_path)).close()
+    make_old(tmp_path / "broker.db", 2).close()
+    (tmp_path / "broker.db.schema-2").mkdir()
+    with pytest.raises(BrokerFileError, match=r"must be copied to broker\.db\.schema-2 before"):
+        open_broker(address(tmp_path))
+    older = apsw.Connection(str(tmp_path / "broker.db"))
+    assert older.pragma("user_version") == 2
+    assert older.execute("SELECT count(*) FROM payload").get == 0
+    older.close()
+
+
+def test_a_process_that_has_the_file_open_is_told_of_a_newer_version(tmp_path: Path) -> None:
+    """As this version will be, by the next one."""
+    broker = open_broker(address(tmp_path))
+    broker.create_queue("work")
+    broker.send("work", [Message("a", "x")])
+    newer = apsw.Connection(str(tmp_path / "broker.db"))
+    newer.execute("ALTER TABLE body RENAME TO body_of_tomorrow")
+    for verb in (
+        lambda: broker.send("work", [Message("b", "y")]),
+        lambda: broker.receive("work"),
+    ):
+        with pytest.raises(BrokerFileError, match="a newer taskflow while it was open here"):
+            verb()
+    newer.execute("ALTER TABLE body_of_tomorrow RENAME TO body")
+    newer.close()
+    assert [one.body for one in broker.receive("work", limit=10)] == ["x"]
     broker.close()
 
 
@@ -272,9 +320,7 @@ def test_messages_that_nobody_ever_receives_leave_the_file(tmp_path: Path) -> No
     clock.advance(60)
     for number in range(HOUSEKEEPING):
         broker.send("work", [Message(f"new-{number}", "x")])
-    stored = store._connection.execute(
-        "SELECT count(*), (SELECT count(*) FROM payload) FROM message"
-    )
+    stored = store._connection.execute("SELECT count(*), (SELECT count(*) FROM body) FROM message")
     assert stored.get == (HOUSEKEEPING, HOUSEKEEPING)
     broker.close()
 

@@ -1,0 +1,100 @@
+"""Making the tables of a new broker file, and bringing one of an older version up to date."""
+
+import logging
+import os
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+
+from taskflow.errors import BrokerFileError
+
+log = logging.getLogger("taskflow.store")
+
+APPLICATION_ID = 0x7461736B  # "task"
+SCHEMA_VERSION = 3
+MIGRATIONS = {
+    1: "ALTER TABLE queue ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
+    2: """ALTER TABLE payload RENAME TO body;
+          CREATE TABLE shared (seq INTEGER PRIMARY KEY, queues TEXT NOT NULL) STRICT;""",
+}
+"""What makes a file of a version one of the next. Where a process that still has it open must not
+go on as before, a table it needs has another name after that: its next statement fails, and nothing
+is lost."""
+
+
+def prepare(connection: apsw.Connection, path: Path | None) -> None:
+    """Make the schema in a new file, or see that this one is ours and up to date. A file that is
+    changed is copied before. Raises BrokerFileError."""
+    if connection.readonly("main"):
+        raise BrokerFileError(f"{path} is read-only; the broker must write")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        application = connection.pragma("application_id")
+        version = connection.pragma("user_version")
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+        if application != APPLICATION_ID and tables:
+            raise BrokerFileError(f"{path} is an SQLite file, but no taskflow broker")
+        if version > SCHEMA_VERSION:
+            raise BrokerFileError(
+                f"{path} was written by a newer taskflow (schema {version}; "
+                f"this one knows up to {SCHEMA_VERSION}): upgrade taskflow"
+            )
+        if not tables:
+            connection.execute(_sql("schema.sql"))
+            connection.pragma("application_id", APPLICATION_ID)
+        elif version < SCHEMA_VERSION:
+            _migrate(connection, path, version)
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'record'").get:
+            connection.execute(_sql("records.sql"))
+        if version != SCHEMA_VERSION:
+            connection.pragma("user_version", SCHEMA_VERSION)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: apsw.Connection, path: Path | None, version: int) -> None:
+    """Within the transaction, so that nobody writes between the copy and the change."""
+    if path is not None:
+        copy = path.with_name(f"{path.name}.schema-{version}")
+        _copy(path, copy)
+        log.warning(
+            "%s has schema %d and gets schema %d; as it was it lies in %s. Processes of the older "
+            "version fail at it from now on: restart them with this one",
+            path,
+            version,
+            SCHEMA_VERSION,
+            copy.name,
+        )
+    for older in range(version, SCHEMA_VERSION):
+        connection.execute(MIGRATIONS[older])
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a broker file, what is committed and not yet in it too; all of it or nothing."""
+    part = copy.with_name(f"{copy.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        source, target = apsw.Connection(os.fspath(path)), apsw.Connection(os.fspath(part))
+        try:
+            with target.backup("main", source, "main") as backup:
+                backup.step()
+        finally:
+            target.close()
+            source.close()
+        part.replace(copy)
+    except (apsw.Error, OSError) as error:
+        with suppress(OSError):
+            part.unlink()
+        raise BrokerFileError(
+            f"{path} must be copied to {copy.name} before it is brought up to date, and cannot "
+            f"be: {error}"
+        ) from error
+
+
+def _sql(name: str) -> str:
+    return files("taskflow.stores.sqlite").joinpath(name).read_text()
