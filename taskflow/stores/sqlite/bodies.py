@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from taskflow.message import Message
+from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.extra import write_attributes, write_extra
-from taskflow.stores.sqlite.fifo import encode
 
 _INSERT = "INSERT INTO body VALUES (?, ?, ?, ?)"
 
@@ -49,11 +49,6 @@ class SqliteBodies:
         self._connection.executemany(
             "INSERT INTO shared VALUES (?, ?)", [(seq, owners) for seq in seqs]
         )
-
-    def last(self) -> int | None:
-        """The highest number there is."""
-        found: int | None = self._execute("SELECT max(seq) FROM body").get
-        return found
 
     def forget(self, seqs: Collection[int]) -> None:
         """Remove the bodies of removed rows, but for those that are shared."""

@@ -4,15 +4,16 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
-from taskflow.stores.sqlite.fifo import encode
+from taskflow.stores.sqlite.columns import encode
 
 MANY = 10_000  # rows: counting them one by one would take its time
 
 
-class BookRows:
-    """The part of `Rows` that counts and remembers."""
+class Books:
+    """Counts and remembers."""
 
-    _connection: apsw.Connection
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
 
     def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
         # As many old records go as two batches bring: the table cannot outgrow its window.

@@ -17,6 +17,7 @@ from taskflow.limits import is_fifo
 from taskflow.stores.base import QueueRow, Target, TopicRow
 
 _QUEUE = "q.id, q.name, q.paused, q.settings"
+_STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declared"
 _write = msgspec.json.Encoder().encode
 _read_queue = msgspec.json.Decoder(QueueSettings).decode
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
@@ -25,11 +26,15 @@ _MOVE = "handle, source, destination, rate, status, moved, total, started_at, fa
 
 
 class DeclaredRows:
-    """The part of `Rows` that is not about messages."""
+    """All that is not about messages."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.execute
+        # One cursor for what is asked all the time: making one costs more than to use it.
+        self._ask = connection.cursor().execute
+        self._last_body: int | None = None
+        self._knows_last = False
         self._stamp: int | None = None
         self._queues: dict[str, QueueRow] = {}
         self._targets: dict[str, list[Target]] = {}
@@ -39,13 +44,27 @@ class DeclaredRows:
         of a transaction that was undone does not come again."""
         self._execute("UPDATE declared SET stamp = random()")
 
+    def begun(self) -> None:
+        """A transaction begins: what others did meanwhile is seen from now on."""
+        self._knows_last = False
+
     def _look_for_changes(self) -> None:
         """Forget what is kept of queues and subscriptions if somebody has changed any."""
-        stamp: int = self._execute("SELECT stamp FROM declared").get
+        self._compare(self._ask("SELECT stamp FROM declared").get)
+
+    def _compare(self, stamp: int) -> None:
         if stamp != self._stamp:
             self._stamp = stamp
             self._queues.clear()
             self._targets.clear()
+
+    def last_body(self) -> int | None:
+        """The highest number of a body; as `subscribed` saw it in this transaction, once."""
+        if self._knows_last:
+            self._knows_last = False
+            return self._last_body
+        found: int | None = self._ask("SELECT max(seq) FROM body").get
+        return found
 
     # ---- topics -----------------------------------------------------------------------------
     def topics(self) -> list[str]:
@@ -203,7 +222,10 @@ class DeclaredRows:
         self._changed_declarations()
 
     def subscribed(self, topic: str) -> list[Target]:
-        self._look_for_changes()
+        # Who asks is about to add a message: what its number is comes with the same statement.
+        stamp, self._last_body = self._ask(_STAMP_AND_LAST).get
+        self._knows_last = True
+        self._compare(stamp)
         if (kept := self._targets.get(topic)) is not None:
             return kept
         found = []

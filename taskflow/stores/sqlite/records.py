@@ -8,7 +8,7 @@ import apsw
 from taskflow.broker.change import Add, Put, Remove
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import KeyTaken, VersionConflict
-from taskflow.stores.sqlite.fifo import encode
+from taskflow.stores.sqlite.columns import encode
 
 _FIELDS = Record.__struct_fields__
 _COLUMNS = ", ".join(f"r.{name}" for name in _FIELDS)

@@ -77,6 +77,8 @@ class Writing(Reading):
         except BaseException as error:
             super().__exit__(None, error, None)
             raise
+        if not self._depth:
+            self._rows.begun()
         self._depth += 1
         self._owner = threading.get_ident()
         self._owner_pid = self._pid

@@ -11,11 +11,11 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.broker.change import Change, Put
+from taskflow.broker.change import Change, Publish, Put, Send
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.intake import HOUSEKEEPING
 from taskflow.config import open_broker
-from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow.errors import BrokerFileError, BrokerUnavailable, LimitExceeded
 from taskflow.message import Message
 from taskflow.stores.sqlite import durability
 from taskflow.stores.sqlite.migration import MIGRATIONS, SCHEMA_VERSION
@@ -362,3 +362,38 @@ def test_the_disk_is_waited_for_after_a_change_not_within_it(
     broker.together(change)
     assert waits == [1]
     broker.close()
+
+
+def test_numbers_of_two_brokers_never_meet(tmp_path: Path) -> None:
+    """A number that one saw before the other added is not used: in a moment that stands still, all
+    of them follow each other."""
+    clock = ManualClock()
+    brokers = [open_broker(address(tmp_path), clock=clock) for _ in range(2)]
+    one, other = brokers
+    one.create_topic("made")
+    one.create_queue("work", QueueSettings(max_message_bytes=1024))
+    one.create_queue("second", QueueSettings(max_message_bytes=1024))
+    one.subscribe("made", "work")
+    sent = 0
+    for turn in range(20):
+        with pytest.raises(LimitExceeded):
+            one.publish("made", [Message("large", "x" * 1025)])  # it has looked, and added nothing
+        other.send("work", [Message(f"{turn}-other", "x")])
+        verb = turn % 4
+        if verb == 0:
+            one.send("work", [Message(f"{turn}-sent", "x")])
+        elif verb == 1:
+            one.publish("made", [Message(f"{turn}-published", "x")])
+        elif verb == 2:
+            messages = [Message(f"{turn}-applied", "x")]
+            one.apply([Change(sends=[Publish("made", messages)])])
+        else:
+            one.apply([Change(sends=[Send("work", [Message(f"{turn}-applied", "x")])])])
+        sent += 2
+        if turn == 10:
+            one.subscribe("made", "second")
+    found = other.peek("work", 1000)
+    assert len(found) == sent
+    assert all(delivery.body == "x" for delivery in found)
+    for broker in brokers:
+        broker.close()

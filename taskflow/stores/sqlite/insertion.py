@@ -1,0 +1,192 @@
+"""Adding rows, in SQL: what is sent, and what moves from one queue to another."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import apsw
+
+from taskflow.message import Message
+from taskflow.stores.base import QueueRow, Row
+from taskflow.stores.sqlite.bodies import SqliteBodies
+from taskflow.stores.sqlite.columns import encode
+from taskflow.stores.sqlite.declared import DeclaredRows
+from taskflow.stores.sqlite.extra import read_extra, with_received
+from taskflow.stores.sqlite.lanes import Lanes
+from taskflow.stores.sqlite.removal import Removal
+
+_INSERT = """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, lane, tenant)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+
+
+class Insertion:
+    """Numbers are given here: each row's is higher than those before it, in its queue and of all
+    bodies."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        declared: DeclaredRows,
+        bodies: SqliteBodies,
+        lanes: Lanes,
+        removal: Removal,
+    ) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        # One cursor for all single inserts: making one costs more than to use it.
+        self._insert_one = connection.cursor().execute
+        self._declared = declared
+        self._bodies = bodies
+        self._lanes = lanes
+        self._removal = removal
+
+    def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
+        first = self._next_numbers(queue, len(messages), now)
+        numbered = list(enumerate(messages, first))
+        stored = self._add(queue, topic, numbered, now)
+        if len(stored) < len(numbered):
+            numbered = [one for one in numbered if one[0] in stored]
+        self._bodies.add(numbered)
+        return first
+
+    def add_to_many(
+        self, topic: str, entries: Sequence[tuple[QueueRow, Sequence[Message]]], now: float
+    ) -> list[list[int]]:
+        distinct = {id(message): message for _, messages in entries for message in messages}
+        queues = [queue.id for queue, _ in entries]
+        first = self._next_numbers_of(entries, len(distinct), now)
+        numbers = {key: seq for seq, key in enumerate(distinct, first)}
+        holders: Counter[int] = Counter()
+        answers = []
+        for queue, messages in entries:
+            numbered = [(numbers[id(message)], message) for message in messages]
+            if numbered:
+                holders.update(self._add(queue, topic, numbered, now))
+            answers.append([seq for seq, _ in numbered])
+        stored = [(seq, distinct[key]) for key, seq in numbers.items() if seq in holders]
+        if stored:
+            self._bodies.add(stored)
+            if shared := [seq for seq, count in holders.items() if count > 1]:
+                self._bodies.share(shared, queues)
+        return answers
+
+    def _add(
+        self, queue: QueueRow, topic: str, messages: Sequence[tuple[int, Message]], now: float
+    ) -> Collection[int]:
+        """Add rows without their bodies; answers the numbers of those that were not there."""
+        default = queue.settings.delay
+        fifo = queue.fifo
+        new = [
+            (
+                queue.id,
+                seq,
+                now + (default if message.delay is None else message.delay),
+                now,
+                message.id,
+                topic,
+                message.group if fifo else None,
+                None if fifo else message.group,
+            )
+            for seq, message in messages
+        ]
+        added = self._insert(new)
+        stored: Collection[int] = [row[1] for row in new]
+        if added < len(new):  # some are held already, or were until their retention ended
+            self._drop_expired(queue, [message.id for _, message in messages], now)
+            self._insert(new)
+            stored = {
+                seq
+                for (seq,) in self._execute(
+                    "SELECT seq FROM message WHERE queue = ? AND seq >= ?", (queue.id, new[0][1])
+                )
+            }
+        if fifo:
+            groups = {message.group for _, message in messages if message.group}
+            self._lanes.refresh(queue.id, groups)
+        return stored
+
+    def _insert(self, new: Sequence[tuple[Any, ...]]) -> int:
+        """How many were new."""
+        if len(new) == 1:
+            self._insert_one(_INSERT, new[0])
+            return self._connection.changes()
+        before = self._connection.total_changes()
+        self._connection.executemany(_INSERT, new)
+        return self._connection.total_changes() - before
+
+    def _drop_expired(self, queue: QueueRow, ids: Sequence[str], now: float) -> None:
+        expired = self._execute(
+            """SELECT seq FROM message INDEXED BY message_id
+               WHERE queue = ? AND id IN (SELECT value FROM json_each(?)) AND sent_at <= ?""",
+            (queue.id, encode(ids).decode(), now - queue.settings.retention),
+        )
+        self._removal.drop_expired(queue.id, [seq for (seq,) in expired])
+
+    def _first_free(self, now: float) -> int:
+        last = self._declared.last_body()
+        return max(int(now * 1e6), 0 if last is None else last + 1)
+
+    def _next_numbers(self, queue: QueueRow, count: int, now: float) -> int:
+        """The first of so many free numbers."""
+        first = self._first_free(now)
+        if queue.fifo:  # higher than those of deleted messages, though the clock was set back
+            first = self._execute(
+                """UPDATE queue SET sequence = max(sequence + 1, ?2) + ?3 - 1 WHERE id = ?1
+                   RETURNING sequence - ?3 + 1""",
+                (queue.id, first, count),
+            ).get
+        return first
+
+    def _next_numbers_of(
+        self, entries: Sequence[tuple[QueueRow, Sequence[Message]]], count: int, now: float
+    ) -> int:
+        """As `_next_numbers`, free in all these queues."""
+        first = self._first_free(now)
+        ordered = encode([queue.id for queue, messages in entries if queue.fifo and messages])
+        if ordered != b"[]":
+            of_these = "id IN (SELECT value FROM json_each(?1))"
+            highest: int = self._execute(
+                f"SELECT max(sequence) FROM queue WHERE {of_these}", (ordered.decode(),)
+            ).get
+            first = max(first, highest + 1)
+            self._execute(
+                f"UPDATE queue SET sequence = ?2 WHERE {of_these}",
+                (ordered.decode(), first + count - 1),
+            )
+        return first
+
+    def move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> None:
+        self._removal.drop(queue, [row.seq])
+        self._removal.drop(
+            to.id,
+            [
+                seq
+                for (seq,) in self._execute(
+                    "SELECT seq FROM message WHERE queue = ? AND id = ? AND topic = ?",
+                    (to.id, row.id, row.topic),
+                )
+            ],
+        )
+        seq = self._next_numbers(to, 1, now)
+        extra = read_extra(row.extra)
+        group = extra.group
+        before = extra.received + row.receive_count if source is not None else 0
+        self._execute(
+            """INSERT INTO message
+                   (queue, seq, visible_at, sent_at, id, topic, source, lane, tenant)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                to.id,
+                seq,
+                now,
+                row.sent_at,
+                row.id,
+                row.topic,
+                source,
+                group if to.fifo else None,
+                None if to.fifo else group,
+            ),
+        )
+        self._bodies.put(seq, row.body, row.attributes, with_received(row.extra, before))
+        if to.fifo and group is not None:
+            self._lanes.refresh(to.id, [group])
