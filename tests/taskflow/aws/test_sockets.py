@@ -185,7 +185,7 @@ def test_what_is_there_is_told_and_what_differs_too(broker: AwsBroker, queue: st
         ("order.created", "work", True)
     ]
     assert broker.settings(queue).max_receives == 3
-    with pytest.raises(QueueExists, match=r"visibility_timeout is 30\.0, declared as 5"):
+    with pytest.raises(QueueExists, match=r"visibility_timeout is 30, declared as 5"):
         broker.create_queue(queue, QueueSettings(visibility_timeout=5))
     broker.set_queue(queue, QueueSettings(visibility_timeout=5))
     assert broker.settings(queue) == QueueSettings(visibility_timeout=5)
