@@ -5,7 +5,7 @@ Topics, queues, dead-letter queues, subscriptions.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from taskflow.broker import Broker, QueueSettings
@@ -14,6 +14,7 @@ from taskflow.errors import QueueExists, TopicExists
 from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
 from taskflow.message import new_id
 from taskflow.registry import Registry, Subscription
+from taskflow.wire.differences import differences
 
 DEAD_LETTERS = QueueSettings(retention=MAX_RETENTION)
 TOPIC = TopicSettings()
@@ -69,13 +70,13 @@ def declare(broker: Broker, registry: Registry, *, apply: bool = False) -> None:
     for topic in registry.topics():
         if topic not in topics:
             _create_topic(broker, topic)
-        elif differences(found := broker.topic_settings(topic), TOPIC):
+        elif differences(found := broker.topic_settings(topic), TOPIC, NOT_OURS):
             broker.set_topic(topic, replace(TOPIC, policy=found.policy, others=found.others))
     queues = set(broker.queues()) if apply else set()
     for queue, settings in all_settings(registry).items():
         if queue not in queues:
             _create_queue(broker, queue, settings)
-        elif differences(kept := broker.settings(queue), settings):
+        elif differences(kept := broker.settings(queue), settings, NOT_OURS):
             broker.set_queue(queue, replace(settings, policy=kept.policy, others=kept.others))
     for subscription in registry:
         _subscribe(broker, subscription, apply)
@@ -85,7 +86,7 @@ def _create_topic(broker: Broker, topic: str) -> None:
     try:
         broker.create_topic(topic)
     except TopicExists as error:
-        if differences(broker.topic_settings(topic), TOPIC):
+        if differences(broker.topic_settings(topic), TOPIC, NOT_OURS):
             raise TopicExists(f"{error}; {_APPLY}") from error
 
 
@@ -93,7 +94,7 @@ def _create_queue(broker: Broker, queue: str, settings: QueueSettings) -> None:
     try:
         broker.create_queue(queue, settings)
     except QueueExists as error:
-        if differences(broker.settings(queue), settings):
+        if differences(broker.settings(queue), settings, NOT_OURS):
             raise QueueExists(f"{error}; {_APPLY}") from error
 
 
@@ -129,16 +130,6 @@ def _as_wanted(found: TopicSubscription, wanted: Subscription) -> TopicSubscript
 
 
 # ---- comparing ----------------------------------------------------------------------------------
-def differences(found: Any, declared: Any) -> list[str]:
-    """Each attribute of two queues or topics that differs, in words."""
-    names = [field.name for field in fields(declared) if field.name not in NOT_OURS]
-    return [
-        f"{name} is {_text(getattr(found, name))}, declared as {_text(getattr(declared, name))}"
-        for name in names
-        if getattr(found, name) != getattr(declared, name)
-    ]
-
-
 def subscription_differences(found: TopicSubscription, wanted: Subscription) -> list[str]:
     """How a subscription in a broker differs from the one in code, in words."""
     what = [] if found.raw else ["raw is False, declared as True"]
@@ -152,10 +143,6 @@ def subscription_differences(found: TopicSubscription, wanted: Subscription) -> 
 def _parsed(policy: str | None) -> Any:
     """An empty policy lets everything through, as none does."""
     return json.loads(policy) or None if policy else None
-
-
-def _text(value: object) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def compare(broker: Broker, registry: Registry) -> list[Change]:
@@ -182,7 +169,7 @@ def _compare_topics(broker: Broker, registry: Registry) -> Iterator[Change]:
         try:
             broker.create_topic(topic, TOPIC)
         except TopicExists:
-            for what in differences(broker.topic_settings(topic), TOPIC):
+            for what in differences(broker.topic_settings(topic), TOPIC, NOT_OURS):
                 yield Change("~", f"topic {topic}: {what}")
 
 
@@ -195,7 +182,7 @@ def _compare_queues(broker: Broker, registry: Registry) -> Iterator[Change]:
         try:
             broker.create_queue(queue, settings)
         except QueueExists:
-            for what in differences(broker.settings(queue), settings):
+            for what in differences(broker.settings(queue), settings, NOT_OURS):
                 yield Change("~", f"queue {queue}: {what}")
 
 

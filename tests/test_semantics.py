@@ -15,8 +15,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from taskflow.broker import Broker
-from taskflow.server.sqs_attributes import KNOWN, NUMBERS
+from taskflow.server.sqs_attributes import KNOWN
 from taskflow.testing import ManualClock, memory_broker, wire_server
+from taskflow.wire.queue_attributes import NUMBERS
 from taskflow.wire.shapes import load_services
 from tests.test_guarantees import NODE, ROOT, missing
 

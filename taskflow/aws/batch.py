@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
 """
 
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +10,8 @@ from taskflow.brokers.aws.attribute_codec import Carried, early_receives, read_s
 from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.receipts import Receipt
 from taskflow.errors import ConfigError
-from taskflow.message import Delivery
+from taskflow.message import Attribute, Delivery
+from taskflow.wire.message_attributes import from_text, write_sqs_attributes
 
 
 class Received(NamedTuple):
@@ -45,8 +45,9 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
     if not _is_ours(name, queue):
         raise ConfigError(f"the messages are from queue {name!r}, this function is for {queue!r}")
     system = record["attributes"]
+    given = (record.get("messageAttributes") or {}).items()
     carried, attributes = unpack(
-        {name: _wire(value) for name, value in (record.get("messageAttributes") or {}).items()}
+        write_sqs_attributes({name: _read_attribute(value) for name, value in given})
     )
     pointer = find_pointer(record["body"], attributes)
     ours = carried or Carried(id=record["messageId"])
@@ -80,8 +81,8 @@ def _is_ours(name: str, queue: str) -> bool:
     return name.endswith(queue) and (not prefix or prefix[-1] in "-_")
 
 
-def _wire(value: Mapping[str, Any]) -> dict[str, Any]:
-    """An attribute as SQS's own API has it."""
-    if value.get("binaryValue") is not None:
-        return {"DataType": value["dataType"], "BinaryValue": b64decode(value["binaryValue"])}
-    return {"DataType": value["dataType"], "StringValue": value.get("stringValue") or ""}
+def _read_attribute(value: Mapping[str, Any]) -> str | Attribute:
+    """An attribute as Lambda has it: both values are there, binary ones in base64."""
+    binary = value.get("binaryValue")
+    text = value.get("stringValue") or "" if binary is None else binary
+    return from_text(value["dataType"], text)

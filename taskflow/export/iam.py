@@ -8,8 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from taskflow.brokers.aws.queue_attributes import allow_topic
 from taskflow.export.plan import Plan, Topic
+from taskflow.wire.topic_grants import allow_topic
 
 VERSION = "2012-10-17"
 STATEMENT_HASH = 8  # characters

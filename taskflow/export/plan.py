@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from taskflow.broker import QueueSettings
-from taskflow.brokers.aws.queue_attributes import HEADROOM
 from taskflow.errors import ConfigError
-from taskflow.limits import MAX_RECEIVES, dlq_of, is_fifo
+from taskflow.limits import dlq_of, is_fifo
 from taskflow.registry import Registry, Subscription
 from taskflow.topology import DEAD_LETTERS, settings_for
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
+from taskflow.wire.queue_attributes import whole_seconds
+from taskflow.wire.redrive import with_headroom
 from taskflow.wire.topic_names import to_sns
 
 LONGEST_QUEUE, LONGEST_TOPIC = 80, 256
@@ -104,13 +105,13 @@ class Queue:
     @property
     def visibility_seconds(self) -> int:
         """AWS takes whole seconds; a lease may be longer than asked for, never shorter."""
-        return -int(-self.settings.visibility_timeout // 1)
+        return whole_seconds(self.settings.visibility_timeout)
 
     @property
     def max_receives(self) -> int:
         """After how many receives SQS itself gives a message up: some more than workers make of
         it, which bury it with its failure record."""
-        return min(MAX_RECEIVES, (self.settings.max_receives or 1) + HEADROOM)
+        return with_headroom(self.settings.max_receives or 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,17 @@ https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
 https://docs.aws.amazon.com/sns/latest/api/API_GetTopicAttributes.html
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from taskflow.broker.settings import TopicSettings
-from taskflow.limits import MAX_TOPIC_MESSAGE_BYTES, MIN_MESSAGE_BYTES
+from taskflow.limits import MAX_TOPIC_MESSAGE_BYTES, MIN_MESSAGE_BYTES, is_fifo
 from taskflow.server.delivery_policy import check_topic_policy
 from taskflow.wire.error_codes import WireError, invalid_parameter
 from taskflow.wire.policies import PolicyError, parse_policy
+from taskflow.wire.topic_attributes import KEPT, OF_FIFO, SCOPES, write_topic
 
 _FEEDBACK = re.compile(
     r"(HTTP|SQS|Lambda|Firehose|Application)"
@@ -22,13 +22,6 @@ _FEEDBACK = re.compile(
 )
 MAX_POLICY = 30 * 1024  # bytes, as on SNS
 MAX_NAME = 2048  # characters of an ARN or a key's id, as in KMS; of an endpoint too
-_KEPT = ("DisplayName", "DeliveryPolicy", "KmsMasterKeyId", "TracingConfig")
-_OF_FIFO = ("ContentBasedDeduplication", "FifoThroughputScope")
-_SCOPES = {"Topic": "topic", "MessageGroup": "messageGroup"}
-_OWNER_ACTIONS = (
-    *("GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission"),
-    *("DeleteTopic", "Subscribe", "ListSubscriptionsByTopic", "Publish"),
-)
 
 
 def set_attribute(settings: TopicSettings, name: str, text: str, fifo: bool) -> TopicSettings:
@@ -37,7 +30,7 @@ def set_attribute(settings: TopicSettings, name: str, text: str, fifo: bool) -> 
     Raises WireError for a name or a value that SNS refuses; its text is without what the
     operation puts before it.
     """
-    if name in _OF_FIFO and not fifo:
+    if name in OF_FIFO and not fifo:
         raise invalid_parameter(f"{name} can only be set on FIFO topics")
     changes: dict[str, Any]
     match name:
@@ -50,12 +43,12 @@ def set_attribute(settings: TopicSettings, name: str, text: str, fifo: bool) -> 
         case "ContentBasedDeduplication":
             changes = {"content_based_deduplication": read_flag(name, text or "false")}
         case "FifoThroughputScope":
-            changes = {"deduplication_scope": _SCOPES[_choose(name, text or "Topic", _SCOPES)]}
+            changes = {"deduplication_scope": SCOPES[_choose(name, text or "Topic", SCOPES)]}
         case "ArchivePolicy":
             if text not in ("", "{}"):
                 raise invalid_parameter("ArchivePolicy Reason: archives are not supported here")
             changes = {}
-        case _ if name in _KEPT or _FEEDBACK.fullmatch(name):
+        case _ if name in KEPT or _FEEDBACK.fullmatch(name):
             others = {key: value for key, value in settings.others.items() if key != name}
             if text:
                 others[name] = _CHECKS[name](text) if name in _CHECKS else check_name(name, text)
@@ -65,33 +58,13 @@ def set_attribute(settings: TopicSettings, name: str, text: str, fifo: bool) -> 
     return replace(settings, **changes)
 
 
-def show_attributes(settings: TopicSettings, fifo: bool) -> dict[str, str]:
+def show_attributes(topic: str, settings: TopicSettings) -> dict[str, str]:
     """The attributes of a topic that its settings hold, but for its policy."""
-    shown = {"DisplayName": "", **settings.others}
-    if settings.max_message_bytes != TopicSettings().max_message_bytes:
-        shown["MaximumMessageSize"] = str(settings.max_message_bytes)
-    if settings.signature_version != 1:
-        shown["SignatureVersion"] = str(settings.signature_version)
-    if fifo:
+    shown = {"DisplayName": "", **write_topic(topic, settings)}
+    shown.pop("Policy", None)
+    if is_fifo(topic):
         shown["FifoTopic"] = "true"
-        shown["ContentBasedDeduplication"] = str(settings.content_based_deduplication).lower()
-        if settings.deduplication_scope != "topic":
-            shown["FifoThroughputScope"] = "MessageGroup"
     return shown
-
-
-def default_policy(arn: str, account: str) -> str:
-    """The policy of a topic that was given none: its owner may do everything."""
-    statement = {
-        "Sid": "__default_statement_ID",
-        "Effect": "Allow",
-        "Principal": {"AWS": "*"},
-        "Action": [f"SNS:{action}" for action in _OWNER_ACTIONS],
-        "Resource": arn,
-        "Condition": {"StringEquals": {"AWS:SourceOwner": account}},
-    }
-    policy = {"Version": "2008-10-17", "Id": "__default_policy_ID", "Statement": [statement]}
-    return json.dumps(policy)
 
 
 def read_flag(name: str, text: str) -> bool:

@@ -17,10 +17,10 @@ from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import check_subscription_policy
 from taskflow.server.sns_attributes import MAX_NAME, check_name, read_flag
 from taskflow.wire.error_codes import WireError, invalid_parameter
+from taskflow.wire.subscription_attributes import SCOPES, in_order
 
 _ELSEWHERE = ("email", "email-json", "sms", "application", "lambda", "firehose")
 MAX_ENDPOINT = 2048  # characters
-_SCOPES = ("MessageAttributes", "MessageBody")
 
 
 def read_endpoint(protocol: str, endpoint: str, topic: str, backend: Backend) -> str:
@@ -51,10 +51,9 @@ def set_attributes(
     subscription: TopicSubscription, attributes: Mapping[str, str], backend: Backend
 ) -> TopicSubscription:
     """The subscription with all of `attributes`, as Subscribe sets them. Raises WireError."""
-    # The scope first: it decides which filter policies are valid.
-    for name in sorted(attributes, key=lambda name: name != "FilterPolicyScope"):
+    for name, value in in_order(attributes).items():
         try:
-            subscription = set_attribute(subscription, name, attributes[name], backend)
+            subscription = set_attribute(subscription, name, value, backend)
         except WireError as error:
             text = error.message.removeprefix("Invalid parameter: ")
             if text == "AttributeName":
@@ -80,7 +79,7 @@ def set_attribute(
             return _checked(replace(one, filter_policy=policy))
         case "FilterPolicyScope":
             scope: Any = text or "MessageAttributes"
-            if scope not in _SCOPES:
+            if scope not in SCOPES:
                 raise invalid_parameter(
                     f"FilterPolicyScope: Invalid value [{text}]. Please use either MessageBody "
                     "or MessageAttributes"

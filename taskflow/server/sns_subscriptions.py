@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
 https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
 """
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,8 +24,8 @@ from taskflow.server.targets import shown_endpoint
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import invalid_parameter, service_error
 from taskflow.wire.names import parse_arn
+from taskflow.wire.subscription_attributes import write_subscription
 
-_KEPT = ("DeliveryPolicy", "SubscriptionRoleArn")
 _AUTHENTICATED = "ConfirmationWasAuthenticated"
 _GUARDED = "AuthenticateOnUnsubscribe"
 
@@ -167,6 +166,7 @@ class SubscriptionActions:
     def _show(self, topic: str, id: str) -> dict[str, str]:
         one = self._must_find(topic, id)
         shown = {
+            **write_subscription(one, self._backend.arn_of_queue),
             "SubscriptionArn": self._arn(one),
             "TopicArn": self._backend.arn_of_topic(topic),
             "Owner": self._backend.account,
@@ -177,16 +177,11 @@ class SubscriptionActions:
             "PendingConfirmation": str(one.pending).lower(),
             _AUTHENTICATED: one.others.get(_AUTHENTICATED, str(one.protocol == "sqs").lower()),
         }
-        if one.filter_policy is not None:
-            shown |= {"FilterPolicy": one.filter_policy, "FilterPolicyScope": one.filter_scope}
-        if one.dead_letter_queue is not None:
-            target = self._backend.arn_of_queue(one.dead_letter_queue)
-            shown["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": target})
         if one.protocol != "sqs":
             default = self._broker.topic_settings(topic).others.get("DeliveryPolicy")
             own = one.others.get("DeliveryPolicy")
             shown["EffectiveDeliveryPolicy"] = show_subscription_policy(own, default)
-        return shown | {name: one.others[name] for name in _KEPT if name in one.others}
+        return shown
 
     async def set_subscription_attributes(self, call: Call) -> Result:
         """Change one attribute. It holds for what is published from now on."""

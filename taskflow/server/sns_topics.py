@@ -16,7 +16,6 @@ from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_topic_policy
 from taskflow.server.paging import read_token, write_token
 from taskflow.server.sns_attributes import (
-    default_policy,
     read_flag,
     set_attribute,
     show_attributes,
@@ -25,6 +24,7 @@ from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import WireError, common_error, invalid_parameter, service_error
 from taskflow.wire.names import check_topic_name
 from taskflow.wire.policies import PolicyError, add_statement, remove_statement
+from taskflow.wire.topic_attributes import default_policy
 
 PAGE = 100
 LARGE = 262_144  # bytes; a topic for longer messages has few subscriptions, and all are queues
@@ -114,7 +114,7 @@ class TopicActions:
             "SubscriptionsPending": str(pending.count(True)),
             "SubscriptionsDeleted": "0",
             "EffectiveDeliveryPolicy": show_topic_policy(settings.others.get("DeliveryPolicy")),
-            **show_attributes(settings, is_fifo(topic)),
+            **show_attributes(topic, settings),
         }
 
     async def set_topic_attributes(self, call: Call) -> Result:

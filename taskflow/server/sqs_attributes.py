@@ -12,45 +12,20 @@ from typing import Any
 from taskflow.broker import QueueCounts, QueueSettings
 from taskflow.broker.settings import Described
 from taskflow.errors import QueueNotFound
-from taskflow.limits import (
-    MAX_MESSAGE_BYTES,
-    MAX_RECEIVE_WAIT,
-    MAX_RECEIVES,
-    MAX_RETENTION,
-    MAX_VISIBILITY,
-    MIN_MESSAGE_BYTES,
-    MIN_RETENTION,
-    is_fifo,
-)
+from taskflow.limits import MAX_RECEIVES, is_fifo
 from taskflow.server.backend import Backend
 from taskflow.wire.error_codes import WireError, invalid_value, service_error
 from taskflow.wire.policies import PolicyError, parse_policy
+from taskflow.wire.queue_attributes import (
+    ENCRYPTION,
+    NUMBERS,
+    WORDS,
+    show_encryption,
+    write_queue,
+)
+from taskflow.wire.redrive import MAX_REDRIVE_SOURCES, target_fault
 
-MAX_DELAY = 900
-MAX_REDRIVE_SOURCES = 10
-
-# Attributes that are numbers: field of the settings, least, most.
-NUMBERS: Mapping[str, tuple[str, int, int]] = {
-    "VisibilityTimeout": ("visibility_timeout", 0, int(MAX_VISIBILITY)),
-    "DelaySeconds": ("delay", 0, MAX_DELAY),
-    "MessageRetentionPeriod": ("retention", int(MIN_RETENTION), int(MAX_RETENTION)),
-    "ReceiveMessageWaitTimeSeconds": ("receive_wait", 0, int(MAX_RECEIVE_WAIT)),
-    "MaximumMessageSize": ("max_message_bytes", MIN_MESSAGE_BYTES, MAX_MESSAGE_BYTES),
-}
-# Attributes of FIFO queues that are one of a few words: field, word to value.
-WORDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "ContentBasedDeduplication": ("content_based_deduplication", {"true": True, "false": False}),
-    "DeduplicationScope": (
-        "deduplication_scope",
-        {"queue": "queue", "messageGroup": "messageGroup"},
-    ),
-    "FifoThroughputLimit": (
-        "throughput_limit",
-        {"perQueue": "perQueue", "perMessageGroupId": "perMessageGroupId"},
-    ),
-}
 _FLAGS = frozenset({"ContentBasedDeduplication", "SqsManagedSseEnabled"})
-ENCRYPTION = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled")
 READ_ONLY = (
     "QueueArn",
     "ApproximateNumberOfMessages",
@@ -166,14 +141,15 @@ def _read_redrive(text: str, queue: str, backend: Backend) -> tuple[str | None, 
 
 
 def _check_target(text: str, queue: str, target: str, found: QueueSettings) -> None:
-    if is_fifo(queue) != is_fifo(target):
+    fault = target_fault(queue, target, found.redrive_sources)
+    if fault == "kind":
         kind = "FIFO" if is_fifo(queue) else "standard"
         reason = f"Dead-letter queue of a {kind} queue must also be a {kind} queue."
-    elif target == queue:
+    elif fault == "itself":
         reason = "Dead-letter queue must not be the queue itself."
     elif queue.rpartition("/")[0] != target.rpartition("/")[0]:
         reason = "Dead-letter queue must be in the region of the queue."
-    elif found.redrive_sources is not None and queue not in found.redrive_sources:
+    elif fault is not None:
         reason = "Queue does not have permission to use the dead-letter queue as its target."
     else:
         return
@@ -267,25 +243,9 @@ def write_attributes(
 
 def show_settings(queue: str, settings: QueueSettings, backend: Backend) -> dict[str, str]:
     """What was set of a queue, and the defaults, as texts."""
-    texts = {name: f"{getattr(settings, field):.0f}" for name, (field, *_) in NUMBERS.items()}
-    texts |= {"SqsManagedSseEnabled": "true"} | dict(settings.others)
-    if "KmsMasterKeyId" in texts:
-        texts.setdefault("KmsDataKeyReusePeriodSeconds", "300")
+    texts = write_queue(queue, settings, backend.arn_of_queue) | show_encryption(settings.others)
     if is_fifo(queue):
         texts["FifoQueue"] = "true"
-        for name, (field, words) in WORDS.items():
-            value = getattr(settings, field)
-            texts[name] = next(word for word, meaning in words.items() if meaning == value)
-    if settings.policy is not None:
-        texts["Policy"] = settings.policy
-    if settings.dead_letter_queue is not None:
-        texts["RedrivePolicy"] = json.dumps(
-            {
-                "deadLetterTargetArn": backend.arn_of_queue(settings.dead_letter_queue),
-                "maxReceiveCount": settings.max_receives,
-            },
-            separators=(",", ":"),
-        )
     return texts
 
 

@@ -15,7 +15,6 @@ from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
 from taskflow.server.coalescer import Coalescer
-from taskflow.server.sqs_attributes import MAX_DELAY
 from taskflow.wire.error_codes import (
     WireError,
     common_error,
@@ -29,6 +28,7 @@ from taskflow.wire.message_attributes import (
     md5_of_body,
     read_sqs_attributes,
 )
+from taskflow.wire.queue_attributes import MAX_DELAY
 
 _NOT_HERE = "The request include parameter that is not valid for this queue type."
 _GROUP_RULE = "can only include alphanumeric and punctuation characters. 1 to 128 in length."

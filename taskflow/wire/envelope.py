@@ -11,7 +11,8 @@ from functools import lru_cache
 from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.clock import rfc3339
 from taskflow.limits import is_fifo
-from taskflow.message import Attribute, Message
+from taskflow.message import Message
+from taskflow.wire.message_attributes import to_text
 from taskflow.wire.topic_names import to_sns
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -66,7 +67,8 @@ def notification(
     )
     if message.attributes:
         envelope["MessageAttributes"] = {
-            name: _attribute(value) for name, value in message.attributes.items()
+            name: dict(zip(("Type", "Value"), to_text(value), strict=True))
+            for name, value in message.attributes.items()
         }
     return json.dumps(envelope, ensure_ascii=False)
 
@@ -135,13 +137,3 @@ def _private_key(pem: str):  # type: ignore[no-untyped-def]  # cryptography may 
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     return load_pem_private_key(pem.encode(), None)
-
-
-def _attribute(value: str | Attribute) -> dict[str, str]:
-    if isinstance(value, str):
-        return {"Type": "String", "Value": value}
-    text = value.value
-    return {
-        "Type": value.type,
-        "Value": b64encode(text).decode() if isinstance(text, bytes) else text,
-    }

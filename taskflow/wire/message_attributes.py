@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html
 """
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from hashlib import md5
 from typing import Any
@@ -113,6 +114,35 @@ def write_sqs_attributes(attributes: Attributes) -> dict[str, dict[str, Any]]:
         )
         for name, value in attributes.items()
     }
+
+
+def take_sqs_attributes(
+    given: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str | Attribute]:
+    """The attributes of a message that SQS has lent: it has checked them."""
+    return {name: _take(value) for name, value in given.items()}
+
+
+def _take(value: Mapping[str, Any]) -> str | Attribute:
+    kind = value["DataType"]
+    content = value["BinaryValue"] if "BinaryValue" in value else value.get("StringValue", "")
+    return content if kind == "String" else Attribute(kind, content)
+
+
+# ---- JSON: SNS envelopes, Lambda events, what is put aside --------------------------------------
+def to_text(value: str | Attribute) -> tuple[str, str]:
+    """(type, value) of an attribute where only text goes: bytes in base64."""
+    if isinstance(value, str):
+        return "String", value
+    content = value.value
+    return value.type, b64encode(content).decode() if isinstance(content, bytes) else content
+
+
+def from_text(kind: str, text: str) -> str | Attribute:
+    """The attribute of a type and a value that `to_text` wrote."""
+    if kind == "String":
+        return text
+    return Attribute(kind, b64decode(text) if kind.partition(".")[0] == "Binary" else text)
 
 
 # ---- SNS ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.telemetry.logs import log_runs
 from taskflow.topology import declare
+from taskflow.wire.failure_record import failure_record
 from taskflow.worker.execute import Invoke, Job, execute, find_job, invoke, within_retention
 from taskflow.worker.ordering import Groups, divide
 
@@ -260,37 +261,22 @@ def failure_text(result: Result, outcome: Dead) -> str:
     """The failure record as JSON. Whatever a handler's exception is made of, its message gets one:
     a record that cannot be made must not keep its neighbours' outcomes back."""
     try:
-        return json.dumps(failure_record(result, outcome))
+        return json.dumps(record_of(result, outcome))
     except BaseException as error:
+        reason = f"failed, and its failure cannot be written: {type(error).__name__}"
+        kind = type(outcome.error).__qualname__ if outcome.error else None
         delivery = result.job.delivery
-        return json.dumps(
-            {
-                "reason": f"failed, and its failure cannot be written: {type(error).__name__}",
-                "error": type(outcome.error).__qualname__ if outcome.error else None,
-                "topic": delivery.topic,
-                "queue": delivery.queue,
-                "attempts": delivery.receive_count,
-                "sent_at": delivery.sent_at,
-                "failed_at": result.at,
-            }
-        )
+        record = failure_record(reason, delivery, delivery.receive_count, result.at, error=kind)
+        return json.dumps(record)
 
 
-def failure_record(result: Result, outcome: Dead) -> dict[str, Any]:
+def record_of(result: Result, outcome: Dead) -> dict[str, Any]:
     """What a dead letter says of itself. Times in epoch seconds."""
     job = result.job
     delivery = job.delivery
     attempts = delivery.receive_count
     if job.subscription is not None:  # the receive that finds it worn out is no attempt
         attempts = min(attempts, job.subscription.max_attempts)
-    record = {
-        "reason": outcome.reason,
-        "handler": job.subscription.name if job.subscription else None,
-        "topic": delivery.topic,
-        "queue": delivery.queue,
-        "attempts": attempts,
-        "sent_at": delivery.sent_at,
-        "first_received_at": delivery.first_received_at,
-        "failed_at": result.at,
-    }
+    handler = job.subscription.name if job.subscription else None
+    record = failure_record(outcome.reason, delivery, attempts, result.at, handler=handler)
     return record if outcome.error is None else record | describe(outcome.error)

@@ -1,5 +1,6 @@
 """Topics, queues and subscriptions."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -30,8 +31,8 @@ def test_a_disagreeing_declaration_names_each_difference(broker: Broker, queue: 
     with pytest.raises(QueueExists) as caught:
         broker.create_queue("work", QueueSettings(visibility_timeout=5, retention=60))
     text = str(caught.value)
-    assert "visibility_timeout is 30.0, declared as 5" in text
-    assert "retention is 345600.0, declared as 60" in text
+    assert re.search(r"visibility_timeout is 30(\.0)?, declared as 5", text)
+    assert re.search(r"retention is 345600(\.0)?, declared as 60", text)
     assert "max_receives is 2, declared as None" in text
     assert "delay" not in text
     assert broker.settings("work").visibility_timeout == 30

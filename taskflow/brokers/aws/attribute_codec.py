@@ -6,7 +6,6 @@ often it was tried before, where a dead letter came from and why.
 """
 
 import math
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,12 @@ import msgspec
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_ATTRIBUTES, MAX_VISIBILITY
 from taskflow.message import FAILURE, Attribute, Attributes, Message
+from taskflow.wire.message_attributes import (
+    from_text,
+    take_sqs_attributes,
+    to_text,
+    write_sqs_attributes,
+)
 
 NAME = "taskflow"
 MAX_USER_ATTRIBUTES = MAX_ATTRIBUTES - 1
@@ -79,19 +84,12 @@ def pack(message: Message, carried: Carried, body_name: str, **more: Any) -> Par
         for name, value in attributes.items()
         if not (value.value if isinstance(value, Attribute) else value)
     }
-    wire = {name: _write(value) for name, value in attributes.items() if name not in carried.empty}
-    wire[NAME] = _write(_encode(carried).decode())
+    full = {name: value for name, value in attributes.items() if name not in carried.empty}
+    wire = write_sqs_attributes({**full, NAME: _encode(carried).decode()})
     size = len(message.body.encode()) + sum(map(_size, wire, wire.values()))
     entry = {body_name: message.body, "MessageAttributes": wire}
     entry |= {name: value for name, value in more.items() if value is not None}
     return Parcel(message.id, entry, size)
-
-
-def _write(value: str | Attribute) -> dict[str, Any]:
-    if isinstance(value, str):
-        return {"DataType": "String", "StringValue": value}
-    field = "BinaryValue" if isinstance(value.value, bytes) else "StringValue"
-    return {"DataType": value.type, field: value.value}
 
 
 def _size(name: str, value: Mapping[str, Any]) -> int:
@@ -102,7 +100,7 @@ def _size(name: str, value: Mapping[str, Any]) -> int:
 def unpack(wire: Mapping[str, Mapping[str, Any]]) -> tuple[Carried | None, Attributes]:
     """What a received message carries of ours (None: it is not from taskflow), and its sender's
     attributes."""
-    attributes = {name: _read(value) for name, value in wire.items() if name != NAME}
+    attributes = take_sqs_attributes({name: one for name, one in wire.items() if name != NAME})
     if NAME not in wire:
         return None, attributes
     try:
@@ -110,11 +108,9 @@ def unpack(wire: Mapping[str, Mapping[str, Any]]) -> tuple[Carried | None, Attri
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, attributes
     for name, (kind, text) in carried.more.items():
-        content = b64decode(text) if kind.startswith("Binary") else text
-        attributes[name] = text if kind == "String" else Attribute(kind, content)
+        attributes[name] = from_text(kind, text)
     for name, kind in carried.empty.items():
-        nothing: str | bytes = b"" if kind.startswith("Binary") else ""
-        attributes[name] = nothing if kind == "String" else Attribute(kind, nothing)  # type: ignore[assignment]  # "" when it is text
+        attributes[name] = from_text(kind, "")
     return carried, attributes
 
 
@@ -131,12 +127,6 @@ def look_into(body: str) -> Carried | None:
     return carried if envelope.get("Type") == "Notification" else None
 
 
-def _read(value: Mapping[str, Any]) -> str | Attribute:
-    kind = value["DataType"]
-    content = value["BinaryValue"] if "BinaryValue" in value else value.get("StringValue", "")
-    return content if kind == "String" else Attribute(kind, content)
-
-
 def early_receives(due: float, first: float) -> int:
     """How often a message was received before it was due, when it was first received at `first`:
     each time it was hidden until then, or for as long as may be."""
@@ -151,10 +141,4 @@ def read_seconds(system: Mapping[str, str], name: str, default: float) -> float:
 def set_aside(attributes: dict[str, str | Attribute], carried: Carried) -> None:
     """Let `carried` take the attributes beyond those that fit beside ours."""
     for name in list(attributes)[MAX_USER_ATTRIBUTES:]:
-        value = attributes.pop(name)
-        if isinstance(value, str):
-            carried.more[name] = "String", value
-        elif isinstance(value.value, bytes):
-            carried.more[name] = value.type, b64encode(value.value).decode()
-        else:
-            carried.more[name] = value.type, value.value
+        carried.more[name] = to_text(attributes.pop(name))

@@ -8,8 +8,6 @@ from typing import Any
 
 from taskflow.broker.settings import QueueSettings, TopicSettings
 from taskflow.brokers.aws.client import Api
-from taskflow.brokers.aws.queue_attributes import read_queue
-from taskflow.brokers.aws.topic_attributes import read_topic
 from taskflow.errors import (
     BrokerError,
     InvalidName,
@@ -17,6 +15,9 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.limits import check_queue, check_topic
+from taskflow.wire.queue_attributes import read_queue
+from taskflow.wire.topic_attributes import read_topic
+from taskflow.wire.topic_grants import without_ours
 from taskflow.wire.topic_names import from_sns, to_sns
 
 MAX_TOPIC_NAME, MAX_QUEUE_NAME = 256, 80
@@ -187,7 +188,9 @@ class Directory:
 
     def read_settings(self, queue: str) -> QueueSettings:
         """The settings of a queue as they are now."""
-        found = read_queue(queue, self.attributes(queue), self.queue_of)
+        texts = self.attributes(queue)
+        ours = {**texts, "Policy": without_ours(texts.get("Policy")) or ""}
+        found = read_queue(queue, ours, self.queue_of, headroom=True)
         self._settings[queue] = found
         return found
 

@@ -11,13 +11,13 @@ from taskflow.brokers.aws.attribute_codec import MAX_USER_ATTRIBUTES, Carried, P
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import SIZE, sized
-from taskflow.brokers.aws.queue_attributes import MAX_DELAY
 from taskflow.brokers.aws.reach import Reach
 from taskflow.brokers.stored.fanout import with_deduplication
 from taskflow.clock import Clock
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message
+from taskflow.wire.queue_attributes import MAX_DELAY
 
 MAX_PUBLISH_BYTES = 262_144  # of one PublishBatch; a larger message goes alone
 

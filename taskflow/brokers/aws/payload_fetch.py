@@ -1,6 +1,5 @@
 """PayloadFetch: payloads in S3 on their way to a worker; what becomes of messages without them."""
 
-import json
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery
+from taskflow.wire.failure_record import write_failure
 
 log = logging.getLogger("taskflow.aws")
 
@@ -68,7 +68,8 @@ class PayloadFetch:
                 if is_fifo(delivery.queue) and delivery.group is not None:
                     closed.add(delivery.group)
             else:
-                why = failure_of(str(error), delivery, delivery.receive_count, self._clock)
+                now = self._clock.now()
+                why = write_failure(str(error), delivery, delivery.receive_count, now)
                 lost.append((delivery, why))
         self._settler.put_off(late=late, bury=lost, give_back=behind)
         return self._still_held(found, began)
@@ -119,30 +120,3 @@ class PayloadFetch:
         except BrokerError as error:
             log.warning("%d leases were not extended: %s", len(short), error)
         return held
-
-
-def worn_out(delivery: Delivery, clock: Clock) -> str:
-    """The failure record of a message that was received too often."""
-    attempts = delivery.receive_count - 1
-    return failure_of(
-        f"received {attempts} times and never finished: "
-        "its worker was killed or lost its lease each time",
-        delivery,
-        attempts,
-        clock,
-    )
-
-
-def failure_of(reason: str, delivery: Delivery, attempts: int, clock: Clock) -> str:
-    """A failure record."""
-    return json.dumps(
-        {
-            "reason": reason,
-            "queue": delivery.queue,
-            "topic": delivery.topic,
-            "attempts": attempts,
-            "sent_at": delivery.sent_at,
-            "first_received_at": delivery.first_received_at,
-            "failed_at": clock.now(),
-        }
-    )

@@ -22,7 +22,7 @@ from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.parallel import Parallel
 from taskflow.brokers.aws.pauses import Pauses
-from taskflow.brokers.aws.payload_fetch import PayloadFetch, worn_out
+from taskflow.brokers.aws.payload_fetch import PayloadFetch
 from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.poll_policy import PollPolicy
 from taskflow.brokers.aws.polls import MAX_MESSAGES, Ask, Polls
@@ -32,6 +32,7 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, OverLimit
 from taskflow.limits import check_receive
 from taskflow.message import FAILURE, Delivery
+from taskflow.wire.failure_record import never_finished, write_failure
 
 log = logging.getLogger("taskflow.aws")
 
@@ -213,8 +214,10 @@ class QueueReceiver:
             log.warning("%d messages return when their leases end: %s", len(worn), error)
             return []
         found += [one for one, claim in zip(worn, claims, strict=True) if claim == "finished"]
+        now = self._clock.now()
+        attempts = [(one, one.receive_count - 1) for one in worn]  # the last one found it worn out
         return [
-            (one, worn_out(one, self._clock))
-            for one, claim in zip(worn, claims, strict=True)
+            (one, write_failure(never_finished(count), one, count, now))
+            for (one, count), claim in zip(attempts, claims, strict=True)
             if claim == "free"
         ]

@@ -5,18 +5,17 @@ needs no right to change it. Two that declare the same at once both succeed.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from taskflow.broker.settings import Described, QueueSettings
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.queue_attributes import (
-    differences,
-    for_creation,
-    with_ours,
-    write_queue,
-)
 from taskflow.brokers.aws.tags import change_tags
 from taskflow.errors import LimitExceeded, QueueExists, QueueNotFound
-from taskflow.limits import is_fifo
+from taskflow.limits import MAX_RECEIVES, is_fifo
+from taskflow.wire.differences import differences
+from taskflow.wire.queue_attributes import MAX_DELAY, changed_queue, whole_seconds
+from taskflow.wire.redrive import HEADROOM, check_target
+from taskflow.wire.topic_grants import same_policy, with_ours
 
 _DEFAULT = QueueSettings()
 
@@ -33,8 +32,12 @@ class Queues:
         if self._agrees(name, settings):
             return
         self._check_target(name, settings, _DEFAULT)
-        texts = write_queue(name, settings, self._directory.queue_arn)
-        attributes = for_creation(name, texts, settings.policy)
+        _check(name, settings)
+        attributes = changed_queue(name, settings, _DEFAULT, self._directory.queue_arn)
+        if is_fifo(name):
+            attributes["FifoQueue"] = "true"
+        if settings.policy is not None:
+            attributes["Policy"] = settings.policy
         try:
             self._directory.api.call(
                 "sqs", "create_queue", name, QueueName=wire, Attributes=attributes
@@ -54,39 +57,23 @@ class Queues:
             found = self._directory.read_settings(name)
         except QueueNotFound:
             return False
-        if what := differences(found, settings):
-            raise QueueExists(f"queue {name!r} exists with other attributes: {what}")
+        if what := differences(found, settings, same=_is_same):
+            raise QueueExists(f"queue {name!r} exists with other attributes: {'; '.join(what)}")
         return True
 
     def _check_target(self, name: str, settings: QueueSettings, before: QueueSettings) -> None:
         """Raise unless the dead-letter queue is there, another, of one kind, and willing."""
         target = settings.dead_letter_queue
         if target == name:
-            raise LimitExceeded(f"queue {name!r} cannot be its own dead-letter queue")
-        if target is None or target == before.dead_letter_queue:
-            return
-        allowed = self._directory.read_settings(target).redrive_sources
-        if is_fifo(target) != is_fifo(name):
-            raise LimitExceeded(
-                f"the dead-letter queue of a FIFO queue is FIFO, of a standard queue standard; "
-                f"{target!r} and {name!r} differ"
-            )
-        if allowed is not None and name not in allowed:
-            raise LimitExceeded(
-                f"queue {target!r} does not allow {name!r} to use it as its dead-letter queue"
-            )
+            check_target(name, target, None)
+        if target is not None and target != before.dead_letter_queue:
+            check_target(name, target, self._directory.read_settings(target).redrive_sources)
 
     def change(self, name: str, settings: QueueSettings) -> None:
         before = self._directory.read_settings(name)
         self._check_target(name, settings, before)
-        texts = write_queue(name, settings, self._directory.queue_arn)
-        old = write_queue(name, before, self._directory.queue_arn)
-        changed = {
-            one: texts.get(one, "") for one in {**old, **texts} if texts.get(one) != old.get(one)
-        }
-        taken_back = before.others.keys() - settings.others.keys()
-        if taken_back & {"KmsMasterKeyId", "SqsManagedSseEnabled"}:  # back to what SQS gives
-            changed["SqsManagedSseEnabled"] = "true"
+        _check(name, settings)
+        changed = changed_queue(name, settings, before, self._directory.queue_arn)
         if settings.policy != before.policy:
             present = self._directory.attributes(name, "Policy").get("Policy")
             changed["Policy"] = with_ours(settings.policy, present) or ""
@@ -124,3 +111,30 @@ class Queues:
             self._directory.on_queue(queue, "untag_queue", TagKeys=keys)
 
         change_tags(f"queue {queue!r}", self._tags(queue), tags, put, drop)
+
+
+def _check(queue: str, settings: QueueSettings) -> None:
+    """Raise LimitExceeded for what SQS does not have."""
+    if settings.delay > MAX_DELAY:
+        raise LimitExceeded(
+            f"queue {queue!r}: delay is {settings.delay:g} s; SQS allows {MAX_DELAY}"
+        )
+    if is_fifo(queue):
+        return
+    if settings.content_based_deduplication or settings.deduplication_scope != "queue":
+        raise LimitExceeded(f"queue {queue!r} is not FIFO: it deduplicates nothing")
+
+
+def _is_same(name: str, found: Any, declared: Any) -> bool:
+    """Whether an attribute on SQS is as good as the declared one."""
+    match name:
+        case "policy":
+            return same_policy(found, declared)
+        case "redrive_sources" if found and declared:
+            return sorted(found) == sorted(declared)
+        case "max_receives" if found and declared:
+            most = MAX_RECEIVES - HEADROOM
+            return bool(min(most, found) == min(most, declared))
+        case _ if isinstance(declared, float):
+            return bool(found == whole_seconds(declared))
+    return bool(found == declared)

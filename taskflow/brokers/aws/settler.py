@@ -11,7 +11,6 @@ from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.lent_messages import LentMessages
 from taskflow.brokers.aws.payloads import Payloads
-from taskflow.brokers.aws.queue_attributes import MAX_DELAY
 from taskflow.brokers.aws.receipts import Receipts, read_receipt
 from taskflow.brokers.aws.request_batches import cut_by_size, failed, send_batch
 from taskflow.brokers.aws.resend import as_letter, carry, copy
@@ -20,6 +19,7 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery
+from taskflow.wire.queue_attributes import MAX_DELAY
 
 log = logging.getLogger("taskflow.aws")
 

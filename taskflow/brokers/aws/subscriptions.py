@@ -5,16 +5,16 @@ from typing import Any
 
 from taskflow.broker.settings import TopicSubscription
 from taskflow.brokers.aws.directory import Directory
-from taskflow.brokers.aws.queue_attributes import allow_topic
 from taskflow.brokers.aws.reach import Reach
-from taskflow.brokers.aws.topic_attributes import (
+from taskflow.errors import BrokerUnavailable, LimitExceeded, TopicNotFound
+from taskflow.filters import parse_filter
+from taskflow.limits import is_fifo
+from taskflow.wire.subscription_attributes import (
     changed_subscription,
     read_subscription,
     write_subscription,
 )
-from taskflow.errors import BrokerUnavailable, LimitExceeded, TopicNotFound
-from taskflow.filters import parse_filter
-from taskflow.limits import is_fifo
+from taskflow.wire.topic_grants import allow_topic
 
 _POLICY_TRIES = 5
 

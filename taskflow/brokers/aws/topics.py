@@ -4,20 +4,18 @@ Each verb looks first and changes only what is missing, as those of queues do.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from taskflow.broker.settings import Described, TopicSettings
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.reach import Reach
 from taskflow.brokers.aws.subscriptions import Subscriptions
 from taskflow.brokers.aws.tags import change_tags
-from taskflow.brokers.aws.topic_attributes import (
-    changed_attributes,
-    read_topic,
-    topic_differences,
-    write_topic,
-)
 from taskflow.errors import LimitExceeded, TopicExists, TopicNotFound
 from taskflow.limits import is_fifo
+from taskflow.wire.differences import differences
+from taskflow.wire.topic_attributes import changed_topic, read_topic
+from taskflow.wire.topic_grants import same_policy
 
 _DEFAULT = TopicSettings()
 
@@ -34,7 +32,7 @@ class Topics:
     def create(self, name: str, settings: TopicSettings = _DEFAULT) -> None:
         if self._agrees(name, settings):
             return
-        attributes = changed_attributes(name, settings, _DEFAULT)
+        attributes = changed_topic(name, settings, _DEFAULT)
         if is_fifo(name):
             attributes["FifoTopic"] = "true"
         api, wire = self._directory.api, self._directory.wire_topic(name)
@@ -46,18 +44,20 @@ class Topics:
 
     def _agrees(self, name: str, settings: TopicSettings) -> bool:
         """False when there is no such topic; raises when it differs."""
-        write_topic(name, settings)
+        _check(name, settings)
         arn = self._directory.topic_arn(name)
         try:
             answer = self._directory.api.call("sns", "get_topic_attributes", name, TopicArn=arn)
         except TopicNotFound:
             return False
-        if what := topic_differences(read_topic(name, answer["Attributes"]), settings):
-            raise TopicExists(f"topic {name!r} exists with other attributes: {what}")
+        found = read_topic(name, answer["Attributes"])
+        if what := differences(found, settings, same=_is_same):
+            raise TopicExists(f"topic {name!r} exists with other attributes: {'; '.join(what)}")
         return True
 
     def change(self, name: str, settings: TopicSettings) -> None:
-        changed = changed_attributes(name, settings, self.settings(name))
+        _check(name, settings)
+        changed = changed_topic(name, settings, self.settings(name))
         for attribute, text in changed.items():
             self._directory.on_topic(
                 name, "set_topic_attributes", AttributeName=attribute, AttributeValue=text
@@ -101,3 +101,15 @@ class Topics:
             api.call("sns", "untag_resource", topic, ResourceArn=arn, TagKeys=keys)
 
         change_tags(f"topic {topic!r}", self._tags(topic), tags, put, drop)
+
+
+def _check(topic: str, settings: TopicSettings) -> None:
+    """Raise LimitExceeded for what SNS does not have."""
+    if is_fifo(topic):
+        return
+    if settings.content_based_deduplication or settings.deduplication_scope != "topic":
+        raise LimitExceeded(f"topic {topic!r} is not FIFO: it deduplicates nothing")
+
+
+def _is_same(name: str, found: Any, declared: Any) -> bool:
+    return same_policy(found, declared) if name == "policy" else bool(found == declared)

@@ -4,8 +4,8 @@ import json
 
 from taskflow.broker.settings import Finish
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.queue_attributes import HEADROOM
 from taskflow.message import FAILURE, Message
+from taskflow.wire.redrive import HEADROOM
 from tests.contract.wire import SharedClock
 
 

@@ -1,5 +1,6 @@
 """Two hosts on AWS with one place for what they share: pauses, rates, leases, reports."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from taskflow.broker.settings import WorkerReport
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.pauses import SEEN
+from taskflow.brokers.aws.pauses import AWAY, SEEN
 from taskflow.coordination.sql_database import open_sql_database
 from taskflow.coordination.sql_store import SqlStore
 from taskflow.errors import BrokerUnavailable, QueueNotFound
@@ -108,14 +109,40 @@ def test_while_the_store_is_away_what_was_paused_stays_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def away() -> frozenset[str]:
+        asked.append(clock.now())
         raise BrokerUnavailable("the table is away")
 
+    asked: list[float] = []
     broker.publish("order.created", [Message("a", "x")])
     broker.pause(queue)
     monkeypatch.setattr(broker._store, "paused", away)
-    clock.advance(SEEN)
-    assert broker.receive(queue) == []
+    for _ in range(int(2 * AWAY / SEEN)):
+        clock.advance(SEEN)
+        assert broker.receive(queue) == []
     assert "which queues are paused is not known anew: the table is away" in caplog.text
+    assert len(asked) == 2, "each try may take long"
+
+
+def test_while_one_thread_asks_the_others_go_on(
+    broker: AwsBroker, queue: str, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> frozenset[str]:
+        begun.set()
+        assert go_on.wait(20)
+        return frozenset()
+
+    broker.publish("order.created", [Message("a", "x")])
+    broker.pause("work-dlq")
+    monkeypatch.setattr(broker._store, "paused", slow)
+    clock.advance(SEEN)
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(broker.receive, "work-dlq")
+        assert begun.wait(20)
+        assert [one.id for one in broker.receive(queue)] == ["a"]
+        go_on.set()
+        assert asking.result(20) == []
 
 
 def test_only_a_queue_that_is_there_is_paused(broker: AwsBroker, other: AwsBroker) -> None:

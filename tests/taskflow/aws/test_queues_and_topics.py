@@ -10,9 +10,9 @@ import pytest
 
 from taskflow.broker.settings import QueueSettings, TopicSubscription
 from taskflow.brokers.aws.broker import AwsBroker
-from taskflow.brokers.aws.queue_attributes import allow_topic, with_ours, without_ours
 from taskflow.errors import LimitExceeded, QueueExists
 from taskflow.message import Message
+from taskflow.wire.topic_grants import allow_topic, with_ours, without_ours
 from tests.contract.wire import SharedClock, aws_broker
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:work"

@@ -16,7 +16,7 @@ from zlib import crc32
 import pytest
 
 from taskflow import Event, Pool, Registry, Worker, open_broker, publish
-from taskflow.broker.settings import Finish, QueueSettings
+from taskflow.broker.settings import Finish, QueueSettings, WorkerReport
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.clock import SystemClock
@@ -185,7 +185,7 @@ def test_what_is_there_is_told_and_what_differs_too(broker: AwsBroker, queue: st
         ("order.created", "work", True)
     ]
     assert broker.settings(queue).max_receives == 3
-    with pytest.raises(QueueExists, match=r"visibility_timeout is 30\.0, declared as 5"):
+    with pytest.raises(QueueExists, match=r"visibility_timeout is 30, declared as 5"):
         broker.create_queue(queue, QueueSettings(visibility_timeout=5))
     broker.set_queue(queue, QueueSettings(visibility_timeout=5))
     assert broker.settings(queue) == QueueSettings(visibility_timeout=5)
@@ -287,3 +287,25 @@ def test_finished_events_are_remembered_in_a_table(
     other.send("idempotent", [Message(held[-1].id, "x")])
     (copy,) = other.receive("idempotent", wait=LONG)
     assert other.claim([copy]) == ["running"]
+
+
+@pytest.mark.slow
+def test_hosts_share_pauses_rates_leases_and_reports_in_a_table(
+    neighbours: tuple[AwsBroker, AwsBroker],
+) -> None:
+    one, other = neighbours
+    one.create_queue("shared")
+    one.send("shared", [Message("a", "x")])
+    one.pause("shared")
+    assert other.receive("shared", wait=1) == []
+    assert other.counts("shared").paused
+    other.pause("shared", False)
+    assert len(other.receive("shared", wait=LONG)) == 1
+    one.spend("handler", 0.001, 3)
+    assert -2.1 < other.allowance("handler", 0.001) < -1.9
+    assert one.hold("ticks", "one", 60)
+    assert not other.hold("ticks", "other", 60)
+    one.report(WorkerReport("w", "host", 1, ("shared",), one.clock.now(), 0, 8, {}, ()))
+    assert [each.id for each in other.workers()] == ["w"]
+    other.retire("w")
+    assert one.workers() == []

@@ -9,11 +9,11 @@ import pytest
 
 from taskflow import Registry
 from taskflow.brokers import aws
-from taskflow.brokers.aws.queue_attributes import allow_topic
 from taskflow.errors import ConfigError
 from taskflow.export import Place, export
 from taskflow.export.iam import CLAIM, FETCH, statement_id
 from taskflow.export.plan import make_plan
+from taskflow.wire.topic_grants import allow_topic
 from tests.taskflow.export.conftest import FULL, QUEUES, TOPICS
 
 HERE = Place("eu-central-1", "123456789012", "staging-")

@@ -5,14 +5,19 @@ import struct
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taskflow.message import Attribute, Attributes
 from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import (
+    from_text,
     md5_of_attributes,
     md5_of_body,
     read_sns_attributes,
     read_sqs_attributes,
+    take_sqs_attributes,
+    to_text,
     write_sqs_attributes,
 )
 
@@ -237,3 +242,24 @@ def test_the_sum_of_attributes_is_as_aws_documents_it(
 
 def test_no_attributes_have_no_sum() -> None:
     assert md5_of_attributes({}) == ""
+
+
+KINDS = st.sampled_from(["Number", "String.label", "Number.int", "Binary", "Binary.png"])
+VALUES = st.one_of(
+    st.text(),
+    KINDS.flatmap(
+        lambda kind: st.builds(
+            Attribute, st.just(kind), st.binary() if kind.startswith("Binary") else st.text()
+        )
+    ),
+)
+
+
+@given(VALUES)
+def test_an_attribute_comes_back_from_text(value: str | Attribute) -> None:
+    assert from_text(*to_text(value)) == value
+
+
+@given(st.dictionaries(st.text(min_size=1), VALUES))
+def test_attributes_come_back_from_sqs(attributes: dict[str, str | Attribute]) -> None:
+    assert take_sqs_attributes(write_sqs_attributes(attributes)) == attributes
