@@ -150,6 +150,20 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
     return size
 
 
+def check_headers(headers: Mapping[str, str], size: int, most: int = MAX_MESSAGE_BYTES) -> int:
+    """Answer the size of a message with its headers, of which `size` is without them, in bytes.
+
+    Raises LimitExceeded when it is larger than `most`, TypeError for what is not text.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"the header {name!r} is {value!r}; text is wanted")
+        size += len(name.encode()) + len(value.encode())
+    if size > most:
+        raise LimitExceeded(f"the message is {size} bytes with its headers; {most} are allowed")
+    return size
+
+
 def _attribute_size(name: str, value: Any) -> int:
     kind = getattr(value, "type", "String")
     content = value if isinstance(value, str) else getattr(value, "value", None)

@@ -2,14 +2,17 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
+from typing import Literal, get_args
 
 import msgspec
 
+from taskflow.errors import LimitExceeded
 from taskflow.limits import (
     MAX_MESSAGE_BYTES,
     check_group,
+    check_headers,
     check_id,
     check_message,
     check_seconds,
@@ -30,6 +33,8 @@ class Attribute:
     value: str | bytes
 
 
+Priority = Literal["high", "normal", "low"]
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 Attributes = Mapping[str, str | Attribute]
 NO_ATTRIBUTES: Attributes = {}
 FAILURE = "taskflow.failure"
@@ -44,6 +49,9 @@ class Message(msgspec.Struct, frozen=True):
     the queue. `group` is the message group: order within it on a FIFO queue, fairness between
     them on others. `deduplication_id` is for FIFO queues and topics: a second one within five
     minutes is the first one again. `trace` is an X-Ray header, `sender` who sent it.
+    `run` names the run (a record) that it is for, `expires_at` (epoch seconds) when it need not be
+    handled any more, `priority` is `high`, `normal` or `low`, and `headers` are text by name that
+    handlers see: brokers carry these four, and do nothing with them.
     `subject` and `bodies` (another body for some protocols: sqs, http, https) are for topics.
     `most` is how many bytes it may have (`Broker.max_message_bytes`), `size` how many it has.
     Raises LimitExceeded (`taskflow.limits`). `msgspec.structs.replace` makes another.
@@ -59,6 +67,10 @@ class Message(msgspec.Struct, frozen=True):
     sender: str | None = None
     subject: str | None = None
     bodies: Mapping[str, str] = {}
+    run: str | None = None
+    expires_at: float | None = None
+    priority: Priority | None = None
+    headers: Mapping[str, str] = {}
     most: int = MAX_MESSAGE_BYTES
     size: int = 0
 
@@ -74,6 +86,12 @@ class Message(msgspec.Struct, frozen=True):
         if not self.id.isprintable():
             check_id(self.id)
         size = check_message(self.body, self.attributes, self.most)
+        if self.headers:
+            size = check_headers(self.headers, size, self.most)
+        if self.priority is not None and self.priority not in PRIORITIES:
+            raise LimitExceeded(
+                f"priority is {self.priority!r}; allowed are {', '.join(PRIORITIES)}"
+            )
         msgspec.structs.force_setattr(self, "size", size)
         if self.delay:
             check_seconds("delay", self.delay, 0, float("inf"))
@@ -118,6 +136,10 @@ class Delivery:
     subject: str | None = None
     suspect: bool = False
     received_before: int = 0
+    run: str | None = None
+    expires_at: float | None = None
+    priority: Priority | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def plain_text(value: str | Attribute) -> str:

@@ -6,7 +6,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queu
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from taskflow.brokers.aws.attribute_codec import Carried, early_receives, read_seconds, unpack
+from taskflow.brokers.aws.attribute_codec import (
+    Carried,
+    early_receives,
+    put_carried,
+    read_seconds,
+    unpack,
+)
 from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.receipts import Receipt
 from taskflow.errors import ConfigError
@@ -71,6 +77,7 @@ def _read(record: Mapping[str, Any], queue: str, now: float, visible_at: float) 
         trace=system.get("AWSTraceHeader"),
         sender=ours.sender or system.get("SenderId"),
     )
+    put_carried(delivery, ours)
     return Received(record["messageId"], delivery, ours.due)
 
 

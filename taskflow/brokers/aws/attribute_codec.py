@@ -14,7 +14,7 @@ import msgspec
 
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_ATTRIBUTES, MAX_VISIBILITY
-from taskflow.message import FAILURE, Attribute, Attributes, Message
+from taskflow.message import FAILURE, Attribute, Attributes, Delivery, Message, Priority
 from taskflow.wire.message_attributes import (
     from_text,
     take_sqs_attributes,
@@ -32,7 +32,8 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     `due`: not to be handled before. `sent`: when it was first sent, if this is a copy of it.
     `attempts`: of the copies before this one. `source`, `failure`: of a dead letter. `key`: its
-    deduplication id where SQS has none or another. `empty`: names and types of attributes without
+    deduplication id where SQS has none or another. `run`, `expires`, `priority` and `headers` as in
+    Message. `empty`: names and types of attributes without
     a value, which AWS does not take. `more`: names, types and values of what was too many for a
     copy of somebody else's message, bytes in base64.
     """
@@ -46,8 +47,31 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
     failure: str | None = None
     key: str | None = None
     sender: str | None = None
+    run: str | None = None
+    expires: float | None = None
+    priority: Priority | None = None
+    headers: Mapping[str, str] = {}
     empty: dict[str, str] = {}
     more: dict[str, tuple[str, str]] = {}
+
+
+def carry_over(kept: Message | Delivery, **more: Any) -> Carried:
+    """What a message, or a copy of one, must carry at least."""
+    return Carried(
+        id=kept.id,
+        sender=kept.sender,
+        run=kept.run,
+        expires=kept.expires_at,
+        priority=kept.priority,
+        headers=kept.headers,
+        **more,
+    )
+
+
+def put_carried(delivery: Delivery, carried: Carried) -> None:
+    """Give a received message what was carried with it and has no place of its own on AWS."""
+    delivery.run, delivery.expires_at = carried.run, carried.expires
+    delivery.priority, delivery.headers = carried.priority, carried.headers
 
 
 _encode = msgspec.json.Encoder().encode

@@ -30,8 +30,8 @@ from taskflow.brokers.aws.settler import Settler
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
 from taskflow.limits import is_fifo
-from taskflow.message import Delivery, Message, new_id
-from taskflow.stores.sqlite.extra import read_attributes, write_attributes
+from taskflow.message import Delivery, Message, Priority, new_id
+from taskflow.stores.message_columns import read_attributes, write_attributes
 
 OUTBOX = "outbox"
 RESEND_AFTER = 30.0  # seconds
@@ -53,6 +53,10 @@ class _Noted(msgspec.Struct, omit_defaults=True):
     sender: str | None = None
     subject: str | None = None
     bodies: dict[str, str] = {}
+    run: str | None = None
+    expires_at: float | None = None
+    priority: Priority | None = None
+    headers: dict[str, str] = {}
 
 
 _write = msgspec.json.Encoder().encode
@@ -189,6 +193,10 @@ def _noted(sends: Iterable[Send | Publish]) -> list[_Noted]:
             sender=message.sender,
             subject=message.subject,
             bodies=dict(message.bodies),
+            run=message.run,
+            expires_at=message.expires_at,
+            priority=message.priority,
+            headers=dict(message.headers),
         )
         for one in sends
         for message in one.messages
@@ -207,4 +215,8 @@ def _message(noted: _Noted) -> Message:
         noted.sender,
         noted.subject,
         noted.bodies,
+        noted.run,
+        noted.expires_at,
+        noted.priority,
+        noted.headers,
     )

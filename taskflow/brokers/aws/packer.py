@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from taskflow.brokers.aws.attribute_codec import MAX_USER_ATTRIBUTES, Carried, Parcel, pack
+from taskflow.brokers.aws.attribute_codec import MAX_USER_ATTRIBUTES, Parcel, carry_over, pack
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import SIZE, sized
@@ -48,7 +48,7 @@ class Packer:
         return [self._send_parcel(queue, message, most) for message in messages]
 
     def _publish_parcel(self, topic: str, message: Message) -> Parcel:
-        carried = Carried(id=message.id, topic=topic, sender=message.sender)
+        carried = carry_over(message, topic=topic)
         carried.due = self._due(message, f"topic {topic!r}", is_fifo(topic))
         more: dict[str, Any] = {"Subject": message.subject, "MessageGroupId": message.group}
         if is_fifo(topic):
@@ -78,7 +78,7 @@ class Packer:
                 f"a delay of {message.delay:g} s passes the retention of {where}: it would never "
                 "be due"
             )
-        carried = Carried(id=message.id, sender=message.sender)
+        carried = carry_over(message)
         more: dict[str, Any] = {"MessageGroupId": message.group}
         due = self._due(message, where, is_fifo(queue))
         if is_fifo(queue):

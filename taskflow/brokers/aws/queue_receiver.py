@@ -15,6 +15,7 @@ from taskflow.brokers.aws.attribute_codec import (
     Carried,
     early_receives,
     look_into,
+    put_carried,
     read_seconds,
     unpack,
 )
@@ -182,6 +183,7 @@ class QueueReceiver:
             system.get("AWSTraceHeader"),
             ours.sender or system.get("SenderId"),
         )
+        put_carried(delivery, ours)
         return delivery, carried
 
     # ---- what is not for a worker -----------------------------------------------------------

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from taskflow.brokers.aws.attribute_codec import Carried, Parcel, pack, set_aside
+from taskflow.brokers.aws.attribute_codec import Carried, Parcel, carry_over, pack, set_aside
 from taskflow.brokers.aws.pointers import SIZE, SIZES, sized
 from taskflow.brokers.aws.receipts import read_receipt
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
@@ -12,12 +12,11 @@ from taskflow.message import FAILURE, Delivery, Message
 
 def carry(delivery: Delivery, **more: Any) -> Carried:
     """What a copy of a message must carry."""
-    return Carried(
-        id=delivery.id,
+    return carry_over(
+        delivery,
         topic=delivery.topic,
         sent=delivery.sent_at,
         key=delivery.deduplication_id,
-        sender=delivery.sender,
         **more,
     )
 
@@ -65,10 +64,5 @@ def _short(failure: str) -> str:
 
 def redriven(letter: Delivery) -> Parcel:
     """A dead letter as it goes back: it starts anew, sent now, without its failure record."""
-    carried = Carried(
-        id=letter.id,
-        topic=letter.topic,
-        key=letter.deduplication_id,
-        sender=letter.sender,
-    )
+    carried = carry_over(letter, topic=letter.topic, key=letter.deduplication_id)
     return copy(letter, carried, "again")

@@ -1,7 +1,7 @@
 """The broker verbs that declare: topics, queues, subscriptions, tags."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from taskflow.broker.settings import Described, QueueSettings, TopicSettings, TopicSubscription
@@ -12,6 +12,8 @@ from taskflow.filters import parse_filter
 from taskflow.limits import MAX_TAGS, check_queue, check_stored_topic, is_fifo
 from taskflow.message import new_id
 from taskflow.stores.base import Rows
+from taskflow.wire.differences import differences
+from taskflow.wire.redrive import check_target
 
 DEFAULT_SETTINGS = QueueSettings()
 DEFAULT_TOPIC = TopicSettings()
@@ -40,7 +42,7 @@ class Declarations:
             """False when there is no such topic; raises when it differs."""
             found = rows.topic(name)
             if found is not None and found.settings != settings:
-                what = _differences(found.settings, settings)
+                what = "; ".join(differences(found.settings, settings))
                 raise TopicExists(f"topic {name!r} exists with other attributes: {what}")
             return found is not None
 
@@ -87,7 +89,7 @@ class Declarations:
             """False when there is no such queue; raises when it differs."""
             found = rows.queue(name)
             if found is not None and found.settings != settings:
-                what = _differences(found.settings, settings)
+                what = "; ".join(differences(found.settings, settings))
                 raise QueueExists(f"queue {name!r} exists with other attributes: {what}")
             return found is not None
 
@@ -228,33 +230,15 @@ def _tag(rows: Rows, kind: str, name: str, tags: Mapping[str, str | None]) -> No
         raise LimitExceeded(f"{kind} {name!r} would have {len(found.tags)} tags; {MAX_TAGS}")
 
 
-def _differences(found: object, declared: object) -> str:
-    return "; ".join(
-        f"{field.name} is {getattr(found, field.name)}, declared as {getattr(declared, field.name)}"
-        for field in fields(found)  # type: ignore[arg-type]  # both are settings
-        if getattr(found, field.name) != getattr(declared, field.name)
-    )
-
-
 def _check_queue_settings(
     rows: Rows, name: str, settings: QueueSettings, before: QueueSettings = DEFAULT_SETTINGS
 ) -> None:
     target = settings.dead_letter_queue
-    if target == name:
-        raise LimitExceeded(f"queue {name!r} cannot be its own dead-letter queue")
     # One that was named before may have been deleted since: other settings can change still.
     if target is not None and target != before.dead_letter_queue:
-        found = find_queue(rows, target)
-        if found.fifo != is_fifo(name):
-            raise LimitExceeded(
-                f"the dead-letter queue of a FIFO queue is FIFO, of a standard queue standard; "
-                f"{target!r} and {name!r} differ"
-            )
-        allowed = found.settings.redrive_sources
-        if allowed is not None and name not in allowed:
-            raise LimitExceeded(
-                f"queue {target!r} does not allow {name!r} to use it as its dead-letter queue"
-            )
+        if target == name:
+            check_target(name, target, None)
+        check_target(name, target, find_queue(rows, target).settings.redrive_sources)
     if not is_fifo(name):
         plain = replace(
             settings,

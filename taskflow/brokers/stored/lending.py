@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from random import Random
 
 from taskflow.broker.settings import Holding
-from taskflow.brokers.stored.letters import bury, delivery, worn_out
+from taskflow.brokers.stored.letters import bury_worn, delivery
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
 from taskflow.stores.base import AHEAD, QueueRow, Row, Rows
-from taskflow.stores.sqlite.extra import read_extra
+from taskflow.stores.message_columns import read_extra
 
 NOISY_IN_FLIGHT = 30
 NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
@@ -100,7 +100,7 @@ class Lending:
             if expired:
                 rows.drop(queue.id, [row.seq for row in expired])
             if worn:
-                woken |= bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
+                woken |= bury_worn(rows, queue, worn, now)
         if due and due[0].lapsed:
             due = due[:1] if holding.suspects == 0 else []
         else:
@@ -147,7 +147,7 @@ class Lending:
             if expired:
                 rows.drop(queue.id, [row.seq for row in expired])
             if worn:
-                woken |= bury(rows, queue, [(row, worn_out(queue, row, now)) for row in worn], now)
+                woken |= bury_worn(rows, queue, worn, now)
                 rest = [row for row in rest if row not in worn]
             if rest:
                 rows.hold(queue.id, [row.seq for row in rest], receipt, until, now)

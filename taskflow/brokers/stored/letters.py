@@ -7,7 +7,8 @@ from taskflow.brokers.stored.lookup import find_queue
 from taskflow.errors import LimitExceeded
 from taskflow.message import FAILURE, Delivery
 from taskflow.stores.base import QueueRow, Row, Rows
-from taskflow.stores.sqlite.extra import read_attributes, read_extra
+from taskflow.stores.message_columns import read_attributes, read_extra
+from taskflow.wire.failure_record import never_finished, write_failure
 
 
 def delivery(
@@ -39,6 +40,8 @@ def delivery(
         made.group, made.deduplication_id = extra.group, extra.deduplication_id
         made.trace, made.sender, made.subject = extra.trace, extra.sender, extra.subject
         made.received_before = extra.received
+        made.run, made.expires_at = extra.run, extra.expires_at
+        made.priority, made.headers = extra.priority, extra.headers
     if row.source is not None and (source := rows.queue_of(row.source)):
         made.source = source.name
     return made
@@ -67,17 +70,11 @@ def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: fl
     return {target, queue.name} if queue.fifo else {target}
 
 
-def worn_out(queue: QueueRow, row: Row, now: float) -> str:
-    """The failure record of a message that its queue's redrive policy buries."""
-    return json.dumps(
-        {
-            "reason": f"received {row.receive_count} times and never finished: "
-            "its worker was killed or lost its lease each time",
-            "queue": queue.name,
-            "topic": row.topic,
-            "attempts": row.receive_count,
-            "sent_at": row.sent_at,
-            "first_received_at": row.first_received_at,
-            "failed_at": now,
-        }
-    )
+def bury_worn(rows: Rows, queue: QueueRow, worn: Sequence[Row], now: float) -> set[str]:
+    """Bury rows that were received too often, each with a failure record that says so."""
+    failed = []
+    for row in worn:
+        count = row.receive_count
+        lost = delivery(rows, row, queue, count, row.first_received_at or 0.0)
+        failed.append((row, write_failure(never_finished(count), lost, count, now)))
+    return bury(rows, queue, failed, now)

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from taskflow.message import Message
+from taskflow.stores.message_columns import write_attributes, write_extra
 from taskflow.stores.sqlite.columns import encode
-from taskflow.stores.sqlite.extra import write_attributes, write_extra
 
 _INSERT = "INSERT INTO body VALUES (?, ?, ?, ?)"
 

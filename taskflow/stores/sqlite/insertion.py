@@ -8,10 +8,10 @@ import apsw
 
 from taskflow.message import Message
 from taskflow.stores.base import QueueRow, Row
+from taskflow.stores.message_columns import read_extra, with_received
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.declared import DeclaredRows
-from taskflow.stores.sqlite.extra import read_extra, with_received
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.removal import Removal
 

@@ -1,10 +1,11 @@
 """Message attributes, and what only few messages have, as the JSON of two columns."""
 
-from base64 import b64decode, b64encode
+from collections.abc import Mapping
 
 import msgspec
 
-from taskflow.message import NO_ATTRIBUTES, Attribute, Attributes, Message
+from taskflow.message import NO_ATTRIBUTES, Attribute, Attributes, Message, Priority
+from taskflow.wire.message_attributes import from_text, to_text
 
 
 class Extra(msgspec.Struct, omit_defaults=True):
@@ -16,18 +17,39 @@ class Extra(msgspec.Struct, omit_defaults=True):
     sender: str | None = None
     subject: str | None = None
     received: int = 0  # how often in the queues before, if it is a dead letter
+    run: str | None = None
+    expires_at: float | None = None
+    priority: Priority | None = None
+    headers: Mapping[str, str] = {}
 
 
 NOTHING = Extra()
-_NONE = (None,) * 5
+_PLAIN: tuple[object, ...] = (None, None, None, None, None, None, None, None, {})
 _read = msgspec.json.Decoder(Extra).decode
 _write = msgspec.json.Encoder().encode
 
 
 def write_extra(message: Message) -> str | None:
     """The column for a message; None when it has nothing of the kind."""
-    rare = (message.group, message.deduplication_id, message.trace, message.sender, message.subject)
-    return None if rare == _NONE else _write(Extra(*rare)).decode()
+    rare = (
+        message.group,
+        message.deduplication_id,
+        message.trace,
+        message.sender,
+        message.subject,
+        message.run,
+        message.expires_at,
+        message.priority,
+        message.headers,
+    )
+    if rare == _PLAIN:
+        return None
+    group, deduplication_id, trace, sender, subject, run, expires_at, priority, headers = rare
+    return _write(
+        Extra(
+            group, deduplication_id, trace, sender, subject, 0, run, expires_at, priority, headers
+        )
+    ).decode()
 
 
 def read_extra(column: str | None) -> Extra:
@@ -53,15 +75,10 @@ def write_attributes(attributes: Attributes) -> str:
     """The column for attributes; binary values in base64."""
     return _write(
         {
-            name: value if isinstance(value, str) else _typed(value)
+            name: value if isinstance(value, str) else _Typed(*to_text(value))
             for name, value in attributes.items()
         }
     ).decode()
-
-
-def _typed(attribute: Attribute) -> _Typed:
-    value = attribute.value
-    return _Typed(attribute.type, value if isinstance(value, str) else b64encode(value).decode())
 
 
 def read_attributes(column: str) -> Attributes:
@@ -69,11 +86,11 @@ def read_attributes(column: str) -> Attributes:
     if column == "{}":
         return NO_ATTRIBUTES
     return {
-        name: value if isinstance(value, str) else _attribute(value)
+        name: value if isinstance(value, str) else _typed(value)
         for name, value in _read_attributes(column).items()
     }
 
 
-def _attribute(typed: _Typed) -> Attribute:
-    binary = typed.type.partition(".")[0] == "Binary"
-    return Attribute(typed.type, b64decode(typed.value) if binary else typed.value)
+def _typed(one: _Typed) -> str | Attribute:
+    value = from_text(one.type, one.value)
+    return Attribute(one.type, value) if isinstance(value, str) else value
