@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from taskflow.broker import Broker
+from taskflow.broker.traffic import Traffic
 from taskflow.clock import Clock, Instant, epoch_seconds
 from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
@@ -77,7 +78,7 @@ def publish(
     traceparent: str | None = None,
     attributes: Mapping[str, str] = NO_TEXTS,
     group: str | None = None,
-    broker: Broker | None = None,
+    broker: Traffic | None = None,
 ) -> EventId:
     """Publish one event to every queue that subscribes to `topic`; answers its id, which tells how
     many that were.
@@ -161,7 +162,7 @@ def new_event(
     )
 
 
-def publish_many(events: Iterable[Event[Any]], *, broker: Broker | None = None) -> list[EventId]:
+def publish_many(events: Iterable[Event[Any]], *, broker: Traffic | None = None) -> list[EventId]:
     """Publish events as they are, one transaction per topic; answers their ids in order.
 
     All events of a topic are stored or none; topics go in the order of their first event.

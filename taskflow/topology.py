@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from taskflow.broker import Broker, QueueSettings
+from taskflow.broker import QueueSettings
+from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.errors import QueueExists, TopicExists
 from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
@@ -60,7 +61,7 @@ def all_settings(registry: Registry) -> dict[str, QueueSettings]:
 
 
 # ---- declaring ----------------------------------------------------------------------------------
-def declare(broker: Broker, registry: Registry, *, apply: bool = False) -> None:
+def declare(broker: Admin, registry: Registry, *, apply: bool = False) -> None:
     """Create what is missing. Idempotent, and safe to call from many workers at once.
 
     What exists with other attributes raises QueueExists (also for a subscription whose filter
@@ -82,7 +83,7 @@ def declare(broker: Broker, registry: Registry, *, apply: bool = False) -> None:
         _subscribe(broker, subscription, apply)
 
 
-def _create_topic(broker: Broker, topic: str) -> None:
+def _create_topic(broker: Admin, topic: str) -> None:
     try:
         broker.create_topic(topic)
     except TopicExists as error:
@@ -90,7 +91,7 @@ def _create_topic(broker: Broker, topic: str) -> None:
             raise TopicExists(f"{error}; {_APPLY}") from error
 
 
-def _create_queue(broker: Broker, queue: str, settings: QueueSettings) -> None:
+def _create_queue(broker: Admin, queue: str, settings: QueueSettings) -> None:
     try:
         broker.create_queue(queue, settings)
     except QueueExists as error:
@@ -98,7 +99,7 @@ def _create_queue(broker: Broker, queue: str, settings: QueueSettings) -> None:
             raise QueueExists(f"{error}; {_APPLY}") from error
 
 
-def _subscribe(broker: Broker, wanted: Subscription, apply: bool) -> None:
+def _subscribe(broker: Admin, wanted: Subscription, apply: bool) -> None:
     """A filter that somebody set by hand stays, unless code has one too or `apply` is given."""
     if wanted.filter_policy is None and not apply:
         broker.subscribe(wanted.topic, wanted.queue)
@@ -117,7 +118,7 @@ def _subscribe(broker: Broker, wanted: Subscription, apply: bool) -> None:
         broker.put_subscription(_as_wanted(found, wanted))
 
 
-def _find(broker: Broker, wanted: Subscription) -> TopicSubscription | None:
+def _find(broker: Admin, wanted: Subscription) -> TopicSubscription | None:
     for found in broker.subscriptions(wanted.topic):
         if found.protocol == "sqs" and found.endpoint == wanted.queue:
             return found
@@ -145,7 +146,7 @@ def _parsed(policy: str | None) -> Any:
     return json.loads(policy) or None if policy else None
 
 
-def compare(broker: Broker, registry: Registry) -> list[Change]:
+def compare(broker: Admin, registry: Registry) -> list[Change]:
     """What code says against what the broker has, in the order topics, queues, subscriptions.
 
     Of what code does not name only subscriptions of its own queues count: other topics and queues
@@ -160,7 +161,7 @@ def compare(broker: Broker, registry: Registry) -> list[Change]:
 
 # A broker knows best which attributes are as good as equal (AWS has whole seconds only), and what
 # exists it does not create: so it is asked as in declaring, and nothing is changed.
-def _compare_topics(broker: Broker, registry: Registry) -> Iterator[Change]:
+def _compare_topics(broker: Admin, registry: Registry) -> Iterator[Change]:
     known = set(broker.topics())
     for topic in registry.topics():
         if topic not in known:
@@ -173,7 +174,7 @@ def _compare_topics(broker: Broker, registry: Registry) -> Iterator[Change]:
                 yield Change("~", f"topic {topic}: {what}")
 
 
-def _compare_queues(broker: Broker, registry: Registry) -> Iterator[Change]:
+def _compare_queues(broker: Admin, registry: Registry) -> Iterator[Change]:
     known = set(broker.queues())
     for queue, settings in sorted(all_settings(registry).items()):
         if queue not in known:
@@ -186,7 +187,7 @@ def _compare_queues(broker: Broker, registry: Registry) -> Iterator[Change]:
                 yield Change("~", f"queue {queue}: {what}")
 
 
-def _compare_subscriptions(broker: Broker, registry: Registry) -> Iterator[Change]:
+def _compare_subscriptions(broker: Admin, registry: Registry) -> Iterator[Change]:
     found = {(one.topic, one.queue): one for one in broker.subscriptions() if one.protocol == "sqs"}
     wanted = {(one.topic, one.queue): one for one in registry}
     ours = set(all_settings(registry))

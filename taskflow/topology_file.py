@@ -7,7 +7,8 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-from taskflow.broker import Broker, QueueSettings
+from taskflow.broker import QueueSettings
+from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.errors import BrokerError, ConfigError, QueueExists, TopicExists
 from taskflow.message import new_id
@@ -28,7 +29,7 @@ class _Topology(msgspec.Struct, forbid_unknown_fields=True):
     subscriptions: list[_Subscription] = []
 
 
-def declare_file(broker: Broker, path: Path) -> None:
+def declare_file(broker: Admin, path: Path) -> None:
     """Make the broker have what a file declares; what it has besides stays.
 
     The file has `topics` (name to `TopicSettings`), `queues` (name to `QueueSettings`) and
@@ -66,7 +67,7 @@ def _settings(kind: type[Any], given: dict[str, Any] | None, name: str) -> Any:
 
 
 def _declare(
-    broker: Broker,
+    broker: Admin,
     topics: dict[str, TopicSettings],
     queues: dict[str, QueueSettings],
     subscriptions: list[_Subscription],
@@ -91,7 +92,7 @@ def _declare(
         _subscribe(broker, one)
 
 
-def _subscribe(broker: Broker, wanted: _Subscription) -> None:
+def _subscribe(broker: Admin, wanted: _Subscription) -> None:
     id = new_id(broker.clock.now(), broker.random)
     for found in broker.subscriptions(wanted.topic):
         if (found.protocol, found.endpoint) == ("sqs", wanted.queue):

@@ -1,6 +1,7 @@
 """Admin: what declares topics and queues, looks at them, and repairs what lies in them."""
 
 from collections.abc import Callable, Collection, Mapping
+from random import Random
 from typing import Protocol, TypeVar
 
 from taskflow.broker.settings import (
@@ -11,6 +12,7 @@ from taskflow.broker.settings import (
     TopicSettings,
     TopicSubscription,
 )
+from taskflow.clock import Clock
 from taskflow.message import Delivery
 
 T = TypeVar("T")
@@ -22,6 +24,9 @@ class Admin(Protocol):
     Thread-safe. Every verb raises BrokerUnavailable when the broker cannot be used, and
     TopicNotFound or QueueNotFound for names that were never declared; then nothing was changed.
     """
+
+    clock: Clock
+    random: Random
 
     # ---- declare ----------------------------------------------------------------------------
     def together(self, work: Callable[[], T]) -> T:

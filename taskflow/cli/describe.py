@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSubscription
 from taskflow.cli.options import Kind, broker_option, kind_of, kind_options, opened
 from taskflow.clock import rfc3339
@@ -35,7 +35,7 @@ def describe(name: str, kind: Kind | None, as_json: bool, address: str | None) -
         click.echo(f"{key}: {_text(key, value)}")
 
 
-def _describe(broker: Broker, name: str, kind: Kind) -> dict[str, Any]:
+def _describe(broker: Admin, name: str, kind: Kind) -> dict[str, Any]:
     if kind == "queue":
         settings, about = asdict(broker.settings(name)), broker.describe_queue(name)
     else:

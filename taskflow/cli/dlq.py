@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.cli.moves import cancel, move, moves
 from taskflow.cli.options import (
     CHUNK,
@@ -153,7 +153,7 @@ def purge(queue: str, ids: tuple[str, ...], yes: bool, address: str | None) -> N
     click.echo(f"deleted {gone} dead letters of {queue}")
 
 
-def _known(broker: Broker, queue: str, ids: tuple[str, ...]) -> str:
+def _known(broker: Admin, queue: str, ids: tuple[str, ...]) -> str:
     """The DLQ, with every id in it."""
     letters = dead_letter_queue(broker, queue)
     if missing := set(ids) - {letter.id for letter in broker.peek(letters, CHUNK, ids) if ids}:
@@ -162,7 +162,7 @@ def _known(broker: Broker, queue: str, ids: tuple[str, ...]) -> str:
 
 
 def _act(
-    broker: Broker, letters: str, ids: tuple[str, ...], act: Callable[..., int], what: str
+    broker: Admin, letters: str, ids: tuple[str, ...], act: Callable[..., int], what: str
 ) -> int:
     if ids:
         return act(letters, ids)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.broker.settings import MoveTask
 from taskflow.cli.options import broker_option, dead_letter_queue, opened, progress, table
 from taskflow.clock import rfc3339
@@ -114,7 +114,7 @@ def cancel(queue: str, address: str | None) -> None:
     click.echo(f"cancelled; moved {task.moved} of {task.total} dead letters of {queue}")
 
 
-def step_until_over(broker: Broker, task: MoveTask) -> MoveTask:
+def step_until_over(broker: Admin, task: MoveTask) -> MoveTask:
     """Step until the task is over, which others may step or cancel too; answers how it ended."""
     pause = threading.Condition()
     with progress("moving", max(1, task.total)) as moved:
@@ -130,12 +130,12 @@ def step_until_over(broker: Broker, task: MoveTask) -> MoveTask:
             task = now
 
 
-def _running(broker: Broker, letters: str) -> MoveTask | None:
+def _running(broker: Admin, letters: str) -> MoveTask | None:
     """There is one at most."""
     return next((task for task in broker.moves(letters) if task.status == "RUNNING"), None)
 
 
-def _start(broker: Broker, letters: str, destination: str | None, rate: int | None) -> MoveTask:
+def _start(broker: Admin, letters: str, destination: str | None, rate: int | None) -> MoveTask:
     """A new task, or the running one if it is the same."""
     running = _running(broker, letters)
     if running is None:
@@ -148,12 +148,12 @@ def _start(broker: Broker, letters: str, destination: str | None, rate: int | No
     return running
 
 
-def _look_again(broker: Broker, task: MoveTask) -> MoveTask:
+def _look_again(broker: Admin, task: MoveTask) -> MoveTask:
     """By its time: on AWS a task has no handle once it has ended."""
     return next(one for one in broker.moves(task.source) if one.started_at == task.started_at)
 
 
-def _cancel(broker: Broker, task: MoveTask) -> MoveTask:
+def _cancel(broker: Admin, task: MoveTask) -> MoveTask:
     try:
         return broker.cancel_move(task.handle)
     except MoveTaskNotFound:  # it has just ended

@@ -13,6 +13,7 @@ import click
 
 import taskflow
 from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.config import address_of, open_broker, setting
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
@@ -180,7 +181,7 @@ def in_chunks(act: Callable[[int], int], total: int, what: str) -> int:
     return done
 
 
-def kind_of(broker: Broker, name: str) -> Kind:
+def kind_of(broker: Admin, name: str) -> Kind:
     """Whether a queue or a topic has this name. Raises UsageError when none has, or both."""
     queues, topics = broker.queues(), broker.topics()
     if name in queues and name in topics:
@@ -191,7 +192,7 @@ def kind_of(broker: Broker, name: str) -> Kind:
     return "queue" if name in queues else "topic"
 
 
-def dead_letter_queue(broker: Broker, queue: str) -> str:
+def dead_letter_queue(broker: Admin, queue: str) -> str:
     """The DLQ of a queue, given by its own name or by the queue's. Raises QueueNotFound."""
     letters = dead_letter_queues(broker)
     if queue in letters:
@@ -205,7 +206,7 @@ def dead_letter_queue(broker: Broker, queue: str) -> str:
     return target
 
 
-def dead_letter_queues(broker: Broker) -> list[str]:
+def dead_letter_queues(broker: Admin) -> list[str]:
     """Every queue that takes dead letters, sorted."""
     names = broker.queues()
     targets = {broker.settings(name).dead_letter_queue for name in names}

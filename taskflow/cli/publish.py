@@ -4,7 +4,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.cli.message_options import (
     attribute_option,
     deduplication_option,
@@ -103,7 +103,7 @@ def publish(
             click.echo(f"Warning: no queue subscribes to {topic!r}: it went nowhere", err=True)
 
 
-def _ensure_topic(broker: Broker, topic: str, create: bool, modules: tuple[str, ...]) -> None:
+def _ensure_topic(broker: Admin, topic: str, create: bool, modules: tuple[str, ...]) -> None:
     """An unknown topic that a handler subscribes to is declared, with its queues."""
     if topic in broker.topics():
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.cli.options import broker_option, opened, table
 
 HEADS = (
@@ -47,7 +47,7 @@ def queues(as_json: bool, watch: bool, every: float, address: str | None) -> Non
             show(broker, as_json)
 
 
-def show(broker: Broker, as_json: bool) -> None:
+def show(broker: Admin, as_json: bool) -> None:
     """Print the counts of all queues once."""
     found: list[dict[str, Any]] = [
         {"name": name, **asdict(broker.counts(name))} for name in broker.queues()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import parse_qs
 
-from taskflow.broker import Broker
+from taskflow.broker.traffic import Traffic
 from taskflow.errors import BrokerError
 from taskflow.message import Attribute, Message, new_id
 from taskflow.server.origin import is_foreign
@@ -76,7 +76,7 @@ def read_target(text: str) -> tuple[Literal["queue", "topic"], str]:
     return ("queue" if kind == "queue" else "topic"), name
 
 
-def read_message(fields: Fields, broker: Broker, sender: str) -> Message:
+def read_message(fields: Fields, broker: Traffic, sender: str) -> Message:
     """The message of a filled-in form. Raises Refused."""
     kind, _ = read_target(find_one(fields, "to"))
     # Browsers send the line ends of a text field as CR LF.

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from taskflow.broker import Broker, QueueCounts
+from taskflow.broker import QueueCounts
+from taskflow.broker.admin import Admin
 from taskflow.broker.settings import QueueSettings, TopicSubscription
 from taskflow.dashboard.forms import Refused, find_wanted, read_query
 from taskflow.dashboard.showing import show_message, show_page
@@ -124,7 +125,7 @@ class LookingPages:
 
 
 # ---- the broker ---------------------------------------------------------------------------------
-def _all_settings(broker: Broker) -> dict[str, QueueSettings]:
+def _all_settings(broker: Admin) -> dict[str, QueueSettings]:
     found = {}
     for name in broker.queues():
         with suppress(QueueNotFound):
@@ -142,7 +143,7 @@ def _dead_letter_queues(settings: Mapping[str, QueueSettings]) -> set[str]:
     }
 
 
-def _dead_letter_queue(broker: Broker, queue: str) -> str:
+def _dead_letter_queue(broker: Admin, queue: str) -> str:
     """The DLQ, given by its own name or by a queue's that has it."""
     settings = _all_settings(broker)
     if queue in _dead_letter_queues(settings):

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.dashboard.changing import ChangingPages
 from taskflow.dashboard.forms import Refused, in_words
 from taskflow.dashboard.looking import LookingPages
@@ -122,7 +122,7 @@ class Monitor:
         return await self._backend.run(take_look, self._broker, self._backend.waiting.count())
 
 
-def empty(broker: Broker) -> dict[str, int]:
+def empty(broker: Admin) -> dict[str, int]:
     """Delete all there is; answers how much that was."""
     for task in broker.moves():
         if task.status == "RUNNING":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from threading import Condition, Thread
 
-from taskflow.broker import Broker
+from taskflow.broker.traffic import Traffic
 from taskflow.errors import BrokerError, BrokerUnavailable, OverLimit, TopicNotFound
 from taskflow.outbox.databases import Database
 from taskflow.outbox.rows import Outbox, Row
@@ -33,7 +33,7 @@ class Relay:
     rows are deleted after `keep` seconds.
     """
 
-    def __init__(self, database: Database, broker: Broker, *, keep: float = KEEP_SECONDS) -> None:
+    def __init__(self, database: Database, broker: Traffic, *, keep: float = KEEP_SECONDS) -> None:
         self._keep = keep
         self._forgotten_at = float("-inf")
         self.outbox = Outbox(database)

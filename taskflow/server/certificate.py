@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from taskflow.broker import Broker
+from taskflow.broker.admin import Admin
 from taskflow.clock import Clock, to_datetime
 from taskflow.server.app import Page
 from taskflow.server.protocol import HttpResponse
@@ -27,7 +27,7 @@ BEFORE = 86400.0
 
 
 def ensure_identity(
-    broker: Broker, account: str, region: str, url: str, clock: Clock
+    broker: Admin, account: str, region: str, url: str, clock: Clock
 ) -> dict[str, str]:
     """What the server is, noted in the broker: account, region, url, key, certificate (both PEM)
     and certificate_path. The key is made once and kept; the rest is as it is now."""

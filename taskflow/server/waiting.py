@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 from functools import partial
 
-from taskflow.broker import Broker
+from taskflow.broker.traffic import Traffic
 from taskflow.clock import Clock
 
 LOOK_AGAIN = 5.0  # seconds, for one poll of each queue: a ring of another process may be lost
@@ -65,7 +65,7 @@ class Waiting:
     looks for polls; a poll parks, then looks at the number. So one of them sees the other.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Traffic) -> None:
         self._clock = broker.clock
         self._broker = broker
         self._parked: dict[str, deque[asyncio.Future[None]]] = defaultdict(deque)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from taskflow.broker import Broker, QueueCounts, WorkerReport
+from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSubscription
 from taskflow.errors import QueueNotFound
 
@@ -45,7 +46,7 @@ def take_look(broker: Broker, parked_polls: int) -> Look:
     )
 
 
-def _count(broker: Broker, names: Iterable[str]) -> dict[str, QueueCounts]:
+def _count(broker: Admin, names: Iterable[str]) -> dict[str, QueueCounts]:
     found = {}
     for name in names:
         with suppress(QueueNotFound):
