@@ -95,6 +95,11 @@ class Traffic(Protocol):
         """How each receipt stands."""
         ...
 
+    def received_at(self, receipts: Sequence[str]) -> list[float | None]:
+        """When each receipt was given (epoch seconds, to the millisecond); None for text that is
+        no receipt of this broker. Asks nobody."""
+        ...
+
     def change_visibility(
         self, entries: Iterable[tuple[Delivery, float]], older: bool = False
     ) -> list[bool]:

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +38,6 @@ SYSTEM_ATTRIBUTES = frozenset(
         "DeadLetterQueueSourceArn",
     }
 )
-_HANDLE = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
 
 
 class ReceiveActions:
@@ -148,7 +146,10 @@ class ReceiveActions:
 
     async def _delete(self, call: Call, handles: Sequence[str]) -> list[WireError | None]:
         queue = self._backend.queue_of(call)
-        errors: list[WireError | None] = [_check_handle(handle) for handle in handles]
+        errors: list[WireError | None] = [
+            _no_receipt(handle) if at is None else None
+            for handle, at in zip(handles, self._broker.received_at(handles), strict=True)
+        ]
         held = [_held(queue, handle) for handle in handles]
         good = [index for index, error in enumerate(errors) if error is None]
         if not good:
@@ -189,12 +190,13 @@ class ReceiveActions:
         self, queue: str, now: float, entries: Sequence[Mapping[str, Any]]
     ) -> list[WireError | None]:
         self._broker.settings(queue)
-        errors = [_check_change(entry, now) for entry in entries]
+        times = self._broker.received_at([entry["ReceiptHandle"] for entry in entries])
+        errors = [_check_change(entry, at, now) for entry, at in zip(entries, times, strict=True)]
         good = [index for index, error in enumerate(errors) if error is None]
         held = [_held(queue, entries[index]["ReceiptHandle"]) for index in good]
         states = self._broker.leases(held)
-        times = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
-        answers = self._broker.change_visibility(list(zip(held, times, strict=True)), True)
+        hidden = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
+        answers = self._broker.change_visibility(list(zip(held, hidden, strict=True)), True)
         for index, state, changed in zip(good, states, answers, strict=True):
             # Visible again, a message of a standard queue stays as it is, and that is no error.
             if not changed and (state == "gone" or is_fifo(queue)):
@@ -231,23 +233,21 @@ def _read_attempt(params: Mapping[str, Any], queue: str) -> str | None:
         ) from None
 
 
-def _check_handle(handle: str) -> WireError | None:
-    if _HANDLE.fullmatch(handle) and all(int(part) < 2**63 for part in handle.split(".")):
-        return None
+def _no_receipt(handle: str) -> WireError:
     text = f'The input receipt handle "{handle}" is not a valid receipt handle.'
     return service_error("sqs", "ReceiptHandleIsInvalid", text)
 
 
-def _check_change(entry: Mapping[str, Any], now: float) -> WireError | None:
-    handle = entry["ReceiptHandle"]
-    if (error := _check_handle(handle)) is not None:
-        return error
+def _check_change(
+    entry: Mapping[str, Any], received_at: float | None, now: float
+) -> WireError | None:
+    if received_at is None:
+        return _no_receipt(entry["ReceiptHandle"])
     seconds = entry.get("VisibilityTimeout", 0)
     try:
         _check_visibility(seconds)
     except WireError as error:
         return error
-    received_at = (int(handle.partition(".")[2]) >> 20) / 1000  # receipts begin with their time
     if int(now - received_at) + seconds > MAX_VISIBILITY:
         most = int(MAX_VISIBILITY)
         reason = f"Total VisibilityTimeout for the message is beyond the limit [{most} seconds]"

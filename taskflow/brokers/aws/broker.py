@@ -22,7 +22,7 @@ from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.queue_receiver import QueueReceiver
 from taskflow.brokers.aws.queues import Queues
 from taskflow.brokers.aws.reach import Reach
-from taskflow.brokers.aws.receipts import Receipts
+from taskflow.brokers.aws.receipts import Receipts, received_at
 from taskflow.brokers.aws.request_batches import MAX_ENTRIES
 from taskflow.brokers.aws.sender import Sender
 from taskflow.brokers.aws.settler import Settler
@@ -105,6 +105,7 @@ class AwsBroker:
         self.send = sender.send
 
         self._receipts = receipts = Receipts()
+        self.received_at = received_at
         tally = Tally()
         lent = LentMessages(clock, directory, receipts, self._parallel, tally)
         claims = Claims(clock, directory, self._records, receipts, lent, self._parallel)

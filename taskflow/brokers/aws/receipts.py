@@ -7,7 +7,7 @@ its receives were no attempt.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -43,6 +43,12 @@ def read_receipt(text: str) -> Receipt | None:
         return Receipt(parts[0], float(parts[1]), parts[3], Pointer(bucket, key) if slash else None)
     except ValueError:
         return None
+
+
+def received_at(receipts: Sequence[str]) -> list[float | None]:
+    """When each was given (epoch seconds); None for what is no receipt."""
+    found = map(read_receipt, receipts)
+    return [None if one is None else one.received_at for one in found]
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.lookup import find_queue
-from taskflow.brokers.stored.settle import bury_held, finish, held
+from taskflow.brokers.stored.receipts import held
+from taskflow.brokers.stored.settle import bury_held, finish
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
 from taskflow.limits import check_seconds
 from taskflow.stores.base import Rows, Target

@@ -13,6 +13,7 @@ from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.moves import Moves
 from taskflow.brokers.stored.operate import Operator
 from taskflow.brokers.stored.publish import Publisher
+from taskflow.brokers.stored.receipts import received_at
 from taskflow.brokers.stored.receive import Receiver
 from taskflow.brokers.stored.runs import Runs
 from taskflow.brokers.stored.settle import Settler
@@ -49,6 +50,7 @@ class StoredBroker:
         self.delete, self.dead_letter = settler.delete, settler.dead_letter
         self.change_visibility, self.extend = settler.change_visibility, settler.extend
         self.give_back, self.leases = settler.give_back, settler.leases
+        self.received_at = received_at
         self.apply = Applier(core, intake).apply
 
         declared = Declarations(core)

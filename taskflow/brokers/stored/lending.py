@@ -6,6 +6,7 @@ from random import Random
 
 from taskflow.broker.settings import Holding
 from taskflow.brokers.stored.letters import bury_worn, delivery
+from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
@@ -57,8 +58,7 @@ class Lending:
         limit = min(limit, self._allowed(rows, queue, limit, now))
         if limit <= 0:
             return []
-        # The milliseconds in front make a receipt tell when it was made.
-        receipt = int(now * 1000) << 20 | self._random.getrandbits(18) << 2
+        receipt = new_lease(now, self._random.getrandbits(18))
         if holding is not None:
             return self._lend_carefully(rows, queue, limit, receipt, until, now, woken, holding)
         taken = self._take(rows, queue, limit, receipt, until, now, woken)

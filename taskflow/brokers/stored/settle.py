@@ -7,11 +7,11 @@ from taskflow.broker.settings import Finish, Lease
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.letters import bury
 from taskflow.brokers.stored.lookup import find_queue
+from taskflow.brokers.stored.receipts import held
 from taskflow.limits import check_seconds, is_fifo
 from taskflow.message import Delivery
-from taskflow.stores.base import ANY, Held, QueueRow, Rows
+from taskflow.stores.base import QueueRow, Rows
 
-_STALE = Held(-1, -1)
 _T = TypeVar("_T")
 
 
@@ -158,16 +158,3 @@ def bury_held(
         (row, failure) for row, (_, failure) in zip(found, entries, strict=True) if row is not None
     ]
     return [row is not None for row in found], bury(rows, queue, failed, now)
-
-
-def held(delivery: Delivery, fenced: bool = True) -> Held:
-    """What a receipt says; a malformed one holds nothing. Not fenced, it stands for every receipt
-    of its message."""
-    seq, _, receipt = delivery.receipt.partition(".")
-    try:
-        found = Held(int(seq), int(receipt))
-    except ValueError:
-        return _STALE
-    if found.receipt < 0:
-        return _STALE
-    return found if fenced else Held(found.seq, ANY)
