@@ -1,16 +1,24 @@
-"""taskflow: decorator-based workers for event-driven Python services."""
+"""taskflow: decorator-based workers for event-driven Python services.
 
-from taskflow.broker import Broker, QueueCounts, QueueSettings
-from taskflow.clock import Clock, SystemClock
-from taskflow.config import open_broker
-from taskflow.errors import Reject, Retry, TaskflowError
-from taskflow.event import Context, Event
-from taskflow.middleware import Middleware
-from taskflow.publisher import publish, publish_many
-from taskflow.registry import Registry, subscribe, use
-from taskflow.retry import RetryPolicy
-from taskflow.worker.pool import Pool
-from taskflow.worker.worker import Worker
+Each public name is imported when it is first used: a module of handlers needs no broker, and the
+command line's `--help` neither.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskflow.broker import Broker, QueueCounts, QueueSettings
+    from taskflow.clock import Clock, SystemClock
+    from taskflow.config import open_broker
+    from taskflow.errors import Reject, Retry, TaskflowError
+    from taskflow.event import Context, Event
+    from taskflow.middleware import Middleware
+    from taskflow.publisher import publish, publish_many
+    from taskflow.registry import Registry, subscribe, use
+    from taskflow.retry import RetryPolicy
+    from taskflow.worker.pool import Pool
+    from taskflow.worker.worker import Worker
 
 __all__ = [
     "Broker",
@@ -35,3 +43,38 @@ __all__ = [
     "use",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "broker": ("Broker", "QueueCounts", "QueueSettings"),
+    "clock": ("Clock", "SystemClock"),
+    "config": ("open_broker",),
+    "errors": ("Reject", "Retry", "TaskflowError"),
+    "event": ("Context", "Event"),
+    "middleware": ("Middleware",),
+    "publisher": ("publish", "publish_many"),
+    "registry": ("Registry", "subscribe", "use"),
+    "retry": ("RetryPolicy",),
+    "worker.pool": ("Pool",),
+    "worker.worker": ("Worker",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a module of the package, at its first use."""
+    home = _HOME.get(name)
+    if home is not None:
+        found = getattr(import_module(f"taskflow.{home}"), name)
+        globals()[name] = found
+        return found
+    if not name.startswith("_"):
+        try:
+            return import_module(f"taskflow.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"taskflow.{name}":
+                raise
+    raise AttributeError(f"module 'taskflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -3,35 +3,58 @@
 import io
 import logging
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 import taskflow
-from taskflow.cli.describe import describe
-from taskflow.cli.dlq import dlq
-from taskflow.cli.keys import keys
-from taskflow.cli.peek import peek
-from taskflow.cli.publish import publish
-from taskflow.cli.purge import purge
-from taskflow.cli.queues import pause, queues, resume
-from taskflow.cli.send import send
-from taskflow.cli.serve import serve
-from taskflow.cli.tags import tags
-from taskflow.cli.top import top
-from taskflow.cli.topology import topology
-from taskflow.cli.worker import worker
-from taskflow.cli.workers import workers
-from taskflow.config import setting
 from taskflow.errors import BrokerUnavailable, TaskflowError
 from taskflow.text import printable
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
+COMMANDS = {
+    "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
+    "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
+    "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
+    "pause": ("queues", "Let no worker receive from a queue until it is resumed."),
+    "peek": ("peek", "Look at the oldest messages of a queue without receiving them."),
+    "publish": ("publish", "Publish an event to a topic and print its id."),
+    "purge": ("purge", "Delete all messages of a queue for good."),
+    "queues": ("queues", "Show what every queue holds, and what became of the rest."),
+    "resume": ("queues", "Let workers receive from a queue again."),
+    "send": ("send", "Send a text to a queue as it is, as SendMessage does."),
+    "serve": ("serve", "Serve the broker as SQS and SNS on one port, with a page at /."),
+    "tags": ("tags", "Show the tags of a queue or topic; set some and remove others."),
+    "top": ("top", "Watch queues, rates, the slowest handlers and the last failures."),
+    "topology": ("topology", "Show what subscribes to what, as the handlers say."),
+    "worker": ("worker", "Run the handlers of queues, or of every queue that has one."),
+    "workers": ("workers", "List the worker processes that reported lately."),
+}
+"""Each command: the module it lives in, and the line that `taskflow --help` has for it. A module is
+imported when its command is called."""
+
+
 class _Group(click.Group):
     """Turns taskflow's errors into one line and an exit code: 2 for bad input, 1 for a broker
     that cannot be used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"taskflow.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, COMMANDS[name][1]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -72,6 +95,8 @@ def main(log_level: str | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks, as an escape
             stream.reconfigure(errors="backslashreplace")
+    from taskflow.config import setting  # with it come brokers, which `--help` does not need
+
     level = (log_level or setting("log_level") or "INFO").upper()
     if level not in LEVELS:
         raise click.UsageError(f"log_level is {level!r}; allowed: {', '.join(LEVELS)}")
@@ -88,11 +113,3 @@ def _before_packages() -> int:
     kinds = ("site-packages", "dist-packages")
     places = [number for number, path in enumerate(sys.path) if Path(path).name in kinds]
     return places[0] if places else len(sys.path)
-
-
-COMMANDS = (
-    *(worker, publish, send, queues, describe, tags, peek, purge, pause, resume, dlq, topology),
-    *(workers, top, serve, keys),
-)
-for command in COMMANDS:
-    main.add_command(command)

@@ -47,12 +47,14 @@ def test_the_public_names_are_exactly_these() -> None:
 
 
 def test_nothing_else_is_in_the_package_but_its_modules() -> None:
+    for name in SURFACE:
+        assert getattr(taskflow, name)
     others = {
         name
         for name, value in vars(taskflow).items()
-        if not name.startswith("__") and not isinstance(value, ModuleType)
+        if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert others == set(SURFACE)
+    assert others - {"import_module", "Any", "TYPE_CHECKING"} == set(SURFACE)
 
 
 @pytest.mark.parametrize("name", [name for name in SURFACE if name != "Middleware"])
@@ -124,3 +126,43 @@ print(json.dumps([sorted(sys.modules), opened]))
     assert strangers.isdisjoint(loaded)
     assert [path for path in opened if path.endswith((".cfg", ".db", ".sql"))] == []
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- imported at its first use ------------------------------------------------------------------
+def imported_by(code: str) -> set[str]:
+    """What a fresh Python has imported of taskflow, and of what it needs, after this code."""
+    program = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_a_public_name_brings_only_what_it_needs() -> None:
+    assert not imported_by("import taskflow") & {"taskflow.broker", "msgspec", "asyncio", "apsw"}
+    found = imported_by("from taskflow import subscribe, Context, Event, Retry")
+    assert "taskflow.registry" in found
+    assert not found & {"taskflow.worker.pool", "taskflow.brokers.stored.broker", "apsw"}
+
+
+def test_the_help_of_the_command_line_imports_no_broker() -> None:
+    code = """
+from click.testing import CliRunner
+from taskflow.cli import main
+assert CliRunner().invoke(main, ["--help"]).exit_code == 0
+"""
+    assert not imported_by(code) & {"taskflow.brokers", "taskflow.broker", "apsw", "msgspec"}
+
+
+def test_a_module_of_the_package_is_found_without_an_import_of_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import taskflow; print(taskflow.errors.Retry is taskflow.Retry)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"
+    with pytest.raises(AttributeError, match="module 'taskflow' has no attribute 'nosuch'"):
+        taskflow.nosuch  # noqa: B018
+    assert not hasattr(taskflow, "_nosuch")
+    assert set(SURFACE) <= set(dir(taskflow))

@@ -6,18 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from taskflow.cli import main
-from taskflow.cli.keys import keys
 from taskflow.clock import SystemClock
 from taskflow.server.keys import VERBS, Keys
 
 Run = Callable[..., Result]
 FILE = "taskflow.db-keys.json"
-
-
-@pytest.fixture(autouse=True)
-def command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(main.commands, "keys", keys)
 
 
 def test_a_key_is_added_listed_and_revoked(run: Run, folder: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_queue_that_disagrees_exits_2_with_the_way_out(run: Run, broker: Broke
     broker.create_queue("audit", QueueSettings(visibility_timeout=5))
     result = run("worker", "-m", "shop")
     assert result.exit_code == 2
-    assert "visibility_timeout is 5.0, declared as 30.0" in result.stderr
+    assert "visibility_timeout is 5, declared as 30" in result.stderr
     assert "`taskflow topology apply` changes it" in result.stderr
 
 
