@@ -15,6 +15,7 @@ from taskflow.broker.settings import (
     TopicSettings,
     TopicSubscription,
 )
+from taskflow.clock import Clock
 from taskflow.message import Message
 from taskflow.stores.records import Records
 
@@ -371,8 +372,8 @@ class Store(Protocol):
         """Run `work`, which changes nothing, without locking out writers. It may be run again."""
         ...
 
-    def agreed(self, here: float) -> float:
-        """The time (epoch seconds) of all who share the store, when the clock here says this."""
+    def time(self, clock: Clock) -> Callable[[], float]:
+        """What tells the time (epoch seconds) of all who share the store, by the clock here."""
         ...
 
     def sync(self) -> None:

@@ -24,30 +24,36 @@ class Extra(msgspec.Struct, omit_defaults=True):
 
 
 NOTHING = Extra()
-_PLAIN: tuple[object, ...] = (None, None, None, None, None, None, None, None, {})
 _read = msgspec.json.Decoder(Extra).decode
 _write = msgspec.json.Encoder().encode
 
 
 def write_extra(message: Message) -> str | None:
     """The column for a message; None when it has nothing of the kind."""
-    rare = (
-        message.group,
-        message.deduplication_id,
-        message.trace,
-        message.sender,
-        message.subject,
-        message.run,
-        message.expires_at,
-        message.priority,
-        message.headers,
-    )
-    if rare == _PLAIN:
+    if (
+        message.trace is None
+        and message.group is None
+        and message.sender is None
+        and message.subject is None
+        and message.deduplication_id is None
+        and message.run is None
+        and message.expires_at is None
+        and message.priority is None
+        and not message.headers
+    ):
         return None
-    group, deduplication_id, trace, sender, subject, run, expires_at, priority, headers = rare
     return _write(
         Extra(
-            group, deduplication_id, trace, sender, subject, 0, run, expires_at, priority, headers
+            message.group,
+            message.deduplication_id,
+            message.trace,
+            message.sender,
+            message.subject,
+            0,
+            message.run,
+            message.expires_at,
+            message.priority,
+            message.headers,
         )
     ).decode()
 

@@ -15,12 +15,10 @@ class Core:
         self.store = store
         self.clock = clock
         self.random = random
+        self.now = store.time(clock)
+        """The time that all who share the store agree on (epoch seconds)."""
         self.waiters = Waiters(store, clock)
         forking.tell(self)
-
-    def now(self) -> float:
-        """The time that all who share the store agree on (epoch seconds)."""
-        return self.store.agreed(self.clock.now())
 
     def before_fork(self) -> None:
         """The store looks after itself."""

@@ -74,7 +74,7 @@ class Intake:
         """Store in every queue; answers each message's id and number."""
         numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
         settings: TopicSettings | None = None
-        bare = all(message.subject is None and not message.bodies for message in messages)
+        bare = are_bare(messages)
         entries: list[tuple[QueueRow, Sequence[Message]]] = []
         for target in targets:
             chosen = messages
@@ -169,3 +169,10 @@ class Intake:
             return []
         first = rows.add(queue, topic, messages, now)
         return [Sent(message.id, number) for number, message in enumerate(messages, first)]
+
+
+def are_bare(messages: Sequence[Message]) -> bool:
+    """Whether they have one body each, and no subject."""
+    if len(messages) == 1:
+        return messages[0].subject is None and not messages[0].bodies
+    return all(message.subject is None and not message.bodies for message in messages)

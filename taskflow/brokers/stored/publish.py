@@ -4,33 +4,55 @@ from collections.abc import Sequence
 
 from taskflow.broker.settings import Published, Sent
 from taskflow.brokers.stored.core import Core
-from taskflow.brokers.stored.fanout import Wanted, has_filters
-from taskflow.brokers.stored.intake import Intake
+from taskflow.brokers.stored.fanout import Wanted, has_filters, is_plain
+from taskflow.brokers.stored.intake import Intake, are_bare
 from taskflow.brokers.stored.lookup import find_queue
+from taskflow.limits import is_fifo
 from taskflow.message import Message
-from taskflow.stores.base import Rows, Target
+from taskflow.stores.base import QueueRow, Rows, Target
 
 _NO_FILTERS = Wanted((), ())
 
 
+class _Reach:
+    """What is known of a topic as long as its subscriptions stay as they are."""
+
+    def __init__(self, topic: str, targets: list[Target]) -> None:
+        self.targets = targets
+        self.filtered = has_filters(targets)
+        self.alone: QueueRow | None = None
+        """The one queue that gets what has one body and no subject just as it is."""
+        if len(targets) == 1 and not is_fifo(topic) and is_plain(targets[0], topic):
+            self.alone = targets[0].queue
+
+
 class Publisher:
-    """Thread-safe. What is answered is as safe as the store's durability says."""
+    """Thread-safe. What is answered is as safe as the store's durability says.
+
+    A publish to one queue that takes it as it is goes a shorter way, which stores the same.
+    """
 
     def __init__(self, core: Core, intake: Intake) -> None:
         self._core = core
         self._intake = intake
-        self._filtered: dict[str, list[Target]] = {}  # topics with filters, as last seen
+        self._reached: dict[str, _Reach] = {}
 
     def publish(self, topic: str, messages: Sequence[Message]) -> Published:
         """Store messages in every queue that subscribes to a topic."""
         # Filters are asked outside of the transaction; when the subscriptions have changed by then,
         # or nobody knew that there are filters, once more.
-        known = self._filtered.get(topic)
-        wanted = Wanted(known, messages) if known else _NO_FILTERS
+        reach = self._reached.get(topic)
+        wanted = _NO_FILTERS
+        if reach is not None and reach.filtered:
+            wanted = Wanted(reach.targets, messages)
 
         def store(rows: Rows) -> tuple[list[Target], list[Sent] | None]:
             targets = rows.subscribed(topic)
-            if targets is not wanted.targets and has_filters(targets):
+            if reach is not None and reach.targets is targets:
+                if reach.alone is not None and are_bare(messages):
+                    now = self._core.now()
+                    return targets, self._intake.add(rows, reach.alone, topic, messages, now)
+            elif has_filters(targets):
                 return targets, None
             now = self._core.now()
             return targets, self._intake.publish(rows, topic, targets, messages, wanted, now)
@@ -41,9 +63,10 @@ class Publisher:
 
         while True:
             targets, sent = self._core.store.transact(store, durable=True, committed=announce)
+            if reach is None or targets is not reach.targets:
+                reach = self._reached[topic] = _Reach(topic, targets)
             if sent is not None:
                 return Published(len(targets), sent)
-            self._filtered[topic] = targets
             wanted = Wanted(targets, messages)
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:

@@ -25,19 +25,11 @@ class SqliteBodies:
 
     def add(self, messages: Sequence[tuple[int, Message]]) -> None:
         """Store bodies, each with its number."""
-        new = [
-            (
-                seq,
-                message.body,
-                write_attributes(message.attributes) if message.attributes else "{}",
-                write_extra(message),
-            )
-            for seq, message in messages
-        ]
-        if len(new) == 1:
-            self._execute(_INSERT, new[0])
-        else:
-            self._connection.executemany(_INSERT, new)
+        self._connection.executemany(_INSERT, [_columns(seq, one) for seq, one in messages])
+
+    def add_one(self, seq: int, message: Message) -> None:
+        """Store a body."""
+        self._execute(_INSERT, _columns(seq, message))
 
     def put(self, seq: int, body: str, attributes: str, extra: str | None) -> None:
         """Store a body as it lay elsewhere."""
@@ -85,3 +77,9 @@ class SqliteBodies:
                 (encode(gone).decode(),),
             )
         return len(gone)
+
+
+def _columns(seq: int, message: Message) -> tuple[int, str, str, str | None]:
+    attributes = message.attributes
+    written = write_attributes(attributes) if attributes else "{}"
+    return seq, message.body, written, write_extra(message)

@@ -41,6 +41,8 @@ class Insertion:
         self._removal = removal
 
     def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
+        if len(messages) == 1:
+            return self._add_one(queue, topic, messages[0], now)
         first = self._next_numbers(queue, len(messages), now)
         numbered = list(enumerate(messages, first))
         stored = self._add(queue, topic, numbered, now)
@@ -48,6 +50,24 @@ class Insertion:
             numbered = [one for one in numbered if one[0] in stored]
         self._bodies.add(numbered)
         return first
+
+    def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> int:
+        """As `add`: the same row and body, with less around them."""
+        seq = self._next_numbers(queue, 1, now)
+        delay, group, fifo = message.delay, message.group, queue.fifo
+        due = now + (queue.settings.delay if delay is None else delay)
+        lane, tenant = (group, None) if fifo else (None, group)
+        row = (queue.id, seq, due, now, message.id, topic, lane, tenant)
+        self._insert_one(_INSERT, row)
+        if not self._connection.changes():  # it is held already, or was until its retention ended
+            self._drop_expired(queue, [message.id], now)
+            self._insert_one(_INSERT, row)
+            if not self._connection.changes():
+                return seq
+        self._bodies.add_one(seq, message)
+        if fifo and group is not None:
+            self._lanes.refresh(queue.id, [group])
+        return seq
 
     def add_to_many(
         self, topic: str, entries: Sequence[tuple[QueueRow, Sequence[Message]]], now: float
@@ -107,9 +127,6 @@ class Insertion:
 
     def _insert(self, new: Sequence[tuple[Any, ...]]) -> int:
         """How many were new."""
-        if len(new) == 1:
-            self._insert_one(_INSERT, new[0])
-            return self._connection.changes()
         before = self._connection.total_changes()
         self._connection.executemany(_INSERT, new)
         return self._connection.total_changes() - before

@@ -11,6 +11,7 @@ from typing import TypeVar
 import apsw
 
 from taskflow import forking
+from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
 from taskflow.stores.base import Rows
 from taskflow.stores.sqlite.doorbell import Doorbell
@@ -98,7 +99,7 @@ class SqliteStore:
         self._pid = os.getpid()
         rows = SqliteRows(connection)
         for block in (self._reading, self._writing):
-            block.use(self._pid, self._lock, rows, connection.execute)
+            block.use(self._pid, self._lock, rows, connection.cursor().execute)
 
     def _let_go(self, *, checkpoint: bool) -> None:
         """Close what `_open` opened; without a checkpoint when the file is another's by now."""
@@ -198,8 +199,8 @@ class SqliteStore:
         with self._reading as rows:
             return work(rows)
 
-    def agreed(self, here: float) -> float:
-        return here  # one machine, one clock
+    def time(self, clock: Clock) -> Callable[[], float]:
+        return clock.now  # one machine, one clock
 
     def sync(self) -> None:
         if self._file is None or self._writing.is_mine():  # else when that is committed
