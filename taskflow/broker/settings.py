@@ -166,8 +166,7 @@ class Sent(NamedTuple):
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """How many subscriptions the topic has, and what became of each message, in order."""
 
     subscriptions: int
