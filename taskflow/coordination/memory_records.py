@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Collection, Iterable, Sequence
 
-from taskflow.coordination.records import HELD, Found, Key, Run
+from taskflow.coordination.event_records import HELD, Found, Key, Run
 
 KEPT = 200_000  # keys kept in this process
 

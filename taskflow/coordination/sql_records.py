@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from taskflow.coordination.records import Found, Held, Key, Run
+from taskflow.coordination.event_records import Found, Held, Key, Run
 from taskflow.coordination.sql_database import TABLES, RowExists, SqlDatabase
 
 SWEEP = 600.0  # seconds between two removals of what is past its time

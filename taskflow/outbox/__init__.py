@@ -19,7 +19,7 @@ id, which queues absorb.
 
 from taskflow.outbox.databases import Database, Django, SqlAlchemy
 from taskflow.outbox.relay import Relay
-from taskflow.outbox.rows import Outbox, Refused, Row, create_table
+from taskflow.outbox.saved_rows import Outbox, Refused, Row, create_table
 from taskflow.outbox.saving import publish
 
 __all__ = [

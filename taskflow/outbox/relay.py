@@ -8,7 +8,7 @@ from threading import Condition, Thread
 from taskflow.broker.traffic import Traffic
 from taskflow.errors import BrokerError, BrokerUnavailable, OverLimit, TopicNotFound
 from taskflow.outbox.databases import Database
-from taskflow.outbox.rows import Outbox, Row
+from taskflow.outbox.saved_rows import Outbox, Row
 from taskflow.text import printable
 
 BATCH = 100

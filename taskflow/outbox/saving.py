@@ -10,7 +10,7 @@ from taskflow.event import DEFAULT_SOURCE, NO_TEXTS
 from taskflow.forking import RANDOM
 from taskflow.limits import MAX_PAYLOAD_BYTES, check_seconds, check_topic, is_fifo
 from taskflow.outbox.databases import executor
-from taskflow.outbox.rows import insert
+from taskflow.outbox.saved_rows import insert
 from taskflow.publisher import new_event
 
 

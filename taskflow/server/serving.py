@@ -23,6 +23,7 @@ from taskflow.server.access import Access, AllowsPage
 from taskflow.server.app import App, Page
 from taskflow.server.backend import Backend
 from taskflow.server.certificate import certificate_page, ensure_identity
+from taskflow.server.chores import Chores
 from taskflow.server.connection import Connection
 from taskflow.server.deliveries import Deliveries
 from taskflow.server.keys import Keys, keys_file
@@ -112,6 +113,7 @@ class WireServer:
         backend = Backend(broker, self._waiting, self._threads, options.account, options.region)
         identity = ensure_identity(broker, options.account, options.region, self.url, broker.clock)
         self._moves = MoveActions(backend)
+        self._chores = Chores(backend)
         keys = Keys.load(options.keys) if options.keys else None
         self._deliveries = Deliveries(
             backend, local_targets=options.local_targets or not (keys and keys.configured)
@@ -183,7 +185,7 @@ class WireServer:
     async def _start(self) -> None:
         self._server.loop = asyncio.get_running_loop()
         self._waiting.start()
-        for work in (self._moves.run(), self._deliveries.run()):
+        for work in (self._moves.run(), self._deliveries.run(), self._chores.run()):
             self._loops.append(asyncio.create_task(_kept_up(work)))
 
     def _listens(self) -> None:

@@ -14,7 +14,7 @@ from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock
 from taskflow.coordination.coordination_store import CoordinationStore
-from taskflow.coordination.records import Records
+from taskflow.coordination.event_records import Records
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix

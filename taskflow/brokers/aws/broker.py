@@ -33,9 +33,9 @@ from taskflow.brokers.aws.topics import Topics
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
 from taskflow.coordination.coordination_store import CoordinationStore
+from taskflow.coordination.event_records import Records
 from taskflow.coordination.memory_records import MemoryRecords
 from taskflow.coordination.memory_store import MemoryStore
-from taskflow.coordination.records import Records
 from taskflow.forking import RANDOM
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES
 from taskflow.stores.sqlite.store import SqliteStore

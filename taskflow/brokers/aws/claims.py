@@ -11,7 +11,7 @@ from taskflow.brokers.aws.lent_messages import LentMessages
 from taskflow.brokers.aws.parallel import Parallel
 from taskflow.brokers.aws.receipts import Receipts
 from taskflow.clock import Clock
-from taskflow.coordination.records import Key, Records, Run
+from taskflow.coordination.event_records import Key, Records, Run
 from taskflow.errors import BrokerError
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from taskflow.brokers.aws.client import Api, ConditionFailed
-from taskflow.coordination.records import Found, Held, Key, Run
+from taskflow.coordination.event_records import Found, Held, Key, Run
 from taskflow.errors import BrokerUnavailable
 
 _READ, _WRITTEN = 100, 25  # items of one request

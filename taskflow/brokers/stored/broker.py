@@ -9,6 +9,7 @@ from taskflow.brokers.stored.apply import Applier
 from taskflow.brokers.stored.coordination import Coordinator
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.declare import Declarations
+from taskflow.brokers.stored.housekeeping import Upkeep
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.moves import Moves
 from taskflow.brokers.stored.operate import Operator
@@ -17,7 +18,6 @@ from taskflow.brokers.stored.receipts import received_at
 from taskflow.brokers.stored.receive import Receiver
 from taskflow.brokers.stored.runs import Runs
 from taskflow.brokers.stored.settle import Settler
-from taskflow.brokers.stored.upkeep import Upkeep
 from taskflow.clock import Clock, SystemClock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store

@@ -20,8 +20,8 @@ from sqlalchemy import create_engine
 
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.coordination.event_records import Found, Key, Records, Run
 from taskflow.coordination.memory_records import MemoryRecords
-from taskflow.coordination.records import Found, Key, Records, Run
 from taskflow.coordination.sql_database import open_sql_database
 from taskflow.coordination.sql_records import EVENTS, SqlRecords
 from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded

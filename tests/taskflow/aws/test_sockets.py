@@ -20,7 +20,7 @@ from taskflow.broker.settings import Finish, QueueSettings, WorkerReport
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.clock import SystemClock
-from taskflow.coordination.records import Key
+from taskflow.coordination.event_records import Key
 from taskflow.errors import QueueExists, QueueNotFound, TopicNotFound
 from taskflow.message import FAILURE, Attribute, Delivery, Message
 from taskflow.testing import memory_broker, wire_server
