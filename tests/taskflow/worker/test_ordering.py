@@ -13,6 +13,7 @@ from taskflow.message import Delivery
 from taskflow.retry import Dead, Done
 from taskflow.testing import ManualClock, drain
 from tests.taskflow.making import FIXED
+from tests.taskflow.worker.hands import take
 from tests.taskflow.worker.pools import WAIT, running, settled, until
 
 TOPIC, QUEUE = "made.fifo", "work.fifo"
@@ -149,7 +150,7 @@ def test_a_step_does_not_start_what_lost_its_lease(
     for name in ("a1", "a2"):
         publish("slow.fifo", name, id=name, group="a")
     (result,) = slowly.step(limit=10)
-    assert result.job.delivery.id == "a1"
+    assert result.delivery.id == "a1"
     assert [found.id for found in stolen] == ["a1", "a2"], "they are somebody else's"
 
 
@@ -175,7 +176,7 @@ def test_a_message_that_kills_its_worker_does_not_bury_those_behind_it(
 ) -> None:
     put("a1", "a2", "a3")
     for _ in range(4):  # workers take what there is, and die at a1; the first had all three
-        worker.take(10)
+        take(worker, 10)
         taskflow_clock.advance(30)
     worker.drain()
     assert handler.runs == ["a2", "a3"]
@@ -190,7 +191,7 @@ def test_with_one_attempt_a_killer_takes_nobody_with_it(
     worker = Worker(taskflow_broker, registry=taskflow_registry)
     put("a1", "a2", "a3")
     for _ in range(2):  # received with others first, then alone
-        assert [job.delivery.id for job in worker.take(10)] == ["a1"]
+        assert [job.delivery.id for job in take(worker, 10)] == ["a1"]
         taskflow_clock.advance(30)
     worker.drain()
     assert seen == ["a2", "a3"]
@@ -475,8 +476,12 @@ def test_a_group_may_not_take_a_slot_that_a_limit_denies(
     for group in "ab":
         publish("first.fifo", f"{group}1", group=group)
         publish("second.fifo", f"{group}2", group=group)
-    take = worker.take
-    monkeypatch.setattr(worker, "take", lambda limit, *more: take(10, *more))
+    receive = taskflow_broker.receive
+
+    def receive_ten(*queues: str, limit: int, **more: Any) -> list[Delivery]:
+        return receive(*queues, limit=10, **more)
+
+    monkeypatch.setattr(taskflow_broker, "receive", receive_ten)
     done = settled(taskflow_broker, 4, monkeypatch)
     pool = Pool(worker, concurrency=4)
     thread = threading.Thread(target=pool.run)
