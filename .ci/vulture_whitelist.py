@@ -6,6 +6,7 @@ _.disabled  # logging reads it of a logger
 _.exit_code  # click reads it of an exception
 _.force_exit  # uvicorn reads it
 _.globals  # jinja2 reads it of an environment
+_.heal  # public: of FaultBroker
 _.is_dlq  # server/page/home.html and queue.html read it
 _.isolation_level  # sqlite3 reads it of a connection
 _.lease_lost  # public: of a handler's Context

@@ -18,8 +18,7 @@ from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.ordering import Groups
 from taskflow.worker.slots import Slots
 
-ENDED, RECEIVED, RETURNED = State.ENDED, State.RECEIVED, State.RETURNED
-RUNNING, READY, TELLING = State.RUNNING, State.READY, State.TELLING
+RECEIVED, WAITING, READY, RUNNING, ENDED, RETURNED, TELLING, GONE = State
 
 
 class Inflight:
@@ -65,14 +64,14 @@ class Inflight:
     def receive(self, jobs: Sequence[Job]) -> None:
         """Hold what was received: its leases are kept from now on."""
         with self.lock:
-            now = self._clock.now()
+            now, calls = self._clock.now(), self.observers.received
             if jobs and not self._held:
                 self.upkeep_due.notify()
             for job in jobs:
                 self._held[job] = None
                 job.lease = max(1.0, job.delivery.visible_at - now)
                 self.suspects += job.delivery.suspect
-                for tell in self.observers.received:
+                for tell in calls:
                     tell(job)
 
     def place(self, jobs: Sequence[Job]) -> None:
@@ -85,7 +84,7 @@ class Inflight:
                 if job.delivery.group is None or self._groups.enter(job):
                     self._make_ready(job)
                 else:
-                    job.state = State.WAITING
+                    job.state = WAITING
 
     def leave(self, jobs: Sequence[Job]) -> None:
         """Received ones run elsewhere already, and are left to whoever runs them."""
@@ -301,7 +300,10 @@ class Inflight:
                 assert job.state is TELLING, job
                 for tell in calls:
                     tell(job, *more)
-                self._forget(job)
+                job.state = GONE
+                del self._held[job]
+                if not job.lease:
+                    self._lost -= 1
 
     def postpone(self, jobs: Sequence[Job], error: Exception, seconds: float) -> None:
         """The broker cannot be used: tell it again, first of all, in so many seconds."""
@@ -319,7 +321,7 @@ class Inflight:
                     tell(job, error)
 
     def _forget(self, job: Job) -> None:
-        job.state = State.GONE
+        job.state = GONE
         del self._held[job]
         self._lost -= not job.lease
 
@@ -342,7 +344,7 @@ class Inflight:
         with self.lock:
             waiting = self._groups.behind()
             places: tuple[tuple[State, Collection[Job]], ...] = (
-                (State.WAITING, waiting),
+                (WAITING, waiting),
                 (READY, self.ready),
                 (RUNNING, self.running),
                 (ENDED, self.outcomes),
@@ -351,7 +353,7 @@ class Inflight:
             for state, place in places:
                 held = [job for job in self._held if job.state is state]
                 assert sorted(map(id, held)) == sorted(map(id, place)), (state, held, place)
-            assert not any(job.state is State.GONE for job in self._held)
+            assert not any(job.state is GONE for job in self._held)
             assert self._telling == sum(job.state is TELLING for job in self._held)
             assert self._lost == sum(not job.lease for job in self._held)
             unsettled = [job for job in self._held if job.state not in (ENDED, TELLING)]

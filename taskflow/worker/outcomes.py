@@ -34,23 +34,29 @@ class Answers:
 def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
     """Tell the broker how these ended, each kind in one call. What it refuses together, it is told
     one by one, so that none spoils another. Never raises what a verb raises."""
-    done: list[tuple[Job, Finish]] = []
-    retries: list[tuple[Job, tuple[Delivery, float]]] = []
-    dead: list[tuple[Job, tuple[Delivery, str]]] = []
+    done: list[Finish] = []
+    retries: list[tuple[Delivery, float]] = []
+    dead: list[tuple[Delivery, str]] = []
+    by_kind: tuple[list[Job], list[Job], list[Job]] = ([], [], [])
     for job in jobs:
-        delivery = job.delivery
-        match final(job, retention):
+        outcome = job.outcome
+        if isinstance(outcome, Retry):
+            outcome = final(job, retention)
+        match outcome:
             case Done(duplicate=duplicate):
                 window = job.subscription.window if job.subscription else 0.0
-                done.append((job, Finish(delivery, 0.0 if duplicate else window)))
+                done.append(Finish(job.delivery, 0.0 if duplicate else window))
+                by_kind[0].append(job)
             case Retry(after=after):
-                retries.append((job, (delivery, after)))
-            case Dead() as outcome:
-                dead.append((job, (delivery, failure_text(job, outcome))))
+                retries.append((job.delivery, after))
+                by_kind[1].append(job)
+            case Dead():
+                dead.append((job.delivery, failure_text(job, outcome)))
+                by_kind[2].append(job)
     answers = Answers()
-    _call(broker.delete, done, answers)
-    _call(broker.change_visibility, retries, answers)
-    _call(broker.dead_letter, dead, answers)
+    _call(broker.delete, done, by_kind[0], answers)
+    _call(broker.change_visibility, retries, by_kind[1], answers)
+    _call(broker.dead_letter, dead, by_kind[2], answers)
     return answers
 
 
@@ -69,24 +75,30 @@ def final(job: Job, retention: Retention) -> Outcome:
 
 
 def _call(
-    verb: Callable[[Sequence[T]], list[bool]], entries: Sequence[tuple[Job, T]], answers: Answers
+    verb: Callable[[Sequence[T]], list[bool]],
+    entries: Sequence[T],
+    jobs: Sequence[Job],
+    answers: Answers,
 ) -> None:
     if not entries:
         return
     if answers.error is not None:
-        answers.untold += [job for job, _ in entries]
+        answers.untold += jobs
         return
     try:
-        oks = verb([entry for _, entry in entries])
+        oks = verb(entries)
     except BrokerUnavailable as error:
         answers.error = error
-        answers.untold += [job for job, _ in entries]
+        answers.untold += jobs
     except Exception as error:
-        if len(entries) == 1:
-            answers.refused.append((entries[0][0], error))
+        if len(jobs) == 1:
+            answers.refused.append((jobs[0], error))
             return
-        for one in entries:
-            _call(verb, [one], answers)
+        for entry, job in zip(entries, jobs, strict=True):
+            _call(verb, [entry], [job], answers)
     else:
-        for (job, _), ok in zip(entries, oks, strict=True):
+        if all(oks):
+            answers.settled += jobs
+            return
+        for job, ok in zip(jobs, oks, strict=True):
             (answers.settled if ok else answers.lost).append(job)
