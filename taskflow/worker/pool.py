@@ -99,6 +99,11 @@ class Pool:
         self._warned = False
         self.recycled: str | None = None
 
+    @property
+    def threads(self) -> int:
+        """How many run handlers, lead, or wait for work."""
+        return self._threads
+
     # ---- from outside -----------------------------------------------------------------------
     def run(self) -> None:
         """Work until `stop`; returns when every message is settled or given back."""
