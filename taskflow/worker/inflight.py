@@ -7,15 +7,14 @@ Pure: no broker, no handler. `Settler` and `Intake` do what the steps call for.
 """
 
 import threading
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 
 from taskflow.broker.settings import Holding
 from taskflow.clock import Clock
 from taskflow.retry import Done, Outcome
 from taskflow.worker.job import Job, State
+from taskflow.worker.lineup import Lineup
 from taskflow.worker.observer import Calls, Observers
-from taskflow.worker.ordering import Groups
 from taskflow.worker.slots import Slots
 
 RECEIVED, WAITING, READY, RUNNING, ENDED, RETURNED, TELLING, GONE = State
@@ -37,7 +36,6 @@ class Inflight:
         goes_on: tuple[type[Outcome], ...] = (Done,),
     ) -> None:
         self._clock = clock
-        self._slots = slots
         self._goes_on = goes_on
         self.observers = observers
         self.lock = threading.RLock()
@@ -45,8 +43,8 @@ class Inflight:
         self.upkeep_due = threading.Condition(self.lock)
         self.ended = threading.Condition(self.lock)
         self._held: dict[Job, None] = {}
-        self._groups = Groups()
-        self.ready: deque[Job] = deque()
+        self._lineup = Lineup(slots)
+        self.ready: Collection[Job] = self._lineup.ready
         self.running: dict[Job, None] = {}
         self.outcomes: list[Job] = []
         self.returned: dict[Job, None] = {}
@@ -81,10 +79,7 @@ class Inflight:
             for job in jobs:
                 if job.state is not RECEIVED:
                     continue  # given back meanwhile: the worker stops
-                if job.delivery.group is None or self._groups.enter(job):
-                    self._make_ready(job)
-                else:
-                    job.state = WAITING
+                job.state = READY if self._lineup.enter(job) else WAITING
 
     def leave(self, jobs: Sequence[Job]) -> None:
         """Received ones run elsewhere already, and are left to whoever runs them."""
@@ -101,9 +96,9 @@ class Inflight:
     def start(self) -> Job | None:
         """The next job whose lease is alive begins; lapsed ones belong to somebody else by now."""
         with self.lock:
-            now = self._clock.now()
-            while self.ready:
-                job = self.ready.popleft()
+            now, ready = self._clock.now(), self._lineup.ready
+            while ready:
+                job = ready.popleft()
                 if job.lease and job.delivery.visible_at > now:
                     job.state = RUNNING
                     job.started = self._clock.elapsed()
@@ -111,8 +106,7 @@ class Inflight:
                     for tell in self.observers.started:
                         tell(job)
                     return job
-                self._free(job)
-                self._return(self._groups.disband(job))
+                self._return(self._lineup.leave(job))
                 self.suspects -= job.delivery.suspect
                 self._lose(job)
                 self._forget(job)
@@ -147,37 +141,16 @@ class Inflight:
         self.suspects -= job.delivery.suspect
         self.finished += 1
         if job.delivery.group is None:
-            self._free(job)
+            self._lineup.free(job)
+        elif isinstance(outcome, self._goes_on):
+            following, behind = self._lineup.follow(job)
+            if following is not None:
+                following.state = READY
+            self._return(behind)
         else:
-            self._go_on(job)
+            self._return(self._lineup.leave(job))
         for tell in self.observers.ended:
             tell(job, seconds)
-
-    def _go_on(self, job: Job) -> None:
-        """Let the next of its group take the place of an ended run, when that was handled and
-        the next one's own limits allow it; else the rest of the group is given back."""
-        queue, slots = job.delivery.queue, self._slots
-        room = 0 if slots is None else slots.room(queue)
-        self._free(job)
-        following = self._groups.advance(job) if isinstance(job.outcome, self._goes_on) else None
-        if following is None:
-            self._return(self._groups.disband(job))
-            return
-        self._make_ready(following)
-        if slots is not None and slots.room(queue) < min(0, room):  # below 0: prefetched
-            self.ready.pop()
-            self._free(following)
-            self._return([following, *self._groups.disband(following)])
-
-    def _make_ready(self, job: Job) -> None:
-        job.state = READY
-        self.ready.append(job)
-        if self._slots is not None:
-            self._slots.enter(job)
-
-    def _free(self, job: Job) -> None:
-        if self._slots is not None:
-            self._slots.leave(job)
 
     # ---- coming back --------------------------------------------------------------------------
     def return_received(self, jobs: Iterable[Job]) -> list[Job]:
@@ -188,17 +161,12 @@ class Inflight:
     def return_ready(self) -> list[Job]:
         """No thread will begin those that one could have, nor what waits for them; answers them."""
         with self.lock:
-            ready = list(self.ready)
-            self.ready.clear()
-            for job in ready:
-                self._free(job)
-            behind = [behind for job in ready for behind in self._groups.disband(job)]
-            return self._return(ready + behind)
+            return self._return(self._lineup.take_ready())
 
     def return_unstarted(self) -> list[Job]:
         """No thread will begin any more; answers all that have not begun."""
         with self.lock:
-            return self.return_ready() + self._return(self._groups.recall_all())
+            return self.return_ready() + self._return(self._lineup.take_waiting())
 
     def return_all(self) -> list[Job]:
         """Nobody waits for what runs any more, either; answers all that have no outcome."""
@@ -208,7 +176,7 @@ class Inflight:
             for job in runs:
                 if job.running is not None:
                     job.running.give_up()
-                self._free(job)
+                self._lineup.free(job)
             self._return(runs)
             received = [job for job in self._held if job.state is RECEIVED]
             return runs + self._return(received) + self.return_unstarted()
@@ -244,7 +212,7 @@ class Inflight:
                     for tell in self.observers.extended:
                         tell(job)
                 elif job in self._held:
-                    behind += self._groups.recall(job)
+                    behind += self._lineup.recall(job)
                     self._lose(job)
             return self._return(behind)
 
@@ -342,7 +310,7 @@ class Inflight:
     def check(self) -> None:
         """Raises AssertionError unless every job is where its state says, and nowhere else."""
         with self.lock:
-            waiting = self._groups.behind()
+            waiting = self._lineup.waiting()
             places: tuple[tuple[State, Collection[Job]], ...] = (
                 (WAITING, waiting),
                 (READY, self.ready),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskflow import Event, Registry, Reject, RetryPolicy, Worker, open_broker, publish
-from taskflow.errors import BrokerError, BrokerFileError, BrokerUnavailable
+from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
 from taskflow.testing.faults import FaultBroker, When
@@ -32,7 +32,7 @@ WORKER = st.integers(0, 1)
 MORE = st.integers(1, 4)
 RAISES = st.sampled_from([None, None, None, ValueError, Reject])
 WHEN: st.SearchStrategy[When | None] = st.sampled_from([None, None, "before", "after"])
-ERRORS = st.sampled_from([BrokerUnavailable("away"), BrokerFileError("odd")])
+ERRORS = st.sampled_from([BrokerUnavailable("away"), BrokerError("odd")])
 SETTLING = st.sampled_from(["delete", "change_visibility", "dead_letter", "give_back"])
 
 
