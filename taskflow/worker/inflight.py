@@ -208,10 +208,12 @@ class Inflight:
         behind = []
         with self.lock:
             for job, ok in zip(jobs, answers, strict=True):
+                if job.state in (TELLING, GONE):
+                    continue  # given back meanwhile
                 if ok:
                     for tell in self.observers.extended:
                         tell(job)
-                elif job in self._held:
+                else:
                     behind += self._lineup.recall(job)
                     self._lose(job)
             return self._return(behind)
