@@ -6,10 +6,12 @@ _.disabled  # logging reads it of a logger
 _.exit_code  # click reads it of an exception
 _.force_exit  # uvicorn reads it
 _.globals  # jinja2 reads it of an environment
+_.heal  # public: of FaultBroker
 _.is_dlq  # server/page/home.html and queue.html read it
 _.isolation_level  # sqlite3 reads it of a connection
 _.lease_lost  # public: of a handler's Context
 _.next_cursor  # a field of a page of orders
+_.nudge, _.wait_until  # public: of ManualClock
 _.product_name  # a field of an order's items
 _.sock  # http.client reads it of a connection
 _.refused_at  # public: of a Refused row

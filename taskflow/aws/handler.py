@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Protocol, runtime_checkable
 
 from taskflow.aws.batch import Received, read_event
-from taskflow.broker import Broker, Finish
+from taskflow.broker import Broker
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import BrokerError, HandlerTimeout, QueueNotFound
 from taskflow.event import Context
@@ -22,10 +22,12 @@ from taskflow.middleware import Middleware
 from taskflow.registry import Registry, Subscription, default_registry
 from taskflow.retry import Dead, Done, Retry
 from taskflow.telemetry.logs import log_runs
-from taskflow.worker.execute import Job, execute, find_job, within_retention
+from taskflow.worker.execute import execute, find_job
+from taskflow.worker.intake import claim
+from taskflow.worker.job import Job
 from taskflow.worker.ordering import Lane, lane_of
+from taskflow.worker.outcomes import final, tell
 from taskflow.worker.timeouts import LoopThread, Running
-from taskflow.worker.worker import Result, claim, failure_text
 
 log = logging.getLogger("taskflow.aws")
 
@@ -107,7 +109,7 @@ class LambdaHandler:
         batch = read_event(event, self._queue, now, max(now + lease, ends_at + MARGIN))
         jobs, elsewhere = self._find_jobs(batch, now)
         failed: list[str] = []
-        done: list[Finish] = []
+        done: list[Job] = []
         returned: list[Delivery] = []
         closed: set[Lane] = set()
         for received, job in zip(batch, jobs, strict=True):
@@ -121,7 +123,8 @@ class LambdaHandler:
                 self._hide(job.delivery, received.due - self._clock.now())
                 handled = False
             else:
-                handled = self._settle(self._run(job, ends_at), done)
+                self._run(job, ends_at)
+                handled = self._settle(job, done)
             if not handled:
                 failed.append(received.message_id)
                 if lane is not None:
@@ -148,14 +151,14 @@ class LambdaHandler:
         jobs = [find_job(received.delivery, self._registry) for received in batch]
         if self._broker is not None:
             here = [job for job in jobs if job.delivery.receipt not in elsewhere]
-            elsewhere |= claim(self._broker, here)
+            elsewhere |= {job.delivery.receipt for job in claim(self._broker, here)}
         return jobs, elsewhere
 
-    def _run(self, job: Job, ends_at: float) -> Result:
+    def _run(self, job: Job, ends_at: float) -> None:
         def invoke(subscription: Subscription, context: Context) -> Any:
             if self._loop is None:
                 self._loop = LoopThread(self._clock)
-            running = _Limited(job, self._loop, self._clock.elapsed())
+            running = _Limited(subscription.timeout, self._loop, self._clock.elapsed())
             if context.deadline is None or context.deadline > ends_at:
                 context.deadline = ends_at
                 running.by_lambda = True
@@ -163,14 +166,14 @@ class LambdaHandler:
             with self._expiring(running, running.started + running.seconds):
                 return running.invoke(subscription, context)
 
-        outcome = execute(
+        job.outcome = execute(
             job,
             clock=self._clock,
             random=self._random,
             middleware=self._middleware,
             invoke=invoke,
         )
-        return Result(job, outcome, self._clock.now())
+        job.ended_at = self._clock.now()
 
     @contextmanager
     def _expiring(self, running: Running, deadline: float) -> Iterator[None]:
@@ -198,31 +201,40 @@ class LambdaHandler:
             thread.join()
 
     # ---- settling ---------------------------------------------------------------------------
-    def _settle(self, result: Result, done: list[Finish]) -> bool:
+    def _settle(self, job: Job, done: list[Job]) -> bool:
         """Whether the message is handled, so that Lambda may delete it."""
-        delivery, outcome = result.job.delivery, result.outcome
-        if self._broker is not None and isinstance(outcome, Retry):
-            retention = self._retention(delivery)
-            outcome = within_retention(outcome, delivery, result.at, retention)
-        match outcome:
+        if self._broker is not None:
+            job.outcome = final(job, self._retention)
+        match job.outcome:
             case Done(duplicate=duplicate):
-                subscription = result.job.subscription
-                if subscription is not None and not duplicate:
-                    done.append(Finish(delivery, subscription.window))
+                if job.subscription is not None and not duplicate:
+                    done.append(job)
                 return True
             case Retry(after=after):
-                self._hide(delivery, after)
+                if self._broker is not None:
+                    for error in self._tell(self._broker, [job])[1]:
+                        _comes_back_early(job.delivery, after, error)
                 return False
-            case Dead():
-                return self._bury(result, outcome)
+            case Dead(reason=reason):
+                return self._bury(job, reason)
 
-    def _retention(self, delivery: Delivery) -> float:
+    def _retention(self, queue: str) -> float:
         assert self._broker is not None
         try:
-            return self._broker.settings(delivery.queue).retention
+            return self._broker.settings(queue).retention
         except BrokerError as error:
-            log.warning("event=%s its queue's retention is not known: %s", delivery.id, error)
+            log.warning("the retention of queue %s is not known: %s", queue, error)
             return float("inf")
+
+    def _tell(self, broker: Broker, jobs: Sequence[Job]) -> tuple[bool, list[Exception]]:
+        """Tell the broker how they ended: whether it knows all of it, and why not."""
+        answers = tell(broker, jobs, lambda queue: float("inf"))  # their outcomes are final
+        for job in answers.lost:
+            _lost(job.delivery)
+        errors = [error for _, error in answers.refused]
+        if answers.error is not None:
+            errors += [answers.error] * len(answers.untold)
+        return len(answers.settled) == len(jobs), errors
 
     def _hide(self, delivery: Delivery, seconds: float) -> None:
         if self._broker is None:
@@ -231,48 +243,26 @@ class LambdaHandler:
             if not self._broker.change_visibility([(delivery, seconds)])[0]:
                 _lost(delivery)
         except BrokerError as error:
-            log.warning(
-                "event=%s comes back when its visibility timeout ends, not after %.3f s: %s",
-                delivery.id,
-                seconds,
-                error,
-            )
+            _comes_back_early(delivery, seconds, error)
 
-    def _bury(self, result: Result, outcome: Dead) -> bool:
-        delivery = result.job.delivery
+    def _bury(self, job: Job, reason: str) -> bool:
+        left = "event=%s queue=%s is left to the redrive policy of its queue: %s"
+        delivery = job.delivery
         if self._broker is None:
-            log.error(
-                "event=%s queue=%s is left to the redrive policy of its queue: %s",
-                delivery.id,
-                delivery.queue,
-                outcome.reason,
-            )
+            log.error(left, delivery.id, delivery.queue, reason)
             return False
-        try:
-            if not self._broker.dead_letter([(delivery, failure_text(result, outcome))])[0]:
-                _lost(delivery)
-                return False
-        except BrokerError as error:
-            log.error(
-                "event=%s queue=%s is left to the redrive policy of its queue: %s; %s",
-                delivery.id,
-                delivery.queue,
-                outcome.reason,
-                error,
-            )
-            return False
-        return True
+        told, errors = self._tell(self._broker, [job])
+        for error in errors:
+            log.error(left + "; %s", delivery.id, delivery.queue, reason, error)
+        return told
 
-    def _remember(self, done: list[Finish]) -> None:
+    def _remember(self, done: list[Job]) -> None:
         """Delete what is done, so that the broker remembers it; Lambda deletes it once more."""
         if self._broker is None or not done:
             return
-        try:
-            for entry, ok in zip(done, self._broker.delete(done), strict=True):
-                if not ok:
-                    _lost(entry.delivery)
-        except BrokerError as error:
-            log.warning("%d finished events are not remembered: %s", len(done), error)
+        _, errors = self._tell(self._broker, done)
+        if errors:
+            log.warning("%d finished events are not remembered: %s", len(errors), errors[0])
 
     def _give_back(self, deliveries: list[Delivery]) -> None:
         if self._broker is None or not deliveries:
@@ -296,6 +286,15 @@ class _Limited(Running):
         if not self.by_lambda:
             return super().timeout()
         return HandlerTimeout(f"had {self.seconds:.1f} s until the Lambda function's time was up")
+
+
+def _comes_back_early(delivery: Delivery, seconds: float, error: Exception) -> None:
+    log.warning(
+        "event=%s comes back when its visibility timeout ends, not after %.3f s: %s",
+        delivery.id,
+        seconds,
+        error,
+    )
 
 
 def _lost(delivery: Delivery) -> None:

@@ -8,7 +8,8 @@ from taskflow.middleware import Middleware
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Outcome
 from taskflow.testing.manual_clock import ManualClock
-from taskflow.worker.worker import Result, Worker
+from taskflow.worker.job import Job
+from taskflow.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def drain(
     worker = Worker(broker, queues, registry=registry, middleware=middleware)
     runs: list[Run] = []
     while True:
-        for result in iter(lambda: worker.step(limit=1), []):
-            runs.append(_run(result[0]))
+        for jobs in iter(lambda: worker.step(limit=1), []):
+            runs.append(_run(jobs[0]))
             if raise_errors and runs[-1].outcome.error is not None:
                 raise runs[-1].outcome.error
         due = broker.next_due(*worker.queues) if advance else None
@@ -54,14 +55,14 @@ def drain(
         broker.clock.set(due)
 
 
-def _run(result: Result) -> Run:
-    delivery, subscription = result.job.delivery, result.job.subscription
+def _run(job: Job) -> Run:
+    delivery = job.delivery
     return Run(
         delivery.topic,
         delivery.id,
         delivery.queue,
-        subscription.name if subscription else "-",
+        job.handler,
         delivery.receive_count,
-        result.at,
-        result.outcome,
+        job.ended_at,
+        job.outcome,
     )

@@ -39,6 +39,10 @@ class FaultBroker:
         """
         self._faults[verb, number] = when, error or BrokerUnavailable(f"{verb} was made to fail")
 
+    def heal(self) -> None:
+        """Let nothing fail that was told to, and has not yet."""
+        self._faults.clear()
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._broker, name)
         if name in _QUIET or not callable(found):

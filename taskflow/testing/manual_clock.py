@@ -1,6 +1,7 @@
 """Time that a test turns by hand."""
 
 import threading
+from collections.abc import Callable
 
 REAL_LIMIT = 30.0  # seconds of real time a test may wait for another thread
 
@@ -64,3 +65,15 @@ class ManualClock:
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._waits) >= threads, REAL_LIMIT):
                 raise TimeoutError(f"{len(self._waits)} of {threads} threads wait on the clock")
+
+    def wait_until(self, happened: Callable[[int], bool], most: float = REAL_LIMIT) -> bool:
+        """Block, `most` real seconds, until it holds for the number of threads that wait on this
+        clock; it is asked again when one begins to wait, and at each `nudge`. Answers whether it
+        does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: happened(len(self._waits)), most)
+
+    def nudge(self) -> None:
+        """Something that a `wait_until` asks for may have happened."""
+        with self._changed:
+            self._changed.notify_all()

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -17,7 +17,8 @@ from taskflow.event import Context, Event, current, open_envelope, raw_event, to
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
 from taskflow.registry import Registry, Subscription
-from taskflow.retry import Dead, Done, Outcome, Retry, RetryPolicy, decide
+from taskflow.retry import Dead, Done, Outcome, RetryPolicy, decide
+from taskflow.worker.job import Job
 
 Invoke = Callable[[Subscription, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
@@ -32,16 +33,6 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     ) -> tuple[Any, MutableMapping[str, Any]]:
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
-
-
-@dataclass(slots=True)
-class Job:
-    """A delivery with its handler. `duplicate`: the queue has finished this event before."""
-
-    delivery: Delivery
-    subscription: Subscription | None
-    policy: RetryPolicy
-    duplicate: bool = False
 
 
 def find_job(delivery: Delivery, registry: Registry) -> Job:
@@ -124,7 +115,7 @@ def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
             time=delivery.sent_at,
             attempt=delivery.receive_count,
         )
-    name = subscription.name if subscription else "-"
+    name = job.handler
     timeout = subscription.timeout if subscription else None
     logger = RunLogger(
         handler_log,
@@ -183,17 +174,3 @@ def _run(
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def within_retention(outcome: Outcome, delivery: Delivery, at: float, retention: float) -> Outcome:
-    """A retry decided at `at` that the queue would drop before it is due is a dead letter instead.
-
-    `retention` is the queue's, in seconds.
-    """
-    if isinstance(outcome, Retry) and at + outcome.after >= delivery.sent_at + retention:
-        return Dead(
-            f"its next try, after {outcome.after:g} s, would pass the retention of queue "
-            f"{delivery.queue!r} ({retention:g} s)",
-            outcome.error,
-        )
-    return outcome

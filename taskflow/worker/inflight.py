@@ -1,316 +1,330 @@
-"""What a pool is at: jobs, runs, outcomes and leases, under one lock; and what becomes of them."""
+"""The table of the messages that a worker holds: one state each, and the steps between the states.
 
-import logging
-import os
-import socket
+Pure: no broker, no handler. `Settler` and `Intake` do what the steps call for.
+
+    received ─▶ waiting ─▶ ready ─▶ running ─▶ ended ─▶ telling ─▶ gone
+       └───────────┴─────────┴─────────┴─▶ returned ──────┘
+"""
+
 import threading
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
 
-from taskflow.broker import WorkerReport
 from taskflow.broker.settings import Holding
-from taskflow.errors import BrokerError
-from taskflow.retry import Done
-from taskflow.worker.execute import Job
-from taskflow.worker.flow_control import FlowControl
-from taskflow.worker.leases import Leases
-from taskflow.worker.ordering import Groups
-from taskflow.worker.timeouts import Running
-from taskflow.worker.worker import Result, Unsettled, Worker
+from taskflow.clock import Clock
+from taskflow.retry import Done, Outcome
+from taskflow.worker.job import Job, State
+from taskflow.worker.lineup import Lineup
+from taskflow.worker.observer import Calls, Observers
+from taskflow.worker.slots import Slots
 
-log = logging.getLogger("taskflow.worker")
-
-FAILURES_KEPT = 20
-TRY_AGAIN = 1.0  # seconds until outcomes that could not be settled are tried again
+RECEIVED, WAITING, READY, RUNNING, ENDED, RETURNED, TELLING, GONE = State
 
 
 class Inflight:
     """Thread-safe. `jobs_ready` wakes threads, `upkeep_due` the upkeep, `ended` who waits for
-    the end; all three share `lock`."""
+    the end; all three share `lock`.
 
-    def __init__(self, worker: Worker, flow: FlowControl) -> None:
-        self._worker = worker
-        self._broker = worker.broker
-        self._clock = worker.broker.clock
+    `slots` counts what takes one; without it there is room for any number. `goes_on`: after which
+    outcomes the next of a group may start.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        observers: Observers,
+        slots: Slots | None = None,
+        goes_on: tuple[type[Outcome], ...] = (Done,),
+    ) -> None:
+        self._clock = clock
+        self._goes_on = goes_on
+        self.observers = observers
         self.lock = threading.RLock()
-        # A lease must not be extended after its message was settled: a retry's wait would be
-        # overwritten. So one of the two at a time.
-        self._verbs = threading.Lock()
-        self._economy = self._broker.economy
-        self._troubled = False
         self.jobs_ready = threading.Condition(self.lock)
         self.upkeep_due = threading.Condition(self.lock)
         self.ended = threading.Condition(self.lock)
-        self.flow = flow
-        self.groups = Groups()
-        self.leases = Leases(worker.broker)
-        self.jobs: deque[Job] = deque()
-        self.running: dict[int, Running] = {}
-        self.results: list[Result] = []
-        self.returned: list[Job] = []  # to be given back once these results are settled
-        self.results_since = 0.0
-        self.received_at = 0.0
+        self._held: dict[Job, None] = {}
+        self._lineup = Lineup(slots)
+        self.ready: Collection[Job] = self._lineup.ready
+        self.running: dict[Job, None] = {}
+        self.outcomes: list[Job] = []
+        self.returned: dict[Job, None] = {}
+        self._telling = 0
+        self._lost = 0
+        self.untold_since = 0.0
+        """Since when (the clock's `elapsed`) something is to be told; later than now: not before
+        then, since the broker fails."""
+        self.placed_at = 0.0
         self.pace = 1.0  # seconds a handler takes on average; slow until proven short
         self.finished = 0
-        self.suspects = 0  # held, one at most; nothing that lapsed is received meanwhile
-        self.handlers: dict[str, dict[str, float]] = {}
-        self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
+        self.suspects = 0  # held and not ended; nothing that lapsed is received meanwhile
 
-    def add(self, jobs: list[Job]) -> None:
-        """Take received jobs in: their leases are kept from now on. What waits for its group
-        takes no slot."""
+    # ---- in -----------------------------------------------------------------------------------
+    def receive(self, jobs: Sequence[Job]) -> None:
+        """Hold what was received: its leases are kept from now on."""
         with self.lock:
-            now = self._clock.now()
-            self.received_at = now
-            if jobs and not len(self.leases):
+            now, calls = self._clock.now(), self.observers.received
+            if jobs and not self._held:
                 self.upkeep_due.notify()
             for job in jobs:
-                self.leases.hold(job.delivery, now)
+                self._held[job] = None
+                job.lease = max(1.0, job.delivery.visible_at - now)
                 self.suspects += job.delivery.suspect
-            ready = [job for job in jobs if job.delivery.group is None or self.groups.enter(job)]
-            self.flow.enter(ready)
-            self.jobs.extend(ready)
+                for tell in calls:
+                    tell(job)
+
+    def place(self, jobs: Sequence[Job]) -> None:
+        """Received ones may run here. What waits for its group takes no slot."""
+        with self.lock:
+            self.placed_at = self._clock.now()
+            for job in jobs:
+                if job.state is not RECEIVED:
+                    continue  # given back meanwhile: the worker stops
+                job.state = READY if self._lineup.enter(job) else WAITING
+
+    def leave(self, jobs: Sequence[Job]) -> None:
+        """Received ones run elsewhere already, and are left to whoever runs them."""
+        with self.lock:
+            for job in jobs:
+                if job.state is not RECEIVED:
+                    continue
+                self.suspects -= job.delivery.suspect
+                for tell in self.observers.left:
+                    tell(job)
+                self._forget(job)
+
+    # ---- running ------------------------------------------------------------------------------
+    def start(self) -> Job | None:
+        """The next job whose lease is alive begins; lapsed ones belong to somebody else by now."""
+        with self.lock:
+            now, ready = self._clock.now(), self._lineup.ready
+            while ready:
+                job = ready.popleft()
+                if job.lease and job.delivery.visible_at > now:
+                    job.state = RUNNING
+                    job.started = self._clock.elapsed()
+                    self.running[job] = None
+                    for tell in self.observers.started:
+                        tell(job)
+                    return job
+                self._return(self._lineup.leave(job))
+                self.suspects -= job.delivery.suspect
+                self._lose(job)
+                self._forget(job)
+            return None
+
+    def end(self, job: Job, outcome: Outcome, at: float) -> bool:
+        """A run has ended, at `at` (epoch seconds). False when it had been given up: the table
+        goes by what was said then."""
+        with self.lock:
+            if job.state is not RUNNING:
+                return False
+            seconds = max(0.0, self._clock.elapsed() - job.started)
+            self.pace += (max(1e-6, seconds) - self.pace) / 5
+            self._end(job, outcome, at, seconds)
+            return True
+
+    def give_up(self, job: Job, outcome: Outcome, at: float) -> bool:
+        """Wait for a run no longer; False when it has just ended by itself."""
+        with self.lock:
+            if job.state is not RUNNING:
+                return False
+            if job.running is not None:
+                job.running.give_up()
+            self._end(job, outcome, at, self._clock.elapsed() - job.started)
+            return True
+
+    def _end(self, job: Job, outcome: Outcome, at: float, seconds: float) -> None:
+        del self.running[job]
+        self._note_untold()
+        job.state, job.outcome, job.ended_at = ENDED, outcome, at
+        self.outcomes.append(job)
+        self.suspects -= job.delivery.suspect
+        self.finished += 1
+        if job.delivery.group is None:
+            self._lineup.free(job)
+        elif isinstance(outcome, self._goes_on):
+            following, behind = self._lineup.follow(job)
+            if following is not None:
+                following.state = READY
+            self._return(behind)
+        else:
+            self._return(self._lineup.leave(job))
+        for tell in self.observers.ended:
+            tell(job, seconds)
+
+    # ---- coming back --------------------------------------------------------------------------
+    def return_received(self, jobs: Iterable[Job]) -> list[Job]:
+        """Received ones will not run here; answers them."""
+        with self.lock:
+            return self._return([job for job in jobs if job.state is RECEIVED])
+
+    def return_ready(self) -> list[Job]:
+        """No thread will begin those that one could have, nor what waits for them; answers them."""
+        with self.lock:
+            return self._return(self._lineup.take_ready())
+
+    def return_unstarted(self) -> list[Job]:
+        """No thread will begin any more; answers all that have not begun."""
+        with self.lock:
+            return self.return_ready() + self._return(self._lineup.take_waiting())
+
+    def return_all(self) -> list[Job]:
+        """Nobody waits for what runs any more, either; answers all that have no outcome."""
+        with self.lock:
+            runs = list(self.running)
+            self.running.clear()
+            for job in runs:
+                if job.running is not None:
+                    job.running.give_up()
+                self._lineup.free(job)
+            self._return(runs)
+            received = [job for job in self._held if job.state is RECEIVED]
+            return runs + self._return(received) + self.return_unstarted()
+
+    def _return(self, jobs: list[Job]) -> list[Job]:
+        if jobs:
+            self._note_untold()
+        for job in jobs:
+            job.state = RETURNED
+            self.returned[job] = None
+        return jobs
+
+    # ---- leases -------------------------------------------------------------------------------
+    def due(self) -> list[Job]:
+        """What to extend now, by its `lease`: at half its time."""
+        with self.lock:
+            now = self._clock.now()
+            return [
+                job
+                for job in self._held
+                if job.lease
+                and job.delivery.visible_at - job.lease / 2 <= now
+                and job.state is not TELLING
+            ]
+
+    def extended(self, jobs: Sequence[Job], answers: Sequence[bool]) -> list[Job]:
+        """The broker has extended them, or refused: then the lease is lost, and a handler may know
+        (`ctx.lease_lost`). What waits behind a lost one is returned, and answered."""
+        behind = []
+        with self.lock:
+            for job, ok in zip(jobs, answers, strict=True):
+                if job.state in (TELLING, GONE):
+                    continue  # given back meanwhile
+                if ok:
+                    for tell in self.observers.extended:
+                        tell(job)
+                else:
+                    behind += self._lineup.recall(job)
+                    self._lose(job)
+            return self._return(behind)
+
+    def _lose(self, job: Job) -> None:
+        if job.lease:
+            job.lease = 0.0
+            job.delivery.lost = True
+            self._lost += 1
+            for tell in self.observers.lost:
+                tell(job)
+
+    # ---- out ----------------------------------------------------------------------------------
+    def tell_ended(self, most: int | None = None) -> tuple[list[Job], list[Job]]:
+        """The broker is about to be told these outcomes, the first ones or all; and what it is to
+        have back after that."""
+        with self.lock:
+            chosen = self.outcomes[:most]
+            del self.outcomes[:most]
+            for job in chosen:
+                job.state = TELLING
+            self._telling += len(chosen)
+            if self.outcomes:
+                self.untold_since = self._clock.elapsed()
+            return chosen, list(self.returned)
+
+    def tell_returned(self, jobs: Sequence[Job]) -> list[Job]:
+        """The broker is about to have these back: those of them that nobody else is giving."""
+        with self.lock:
+            chosen = [job for job in jobs if job.state is RETURNED]
+            for job in chosen:
+                job.state = TELLING
+                del self.returned[job]
+                self.suspects -= job.delivery.suspect
+            self._telling += len(chosen)
+            return chosen
+
+    def settled(self, jobs: Sequence[Job]) -> None:
+        """The broker knows their outcomes."""
+        self._told(jobs, self.observers.settled)
+
+    def given_back(self, jobs: Sequence[Job]) -> None:
+        """The broker has them back."""
+        self._told(jobs, self.observers.given_back)
+
+    def refused(self, jobs: Sequence[Job], error: Exception | None = None) -> None:
+        """The broker will not be told: they come back when their leases end, or are lost."""
+        self._told(jobs, self.observers.refused, error)
+
+    def _told(self, jobs: Sequence[Job], calls: Calls, *more: Exception | None) -> None:
+        with self.lock:
+            self._telling -= len(jobs)
+            for job in jobs:
+                assert job.state is TELLING, job
+                for tell in calls:
+                    tell(job, *more)
+                job.state = GONE
+                del self._held[job]
+                if not job.lease:
+                    self._lost -= 1
+
+    def postpone(self, jobs: Sequence[Job], error: Exception, seconds: float) -> None:
+        """The broker cannot be used: tell it again, first of all, in so many seconds."""
+        with self.lock:
+            self._telling -= len(jobs)
+            ended = [job for job in jobs if job.has_outcome]
+            for job in ended:
+                job.state = ENDED
+            self.outcomes[:0] = ended
+            for job in self._return([job for job in jobs if not job.has_outcome]):
+                self.suspects += job.delivery.suspect
+            self.untold_since = self._clock.elapsed() + seconds
+            for job in jobs:
+                for tell in self.observers.postponed:
+                    tell(job, error)
+
+    def _forget(self, job: Job) -> None:
+        job.state = GONE
+        del self._held[job]
+        self._lost -= not job.lease
+
+    def _note_untold(self) -> None:
+        if not self.outcomes and not self.returned:
+            self.untold_since = self._clock.elapsed()
+
+    # ---- looking ------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        """How many are held."""
+        return len(self._held)
 
     def holding(self) -> Holding:
         """What is held, for a receive."""
         with self.lock:
-            return Holding(len(self.leases), self.suspects)
+            return Holding(len(self._held) - self._lost - self._telling, self.suspects)
 
-    def pop(self) -> Job | None:
-        """The next job whose lease is alive; lapsed ones belong to somebody else by now."""
-        now = self._clock.now()
-        while self.jobs:
-            job = self.jobs.popleft()
-            if not job.delivery.lost and job.delivery.visible_at > now:
-                return job
-            self.flow.leave([job])
-            self.leases.drop(job.delivery)
-            self.suspects -= job.delivery.suspect
-            self._return(self.groups.disband(job))
-            log.warning("event=%s lost its lease before it could start", job.delivery.id)
-        return None
-
-    def end(self, running: Running, result: Result) -> bool:
-        """Note how a run ended; False when it had been given up."""
+    def check(self) -> None:
+        """Raises AssertionError unless every job is where its state says, and nowhere else."""
         with self.lock:
-            if running.abandoned:
-                return False
-            del self.running[id(running)]
-            seconds = max(0.0, self._clock.elapsed() - running.started)
-            self.pace += (max(1e-6, seconds) - self.pace) / 5
-            self.add_result(result, seconds)
-            return True
-
-    def abandon(self, running: Running, result: Result) -> bool:
-        """Give a run up, with this result; False when it has just ended by itself."""
-        with self.lock:
-            if self.running.pop(id(running), None) is None:
-                return False
-            running.give_up()
-            self.add_result(result, self._clock.elapsed() - running.started)
-            return True
-
-    def add_result(self, result: Result, seconds: float) -> None:
-        """Keep an outcome until it is settled, and count it. The lock is held."""
-        if not self.unsettled():
-            self.results_since = self._clock.elapsed()
-        self.results.append(result)
-        self.suspects -= result.job.delivery.suspect
-        if result.job.delivery.group is None:
-            self.flow.leave([result.job])
-        else:
-            self._go_on(result)
-        self.finished += 1
-        subscription = result.job.subscription
-        name = subscription.name if subscription else "-"
-        totals = self.handlers.setdefault(name, {"runs": 0, "failed": 0, "seconds": 0, "most": 0})
-        totals["runs"] += 1
-        totals["seconds"] += seconds
-        totals["most"] = max(totals["most"], seconds)
-        if not isinstance(result.outcome, Done):
-            totals["failed"] += 1
-            error = result.outcome.error
-            self.failures.append(
-                {
-                    "at": result.at,
-                    "queue": result.job.delivery.queue,
-                    "event": result.job.delivery.id,
-                    "handler": name,
-                    "outcome": type(result.outcome).__name__.lower(),
-                    "error": type(error).__name__ if error else "",
-                }
+            waiting = self._lineup.waiting()
+            places: tuple[tuple[State, Collection[Job]], ...] = (
+                (WAITING, waiting),
+                (READY, self.ready),
+                (RUNNING, self.running),
+                (ENDED, self.outcomes),
+                (RETURNED, self.returned),
             )
-
-    def _go_on(self, result: Result) -> None:
-        """Let the next of its group take the place of an ended run, when that was handled and
-        the next one's own limits allow it; else the rest of the group is given back."""
-        job, queue = result.job, result.job.delivery.queue
-        room = self.flow.room(queue)
-        self.flow.leave([job])
-        following = self.groups.advance(job) if isinstance(result.outcome, Done) else None
-        if following is None:
-            self._return(self.groups.disband(job))
-            return
-        self.flow.enter([following])
-        if self.flow.room(queue) >= min(0, room):  # below 0: so many were prefetched
-            self.jobs.append(following)
-        else:
-            self.flow.leave([following])
-            self._return([following, *self.groups.disband(following)])
-
-    def _return(self, jobs: list[Job]) -> None:
-        """Give these back with the next flush. The lock is held."""
-        if jobs and not self.unsettled():
-            self.results_since = self._clock.elapsed()
-        self.returned += jobs
-
-    def is_late(self) -> bool:
-        """Whether outcomes have waited for company long enough. The lock is held."""
-        waited = self._clock.elapsed() - self.results_since
-        return self.unsettled() and waited >= self._economy.settle_within
-
-    def unsettled(self) -> bool:
-        """Whether there is something to flush."""
-        return bool(self.results or self.returned)
-
-    def flush_full(self) -> None:
-        """Flush what fills the broker's calls; the rest waits for company, or for the upkeep. (A
-        FIFO queue waits for nothing: the next of a group comes when this one is settled.)"""
-        count = self._economy.batch
-        with self.lock:
-            if self.results_since > self._clock.elapsed():
-                return  # the broker fails: the upkeep tries again in a while
-            full = len(self.results) // count * count
-            if count > 1 and any(one.job.delivery.group is not None for one in self.results):
-                full = len(self.results)
-            worth_it = bool(full or self.returned)
-        if worth_it:
-            self.flush(full)
-
-    def flush(self, most: int | None = None) -> None:
-        """Settle outcomes, the first ones or all, then give back what must not run now; on a
-        broker's failure keep them for the next time."""
-        with self._verbs:
-            with self.lock:
-                chosen = len(self.results) if most is None else most
-                results, self.results = self.results[:chosen], self.results[chosen:]
-                if self.results:
-                    self.results_since = self._clock.elapsed()
-                returned, self.returned = self.returned, []
-                for result in results:
-                    self.leases.drop(result.job.delivery)
-            if results:
-                if (unsettled := self._settle(results)) is not None:
-                    self._complain("outcomes wait to be settled: %s", unsettled.error)
-                    self._keep(unsettled.results, returned)
-                    return
-                self._troubled = False
-            self.give_back(returned, "an earlier message of their group is not done")
-
-    def _settle(self, results: list[Result]) -> Unsettled | None:
-        """Settle them together; should that be impossible, one by one, so that none spoils
-        another."""
-        try:
-            return self._worker.settle(results)
-        except BaseException:
-            if len(results) == 1:
-                log.exception(
-                    "event=%s: how it ended cannot be recorded; it comes back when its lease ends",
-                    results[0].job.delivery.id,
-                )
-                return None
-        for index, result in enumerate(results):
-            if (unsettled := self._settle([result])) is not None:
-                return replace(unsettled, results=results[index:])
-        return None
-
-    def _keep(self, results: list[Result], returned: list[Job]) -> None:
-        """Hold on to what the broker could not be told."""
-        with self.lock:
-            self.results = results + self.results
-            self.returned = returned + self.returned
-            now = self._clock.now()
-            self.results_since = self._clock.elapsed() + TRY_AGAIN
-            for result in results:
-                self.leases.hold(result.job.delivery, now)
-
-    def extend(self) -> None:
-        """Extend leases; a refused one is lost, and its handler may know (`ctx.lease_lost`)."""
-        with self._verbs:
-            with self.lock:
-                due = self.leases.due(self._clock.now())
-            if not due:
-                return
-            try:
-                answers = self._broker.extend(due)
-            except BrokerError as error:
-                self._complain("leases could not be extended: %s", error)
-                return
-            self._troubled = False
-        with self.lock:
-            lost = self.leases.lost(due, answers)
-            at_work = {id(running.job.delivery) for running in self.running.values()}
-            behind = [job for delivery in lost for job in self.groups.recall(delivery)]
-        self.give_back(behind, "an earlier message of their group lost its lease")
-        for delivery in lost:
-            if id(delivery) in at_work:
-                log.warning("event=%s queue=%s lost its lease", delivery.id, delivery.queue)
-
-    def _complain(self, text: str, error: Exception) -> None:
-        """Say once that the broker fails, not at every try."""
-        if not self._troubled:
-            log.error(text, error)
-        self._troubled = True
-
-    def take_ready(self) -> list[Job]:
-        """Remove and answer the jobs that a thread could have begun, and what waits for them."""
-        with self.lock:
-            ready = list(self.jobs)
-            self.jobs.clear()
-            self.flow.leave(ready)
-            return ready + [behind for job in ready for behind in self.groups.disband(job)]
-
-    def take_unstarted(self) -> list[Job]:
-        """Remove and answer all jobs that no thread has begun."""
-        with self.lock:
-            return self.take_ready() + self.groups.recall_all()
-
-    def take_all(self) -> list[Job]:
-        """Give up everything that runs, too, and answer all."""
-        with self.lock:
-            runs = [running.job for running in self.running.values()]
-            for running in self.running.values():
-                running.give_up()
-            self.running.clear()
-            self.flow.leave(runs)
-            return runs + self.take_unstarted()
-
-    def give_back(self, jobs: Sequence[Job], why: str) -> None:
-        """Let others have these messages at once; no attempt is counted."""
-        if not jobs:
-            return
-        with self.lock:
-            for job in jobs:
-                self.leases.drop(job.delivery)
-                self.suspects -= job.delivery.suspect
-        try:
-            self._broker.give_back([job.delivery for job in jobs])
-            log.info("gave back %d messages: %s", len(jobs), why)
-        except Exception as error:
-            log.error("%d messages return when their lease ends: %s", len(jobs), error)
-
-    def report(self, id: str, started_at: float, slots: int) -> WorkerReport:
-        """What this process says of itself to the broker."""
-        with self.lock:
-            return WorkerReport(
-                id=id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                queues=self._worker.queues,
-                started_at=started_at,
-                busy=len(self.running),
-                slots=slots,
-                handlers={name: dict(found) for name, found in self.handlers.items()},
-                failures=list(self.failures),
-            )
+            for state, place in places:
+                held = [job for job in self._held if job.state is state]
+                assert sorted(map(id, held)) == sorted(map(id, place)), (state, held, place)
+            assert not any(job.state is GONE for job in self._held)
+            assert self._telling == sum(job.state is TELLING for job in self._held)
+            assert self._lost == sum(not job.lease for job in self._held)
+            unsettled = [job for job in self._held if job.state not in (ENDED, TELLING)]
+            assert self.suspects == sum(job.delivery.suspect for job in unsettled)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery
-from taskflow.worker.execute import Job
+from taskflow.worker.job import Job
 
 Lane = tuple[str, str | None]
 
@@ -66,7 +66,7 @@ class Groups:
 
     def advance(self, job: Job) -> Job | None:
         """The first of its group has been handled: the next one, which may run now."""
-        held = self._led_by(job.delivery)
+        held = self._led_by(job)
         if held is None:
             return None
         held.popleft()
@@ -77,25 +77,29 @@ class Groups:
 
     def disband(self, job: Job) -> list[Job]:
         """The first of its group was not handled: those behind it, which must not run."""
-        behind = self.recall(job.delivery)
-        if self._led_by(job.delivery) is not None:
+        behind = self.recall(job)
+        if self._led_by(job) is not None:
             del self._held[job.delivery.queue, job.delivery.group]
         return behind
 
-    def recall(self, delivery: Delivery) -> list[Job]:
+    def recall(self, first: Job) -> list[Job]:
         """Take away those behind the first of a group, which itself still runs."""
-        held = self._led_by(delivery)
+        held = self._led_by(first)
         if held is None:
             return []
-        first, *behind = held
+        _, *behind = held
         held.clear()
         held.append(first)
         return behind
 
     def recall_all(self) -> list[Job]:
         """Take away all that wait."""
-        return [job for held in self._held.values() for job in self.recall(held[0].delivery)]
+        return [job for held in self._held.values() for job in self.recall(held[0])]
 
-    def _led_by(self, delivery: Delivery) -> deque[Job] | None:
-        held = self._held.get((delivery.queue, delivery.group))
-        return held if held is not None and held[0].delivery is delivery else None
+    def behind(self) -> list[Job]:
+        """All that wait."""
+        return [job for held in self._held.values() for job in list(held)[1:]]
+
+    def _led_by(self, job: Job) -> deque[Job] | None:
+        held = self._held.get((job.delivery.queue, job.delivery.group))
+        return held if held is not None and held[0] is job else None

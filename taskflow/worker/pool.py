@@ -8,18 +8,26 @@ turns out slower than that is spread over the threads, and what they cannot take
 """
 
 import logging
+import os
+import socket
 import threading
 
+from taskflow.broker import WorkerReport
 from taskflow.errors import BrokerError
 from taskflow.message import new_id
-from taskflow.retry import decide
-from taskflow.worker.flow_control import ASYNC, SYNC, FlowControl
+from taskflow.retry import Outcome, decide
 from taskflow.worker.health import peak_memory
 from taskflow.worker.inflight import Inflight
+from taskflow.worker.job import Job
+from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
+from taskflow.worker.settler import Settler
+from taskflow.worker.slots import ASYNC, SYNC, Slots
+from taskflow.worker.tally import Tally
 from taskflow.worker.timeouts import LoopThread, Running
+from taskflow.worker.trouble_log import TroubleLog
 from taskflow.worker.upkeep import Hooks, Upkeep
-from taskflow.worker.worker import Result, Worker
+from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 
@@ -65,11 +73,20 @@ class Pool:
         asynchronous = any(
             found.signature.is_async for name in worker.queues for found in worker.registry.on(name)
         )
-        slots = {SYNC: concurrency, ASYNC: async_concurrency}
-        self._inflight = Inflight(worker, FlowControl(self._broker, worker.registry, slots))
+        slots = Slots(worker.registry, {SYNC: concurrency, ASYNC: async_concurrency})
+        self._tally = Tally()
+        self._observers = Observers((self._tally, TroubleLog(), *worker.observers))
+        self._inflight = Inflight(self._clock, self._observers, slots)
+        self._settler = Settler(self._broker, self._inflight, worker.retention)
         self._most_threads = concurrency + (async_concurrency if asynchronous else 0)
         self._receiver = Receiver(
-            worker, self._inflight, self.stop, burst=burst, most_threads=self._most_threads
+            worker,
+            self._inflight,
+            self._settler,
+            slots,
+            self.stop,
+            burst=burst,
+            most_threads=self._most_threads,
         )
         self._idle = 0
         self._threads = 0
@@ -82,12 +99,18 @@ class Pool:
         self._warned = False
         self.recycled: str | None = None
 
+    @property
+    def threads(self) -> int:
+        """How many run handlers, lead, or wait for work."""
+        return self._threads
+
     # ---- from outside -----------------------------------------------------------------------
     def run(self) -> None:
         """Work until `stop`; returns when every message is settled or given back."""
         self._loop_thread = LoopThread(self._clock)
+        self._announce(self._observers.worker_started)
         hooks = Hooks(self._help, self._replace, self._beat)
-        upkeep = Upkeep(self._inflight, self._broker, SHORT, hooks)
+        upkeep = Upkeep(self._inflight, self._settler, self._broker, SHORT, hooks)
         upkeep.start()
         with self._inflight.lock:
             for _ in range(self._concurrency):
@@ -97,15 +120,16 @@ class Pool:
             self.left_behind = bool(self._threads)
         if self.left_behind:
             self._broker.hurry()  # the grace is over: wait for no lock of another process
-        self._inflight.give_back(self._inflight.take_all(), "the worker stops")
+        self._settler.give_back(self._inflight.return_all(), "the worker stops")
         upkeep.close()
         if not self._loop_thread.close():
             self.left_behind = True
-        self._inflight.flush()
+        self._settler.flush()
         try:
             self._broker.retire(self._id)
         except BrokerError as error:
             log.debug("not retired: %s", error)
+        self._announce(self._observers.worker_stopped)
 
     def stop(self) -> None:
         """Stop gracefully. Thread-safe, idempotent, returns at once."""
@@ -143,6 +167,8 @@ class Pool:
 
     def _begin_stop(self, by: float) -> None:
         with self._inflight.lock:
+            if not self._receiver.stopping:
+                self._announce(self._observers.worker_stopping)
             self._receiver.stopping = True
             self._stop_by = by if self._stop_by is None else min(by, self._stop_by)
             self._inflight.jobs_ready.notify_all()
@@ -172,9 +198,9 @@ class Pool:
 
     def _work(self) -> None:
         try:
-            while (running := self._next()) is not None:
-                result = self._execute(running)
-                if not self._inflight.end(running, result):
+            while (job := self._next()) is not None:
+                outcome = self._execute(job)
+                if not self._inflight.end(job, outcome, self._clock.now()):
                     return  # given up on: another thread has this place
                 self._after_run()
         finally:
@@ -182,21 +208,20 @@ class Pool:
                 self._threads -= 1
                 self._inflight.ended.notify_all()
 
-    def _execute(self, running: Running) -> Result:
+    def _execute(self, job: Job) -> Outcome:
         """`execute` never raises; should it, the message must not stay held by a dead thread."""
-        job = running.job
+        assert job.running is not None
         try:
-            return self._worker.execute(job, running.invoke)
+            return self._worker.execute(job, job.running.invoke)
         except BaseException as error:
             log.exception("event=%s could not be run", job.delivery.id)
-            outcome = decide(error, job.delivery.receive_count, job.policy, self._broker.random)
-            return Result(job, outcome, self._clock.now())
+            return decide(error, job.delivery.receive_count, job.policy, self._broker.random)
 
     def _after_run(self) -> None:
         if self._receiver.stopping or self._burst:
-            self._inflight.flush()
+            self._settler.flush()
         elif self._receiver.polling:
-            self._inflight.flush_full()  # no leader comes by soon
+            self._settler.flush_full()  # no leader comes by soon
         if self._receiver.limited or self._burst:
             with self._inflight.lock:
                 self._receiver.room_made = True
@@ -205,31 +230,31 @@ class Pool:
         if self._max_tasks is not None and self._inflight.finished >= self._max_tasks:
             self._recycle(f"{self._inflight.finished} runs")
 
-    def _next(self) -> Running | None:
-        """The next run for this thread, leading if need be; None to stop."""
+    def _next(self) -> Job | None:
+        """The next job for this thread, leading if need be; None to stop."""
         inflight = self._inflight
         while True:
             with inflight.lock:
-                while not inflight.jobs and self._receiver.leading and not self._receiver.stopping:
+                while not inflight.ready and self._receiver.leading and not self._receiver.stopping:
                     self._idle += 1
                     self._clock.wait(inflight.jobs_ready, None)
                     self._idle -= 1
                 if self._receiver.stopping:
                     return None
-                if (job := inflight.pop()) is not None:
+                if (job := inflight.start()) is not None:
                     assert self._loop_thread is not None
-                    running = Running(job, self._loop_thread, self._clock.elapsed())
-                    inflight.running[id(running)] = running
+                    limit = job.subscription.timeout if job.subscription else None
+                    job.running = Running(limit, self._loop_thread, job.started)
                     self._call_others()
-                    return running
+                    return job
                 self._receiver.leading = True
             self._receiver.lead()
 
     def _call_others(self) -> None:
         """Wake (or start) another thread when there is work for it. The lock is held."""
         slow = self._inflight.pace > SHORT  # else whoever is done soon goes on by itself
-        waiting = bool(self._inflight.jobs) and slow
-        leaderless = not (self._inflight.jobs or self._receiver.leading) and (
+        waiting = bool(self._inflight.ready) and slow
+        leaderless = not (self._inflight.ready or self._receiver.leading) and (
             self._receiver.drained or slow
         )
         if waiting or leaderless:
@@ -239,10 +264,10 @@ class Pool:
                 self._start_thread()
 
     def _help(self) -> None:
-        if self._idle and (self._inflight.jobs or not self._receiver.leading):
+        if self._idle and (self._inflight.ready or not self._receiver.leading):
             self._inflight.jobs_ready.notify()
 
-    def _replace(self, running: Running) -> None:
+    def _replace(self) -> None:
         with self._inflight.lock:
             self._start_thread()
             self._receiver.room_made = True
@@ -250,6 +275,11 @@ class Pool:
         self._broker.wake()
         if self._replaceable:
             self._recycle("a handler cannot be stopped")
+
+    def _announce(self, calls: Calls) -> None:
+        with self._inflight.lock:
+            for tell in calls:
+                tell()
 
     # ---- reporting --------------------------------------------------------------------------
     def _beat(self) -> None:
@@ -263,4 +293,19 @@ class Pool:
                     self._max_memory // 2**20,
                     peak_memory() // 2**20,
                 )
-        self._broker.report(self._inflight.report(self._id, self._started_at, self._concurrency))
+        self._broker.report(self._report())
+
+    def _report(self) -> WorkerReport:
+        """What this process says of itself to the broker."""
+        with self._inflight.lock:
+            return WorkerReport(
+                id=self._id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=self._worker.queues,
+                started_at=self._started_at,
+                busy=len(self._inflight.running),
+                slots=self._concurrency,
+                handlers={name: dict(found) for name, found in self._tally.handlers.items()},
+                failures=list(self._tally.failures),
+            )

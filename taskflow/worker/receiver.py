@@ -4,7 +4,11 @@ import logging
 from collections.abc import Callable
 
 from taskflow.errors import BrokerError, QueueNotFound, TopicNotFound
+from taskflow.worker.flow_control import FlowControl
 from taskflow.worker.inflight import Inflight
+from taskflow.worker.intake import Intake
+from taskflow.worker.settler import Settler
+from taskflow.worker.slots import Slots
 from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
@@ -24,6 +28,8 @@ class Receiver:
         self,
         worker: Worker,
         inflight: Inflight,
+        settler: Settler,
+        slots: Slots,
         stop: Callable[[], None],
         *,
         burst: bool,
@@ -33,6 +39,10 @@ class Receiver:
         self._broker = worker.broker
         self._clock = worker.broker.clock
         self._inflight = inflight
+        self._settler = settler
+        self._intake = Intake(worker.broker, worker.registry, inflight, settler)
+        self._flow = FlowControl(worker.broker, worker.registry)
+        self._slots = slots
         self._stop = stop
         self._burst = burst
         self._most_threads = most_threads
@@ -57,13 +67,13 @@ class Receiver:
         """Settle, then receive as many as can be started; with nothing there, wait for it."""
         inflight = self._inflight
         try:
-            inflight.flush_full()
+            self._settler.flush_full()
             # Where calls cost, one that waits does both.
             looks = self._burst or self._broker.economy.batch == 1
             if not (looks and self._receive(0.0)) and not self.stopping:
                 with inflight.lock:
                     self.polling = True
-                inflight.flush_full()
+                self._settler.flush_full()
                 if self._burst:
                     self._end_burst()
                 else:
@@ -82,7 +92,7 @@ class Receiver:
                 self.leading = self.polling = False
                 self.progress_at = self._clock.elapsed()
         if self.stopping:
-            inflight.give_back(inflight.take_unstarted(), "the worker stops")
+            self._settler.give_back(inflight.return_unstarted(), "the worker stops")
 
     def _receive(self, wait: float) -> bool:
         """Receive from the queues that flow control lets through; whether anything came."""
@@ -93,18 +103,11 @@ class Receiver:
                 if not self.room_made and not self.stopping:
                     self._clock.wait(self._inflight.jobs_ready, wait)
             return False
-        jobs = self._worker.take(
-            limit,
-            wait,
-            lambda: self.stopping or self.room_made,
-            queues,
-            self._inflight.holding(),
-        )
-        self._inflight.add(jobs)  # from here on they have an owner, whatever fails
+        jobs = self._intake.take(queues, limit, wait, lambda: self.stopping or self.room_made)
         with self._inflight.lock:
             self.drained = len(jobs) < limit
         try:
-            self._inflight.flow.spend(jobs)
+            self._flow.spend(jobs)
         except BrokerError as error:  # what is owed is paid before anything more is asked for
             log.debug("not paid yet: %s", error)
         return bool(jobs)
@@ -126,7 +129,7 @@ class Receiver:
             economy = self._broker.economy
             if inflight.pace <= SHORT or economy.batch > 1:
                 prefetched = min(MOST_PREFETCHED, int(economy.prefetch / inflight.pace))
-            rooms = {name: inflight.flow.room(name, prefetched) for name in names}
+            rooms = {name: self._slots.room(name, prefetched) for name in names}
             self.room_made = False
             self.limited = any(room <= 0 for room in rooms.values()) or inflight.suspects > 0
         self._held_back = self.limited
@@ -134,7 +137,7 @@ class Receiver:
         for name in names:
             if rooms[name] <= 0:
                 continue
-            allowed, seconds = inflight.flow.allowed(name)
+            allowed, seconds = self._flow.allowed(name)
             if allowed == 0:
                 opens_in = min(opens_in, max(0.001, seconds))
                 self._held_back = True
@@ -152,10 +155,10 @@ class Receiver:
             self._receive(LONG_POLL)
             return
         with self._inflight.lock:
-            if self._inflight.running or self._inflight.jobs:
+            if self._inflight.running or self._inflight.ready:
                 self._clock.wait(self._inflight.jobs_ready, 1.0)
                 return
-        self._inflight.flush()  # then what has just ended keeps nothing back
+        self._settler.flush()  # then what has just ended keeps nothing back
         if not self._receive(0.0) and not self._held_back:
             self._stop()
 

@@ -13,7 +13,6 @@ from taskflow.clock import Clock
 from taskflow.errors import HandlerInterrupt, HandlerTimeout
 from taskflow.event import Context
 from taskflow.registry import Subscription
-from taskflow.worker.execute import Job
 
 log = logging.getLogger("taskflow.worker")
 
@@ -23,17 +22,16 @@ _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 class Running:
-    """A job that a pool thread works on. Times are the clock's `elapsed`.
+    """A handler that a pool thread works in. Times are the clock's `elapsed`.
 
     At its deadline `expire` interrupts the handler: a thread at its next bytecode, a coroutine at
     its next await; said again, it does so again. A handler stuck in C code notices neither; its
     owner then gives it up (`abandoned`) and puts a new thread in its place.
     """
 
-    def __init__(self, job: Job, loop: "LoopThread", now: float) -> None:
-        self.job = job
+    def __init__(self, seconds: float | None, loop: "LoopThread", now: float) -> None:
         self.started = now
-        self.seconds = job.subscription.timeout if job.subscription else None
+        self.seconds = seconds
         """How long it may take."""
         self.deadline: float | None = None
         self.expired_at: float | None = None

@@ -10,8 +10,8 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError
 from taskflow.retry import decide
 from taskflow.worker.inflight import Inflight
-from taskflow.worker.timeouts import Running
-from taskflow.worker.worker import Result
+from taskflow.worker.job import Job
+from taskflow.worker.settler import Settler
 
 log = logging.getLogger("taskflow.worker")
 
@@ -30,7 +30,7 @@ class Hooks:
 
     help: Callable[[], None]
     """Slots may be free while a slow handler runs: wake a thread. The lock is held."""
-    replace: Callable[[Running], None]
+    replace: Callable[[], None]
     """A run was given up: its thread needs a successor."""
     beat: Callable[[], None]
     """Report to the broker, check memory."""
@@ -39,8 +39,11 @@ class Hooks:
 class Upkeep:
     """Wakes every TICK seconds while messages are held, else once every BEAT."""
 
-    def __init__(self, inflight: Inflight, broker: Broker, short: float, hooks: Hooks) -> None:
+    def __init__(
+        self, inflight: Inflight, settler: Settler, broker: Broker, short: float, hooks: Hooks
+    ) -> None:
         self._inflight = inflight
+        self._settler = settler
         self._broker = broker
         self._clock: Clock = broker.clock
         self._short = short
@@ -64,12 +67,10 @@ class Upkeep:
         inflight = self._inflight
         while True:
             with inflight.upkeep_due:
-                while (
-                    not inflight.leases and not self._closed and self._clock.now() < self._next_beat
-                ):
+                while not inflight and not self._closed and self._clock.now() < self._next_beat:
                     self._clock.wait(inflight.upkeep_due, self._next_beat - self._clock.now())
-                if inflight.leases and not self._closed:
-                    helping = inflight.jobs and inflight.pace <= self._short
+                if inflight and not self._closed:
+                    helping = inflight.ready and inflight.pace <= self._short
                     asleep = self._clock.elapsed()
                     self._clock.wait(inflight.upkeep_due, HELP_AFTER if helping else TICK)
                     held = self._clock.elapsed() - asleep
@@ -90,24 +91,20 @@ class Upkeep:
         inflight = self._inflight
         with inflight.lock:
             self._hooks.help()
-            late = inflight.is_late()
+            late = self._settler.is_late()
+            extend = bool(inflight.due())
             unstarted = (
-                inflight.take_ready() if inflight.received_at + HOLD_UNSTARTED <= now else []
+                inflight.return_ready() if inflight.placed_at + HOLD_UNSTARTED <= now else []
             )
-            extend = bool(inflight.leases.due(now))
             elapsed = self._clock.elapsed()
-            overdue = [
-                running
-                for running in inflight.running.values()
-                if running.deadline is not None and running.deadline <= elapsed
-            ]
-        inflight.give_back(unstarted, "no thread is free for them")
+            overdue = [job for job in inflight.running if _is_overdue(job, elapsed)]
+        self._settler.give_back(unstarted, "no thread is free for them")
         if late:
-            inflight.flush()
+            self._settler.flush()
         if extend:
-            inflight.extend()
-        for running in overdue:
-            self._expire(running, elapsed)
+            self._settler.extend()
+        for job in overdue:
+            self._expire(job, elapsed)
         if now >= self._next_beat:
             self._next_beat = now + BEAT
             try:
@@ -115,22 +112,28 @@ class Upkeep:
             except BrokerError as error:
                 log.debug("no report: %s", error)
 
-    def _expire(self, running: Running, now: float) -> None:
+    def _expire(self, job: Job, now: float) -> None:
+        running = job.running
+        assert running is not None
         if running.expired_at is None:
             running.expire(now)
         elif running.expired_at + GIVE_UP_AFTER > now:
             if running.interrupted_at + INTERRUPT_AGAIN <= now:
                 running.expire(now)
         else:
-            job = running.job
             outcome = decide(
                 running.timeout(), job.delivery.receive_count, job.policy, self._broker.random
             )
-            if self._inflight.abandon(running, Result(job, outcome, self._clock.now())):
+            if self._inflight.give_up(job, outcome, self._clock.now()):
                 log.error(
                     "event=%s queue=%s ignores its timeout and was given up",
                     job.delivery.id,
                     job.delivery.queue,
                 )
-                self._hooks.replace(running)
-                self._inflight.flush()
+                self._hooks.replace()
+                self._settler.flush()
+
+
+def _is_overdue(job: Job, elapsed: float) -> bool:
+    running = job.running
+    return running is not None and running.deadline is not None and running.deadline <= elapsed

@@ -26,8 +26,9 @@ from taskflow import Event, Registry, Reject, Retry, RetryPolicy, Worker, open_b
 from taskflow import retry as outcomes
 from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
-from taskflow.worker.execute import Job
-from taskflow.worker.worker import Result
+from taskflow.worker.job import Job
+from taskflow.worker.outcomes import tell
+from tests.taskflow.worker.hands import take
 
 RETRIES = 2
 VISIBILITY = 30.0
@@ -66,7 +67,7 @@ class WorkerMachine(RuleBasedStateMachine):
     """One queue, one handler that does what the next rule says."""
 
     jobs: Bundle[Job] = Bundle("jobs")
-    results: Bundle[Result] = Bundle("results")
+    results: Bundle[Job] = Bundle("results")
 
     @initialize()
     def open(self) -> None:
@@ -125,7 +126,7 @@ class WorkerMachine(RuleBasedStateMachine):
 
     def _take(self, number: int, limit: int) -> list[Job]:
         now = self.clock.now()
-        jobs = self.workers[number].take(limit)
+        jobs = take(self.workers[number], limit)
         due = {id: entry for id, entry in self.live.items() if entry.visible_at <= now}
         worn = {id for id, entry in due.items() if entry.attempts > RETRIES}
         left = [entry for id, entry in due.items() if id not in worn]
@@ -160,13 +161,13 @@ class WorkerMachine(RuleBasedStateMachine):
         return jobs
 
     @rule(target=results, job=consumes(jobs), raises=OUTCOMES)
-    def execute(self, job: Job, raises: Exception | None) -> Result:
+    def execute(self, job: Job, raises: Exception | None) -> Job:
         return self._execute(job, raises)
 
-    def _execute(self, job: Job, raises: Exception | None) -> Result:
+    def _execute(self, job: Job, raises: Exception | None) -> Job:
         self.raises = raises
         before = len(self.handled)
-        result = self.workers[0].execute(job)
+        job.outcome, job.ended_at = self.workers[0].execute(job), self.clock.now()
         id, attempt = job.delivery.id, job.delivery.receive_count
         ran = self.handled[before:]
         assert ran == ([] if job.duplicate else [(id, attempt)])
@@ -177,24 +178,24 @@ class WorkerMachine(RuleBasedStateMachine):
             expected = outcomes.Dead
         else:
             expected = outcomes.Retry
-        assert isinstance(result.outcome, expected)
+        assert isinstance(job.outcome, expected)
         entry = self._held(job)
         if entry is not None and ran:
             entry.runs += 1
             most = RETRIES + 1 + entry.returns + entry.forgiven
             assert entry.runs <= most, "more attempts than retries + 1"
-        return result
+        return job
 
     @rule(some=st.lists(consumes(results), min_size=1, max_size=3))
-    def settle(self, some: list[Result]) -> None:
+    def settle(self, some: list[Job]) -> None:
         """One call for several; what has lost its lease changes nothing."""
         self._settle(some)
 
-    def _settle(self, some: list[Result]) -> None:
+    def _settle(self, some: list[Job]) -> None:
         now = self.clock.now()
-        self.workers[0].settle(some)
+        tell(self.broker, some, self.workers[0].retention)
         for result in some:
-            entry, id = self._held(result.job), result.job.delivery.id
+            entry, id = self._held(result), result.delivery.id
             match result.outcome:
                 case _ if entry is None:
                     pass
@@ -214,7 +215,7 @@ class WorkerMachine(RuleBasedStateMachine):
         """Nobody will settle this."""
 
     @rule(result=consumes(results))
-    def crash_before_the_ack(self, result: Result) -> None:
+    def crash_before_the_ack(self, result: Job) -> None:
         """The handler has run, and nobody will know."""
 
     @rule(job=consumes(jobs))
@@ -329,7 +330,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1), limit=st.integers(1, 8))
     def take_and_die(self, number: int, limit: int) -> None:
-        self.workers[number].take(limit)
+        take(self.workers[number], limit)
 
     @rule()
     def redrive(self) -> None:

@@ -1,4 +1,4 @@
-"""A worker in one line."""
+"""A worker in one line, and an observer for a pool."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from taskflow import Broker, Registry, Worker
+from taskflow.testing import ManualClock
 from tests.taskflow.making import FIXED
+from tests.taskflow.worker.pools import Watch
 
 Work = Callable[..., Worker]
 
@@ -21,3 +23,9 @@ def work(taskflow_broker: Broker, taskflow_registry: Registry) -> Work:
         return Worker(taskflow_broker, registry=taskflow_registry)
 
     return work
+
+
+@pytest.fixture
+def watch(taskflow_clock: ManualClock) -> Watch:
+    """An observer for a pool on the test's clock."""
+    return Watch(taskflow_clock)

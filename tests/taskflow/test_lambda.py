@@ -532,7 +532,7 @@ def test_a_retry_past_the_retention_is_a_dead_letter(source: Start, broker: AwsB
         ("change_visibility", ValueError("no"), ["a"], "when its visibility timeout ends, not aft"),
         ("dead_letter", Reject("fraud"), ["a"], "left to the redrive policy of its queue: fraud;"),
         ("delete", None, [], "1 finished events are not remembered"),
-        ("settings", ValueError("no"), ["a"], "its queue's retention is not known"),
+        ("settings", ValueError("no"), ["a"], "the retention of queue work is not known"),
     ],
 )
 def test_a_broker_that_fails_is_told_and_loses_nothing(

@@ -11,6 +11,7 @@ from taskflow.errors import QueueNotFound
 from taskflow.message import Attribute
 from tests.contract.wire import SharedClock
 from tests.taskflow.making import cloud_event
+from tests.taskflow.worker.hands import Hands, take
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -61,11 +62,13 @@ def test_what_cannot_be_settled_for_good_does_not_keep_back_the_rest(
     for payload in ("never", "again"):
         publish("order.created", payload, broker=broker)
     broker.delete_queue("work-dlq")
-    results = [worker.execute(job) for job in worker.take(10)]
-    worker.settle(results)
+    hands = Hands(worker)
+    hands.take()
+    hands.run()
+    hands.settler.flush()
     assert "how it ended cannot be recorded" in caplog.text
     clock.advance(31)
-    assert [job.delivery.receive_count for job in worker.take(10)] == [2, 2]
+    assert [job.delivery.receive_count for job in take(worker, 10)] == [2, 2]
 
 
 @pytest.mark.parametrize(

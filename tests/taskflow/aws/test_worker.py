@@ -12,7 +12,7 @@ from taskflow.errors import QueueExists
 from taskflow.testing import drain
 from tests.contract.wire import SharedClock
 from tests.taskflow.making import FIXED, Handler, failure
-from tests.taskflow.worker.pools import running, settled, until
+from tests.taskflow.worker.pools import Watch, running
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_retries_and_the_dead_letter_are_as_anywhere(
 
 
 def test_a_pool_works_and_stops(
-    broker: AwsBroker, registry: Registry, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+    broker: AwsBroker, registry: Registry, clock: SharedClock, watch: Watch
 ) -> None:
     seen: set[int] = set()
     lock = threading.Lock()
@@ -61,11 +61,11 @@ def test_a_pool_works_and_stops(
 
     registry.subscribe("order.created", queue="work")(handle)
     Worker(broker, registry=registry)
-    done = settled(broker, 40, monkeypatch)
-    with running(broker, registry):
+    done = watch.done(40)
+    with running(broker, registry, watch):
         for n in range(40):
             publish("order.created", {"n": n}, broker=broker)
-        until(clock, done)
+        watch.until(done)
     assert seen == set(range(40))
     assert done.is_set()
     assert broker.counts("work").in_flight == 0

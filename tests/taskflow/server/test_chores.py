@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -23,16 +24,17 @@ def test_what_has_expired_goes_and_a_failure_is_outlived(
     broker = FaultBroker(taskflow_broker)
     broker.fail("upkeep", 2, error=BrokerUnavailable("the disk is slow"))
 
+    def called(parked: int, calls: int) -> bool:
+        return parked > 0 and broker.calls["upkeep"] >= calls
+
     async def serve() -> None:
-        waiting = Waiting(broker)  # type: ignore[arg-type]
+        waiting = Waiting(broker)
         waiting.start()
         with ThreadPoolExecutor(1) as threads:
-            backend = Backend(broker, waiting, threads, "1", "eu")  # type: ignore[arg-type]
+            backend = Backend(broker, waiting, threads, "1", "eu")
             task = asyncio.create_task(Chores(backend).run())
             for calls in (1, 2, 3):
-                while broker.calls["upkeep"] < calls:
-                    await asyncio.sleep(0)
-                await asyncio.to_thread(taskflow_clock.wait_until_parked)
+                await asyncio.to_thread(taskflow_clock.wait_until, partial(called, calls=calls))
                 taskflow_clock.advance(10)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -10,7 +10,7 @@ from taskflow import Registry, publish
 from taskflow.broker.settings import Economy, Finish
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.testing import ManualClock
-from tests.taskflow.worker.pools import WAIT, running, settled, until
+from tests.taskflow.worker.pools import WAIT, Watch, running
 
 WITHIN = 5.0
 
@@ -57,19 +57,19 @@ def test_outcomes_are_settled_in_tens_and_the_rest_after_a_while(
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
     deletes: list[int],
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     handler = Counted(23)
-    done = settled(dear, 23, monkeypatch)
+    done = watch.done(23)
     taskflow_registry.subscribe("made", queue="work")(handler)
-    with running(dear, taskflow_registry):
+    with running(dear, taskflow_registry, watch):
         for n in range(23):
             publish("made", n, broker=dear)
         assert handler.done.wait(WAIT)
         early = sum(deletes)
         assert all(size % 10 == 0 for size in deletes)
         assert early <= 20
-        until(taskflow_clock, done)
+        watch.until(done)
     assert sum(deletes) == 23
     assert deletes[-1] == 23 - early
 
@@ -78,12 +78,12 @@ def test_a_stop_settles_what_waits(
     dear: StoredBroker,
     taskflow_registry: Registry,
     deletes: list[int],
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     handler = Counted(3)
-    done = settled(dear, 3, monkeypatch)
+    done = watch.done(3)
     taskflow_registry.subscribe("made", queue="work")(handler)
-    with running(dear, taskflow_registry) as pool:
+    with running(dear, taskflow_registry, watch) as pool:
         for n in range(3):
             publish("made", n, broker=dear)
         assert handler.done.wait(WAIT)
@@ -97,13 +97,13 @@ def test_a_group_waits_for_no_company(
     dear: StoredBroker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     handler = Counted(4)
-    done = settled(dear, 4, monkeypatch)
+    done = watch.done(4)
     taskflow_registry.subscribe("made.fifo", queue="work.fifo")(handler)
-    with running(dear, taskflow_registry):
+    with running(dear, taskflow_registry, watch):
         for n in range(4):
             publish("made.fifo", n, group="one", id=str(n), broker=dear)
-        until(taskflow_clock, done, step=0.001)
+        watch.until(done, step=0.001)
     assert handler.left == 0

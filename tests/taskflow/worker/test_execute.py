@@ -14,7 +14,8 @@ from taskflow.event import current
 from taskflow.middleware import Run
 from taskflow.retry import Dead, Done, Outcome, Retry
 from taskflow.testing import ManualClock
-from taskflow.worker.execute import Job, execute, find_job
+from taskflow.worker.execute import execute, find_job
+from taskflow.worker.job import Job
 from tests.taskflow.making import cloud_event, delivery
 
 Execute = Callable[..., Any]

@@ -28,6 +28,8 @@ VERBS = {  # the verb, and how many calls of it a life has
     "report": 1,
     "retire": 1,
 }
+LEASES_LEFT = {("receive", "after")}
+"""Here the broker has lent what no answer tells of."""
 POLICY = RetryPolicy(retries=1, backoff=1, factor=1, jitter=False)
 
 
@@ -46,13 +48,16 @@ def broker(clock: ManualClock) -> Iterator[Broker]:
 class Life:
     """A pool over a broker with one fault: an event fails once, one is poison, the rest is well."""
 
-    def __init__(self, broker: Broker, rate: str | None) -> None:
+    def __init__(self, broker: Broker, rate: str | None, fifo: bool = False) -> None:
         self.broker = broker
+        self.topic, self.queue, self.letters = (
+            ("made.fifo", "work.fifo", "work-dlq.fifo") if fifo else ("made", "work", "work-dlq")
+        )
         self.faulty = FaultBroker(broker)
         self.runs: Counter[str] = Counter()
         self.attempts: list[tuple[str, int]] = []
         self.registry = Registry()
-        self.registry.subscribe("made", queue="work", policy=POLICY, rate=rate)(self.handle)
+        self.registry.subscribe(self.topic, queue=self.queue, policy=POLICY, rate=rate)(self.handle)
 
     def handle(self, event: Event[str]) -> None:
         self.runs[event.id] += 1
@@ -64,7 +69,8 @@ class Life:
         faulty: Any = self.faulty
         worker = Worker(faulty, registry=self.registry)
         for number, payload in enumerate(["poison", "once", "well", "well"]):
-            publish("made", payload, id=f"e{number}", broker=self.broker)
+            group = None if self.topic == "made" else "ab"[number % 2]
+            publish(self.topic, payload, id=f"e{number}", group=group, broker=self.broker)
         pool = Pool(worker, concurrency=2, grace=5)
         thread = threading.Thread(target=pool.run)
         thread.start()
@@ -84,8 +90,14 @@ class Life:
         assert not thread.is_alive()
 
     def is_done(self) -> bool:
-        counts = self.broker.counts("work")
+        counts = self.broker.counts(self.queue)
         return counts.visible + counts.in_flight + counts.delayed == 0
+
+    def leases_held(self, clock: ManualClock) -> int:
+        """What nobody works on, and nobody else may have yet; a retry's wait is none."""
+        now = clock.now()
+        found = self.broker.peek(self.queue, 10)
+        return sum(one.visible_at > now + POLICY.backoff for one in found)
 
     def finish(self, clock: ManualClock) -> None:
         """Whoever comes after it does what is left."""
@@ -97,25 +109,34 @@ class Life:
             clock.advance(10)
 
     def check(self) -> None:
-        counts = self.broker.counts("work")
-        letters = self.broker.peek("work-dlq")
+        counts = self.broker.counts(self.queue)
+        letters = self.broker.peek(self.letters)
         assert counts.visible + counts.in_flight + counts.delayed == 0, "something is left"
         assert {letter.id for letter in letters} == {"e0"}, "only the poison is dead"
         assert set(self.runs) == {"e0", "e1", "e2", "e3"}, "every event was run"
         assert max(number for _, number in self.attempts) <= 2
 
 
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 @pytest.mark.parametrize("stop_early", [False, True], ids=["to the end", "stopped"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     ("verb", "number"), [(v, n) for v in VERBS for n in range(1, VERBS[v] + 1)]
 )
 def test_a_verb_that_fails_once_harms_no_event(
-    broker: Broker, clock: ManualClock, verb: str, number: int, when: Any, stop_early: bool
+    broker: Broker,
+    clock: ManualClock,
+    verb: str,
+    number: int,
+    when: Any,
+    stop_early: bool,
+    fifo: bool,
 ) -> None:
-    life = Life(broker, rate="100/s" if verb in ("allowance", "spend") else None)
+    life = Life(broker, "100/s" if verb in ("allowance", "spend") else None, fifo)
     life.faulty.fail(verb, number, when, BrokerUnavailable("the network"))
     life.live(clock, stop_early)
+    if (verb, when) not in LEASES_LEFT:
+        assert life.leases_held(clock) == 0, "a lease is left to end by itself"
     life.finish(clock)
     life.check()
 

@@ -12,8 +12,7 @@ from taskflow.errors import ConfigError, RegistrationError
 from taskflow.message import Delivery
 from taskflow.registry import parse_rate
 from taskflow.testing import ManualClock
-
-WAIT = 10.0
+from tests.taskflow.worker.pools import WAIT, Watch
 
 
 def start(pool: Pool) -> threading.Thread:
@@ -29,16 +28,8 @@ def finish(pool: Pool, thread: threading.Thread, now: bool = True) -> None:
     assert not thread.is_alive()
 
 
-def turn(clock: ManualClock, happened: threading.Event, step: float) -> None:
-    for _ in range(400):
-        if happened.wait(0.01):
-            return
-        clock.advance(step)
-    raise AssertionError("did not happen")
-
-
 def test_a_handler_runs_no_more_often_at_once_than_its_limit(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, watch: Watch
 ) -> None:
     lock, go_on, all_done = threading.Lock(), threading.Semaphore(0), threading.Event()
     running, most, done = [0], [0], [0]
@@ -58,14 +49,15 @@ def test_a_handler_runs_no_more_often_at_once_than_its_limit(
             if done[0] == 6:
                 all_done.set()
 
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), concurrency=8)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, concurrency=8)
     for number in range(6):
         publish("made", number)
     thread = start(pool)
-    turn(taskflow_clock, two_run, 0.01)
+    watch.until(two_run, 0.01)
     for _ in range(6):
         go_on.release()
-    turn(taskflow_clock, all_done, 0.01)
+    watch.until(all_done, 0.01)
     pool.stop()  # lets the last one return
     finish(pool, thread, now=False)
     assert most[0] == 2
@@ -73,7 +65,7 @@ def test_a_handler_runs_no_more_often_at_once_than_its_limit(
 
 
 def test_a_limited_queue_does_not_hold_up_another(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, watch: Watch
 ) -> None:
     started, never, other = threading.Event(), threading.Event(), threading.Event()
 
@@ -86,20 +78,21 @@ def test_a_limited_queue_does_not_hold_up_another(
     def quick(payload: int) -> None:
         other.set()
 
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), concurrency=2)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, concurrency=2)
     publish("slow", 1)
     publish("slow", 2)
     thread = start(pool)
-    turn(taskflow_clock, started, 0.01)
+    watch.until(started, 0.01)
     publish("quick", 1)
-    turn(taskflow_clock, other, 0.01)
+    watch.until(other, 0.01)
     assert taskflow_broker.counts("slow").visible == 1, "the second was not even received"
     never.set()
     finish(pool, thread)
 
 
 def test_a_freed_limit_is_used_although_the_leader_waits_on_other_queues(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
     started, go_on, second = threading.Event(), threading.Event(), threading.Event()
 
@@ -112,11 +105,12 @@ def test_a_freed_limit_is_used_although_the_leader_waits_on_other_queues(
     def quick(payload: int) -> None:
         """Only there to be waited on."""
 
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), concurrency=3)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, concurrency=3)
     publish("slow", 1)
     publish("slow", 2)
     thread = start(pool)
-    turn(taskflow_clock, started, 0.01)
+    watch.until(started, 0.01)
     taskflow_clock.wait_until_parked(2)
     before = taskflow_clock.now()
     go_on.set()
@@ -126,7 +120,7 @@ def test_a_freed_limit_is_used_although_the_leader_waits_on_other_queues(
 
 
 def test_a_rate_is_kept_over_time(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
     starts: list[float] = []
     enough = threading.Event()
@@ -137,19 +131,20 @@ def test_a_rate_is_kept_over_time(
         if len(starts) == 9:
             enough.set()
 
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), concurrency=4)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, concurrency=4)
     for number in range(20):
         publish("made", number)
     begin = taskflow_clock.now()
     thread = start(pool)
-    turn(taskflow_clock, enough, 0.1)
+    watch.until(enough, 0.1)
     finish(pool, thread)
     for number, at in enumerate(starts):
         assert at - begin >= number / 2 - 0.001, "never ahead of 2 a second"
 
 
 def test_two_pools_of_one_broker_share_a_rate(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
     starts: list[float] = []
     enough = threading.Event()
@@ -160,12 +155,15 @@ def test_two_pools_of_one_broker_share_a_rate(
         if len(starts) == 6:
             enough.set()
 
-    pools = [Pool(Worker(taskflow_broker, registry=taskflow_registry)) for _ in range(2)]
+    pools = [
+        Pool(Worker(taskflow_broker, registry=taskflow_registry, observers=[watch]))
+        for _ in range(2)
+    ]
     for number in range(12):
         publish("made", number)
     begin = taskflow_clock.now()
     threads = [start(pool) for pool in pools]
-    turn(taskflow_clock, enough, 0.2)
+    watch.until(enough, 0.2)
     for pool, thread in zip(pools, threads, strict=True):
         finish(pool, thread)
     # Both may see the same token once; the bucket then owes it.
@@ -286,10 +284,11 @@ def test_a_burst_looks_once_more_before_it_ends(
 
 
 def test_a_burst_waits_for_what_a_rate_holds_back(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, watch: Watch
 ) -> None:
     taskflow_registry.subscribe("made", queue="work", rate="1/s")(_ignore)
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), burst=True)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, burst=True)
     for number in range(4):
         publish("made", number)
     ended = threading.Event()
@@ -300,7 +299,7 @@ def test_a_burst_waits_for_what_a_rate_holds_back(
 
     thread = threading.Thread(target=run)
     thread.start()
-    turn(taskflow_clock, ended, 0.1)
+    watch.until(ended, 0.1)
     thread.join(WAIT)
     assert taskflow_broker.counts("work").handled == 4
 
@@ -322,42 +321,38 @@ def test_after_max_tasks_the_pool_asks_to_be_replaced_and_loses_nothing(
 
 
 def test_a_pool_that_grew_too_large_asks_to_be_replaced(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, watch: Watch
 ) -> None:
     taskflow_registry.subscribe("made", queue="work")(_ignore)
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), max_memory=2**20)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, max_memory=2**20)
     publish("made", 1, broker=taskflow_broker)
+    stopped = watch.after("stopped")
     thread = start(pool)
-    while thread.is_alive():  # at the first beat after a run
-        taskflow_clock.advance(10)
-        thread.join(0.02)
+    watch.until(stopped, 10)  # at the first beat after a run
+    thread.join(WAIT)
     assert not thread.is_alive()
     assert pool.recycled is not None
     assert pool.recycled.endswith("MiB of memory")
 
 
 def test_a_running_pool_reports_and_retires(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
-    done = threading.Event()
-
     @taskflow_registry.subscribe("made", queue="work", retries=0)
     def handle(payload: int) -> None:
-        if payload:
-            done.set()
-            raise ValueError("no")
+        raise ValueError("no")
 
-    pool = Pool(Worker(taskflow_broker, registry=taskflow_registry), concurrency=3)
+    failed = watch.done(1)
+
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
+    pool = watch.pool = Pool(worker, concurrency=3)
     thread = start(pool)
     publish("made", 1)
-    turn(taskflow_clock, done, 0.01)
-    pause = threading.Event()
-    for _ in range(400):
-        found = taskflow_broker.workers()
-        if found and found[0].failures:
-            break
-        taskflow_clock.advance(0.5)
-        pause.wait(0.01)
+    watch.until(failed)
+    taskflow_clock.wait_until_parked(5)
+    taskflow_clock.advance(10)  # a report each ten seconds
+    taskflow_clock.wait_until_parked(5)
     (report,) = taskflow_broker.workers()
     assert (report.queues, report.slots) == (("work",), 3)
     assert [totals["failed"] for totals in report.handlers.values()] == [1]

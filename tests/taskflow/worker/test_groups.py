@@ -6,7 +6,8 @@ import pytest
 
 from taskflow import Event, Registry, RetryPolicy
 from taskflow.message import Delivery
-from taskflow.worker.execute import Job, find_job
+from taskflow.worker.execute import find_job
+from taskflow.worker.job import Job
 from taskflow.worker.ordering import Groups, divide, lane_of
 from tests.taskflow.making import cloud_event
 
@@ -99,7 +100,7 @@ def test_only_the_first_of_a_group_moves_it_on(registry: Registry) -> None:
     for job in (one, two, three):
         groups.enter(job)
     assert groups.advance(two) is None
-    assert groups.disband(two) == groups.recall(two.delivery) == []
+    assert groups.disband(two) == groups.recall(two) == []
     assert groups.advance(one) is two, "nothing has changed"
 
 
@@ -129,7 +130,7 @@ def test_those_behind_may_go_while_the_first_still_runs(registry: Registry) -> N
     one, two, three = jobs(registry, "a1", "a2", "a3")
     for job in (one, two):
         groups.enter(job)
-    assert groups.recall(one.delivery) == [two]
+    assert groups.recall(one) == [two]
     assert not groups.enter(three)
     assert groups.advance(one) is three
 

@@ -19,7 +19,7 @@ from taskflow.retry import Dead, Done
 from taskflow.testing import ManualClock, drain
 from taskflow.worker.execute import execute, find_job
 from tests.taskflow.making import delivery
-from tests.taskflow.worker.pools import WAIT, running, settled, until
+from tests.taskflow.worker.pools import WAIT, Watch, running
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -110,7 +110,7 @@ def test_async_handlers_can_be_drained_inside_a_running_loop(
 def test_sys_exit_ends_a_run_and_not_the_pool(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
     kind: str,
 ) -> None:
     def leave(payload: str) -> None:
@@ -122,8 +122,8 @@ def test_sys_exit_ends_a_run_and_not_the_pool(
 
     handler = leave if kind == "thread" else leave_async
     taskflow_registry.subscribe("made", queue="work", retries=0)(handler)
-    done = settled(taskflow_broker, 2, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
+    done = watch.done(2)
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", "leave")
         publish("made", "stay")
         assert done.wait(WAIT)
@@ -135,7 +135,7 @@ def test_a_broad_except_does_not_swallow_the_time_limit(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, free, swallowed = threading.Event(), threading.Event(), []
 
@@ -148,11 +148,11 @@ def test_a_broad_except_does_not_swallow_the_time_limit(
             except Exception as error:
                 swallowed.append(error)
 
-    done = settled(taskflow_broker, 1, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
+    done = watch.done(1)
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", 1)
         assert started.wait(WAIT)
-        until(taskflow_clock, done)
+        watch.until(done)
     free.set()
     assert swallowed == []
     assert not issubclass(HandlerInterrupt, Exception)
@@ -163,7 +163,7 @@ def test_a_coroutine_that_is_given_up_does_not_go_on(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, went_on = threading.Event(), threading.Event()
 
@@ -173,11 +173,11 @@ def test_a_coroutine_that_is_given_up_does_not_go_on(
         await asyncio.get_running_loop().create_future()
         went_on.set()
 
-    done = settled(taskflow_broker, 1, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
+    done = watch.done(1)
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", 1)
         assert started.wait(WAIT)
-        until(taskflow_clock, done)
+        watch.until(done)
     assert not went_on.is_set()
 
 

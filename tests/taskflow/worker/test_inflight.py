@@ -1,14 +1,16 @@
-"""The inflight, without threads: groups, flow and leases of what it holds."""
+"""The table of what is in flight, without threads: states, groups, slots and leases."""
 
 from collections.abc import Callable
 
 import pytest
 
 from taskflow import Broker, Registry, Worker, publish
+from taskflow.retry import Done, Retry
 from taskflow.testing import ManualClock
-from taskflow.worker.execute import Job
-from taskflow.worker.flow_control import SYNC, FlowControl
 from taskflow.worker.inflight import Inflight
+from taskflow.worker.job import Job, State
+from taskflow.worker.slots import SYNC, Slots
+from tests.taskflow.worker.hands import Hands
 
 TOPIC, QUEUE, SLOTS = "made.fifo", "work.fifo", 4
 
@@ -20,18 +22,30 @@ def worker(taskflow_broker: Broker, taskflow_registry: Registry) -> Worker:
 
 
 @pytest.fixture
-def inflight(worker: Worker) -> Inflight:
-    return Inflight(worker, FlowControl(worker.broker, worker.registry, {SYNC: SLOTS}))
+def slots(worker: Worker) -> Slots:
+    return Slots(worker.registry, {SYNC: SLOTS})
 
 
 @pytest.fixture
-def add(worker: Worker, inflight: Inflight) -> Callable[..., None]:
-    """Publish, receive, and put on the inflight; the letter in front is the group."""
+def hands(worker: Worker, slots: Slots) -> Hands:
+    return Hands(worker, slots)
 
-    def add(*names: str) -> None:
+
+@pytest.fixture
+def inflight(hands: Hands) -> Inflight:
+    return hands.inflight
+
+
+@pytest.fixture
+def add(hands: Hands) -> Callable[..., list[Job]]:
+    """Publish, receive, and hold; the letter in front is the group."""
+
+    def add(*names: str) -> list[Job]:
         for name in names:
             publish(TOPIC, name, id=name, group=name[0])
-        inflight.add(worker.take(len(names)))
+        jobs = hands.take(len(names))
+        hands.inflight.check()
+        return jobs
 
     return add
 
@@ -40,40 +54,72 @@ def ids(jobs: list[Job]) -> list[str]:
     return [job.delivery.id for job in jobs]
 
 
-def test_what_waits_takes_no_slot(inflight: Inflight, add: Callable[..., None]) -> None:
-    add("a1", "a2", "a3", "b1")
-    assert ids(list(inflight.jobs)) == ["a1", "b1"]
-    assert inflight.flow.room(QUEUE) == SLOTS - 2
-    assert len(inflight.leases) == 4
+def test_what_waits_takes_no_slot(
+    inflight: Inflight, slots: Slots, add: Callable[..., list[Job]]
+) -> None:
+    jobs = add("a1", "a2", "a3", "b1")
+    assert ids(list(inflight.ready)) == ["a1", "b1"]
+    assert [job.state for job in jobs if job not in inflight.ready] == [State.WAITING] * 2
+    assert slots.room(QUEUE) == SLOTS - 2
+    assert len(inflight) == 4
 
 
 def test_a_lapsed_job_takes_those_behind_it_along(
-    inflight: Inflight,
-    add: Callable[..., None],
+    hands: Hands,
+    slots: Slots,
+    add: Callable[..., list[Job]],
     taskflow_broker: Broker,
     taskflow_clock: ManualClock,
 ) -> None:
-    add("a1", "a2", "a3")
+    jobs = add("a1", "a2", "a3")
     taskflow_clock.advance(30)
-    assert inflight.pop() is None
-    assert inflight.unsettled()
-    inflight.flush()
-    assert not inflight.unsettled()
-    assert len(inflight.leases) == 0
-    assert inflight.flow.room(QUEUE) == SLOTS
+    assert hands.inflight.start() is None
+    assert [job.state for job in jobs] == [State.GONE, State.RETURNED, State.RETURNED]
+    hands.inflight.check()
+    hands.settler.flush()
+    assert len(hands.inflight) == 0
+    assert slots.room(QUEUE) == SLOTS
     assert [found.receive_count for found in taskflow_broker.peek(QUEUE)] == [1, 0, 0]
 
 
 def test_jobs_that_no_thread_took_leave_with_those_behind_them(
-    inflight: Inflight, add: Callable[..., None]
+    hands: Hands, slots: Slots, add: Callable[..., list[Job]]
 ) -> None:
+    inflight = hands.inflight
     add("a1", "a2", "b1")
-    running = inflight.pop()
+    running = inflight.start()
     assert running is not None
     assert running.delivery.id == "a1"
-    assert ids(inflight.take_ready()) == ["b1"], "a2 waits for a1, which has a thread"
-    assert inflight.flow.room(QUEUE) == SLOTS - 1
-    assert ids(inflight.take_unstarted()) == ["a2"]
+    assert ids(inflight.return_ready()) == ["b1"], "a2 waits for a1, which has a thread"
+    assert slots.room(QUEUE) == SLOTS - 1
+    assert ids(inflight.return_unstarted()) == ["a2"]
     add("c1", "c2")
-    assert ids(inflight.take_ready()) == ["c1", "c2"]
-    assert inflight.flow.room(QUEUE) == SLOTS - 1
+    assert ids(inflight.return_ready()) == ["c1", "c2"]
+    assert slots.room(QUEUE) == SLOTS - 1
+    inflight.check()
+
+
+def test_a_run_that_was_given_up_ends_once(
+    inflight: Inflight, add: Callable[..., list[Job]]
+) -> None:
+    (job,) = add("a1")
+    assert inflight.start() is job
+    assert inflight.give_up(job, Retry(1.0, ValueError()), 0.0)
+    assert not inflight.end(job, Done(), 0.0), "its thread comes too late"
+    assert isinstance(job.outcome, Retry)
+    inflight.check()
+
+
+def test_what_goes_back_while_its_claims_are_asked_does_not_start(
+    inflight: Inflight, add: Callable[..., list[Job]], taskflow_broker: Broker
+) -> None:
+    """A pool whose grace is over gives everything back, though its leader is in a broker's call."""
+    publish(TOPIC, "a1", id="a1", group="a")
+    (delivery,) = taskflow_broker.receive(QUEUE)
+    job = Job(delivery, None, None)  # type: ignore[arg-type]
+    inflight.receive([job])
+    inflight.check()
+    assert inflight.return_all() == [job]
+    inflight.place([job])
+    assert inflight.start() is None
+    inflight.check()

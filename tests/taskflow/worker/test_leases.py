@@ -8,6 +8,7 @@ from taskflow import Broker, Registry, Reject, Worker, publish
 from taskflow.retry import Dead
 from taskflow.testing import ManualClock
 from tests.taskflow.making import Handler, failure
+from tests.taskflow.worker.hands import Hands
 
 Work = Callable[..., Worker]
 
@@ -20,12 +21,13 @@ def test_a_lost_lease_is_logged_and_changes_nothing(
     caplog: pytest.LogCaptureFixture,
     handler: Handler,
 ) -> None:
-    worker = work(handler)
+    hands = Hands(work(handler))
     event_id = publish("made", 1)
-    (job,) = worker.take(1)
+    hands.take()
+    hands.run()
     taskflow_clock.advance(30)
     assert len(taskflow_broker.receive("work")) == 1, "another worker has it now"
-    worker.settle([worker.execute(job)])
+    hands.settler.flush()
     assert f"event={event_id} queue=work lost its lease" in caplog.text
     assert taskflow_broker.counts("work").in_flight == 1
 
@@ -53,9 +55,11 @@ def test_outcomes_of_a_batch_are_settled_together(work: Work, taskflow_broker: B
         if event != "done":
             raise {"retry": ValueError, "reject": Reject}[event]("x")
 
-    worker = work(handle)
+    hands = Hands(work(handle))
     for payload in ("done", "retry", "reject"):
         publish("made", payload)
-    worker.settle([worker.execute(job) for job in worker.take(10)])
+    hands.take()
+    hands.run()
+    hands.settler.flush()
     counts = taskflow_broker.counts("work")
     assert (counts.handled, counts.in_flight, counts.dead_lettered) == (1, 1, 1)

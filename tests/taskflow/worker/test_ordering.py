@@ -13,7 +13,8 @@ from taskflow.message import Delivery
 from taskflow.retry import Dead, Done
 from taskflow.testing import ManualClock, drain
 from tests.taskflow.making import FIXED
-from tests.taskflow.worker.pools import WAIT, running, settled, until
+from tests.taskflow.worker.hands import take
+from tests.taskflow.worker.pools import WAIT, Watch, running
 
 TOPIC, QUEUE = "made.fifo", "work.fifo"
 
@@ -86,13 +87,13 @@ def held(broker: Broker) -> dict[str, int]:
 
 @pytest.fixture
 def pool(
-    taskflow_broker: Broker, taskflow_registry: Registry, worker: Worker
+    taskflow_broker: Broker, taskflow_registry: Registry, worker: Worker, watch: Watch
 ) -> Iterator[Callable[[int], Pool]]:
     """Start a pool of that concurrency; it is stopped after the test."""
     contexts = []
 
     def start(concurrency: int = 4) -> Pool:
-        context = running(taskflow_broker, taskflow_registry, concurrency)
+        context = running(taskflow_broker, taskflow_registry, watch, concurrency)
         contexts.append(context)
         return context.__enter__()
 
@@ -149,7 +150,7 @@ def test_a_step_does_not_start_what_lost_its_lease(
     for name in ("a1", "a2"):
         publish("slow.fifo", name, id=name, group="a")
     (result,) = slowly.step(limit=10)
-    assert result.job.delivery.id == "a1"
+    assert result.delivery.id == "a1"
     assert [found.id for found in stolen] == ["a1", "a2"], "they are somebody else's"
 
 
@@ -175,7 +176,7 @@ def test_a_message_that_kills_its_worker_does_not_bury_those_behind_it(
 ) -> None:
     put("a1", "a2", "a3")
     for _ in range(4):  # workers take what there is, and die at a1; the first had all three
-        worker.take(10)
+        take(worker, 10)
         taskflow_clock.advance(30)
     worker.drain()
     assert handler.runs == ["a2", "a3"]
@@ -190,7 +191,7 @@ def test_with_one_attempt_a_killer_takes_nobody_with_it(
     worker = Worker(taskflow_broker, registry=taskflow_registry)
     put("a1", "a2", "a3")
     for _ in range(2):  # received with others first, then alone
-        assert [job.delivery.id for job in worker.take(10)] == ["a1"]
+        assert [job.delivery.id for job in take(worker, 10)] == ["a1"]
         taskflow_clock.advance(30)
     worker.drain()
     assert seen == ["a2", "a3"]
@@ -215,13 +216,13 @@ def test_a_pool_runs_one_of_a_group_at_a_time_and_in_order(
     handler: Recorder,
     taskflow_broker: Broker,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
     concurrency: int,
 ) -> None:
     put(*[f"{group}{number:02}" for number in range(30) for group in "abc"])
-    done = settled(taskflow_broker, 90, monkeypatch)
+    done = watch.done(90)
     pool(concurrency)
-    until(taskflow_clock, done, step=0.01)
+    watch.until(done, step=0.01)
     for group in "abc":
         assert handler.of(group) == [f"{group}{number:02}" for number in range(30)]
     assert handler.never_two_of_a_group()
@@ -232,17 +233,17 @@ def test_a_slow_group_takes_one_slot_and_the_others_run(
     handler: Recorder,
     taskflow_broker: Broker,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, go_on = handler.hold("a1")
     put("a1", "a2", "a3", "a4", "a5", "b1", "c1")
-    two, seven = (settled(taskflow_broker, count, monkeypatch) for count in (2, 7))
+    two, seven = (watch.done(count) for count in (2, 7))
     pool(2)
     assert started.wait(WAIT)
-    until(taskflow_clock, two, step=0.01)
+    watch.until(two, step=0.01)
     assert sorted(handler.runs) == ["a1", "b1", "c1"]
     go_on.set()
-    until(taskflow_clock, seven, step=0.01)
+    watch.until(seven, step=0.01)
     assert handler.of("a") == ["a1", "a2", "a3", "a4", "a5"]
 
 
@@ -253,31 +254,18 @@ def test_what_waits_keeps_its_lease(
     taskflow_broker: Broker,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, go_on = handler.hold("a1")
     put("a1", "a2")
-    extended = threading.Event()
-    ids: set[str] = set()
-    extend = taskflow_broker.extend
-
-    def watched(entries: Any) -> list[bool]:
-        entries = list(entries)
-        answers = extend(entries)
-        ids.update(delivery.id for delivery, _ in entries)
-        extended.set()
-        return answers
-
-    monkeypatch.setattr(taskflow_broker, "extend", watched)
     pool(2)
     assert started.wait(WAIT)
     for _ in range(4):  # beyond the visibility timeout of 30 s
-        extended.clear()
-        until(taskflow_clock, extended)
-    assert ids == {"a1", "a2"}
+        watch.until(watch.after("extended", 2))
     assert held(taskflow_broker) == {"a1": 1, "a2": 1}
-    done = settled(taskflow_broker, 2, monkeypatch)
+    done = watch.done(2)
     go_on.set()
-    until(taskflow_clock, done, step=0.01)
+    watch.until(done, step=0.01)
     assert handler.runs == ["a1", "a2"]
 
 
@@ -289,6 +277,7 @@ def test_what_waits_behind_a_failure_is_given_back_after_that_is_settled(
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
+    watch: Watch,
 ) -> None:
     handler.fail("a1", error)
     verbs: list[str] = []
@@ -302,9 +291,9 @@ def test_what_waits_behind_a_failure_is_given_back_after_that_is_settled(
 
         monkeypatch.setattr(taskflow_broker, verb, noted)
     put("a1", "a2", "a3")
-    done = settled(taskflow_broker, 3, monkeypatch)
+    done = watch.done(3)
     pool(2)
-    until(taskflow_clock, done, step=0.1)
+    watch.until(done, step=0.1)
     tries = 1 if isinstance(error, Reject) else 2
     assert handler.runs == ["a1"] * tries + ["a2", "a3"]
     assert verbs[:2] == ["dead_letter" if tries == 1 else "change_visibility", "give_back"]
@@ -317,6 +306,7 @@ def test_giving_back_waits_for_a_broker_that_cannot_settle(
     taskflow_broker: Broker,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     handler.fail("a1", ValueError())
     change, give_back, failures = taskflow_broker.change_visibility, taskflow_broker.give_back, [3]
@@ -335,9 +325,9 @@ def test_giving_back_waits_for_a_broker_that_cannot_settle(
     monkeypatch.setattr(taskflow_broker, "change_visibility", flaky)
     monkeypatch.setattr(taskflow_broker, "give_back", noted)
     put("a1", "a2")
-    done = settled(taskflow_broker, 2, monkeypatch)
+    done = watch.done(2)
     pool(2)
-    until(taskflow_clock, done, step=0.1)
+    watch.until(done, step=0.1)
     assert handler.runs == ["a1", "a1", "a2"]
     assert given_back_after[0] == 0
 
@@ -348,36 +338,29 @@ def test_what_waits_behind_a_lost_lease_is_given_back(
     taskflow_broker: Broker,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, go_on = handler.hold("a1")
     put("a1", "a2")
-    returned = threading.Event()
-    back: list[list[str]] = []
-    give_back = taskflow_broker.give_back
-
-    def noted(deliveries: Any) -> list[bool]:
-        answers = give_back(deliveries)
-        back.append([found.id for found in deliveries])
-        returned.set()
-        return answers
-
-    monkeypatch.setattr(taskflow_broker, "give_back", noted)
     pool(2)
     assert started.wait(WAIT)
     (one, _) = taskflow_broker.peek(QUEUE)
     taskflow_broker.purge(QUEUE, ids=[one.id])  # so that it cannot be extended
-    until(taskflow_clock, returned)
-    assert back[0] == ["a2"]
-    assert handler.runs == ["a1"]
+    watch.until(watch.after("given back"))
+    assert watch.given == ["a2"]
     go_on.set()
 
 
 def test_a_stopped_pool_gives_a_group_back_as_it_was(
-    handler: Recorder, taskflow_broker: Broker, taskflow_registry: Registry, worker: Worker
+    handler: Recorder,
+    taskflow_broker: Broker,
+    taskflow_registry: Registry,
+    worker: Worker,
+    watch: Watch,
 ) -> None:
     started, go_on = handler.hold("a1")
     put("a1", "a2", "a3")
-    with running(taskflow_broker, taskflow_registry, concurrency=4) as pool:
+    with running(taskflow_broker, taskflow_registry, watch, concurrency=4) as pool:
         assert started.wait(WAIT)
         pool.stop_now()
     go_on.set()
@@ -423,7 +406,7 @@ def test_coroutines_of_a_group_do_not_overlap(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     inside: list[str] = []
     seen: list[str] = []
@@ -439,9 +422,9 @@ def test_coroutines_of_a_group_do_not_overlap(
     worker = Worker(taskflow_broker, registry=taskflow_registry)
     assert worker.queues == (QUEUE,)
     put("a1", "a2", "b1", "a3", "b2")
-    done = settled(taskflow_broker, 5, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
-        until(taskflow_clock, done, step=0.01)
+    done = watch.done(5)
+    with running(taskflow_broker, taskflow_registry, watch):
+        watch.until(done, step=0.01)
     assert [name for name in seen if name[0] == "a"] == ["a1", "a2", "a3"]
 
 
@@ -450,6 +433,7 @@ def test_a_group_may_not_take_a_slot_that_a_limit_denies(
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     """a2 and b2 wait behind other handlers; when those end, only one of them may run."""
     lock = threading.Lock()
@@ -471,19 +455,23 @@ def test_a_group_may_not_take_a_slot_that_a_limit_denies(
         with lock:
             inside[0] -= 1
 
-    worker = Worker(taskflow_broker, registry=taskflow_registry)
+    worker = Worker(taskflow_broker, registry=taskflow_registry, observers=[watch])
     for group in "ab":
         publish("first.fifo", f"{group}1", group=group)
         publish("second.fifo", f"{group}2", group=group)
-    take = worker.take
-    monkeypatch.setattr(worker, "take", lambda limit, *more: take(10, *more))
-    done = settled(taskflow_broker, 4, monkeypatch)
-    pool = Pool(worker, concurrency=4)
+    receive = taskflow_broker.receive
+
+    def receive_ten(*queues: str, limit: int, **more: Any) -> list[Delivery]:
+        return receive(*queues, limit=10, **more)
+
+    monkeypatch.setattr(taskflow_broker, "receive", receive_ten)
+    done = watch.done(4)
+    pool = watch.pool = Pool(worker, concurrency=4)
     thread = threading.Thread(target=pool.run)
     thread.start()
     assert in_limited.wait(WAIT)
     go_on.set()
-    until(taskflow_clock, done, step=0.01)
+    watch.until(done, step=0.01)
     pool.stop_now()
     thread.join(WAIT)
     assert most[0] == 1

@@ -11,14 +11,14 @@ from taskflow.broker import Broker
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery
 from taskflow.testing import ManualClock
-from tests.taskflow.worker.pools import WAIT, running, settled, until
+from tests.taskflow.worker.pools import WAIT, Watch, running
 
 
 def test_handlers_run_at_once_up_to_the_concurrency(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     together = threading.Barrier(4)
 
@@ -26,11 +26,11 @@ def test_handlers_run_at_once_up_to_the_concurrency(
     def meet(payload: int) -> None:
         together.wait(WAIT)  # raises unless four are here at once
 
-    done = settled(taskflow_broker, 4, monkeypatch)
-    with running(taskflow_broker, taskflow_registry, concurrency=4):
+    done = watch.done(4)
+    with running(taskflow_broker, taskflow_registry, watch, concurrency=4):
         for number in range(4):
             publish("made", number)
-        until(taskflow_clock, done, step=0.01)
+        watch.until(done, step=0.01)
     assert taskflow_broker.counts("work").handled == 4
 
 
@@ -62,7 +62,7 @@ def test_a_graceful_stop_finishes_what_runs_and_gives_the_rest_back(
 
 
 def test_stop_now_gives_back_what_runs_and_burns_no_attempt(
-    taskflow_broker: Broker, taskflow_registry: Registry
+    taskflow_broker: Broker, taskflow_registry: Registry, watch: Watch
 ) -> None:
     started, never = threading.Event(), threading.Event()
 
@@ -71,7 +71,7 @@ def test_stop_now_gives_back_what_runs_and_burns_no_attempt(
         started.set()
         never.wait(WAIT)
 
-    with running(taskflow_broker, taskflow_registry) as pool:
+    with running(taskflow_broker, taskflow_registry, watch) as pool:
         publish("made", 1)
         assert started.wait(WAIT)
         pool.stop_now()
@@ -81,7 +81,7 @@ def test_stop_now_gives_back_what_runs_and_burns_no_attempt(
 
 
 def test_a_stop_gives_up_waiting_after_its_grace(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
     started, never = threading.Event(), threading.Event()
 
@@ -103,7 +103,7 @@ def test_a_stop_gives_up_waiting_after_its_grace(
     assert started.wait(WAIT)
     before = taskflow_clock.now()
     pool.stop()
-    until(taskflow_clock, ended, step=0.5)
+    watch.until(ended, step=0.5)
     never.set()
     thread.join(WAIT)
     assert taskflow_clock.now() - before >= 7
@@ -114,7 +114,7 @@ def test_coroutines_share_one_loop(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     loops: set[int] = set()
     arrived: list[asyncio.Future[None]] = []
@@ -129,11 +129,11 @@ def test_coroutines_share_one_loop(
                 future.set_result(None)
         await arrived[-1] if len(arrived) < 3 else None
 
-    done = settled(taskflow_broker, 3, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
+    done = watch.done(3)
+    with running(taskflow_broker, taskflow_registry, watch):
         for number in range(3):
             publish("made", number)
-        until(taskflow_clock, done, step=0.01)
+        watch.until(done, step=0.01)
     assert len(loops) == 1
 
 
@@ -174,6 +174,7 @@ def test_an_outage_is_ridden_out_and_logged_once(
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    watch: Watch,
 ) -> None:
     @taskflow_registry.subscribe("made", queue="work")
     def handler(payload: Any) -> None:
@@ -188,10 +189,10 @@ def test_an_outage_is_ridden_out_and_logged_once(
         return receive(*queues, **more)
 
     monkeypatch.setattr(taskflow_broker, "receive", flaky)
-    done = settled(taskflow_broker, 1, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
+    done = watch.done(1)
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", 1)
-        until(taskflow_clock, done, step=5)
+        watch.until(done, step=5)
     assert calls[0] > 5
     assert caplog.text.count("gone fishing") == 1
 
@@ -202,6 +203,7 @@ def test_outcomes_that_cannot_be_settled_are_kept_and_settled_later(
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    watch: Watch,
 ) -> None:
     runs: list[int] = []
 
@@ -209,7 +211,7 @@ def test_outcomes_that_cannot_be_settled_are_kept_and_settled_later(
     def handler(payload: int) -> None:
         runs.append(payload)
 
-    done = settled(taskflow_broker, 1, monkeypatch)
+    done = watch.done(1)
     delete, failures = taskflow_broker.delete, [3]
 
     def flaky(entries: Any) -> list[bool]:
@@ -219,9 +221,9 @@ def test_outcomes_that_cannot_be_settled_are_kept_and_settled_later(
         return delete(entries)
 
     monkeypatch.setattr(taskflow_broker, "delete", flaky)
-    with running(taskflow_broker, taskflow_registry):
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", 1)
-        until(taskflow_clock, done, step=0.1)
+        watch.until(done, step=0.1)
     assert runs == [1]
     assert taskflow_broker.counts("work").handled == 1
     assert caplog.text.count("outcomes wait to be settled") == 1, "told once, not at each try"

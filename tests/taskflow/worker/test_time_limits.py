@@ -1,7 +1,6 @@
 """Leases while a handler runs, and handlers that run too long or end badly."""
 
 import asyncio
-import logging
 import threading
 from typing import Any
 
@@ -12,7 +11,7 @@ from taskflow.broker import Broker, Finish
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
-from tests.taskflow.worker.pools import WAIT, running, settled, until
+from tests.taskflow.worker.pools import WAIT, Watch, running
 
 
 @pytest.mark.slow
@@ -21,6 +20,7 @@ def test_leases_are_extended_while_a_handler_runs(
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, go_on = threading.Event(), threading.Event()
 
@@ -29,39 +29,22 @@ def test_leases_are_extended_while_a_handler_runs(
         started.set()
         assert go_on.wait(WAIT)
 
-    extended = threading.Event()
-    extend = taskflow_broker.extend
-
-    def watched(entries: Any) -> list[bool]:
-        answers = extend(entries)
-        extended.set()
-        return answers
-
-    monkeypatch.setattr(taskflow_broker, "extend", watched)
-    with running(taskflow_broker, taskflow_registry):
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", 1)
         assert started.wait(WAIT)
         for _ in range(5):  # far beyond the visibility timeout of 30 s
-            extended.clear()
-            until(taskflow_clock, extended)
+            watch.until(watch.after("extended"))
             assert taskflow_broker.receive("work") == []
         go_on.set()
-        done = settled(taskflow_broker, 1, monkeypatch)
-        until(taskflow_clock, done, step=0.01)
+        done = watch.done(1)
+        watch.until(done, step=0.01)
     assert taskflow_broker.counts("work").handled == 1
 
 
 def test_a_lost_lease_is_told_and_the_late_result_refused(
-    taskflow_broker: Broker,
-    taskflow_registry: Registry,
-    taskflow_clock: ManualClock,
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
-    started, go_on, refused = threading.Event(), threading.Event(), threading.Event()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if "lost its lease" in record.getMessage():
-                refused.set()
+    started, go_on = threading.Event(), threading.Event()
 
     @taskflow_registry.subscribe("made", queue="work", timeout=None)
     def slow(payload: Any, ctx: Context) -> None:
@@ -70,9 +53,7 @@ def test_a_lost_lease_is_told_and_the_late_result_refused(
         knew.append(ctx.lease_lost)
 
     knew: list[bool] = []
-    listener = Listener()
-    logging.getLogger("taskflow.worker").addHandler(listener)
-    with running(taskflow_broker, taskflow_registry, concurrency=1):
+    with running(taskflow_broker, taskflow_registry, watch, concurrency=1):
         publish("made", 1)
         assert started.wait(WAIT)
         (held,) = taskflow_broker.peek("work")
@@ -81,9 +62,10 @@ def test_a_lost_lease_is_told_and_the_late_result_refused(
         later = StoredBroker(taskflow_broker.store, clock=ManualClock(held.visible_at + 1))
         stolen = later.receive("work")
         assert [found.receive_count for found in stolen] == [2]
-        until(taskflow_clock, refused)  # the upkeep cannot extend it
+        watch.until(watch.after("lost"))  # the upkeep cannot extend it
+        ended = watch.after("ended")
         go_on.set()
-    logging.getLogger("taskflow.worker").removeHandler(listener)
+        assert ended.wait(WAIT)
     assert knew == [True]
     assert taskflow_broker.delete([Finish(stolen[0])]) == [True]
 
@@ -93,7 +75,7 @@ def test_a_handler_past_its_timeout_fails_that_attempt(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
     kind: str,
 ) -> None:
     started, free = threading.Event(), threading.Event()
@@ -109,11 +91,11 @@ def test_a_handler_past_its_timeout_fails_that_attempt(
 
     handler = spin if kind == "thread" else hang
     taskflow_registry.subscribe("made", queue="work", timeout=5, retries=0)(handler)
-    done = settled(taskflow_broker, 1, monkeypatch)
-    with running(taskflow_broker, taskflow_registry):
+    done = watch.done(1)
+    with running(taskflow_broker, taskflow_registry, watch):
         publish("made", 1)
         assert started.wait(WAIT)
-        until(taskflow_clock, done)
+        watch.until(done)
     free.set()
     (letter,) = taskflow_broker.peek("work-dlq")
     failure = plain_text(letter.attributes[FAILURE])
@@ -125,7 +107,7 @@ def test_a_handler_that_cannot_be_interrupted_loses_its_thread_not_the_worker(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     started, never = threading.Event(), threading.Event()
 
@@ -135,19 +117,19 @@ def test_a_handler_that_cannot_be_interrupted_loses_its_thread_not_the_worker(
             started.set()
             never.wait()  # inside C: no exception gets in
 
-    done = settled(taskflow_broker, 2, monkeypatch)
-    with running(taskflow_broker, taskflow_registry, concurrency=1):
+    done = watch.done(2)
+    with running(taskflow_broker, taskflow_registry, watch, concurrency=1):
         publish("made", "stuck")
         assert started.wait(WAIT)
         publish("made", "fine")
-        until(taskflow_clock, done)
+        watch.until(done)
     never.set()
     counts = taskflow_broker.counts("work")
     assert (counts.handled, counts.dead_lettered) == (1, 1)
 
 
 def test_in_a_replaceable_process_a_stuck_handler_ends_the_process(
-    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:
     started, never, ended = threading.Event(), threading.Event(), threading.Event()
 
@@ -167,7 +149,7 @@ def test_in_a_replaceable_process_a_stuck_handler_ends_the_process(
     thread = threading.Thread(target=run)
     thread.start()
     assert started.wait(WAIT)
-    until(taskflow_clock, ended)
+    watch.until(ended)
     never.set()
     thread.join(WAIT)
     assert pool.recycled == "a handler cannot be stopped"
@@ -178,15 +160,15 @@ def test_a_handler_that_exits_or_raises_anything_does_not_end_its_thread(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch,
 ) -> None:
     @taskflow_registry.subscribe("made", queue="work", retries=0)
     def handler(payload: int) -> None:
         raise [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), BaseException("x")][payload]
 
-    done = settled(taskflow_broker, 4, monkeypatch)
-    with running(taskflow_broker, taskflow_registry, concurrency=1):
+    done = watch.done(4)
+    with running(taskflow_broker, taskflow_registry, watch, concurrency=1):
         for number in range(4):
             publish("made", number)
-        until(taskflow_clock, done)
+        watch.until(done)
     assert taskflow_broker.counts("work").dead_lettered == 4

@@ -53,7 +53,7 @@ def test_retry_asked_for_hides_for_so_long(work: Work, taskflow_broker: Broker) 
     worker = work(Handler(failures=1, error=Retry(after=77)))
     publish("made", 1)
     (result,) = worker.step()
-    assert taskflow_broker.next_due("work") == result.at + 77
+    assert taskflow_broker.next_due("work") == result.ended_at + 77
 
 
 # ---- duplicates -------------------------------------------------------------------------------

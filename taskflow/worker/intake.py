@@ -1,0 +1,75 @@
+"""From the broker into the table: receive, hold, and see which of the messages may run here."""
+
+from collections.abc import Callable, Sequence
+
+from taskflow.broker import Broker
+from taskflow.registry import Registry
+from taskflow.worker.execute import find_job
+from taskflow.worker.inflight import Inflight
+from taskflow.worker.job import Job
+from taskflow.worker.ordering import divide
+from taskflow.worker.settler import Settler
+
+
+class Intake:
+    """One thread at a time calls `take`."""
+
+    def __init__(
+        self, broker: Broker, registry: Registry, inflight: Inflight, settler: Settler
+    ) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._inflight = inflight
+        self._settler = settler
+
+    def take(
+        self,
+        queues: Sequence[str],
+        limit: int,
+        wait: float = 0.0,
+        stop: Callable[[], bool] | None = None,
+    ) -> list[Job]:
+        """Receive up to `limit` messages, and hold them from then on; answers those that run here.
+
+        Those of a FIFO queue that had better not wait behind others are given back at once, those
+        that another worker runs already are left to it. Raises BrokerError; what was received is
+        then given back.
+        """
+        deliveries = self._broker.receive(
+            *queues, limit=limit, wait=wait, stop=stop, holding=self._inflight.holding()
+        )
+        jobs = [find_job(delivery, self._registry) for delivery in deliveries]
+        self._inflight.receive(jobs)  # from here on they have an owner, whatever fails
+        try:
+            chosen = self._sort(jobs)
+        except BaseException:
+            back = self._inflight.return_received(jobs)
+            self._settler.give_back(back, "whether they may run here is not known")
+            raise
+        self._inflight.place(chosen)
+        return chosen
+
+    def _sort(self, jobs: list[Job]) -> list[Job]:
+        if any(job.delivery.group is not None for job in jobs):
+            jobs, behind = divide(jobs)
+            self._inflight.return_received(behind)
+            self._settler.give_back(behind, "an earlier message of their group is not done")
+        elsewhere = claim(self._broker, jobs)
+        if elsewhere:
+            self._inflight.leave(elsewhere)
+            jobs = [job for job in jobs if job not in elsewhere]
+        return jobs
+
+
+def claim(broker: Broker, jobs: Sequence[Job]) -> list[Job]:
+    """Claim the jobs that are to be idempotent, and note which are duplicates; answers those that
+    run elsewhere, which are not the caller's any more."""
+    asked = [job for job in jobs if job.subscription is not None and job.subscription.window]
+    if not asked:
+        return []
+    elsewhere = []
+    for job, answer in zip(asked, broker.claim([job.delivery for job in asked]), strict=True):
+        job.duplicate = answer == "finished"
+        if answer == "running":
+            elsewhere.append(job)
+    return elsewhere
