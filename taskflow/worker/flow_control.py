@@ -25,8 +25,7 @@ class FlowControl:
         least: float | None = None
         wait = 0.0
         for name, rate in self._rates[queue]:
-            self._pay()
-            tokens = self._broker.allowance(name, rate)
+            tokens = self._take(name, rate)
             least = tokens if least is None else min(least, tokens)
             wait = max(wait, (1 - tokens) / rate)
         return (None, 0.0) if least is None else (max(0, int(least)), wait)
@@ -37,9 +36,11 @@ class FlowControl:
         for job in jobs:
             if job.subscription is not None and job.subscription.rate is not None:
                 self._debt[job.subscription.name, job.subscription.rate] += 1
-        self._pay()
+        for name, rate in list(self._debt):
+            self._take(name, rate)
 
-    def _pay(self) -> None:
-        for (name, rate), count in list(self._debt.items()):
-            self._broker.spend(name, rate, count)
-            del self._debt[name, rate]
+    def _take(self, name: str, rate: float) -> float:
+        """Pay what is owed; answers what may be spent now."""
+        left = self._broker.take(name, rate, self._debt[name, rate])
+        del self._debt[name, rate]
+        return left

@@ -26,11 +26,12 @@ from taskflow.worker.slots import ASYNC, SYNC, Slots
 from taskflow.worker.tally import Tally
 from taskflow.worker.timeouts import LoopThread, Running
 from taskflow.worker.trouble_log import TroubleLog
-from taskflow.worker.upkeep import Hooks, Upkeep
+from taskflow.worker.upkeep import BEAT, Hooks, Upkeep
 from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 
+UPKEEP = "taskflow.upkeep"
 STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
 
 
@@ -294,6 +295,8 @@ class Pool:
                     peak_memory() // 2**20,
                 )
         self._broker.report(self._report())
+        if self._broker.hold(UPKEEP, self._id, 3 * BEAT):  # one of many does it
+            self._broker.upkeep()
 
     def _report(self) -> WorkerReport:
         """What this process says of itself to the broker."""

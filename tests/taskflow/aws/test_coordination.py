@@ -151,10 +151,10 @@ def test_only_a_queue_that_is_there_is_paused(broker: AwsBroker, other: AwsBroke
 
 
 def test_a_rate_is_spent_by_all_hosts(broker: AwsBroker, other: AwsBroker) -> None:
-    broker.spend("handler", 10.0, 3)
-    assert other.allowance("handler", 10.0) == -2.0
+    broker.take("handler", 10.0, 3)
+    assert other.take("handler", 10.0) == -2.0
     assert other.take("handler", 10.0, 1) == -3.0
-    assert broker.allowance("handler", 10.0) == -3.0
+    assert broker.take("handler", 10.0) == -3.0
 
 
 def test_one_host_holds_a_lease_until_it_lapses(
@@ -188,6 +188,6 @@ def test_without_a_place_each_process_is_alone(clock: SharedClock) -> None:
         other = AwsBroker(one.api, clock=clock)
         one.create_queue("work")
         one.pause("work")
-        one.spend("handler", 1.0, 5)
+        one.take("handler", 1.0, 5)
         assert other.counts("work").paused is False
-        assert other.allowance("handler", 1.0) == 1.0
+        assert other.take("handler", 1.0) == 1.0

@@ -301,8 +301,8 @@ def test_hosts_share_pauses_rates_leases_and_reports_in_a_table(
     assert other.counts("shared").paused
     other.pause("shared", False)
     assert len(other.receive("shared", wait=LONG)) == 1
-    one.spend("handler", 0.001, 3)
-    assert -2.1 < other.allowance("handler", 0.001) < -1.9
+    one.take("handler", 0.001, 3)
+    assert -2.1 < other.take("handler", 0.001) < -1.9
     assert one.hold("ticks", "one", 60)
     assert not other.hold("ticks", "other", 60)
     one.report(WorkerReport("w", "host", 1, ("shared",), one.clock.now(), 0, 8, {}, ()))

@@ -18,8 +18,7 @@ EVENTS = 4
 VERBS = {  # the verb, and how many calls of it a life has
     "receive": 4,
     "claim": 2,
-    "allowance": 3,
-    "spend": 2,
+    "take": 4,
     "delete": 2,
     "change_visibility": 1,
     "dead_letter": 1,
@@ -27,6 +26,8 @@ VERBS = {  # the verb, and how many calls of it a life has
     "extend": 1,
     "report": 1,
     "retire": 1,
+    "hold": 1,
+    "upkeep": 1,
 }
 LEASES_LEFT = {("receive", "after")}
 """Here the broker has lent what no answer tells of."""
@@ -132,7 +133,7 @@ def test_a_verb_that_fails_once_harms_no_event(
     stop_early: bool,
     fifo: bool,
 ) -> None:
-    life = Life(broker, "100/s" if verb in ("allowance", "spend") else None, fifo)
+    life = Life(broker, "100/s" if verb == "take" else None, fifo)
     life.faulty.fail(verb, number, when, BrokerUnavailable("the network"))
     life.live(clock, stop_early)
     if (verb, when) not in LEASES_LEFT:
@@ -142,9 +143,7 @@ def test_a_verb_that_fails_once_harms_no_event(
 
 
 @pytest.mark.parametrize("error", [BrokerFileError("disk"), RuntimeError("odd"), MemoryError()])
-@pytest.mark.parametrize(
-    "verb", ["receive", "claim", "delete", "dead_letter", "give_back", "spend"]
-)
+@pytest.mark.parametrize("verb", ["receive", "claim", "delete", "dead_letter", "give_back", "take"])
 def test_so_does_one_that_fails_in_an_odd_way(
     broker: Broker, clock: ManualClock, verb: str, error: Exception
 ) -> None:
@@ -162,7 +161,7 @@ def test_an_event_is_not_robbed_of_its_attempt_while_rates_cannot_be_paid(
     registry, ran = Registry(), threading.Event()
     registry.subscribe("made", queue="work", retries=0, rate="10/s")(lambda payload: ran.set())
     faulty: Any = FaultBroker(broker)
-    faulty.fail("spend", 1)
+    faulty.fail("take", 2)
     worker = Worker(faulty, registry=registry)
     publish("made", 1, broker=broker)
     pool = Pool(worker, concurrency=1)

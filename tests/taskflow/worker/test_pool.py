@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from taskflow import Pool, Registry, Worker, publish
 from taskflow.broker import Broker
+from taskflow.broker.change import Change, Put
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery
-from taskflow.testing import ManualClock
+from taskflow.testing import FaultBroker, ManualClock
 from tests.taskflow.worker.pools import WAIT, Watch, running
 
 
@@ -227,3 +229,27 @@ def test_outcomes_that_cannot_be_settled_are_kept_and_settled_later(
     assert runs == [1]
     assert taskflow_broker.counts("work").handled == 1
     assert caplog.text.count("outcomes wait to be settled") == 1, "told once, not at each try"
+
+
+def test_one_of_many_pools_does_the_brokers_upkeep(
+    taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock
+) -> None:
+    """Records past their time go; a pool that is not the one leaves that to it."""
+    taskflow_registry.subscribe("made", queue="work")(lambda payload: None)
+
+    def live() -> Counter[str]:
+        now = taskflow_clock.now()
+        put = Put(kind="run", key="1", value="", expires_at=now + 1)
+        taskflow_broker.apply([Change(records=[put])])
+        taskflow_clock.advance(2)
+        watched = FaultBroker(taskflow_broker)
+        worker: Any = Worker(watched, registry=taskflow_registry)
+        Pool(worker, concurrency=1, burst=True).run()
+        return watched.calls
+
+    assert live()["upkeep"] == 1
+    assert taskflow_broker.count_records("run") == {}
+    calls = live()  # the first one is thought to be alive still
+    assert (calls["hold"], calls["upkeep"]) == (1, 0)
+    taskflow_clock.advance(30)
+    assert live()["upkeep"] == 1
