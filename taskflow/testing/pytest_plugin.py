@@ -1,5 +1,7 @@
-"""pytest fixtures over `taskflow.testing`; registered by installing taskflow."""
+"""pytest fixtures over `taskflow.testing`, and what the contract suite left out; registered by
+installing taskflow."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -46,3 +48,23 @@ def taskflow_registry() -> Registry:
 def taskflow_drain(taskflow_broker: Broker) -> Callable[..., list[Run]]:
     """`taskflow.testing.drain` on the broker of the test."""
     return partial(drain, taskflow_broker)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs(*features): what a test of the contract suite needs of a broker"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the contract suite left out, and how many tests for want of what."""
+    lacks: list[list[str]] = [
+        next((found for name, found in report.user_properties if name == "taskflow needs"), [])  # type: ignore[misc]
+        for report in terminalreporter.stats.get("skipped", ())
+        if isinstance(report, pytest.TestReport)
+    ]
+    if counts := Counter(name for names in lacks for name in names):
+        left_out = sum(map(bool, lacks))
+        terminalreporter.section(f"{left_out} tests of the broker's contract were left out")
+        for name, count in sorted(counts.items()):
+            terminalreporter.line(f"{count:4} need {name}")
