@@ -13,7 +13,7 @@ from taskflow.broker.settings import Sent
 from taskflow.message import Delivery, Message
 from taskflow.testing.contract.collection import collected
 from taskflow.testing.contract.differs import Differs
-from taskflow.testing.contract.needs import missing
+from taskflow.testing.contract.needs import missing, skip
 from taskflow.testing.manual_clock import ManualClock
 
 
@@ -28,10 +28,8 @@ def leave_out(request: pytest.FixtureRequest) -> None:
     broker: Broker = request.getfixturevalue("broker")
     differs = _differences(request, item)
     if lacks := missing(item, broker.features):
-        why = f"needs {', '.join(lacks)}"
-        assert differs is None, f"{why}: it is left out, so `differences` has no word on it"
-        item.user_properties.append(("taskflow needs", lacks))
-        pytest.skip(why)
+        assert differs is None, f"left out for want of {lacks}: `differences` has no word on it"
+        skip(request, lacks)
     if differs is not None:
         item.add_marker(pytest.mark.xfail(reason=differs.why, strict=True, run=differs.run))
 
