@@ -38,10 +38,10 @@ class Traffic(Protocol):
         LimitExceeded for one larger than its queue takes, and for one whose delay outlives its
         queue's retention; then nothing is stored anywhere. What a queue that was deleted would get
         goes to the subscription's `dead_letter_queue`, if there is one.
-        A FIFO topic wants a group and a
-        deduplication id (or content-based deduplication: SHA-256 of the body) of each message,
-        and hands both to its FIFO queues; one that was published within the last five minutes
-        is not published again, and answered as the first one was.
+
+        A FIFO topic wants a group and a deduplication id (or content-based deduplication: SHA-256
+        of the body) of each message, and hands both to its FIFO queues; one that was published
+        within the last five minutes is not published again, and answered as the first one was.
         """
         ...
 

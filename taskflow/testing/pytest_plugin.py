@@ -68,6 +68,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name == LACKS
     ]
     if counts := Counter(name for names in lacks for name in names):
-        terminalreporter.section(f"{len(lacks)} tests of the broker's contract were left out")
+        terminalreporter.section(f"left out of the broker's contract: {len(lacks)}")
         for name, count in sorted(counts.items()):
             terminalreporter.line(f"{count:4} need {name}")
