@@ -89,7 +89,7 @@ check: $(VENV)/.ready ## Format, lint, types, import contract, dead code
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/vulture taskflow services cli.py .ci/vulture_whitelist.py --exclude '*_pb2*' --ignore-decorators '@*.command*,@pytest.fixture,@*.group*,@subscribe*' --ignore-names 'on_get,on_post,do_GET,log_message,process_*,handle_*'
+	$(BIN)/vulture taskflow services cli.py .ci/vulture_whitelist.py --exclude '*_pb2*' --ignore-decorators '@*.command*,@pytest.fixture,@*.group*,@subscribe*' --ignore-names 'on_get,on_post,do_GET,log_message,process_*,handle_*,test_*,pytest_*'
 
 .PHONY: format
 format: $(VENV)/.ready ## Format the code

@@ -4,6 +4,8 @@
 _.datacontenttype  # a field that CloudEvents may hold
 _.disabled  # logging reads it of a logger
 _.exit_code  # click reads it of an exception
+# fields of a features record, which `needs` reads by name
+_.coordination, _.duplicates, _.envelopes, _.fair_groups, _.large_messages, _.long_delays
 _.force_exit  # uvicorn reads it
 _.globals  # jinja2 reads it of an environment
 _.heal  # public: of FaultBroker

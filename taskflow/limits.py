@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taskflow.errors import InvalidName, LimitExceeded
+from taskflow.errors import ConfigError, InvalidName, LimitExceeded
 from taskflow.text import character, check_line
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -182,3 +182,12 @@ def check_seconds(what: str, seconds: float, least: float, most: float) -> None:
         raise LimitExceeded(f"{what} is {seconds!r}; a number of seconds is wanted")
     if not least <= seconds <= most:
         raise LimitExceeded(f"{what} is {seconds:g} s; {least:g} to {most:g} are allowed")
+
+
+def check_no_connection(connection: object, broker: str) -> None:
+    """Raise ConfigError when there is one: `broker` says what cannot store in its transaction."""
+    if connection is not None:
+        raise ConfigError(
+            f"connection= is a {type(connection).__name__}: {broker} cannot store within a "
+            "transaction of yours; save the event with `taskflow.outbox` in it instead"
+        )

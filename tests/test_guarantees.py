@@ -16,7 +16,7 @@ ROWS = [line for line in PAGE.splitlines() if re.match(r"\| (?!promise \|)", lin
 
 @cache
 def names_in(path: str) -> set[str]:
-    """The node names of a test file, without collecting it."""
+    """The node names of a test file, what it takes from another with `*` too, uncollected."""
     names: set[str] = set()
     for node in ast.parse((ROOT / path).read_text()).body:
         match node:
@@ -24,6 +24,8 @@ def names_in(path: str) -> set[str]:
                 names.add(name)
             case ast.ClassDef(name=name, body=body):
                 names |= {f"{name}::{one.name}" for one in body if isinstance(one, ast.FunctionDef)}
+            case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")]):
+                names |= names_in(f"{module.replace('.', '/')}.py")
             case ast.Assign(targets=[ast.Name(id=name)]):  # a state machine's TestCase
                 names.add(name)
     return {name for name in names if name.startswith(("test", "Test"))}

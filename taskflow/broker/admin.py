@@ -52,25 +52,30 @@ class Admin(Protocol):
     def create_queue(self, name: str, settings: QueueSettings = ...) -> None:
         """Declare a queue, a FIFO one if its name ends in `.fifo`. Idempotent; raises QueueExists,
         naming each attribute that differs, when it exists with other settings. The dead-letter
-        queue must exist first, be of the same kind, and allow it."""
+        queue must exist first (QueueNotFound), be another one of the same kind, and allow it;
+        what is for FIFO queues is not for others (LimitExceeded)."""
         ...
 
     def set_queue(self, name: str, settings: QueueSettings) -> None:
-        """Replace the settings of a queue. Messages that wait keep what they were given, but for
-        the delay of a FIFO queue, which counts for those never received too."""
+        """Replace the settings of a queue. Raises as `create_queue` does. Messages that wait keep
+        what they were given, but for the delay of a FIFO queue, which counts for those never
+        received too."""
         ...
 
     def delete_queue(self, name: str) -> None:
         """Remove a queue and all it holds. Raises QueueNotFound. Its subscriptions stay, and
-        deliver again when a queue of this name is made."""
+        deliver again when a queue of this name is made. Its dead letters stay where they are, and
+        name no source."""
         ...
 
     def subscribe(self, topic: str, queue: str) -> None:
-        """Fan messages of `topic` out to `queue` from now on, raw. Idempotent."""
+        """Fan messages of `topic` out to `queue` from now on, raw. Idempotent: nothing when a
+        subscription of that topic has this queue."""
         ...
 
     def put_subscription(self, subscription: TopicSubscription) -> None:
-        """Add a subscription, or replace the one with the same id. Takes effect at once.
+        """Add a subscription, or replace the one with the same id. Takes effect at once. Its
+        queues need not be there yet.
 
         Raises InvalidFilterPolicy; LimitExceeded for a FIFO queue under a standard topic.
         """

@@ -26,15 +26,6 @@ class Coordination(Protocol):
         """Which of these (id, topic) pairs the queue finished and still remembers."""
         ...
 
-    def allowance(self, name: str, per_second: float) -> float:
-        """How many tokens the bucket `name` holds now. It fills at that rate up to a tenth of a
-        second's worth, 1 at least; below 0 it was overdrawn."""
-        ...
-
-    def spend(self, name: str, per_second: float, tokens: float) -> None:
-        """Take tokens from a bucket; it may go below 0, and fills up again from there."""
-        ...
-
     def report(self, worker: WorkerReport) -> None:
         """Remember what a worker says of itself, now."""
         ...

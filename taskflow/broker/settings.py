@@ -36,7 +36,8 @@ class QueueSettings:
     may name this queue as its dead-letter queue: None for all, else these queues only (SQS:
     redrive allow policy). A queue is FIFO by its name, which ends in `.fifo`: the deduplication
     fields are for those. `policy` is the access policy as JSON text, `others` what is only kept
-    and shown (encryption). None of the three changes what the embedded broker does.
+    and shown (encryption). None of the three changes what the embedded broker does. `receive_wait`
+    is for clients of the wire server that do not say how long they wait; `Broker.receive` is told.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     """
 
@@ -79,7 +80,8 @@ class QueueSettings:
 class TopicSettings:
     """The attributes of a topic. It is FIFO by its name, which ends in `.fifo`.
 
-    `max_message_bytes` bounds body and attributes of a publish; `signature_version` chooses SHA1
+    `max_message_bytes` bounds body and attributes of what a client of the wire server publishes
+    (`Broker.publish` heeds what the queues take); `signature_version` chooses SHA1
     (1) or SHA256 (2) for what is delivered in an envelope. `policy` and `others` are kept and
     shown (display name, delivery policy, encryption).
     https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
@@ -167,7 +169,10 @@ class Sent(NamedTuple):
 
 
 class Published(NamedTuple):
-    """How many subscriptions the topic has, and what became of each message, in order."""
+    """How many subscriptions the topic has, and what became of each message, in order.
+
+    Those count whose queue is there, whatever their filters let through, and no pending ones.
+    """
 
     subscriptions: int
     sent: Sequence[Sent]

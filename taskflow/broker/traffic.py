@@ -18,8 +18,9 @@ class Traffic(Protocol):
     TopicNotFound or QueueNotFound for names that were never declared; then nothing was changed.
     (One exception: a publish whose wait for the disk failed may be stored. Repeating it with the
     same ids is safe.)
-    Names are checked by `taskflow.limits`. Batches answer entry by entry, in order. Receipts are
-    text that only the broker that made them can read.
+    Names are checked by `check_stored_topic` and `check_queue` of `taskflow.limits`, which raise
+    InvalidName, when they are declared. Batches answer entry by entry, in order. Receipts are text
+    that only the broker that made them can read; one that nobody made is stale.
     """
 
     clock: Clock
@@ -28,21 +29,34 @@ class Traffic(Protocol):
     economy: Economy
     features: Features
 
-    def publish(self, topic: str, messages: Sequence[Message]) -> Published:
+    def publish(
+        self, topic: str, messages: Sequence[Message], *, connection: object = None
+    ) -> Published:
         """Store the messages in every queue that subscribes to `topic` and whose filter policy
         they match, all or none.
 
         When it returns, they are as safe as the broker's durability says. A message the queue
-        still holds (same id and topic) is not stored again. A FIFO topic wants a group and a
-        deduplication id (or content-based deduplication: SHA-256 of the body) of each message,
-        and hands both to its FIFO queues; one that was published within the last five minutes
-        is not published again, and answered as the first one was.
+        still holds (same id and topic) is not stored again (`features.duplicates`). Raises
+        LimitExceeded for one larger than its queue takes, and for one whose delay outlives its
+        queue's retention; then nothing is stored anywhere. What a queue that was deleted would get
+        goes to the subscription's `dead_letter_queue`, if there is one.
+
+        A FIFO topic wants a group and a deduplication id (or content-based deduplication: SHA-256
+        of the body) of each message, and hands both to its FIFO queues; one that was published
+        within the last five minutes is not published again, and answered as the first one was.
+
+        With `connection`, an open one to the broker's own database, they are stored within its
+        transaction, and are there when that is committed (`features.connections`); a broker that
+        cannot do so raises ConfigError.
         """
         ...
 
-    def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
-        """Store the messages in one queue, all or none, under the empty topic. FIFO queues want
-        and do as FIFO topics do."""
+    def send(
+        self, queue: str, messages: Sequence[Message], *, connection: object = None
+    ) -> list[Sent]:
+        """Store the messages in one queue, all or none, under the empty topic. Limits and what is
+        held already are as in `publish`, as is `connection`; FIFO queues want and do as FIFO
+        topics do."""
         ...
 
     def receive(
@@ -57,13 +71,15 @@ class Traffic(Protocol):
     ) -> list[Delivery]:
         """Lend at most `limit` visible messages, hidden for `visibility` seconds.
 
-        Queues are asked in the order given, paused ones not at all; the oldest due messages of a
-        queue come first.
+        Queues are asked in the order given, paused ones not at all; of a queue what has been due
+        longest comes first. Raises LimitExceeded for no queue, a limit below 1, a wait below 0 and
+        a visibility outside 0 to 43,200 (`check_receive`).
         With nothing visible it waits up to `wait` seconds and answers as soon as there is
         something (a long poll), or `stop()` is true after `wake`. `visibility` defaults to
         each queue's own. Every receive makes a new receipt and the older ones stale. A message
-        past its queue's `max_receives` is moved to the DLQ instead; one past its retention is
-        dropped.
+        past its queue's `max_receives` is moved to the DLQ instead, if that is there, as
+        `dead_letter` moves it, with a failure record whose `reason` says that it was never
+        finished, and whose `attempts` is its receive count; one past its retention is dropped.
 
         Of a FIFO queue no message is lent while an earlier one of its group is hidden; one
         receive may lend several of a group, in order. A receive with the same `attempt` id within
@@ -85,10 +101,10 @@ class Traffic(Protocol):
         """Make parked `receive` calls of this process look at their `stop` again."""
         ...
 
-    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
+    def delete(self, entries: Sequence[Finish], *, fence: bool = True) -> list[bool]:
         """Acknowledge: never delivered again. False for a stale receipt, which deletes nothing;
-        on a FIFO queue also for one whose lease has ended. With `older`, a stale receipt does as
-        well as the latest on a standard queue: SQS takes both, a worker must not."""
+        on a FIFO queue also for one whose lease has ended. Without `fence`, a stale receipt does
+        as well as the latest on a standard queue: SQS takes both, a worker must not."""
         ...
 
     def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
@@ -101,11 +117,12 @@ class Traffic(Protocol):
         ...
 
     def change_visibility(
-        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+        self, entries: Iterable[tuple[Delivery, float]], *, fence: bool = True
     ) -> list[bool]:
         """Hide each message for so many seconds from now (0: visible at once).
 
-        False when the receipt is stale or the lease has already ended. `older` as in `delete`.
+        `Delivery.visible_at` is set. False when the receipt is stale or the lease has already
+        ended. Raises LimitExceeded for less than 0. `fence` as in `delete`.
         """
         ...
 
@@ -115,13 +132,16 @@ class Traffic(Protocol):
 
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Make messages visible at once as if they had not been received: the receive counts
-        again what it did before. False for a stale receipt."""
+        again what it did before. The receipt is stale then. False for a stale receipt."""
         ...
 
     def dead_letter(self, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
         """Move messages to their queue's DLQ with a failure record (JSON text), atomically.
 
-        False for a stale receipt. Raises LimitExceeded when the queue has no DLQ.
+        A letter is visible at once and was never received; it keeps id, topic, body and
+        `sent_at`, has the record as its attribute `message.FAILURE`, names its `source`, and
+        replaces one of the same id and topic (`features.duplicates`). False for a stale receipt.
+        Raises LimitExceeded when the queue has no DLQ, QueueNotFound when that is gone.
         """
         ...
 
@@ -130,7 +150,8 @@ class Traffic(Protocol):
 
         They are made in the order given, and one that is refused keeps no other from being made.
         With `durable` it waits, as `publish` does, until what was made is as safe as the broker's
-        durability says. A broker that cannot do so says it in `features.atomic`.
+        durability says. A broker that cannot do so says it in `features.atomic`. One without
+        `features.runs` refuses keys, records and counters with LimitExceeded.
         """
         ...
 

@@ -166,7 +166,7 @@ class ReceiveActions:
         return errors
 
     async def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
-        return await self._backend.run(self._broker.delete, entries, True)
+        return await self._backend.run(self._broker.delete, entries, fence=False)
 
     # ---- visibility -------------------------------------------------------------------------
     async def change_message_visibility(self, call: Call) -> Result:
@@ -196,7 +196,7 @@ class ReceiveActions:
         held = [_held(queue, entries[index]["ReceiptHandle"]) for index in good]
         states = self._broker.leases(held)
         hidden = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
-        answers = self._broker.change_visibility(list(zip(held, hidden, strict=True)), True)
+        answers = self._broker.change_visibility(list(zip(held, hidden, strict=True)), fence=False)
         for index, state, changed in zip(good, states, answers, strict=True):
             # Visible again, a message of a standard queue stays as it is, and that is no error.
             if not changed and (state == "gone" or is_fifo(queue)):

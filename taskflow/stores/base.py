@@ -1,7 +1,7 @@
 """The seam under the stored broker: a store keeps rows and is handed `now`.
 
 It knows no SNS or SQS rule and reads no clock. A new store (PostgreSQL, say) implements these
-verbs; `tests/contract` says what a broker over it must do.
+verbs; `taskflow.testing.contract` says what a broker over it must do.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,5 +1,7 @@
-"""pytest fixtures over `taskflow.testing`; registered by installing taskflow."""
+"""pytest fixtures over `taskflow.testing`, and what the contract suite left out; registered by
+installing taskflow."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -11,6 +13,9 @@ from taskflow.config import open_broker
 from taskflow.publisher import using
 from taskflow.registry import Registry
 from taskflow.testing import ManualClock, Run, drain, memory_broker, wire_server
+
+LACKS = "taskflow.lacks"
+"""The property of a test of the contract suite that was left out: what the broker lacks."""
 
 
 @pytest.fixture
@@ -46,3 +51,23 @@ def taskflow_registry() -> Registry:
 def taskflow_drain(taskflow_broker: Broker) -> Callable[..., list[Run]]:
     """`taskflow.testing.drain` on the broker of the test."""
     return partial(drain, taskflow_broker)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs(*features): what a test of the contract suite needs of a broker"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the contract suite left out, and how many tests for want of what."""
+    lacks = [
+        names
+        for report in terminalreporter.stats.get("skipped", ())
+        for name, names in getattr(report, "user_properties", ())
+        if name == LACKS
+    ]
+    if counts := Counter(name for names in lacks for name in names):
+        terminalreporter.section(f"left out of the broker's contract: {len(lacks)}")
+        for name, count in sorted(counts.items()):
+            terminalreporter.line(f"{count:4} need {name}")

@@ -1,13 +1,8 @@
 """Where moto differs from the contract: what it does, and the tests that must fail because of it.
 
-A test is named alone (all its parameters) or with them. What differs on AWS (`differs("aws", ...)`)
-differs here too, for the same reason, unless it is named here.
+A test is named alone (all its parameters) or with them, without the broker's. What differs on AWS
+(aws_differences.py) differs here too, for the same reason, unless it is named here.
 """
-
-import re
-from collections.abc import Iterable
-
-import pytest
 
 DIFFERS = {
     # ---- messages and attributes ----
@@ -146,20 +141,3 @@ PASSES = {
         "test_the_destination_is_of_the_same_kind",
     ],
 }
-
-
-def find(name: str, marks: Iterable[pytest.Mark]) -> list[pytest.Mark]:
-    """The marks that say how moto differs in the test of that name, which has these for others."""
-    full = re.sub(r"\bmoto-|-moto\b|\[moto\]", "", name)
-    for table, run in ((DIFFERS, True), (NOT_RUN, False)):
-        if (reason := _reason(table, full)) is not None:
-            return [pytest.mark.differs("moto", reason, run=run).mark]
-    if _reason(PASSES, full) is not None:
-        return []
-    aws = [mark for mark in marks if mark.args[0] == "aws"]
-    return [pytest.mark.differs("moto", *mark.args[1:], **mark.kwargs).mark for mark in aws]
-
-
-def _reason(table: dict[str, list[str]], name: str) -> str | None:
-    names = {name, name.partition("[")[0]}
-    return next((reason for reason, tests in table.items() if not names.isdisjoint(tests)), None)

@@ -66,7 +66,7 @@ class AwsBroker:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or RANDOM
         self.economy = ECONOMY
-        self.features = Features(atomic=False, hosts=True)
+        self.features = Features(atomic=False, hosts=True, duplicates=False, suspects=False)
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
         self.api = api
         self._alone = threading.RLock()
@@ -155,8 +155,6 @@ class AwsBroker:
         self.pause = shared.pause
         self.take = shared.take
         self.hold = shared.hold
-        self.allowance = shared.allowance
-        self.spend = shared.spend
         self.report = shared.report
         self.retire = shared.retire
         self.workers = shared.workers

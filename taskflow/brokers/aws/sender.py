@@ -19,7 +19,7 @@ from taskflow.brokers.aws.reach import Reach
 from taskflow.brokers.aws.request_batches import cut_by_size, failed, send_batch
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, BrokerUnavailable, LimitExceeded
-from taskflow.limits import MAX_MESSAGE_BYTES
+from taskflow.limits import MAX_MESSAGE_BYTES, check_no_connection
 from taskflow.message import Message
 
 _REMEMBERED = 10_000  # FIFO messages whose AWS ids are kept, to answer for duplicates
@@ -37,7 +37,10 @@ class Sender:
         self._first_ids: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def publish(self, topic: str, messages: Sequence[Message]) -> Published:
+    def publish(
+        self, topic: str, messages: Sequence[Message], *, connection: object = None
+    ) -> Published:
+        check_no_connection(connection, "AWS")
         self._directory.wire_topic(topic) if messages else self._directory.topic_arn(topic)
         parcels = self._packer.for_topic(topic, messages)
         if len(parcels) == 1:
@@ -56,7 +59,10 @@ class Sender:
         )
         return self._read_answers(f"topic {topic!r}", parcels, answers)
 
-    def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
+    def send(
+        self, queue: str, messages: Sequence[Message], *, connection: object = None
+    ) -> list[Sent]:
+        check_no_connection(connection, "AWS")
         self._directory.url(queue)
         parcels = self._packer.for_queue(queue, messages)
         batches = cut_by_size(parcels, MAX_MESSAGE_BYTES)

@@ -48,13 +48,13 @@ class Settler:
         self._tally = tally
 
     # ---- delete -----------------------------------------------------------------------------
-    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
-        return self._by_queue(entries, lambda entry: entry.delivery, partial(self._delete, older))
+    def delete(self, entries: Sequence[Finish], *, fence: bool = True) -> list[bool]:
+        return self._by_queue(entries, lambda entry: entry.delivery, partial(self._delete, fence))
 
-    def _delete(self, older: bool, queue: str, entries: Sequence[Finish]) -> list[bool]:
+    def _delete(self, fence: bool, queue: str, entries: Sequence[Finish]) -> list[bool]:
         now = self._clock.now()
         refused = {"stale", "gone", "lapsed"} if is_fifo(queue) else {"stale", "gone"}
-        if older and not is_fifo(queue):
+        if not fence and not is_fifo(queue):
             refused.discard("stale")
         held = [self._receipts.lease(entry.delivery, now) not in refused for entry in entries]
         chosen = [entry for entry, ok in zip(entries, held, strict=True) if ok]
@@ -91,13 +91,13 @@ class Settler:
 
     # ---- visibility -------------------------------------------------------------------------
     def change_visibility(
-        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+        self, entries: Iterable[tuple[Delivery, float]], *, fence: bool = True
     ) -> list[bool]:
         wanted = list(entries)
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
         self._claims.release([delivery for delivery, _ in wanted])  # it is not being run any more
-        return self._by_queue(wanted, lambda entry: entry[0], partial(self._change, older))
+        return self._by_queue(wanted, lambda entry: entry[0], partial(self._change, fence))
 
     def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
         answers = self._by_queue(entries, lambda entry: entry[0], partial(self._change, False))
@@ -106,10 +106,10 @@ class Settler:
         return answers
 
     def _change(
-        self, older: bool, queue: str, entries: Sequence[tuple[Delivery, float]]
+        self, fence: bool, queue: str, entries: Sequence[tuple[Delivery, float]]
     ) -> list[bool]:
         now = self._clock.now()
-        good = {"held", None, "stale"} if older and not is_fifo(queue) else {"held", None}
+        good = {"held", None, "stale"} if not fence and not is_fifo(queue) else {"held", None}
         far: list[tuple[Delivery, float]] = []
         near: list[tuple[Delivery, float]] = []
         order: list[list[tuple[Delivery, float]] | None] = []

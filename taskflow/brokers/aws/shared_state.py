@@ -44,12 +44,6 @@ class SharedState:
         """Take tokens from a bucket, which may go below 0; answers what it holds now. Atomic."""
         return self._store.take(name, per_second, tokens, self._clock.now())
 
-    def allowance(self, name: str, per_second: float) -> float:
-        return self.take(name, per_second)
-
-    def spend(self, name: str, per_second: float, tokens: float) -> None:
-        self.take(name, per_second, tokens)
-
     def hold(self, name: str, holder: str, seconds: float) -> bool:
         """Take or prolong the lease `name`; whether it is this holder's now."""
         return self._store.hold(name, holder, seconds, self._clock.now())

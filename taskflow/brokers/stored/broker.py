@@ -75,7 +75,6 @@ class StoredBroker:
 
         coordinator = Coordinator(core)
         self.claim, self.finished = coordinator.claim, coordinator.finished
-        self.allowance, self.spend = coordinator.allowance, coordinator.spend
         self.take, self.hold = coordinator.take, coordinator.hold
         self.report, self.retire = coordinator.report, coordinator.retire
         self.workers, self.hurry = coordinator.workers, coordinator.hurry

@@ -58,14 +58,6 @@ class Coordinator:
                 return tokens_in(found, per_second, now)
         return self._core.store.transact(take)  # if the clock was set back: fill up from here on
 
-    def allowance(self, name: str, per_second: float) -> float:
-        """What a bucket holds."""
-        return self.take(name, per_second)
-
-    def spend(self, name: str, per_second: float, tokens: float) -> None:
-        """Take tokens from a bucket."""
-        self.take(name, per_second, tokens)
-
     def hold(self, name: str, holder: str, seconds: float) -> bool:
         """Be the one of many, for so long."""
 

@@ -7,7 +7,7 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.fanout import Wanted, has_filters, is_plain
 from taskflow.brokers.stored.intake import Intake, are_bare
 from taskflow.brokers.stored.lookup import find_queue
-from taskflow.limits import is_fifo
+from taskflow.limits import check_no_connection, is_fifo
 from taskflow.message import Message
 from taskflow.stores.base import QueueRow, Rows, Target
 
@@ -37,8 +37,12 @@ class Publisher:
         self._intake = intake
         self._reached: dict[str, _Reach] = {}
 
-    def publish(self, topic: str, messages: Sequence[Message]) -> Published:
+    def publish(
+        self, topic: str, messages: Sequence[Message], *, connection: object = None
+    ) -> Published:
         """Store messages in every queue that subscribes to a topic."""
+        if connection is not None:
+            check_no_connection(connection, "a broker over SQLite")
         # Filters are asked outside of the transaction; when the subscriptions have changed by then,
         # or nobody knew that there are filters, once more.
         reach = self._reached.get(topic)
@@ -69,8 +73,11 @@ class Publisher:
                 return Published(len(targets), sent)
             wanted = Wanted(targets, messages)
 
-    def send(self, queue: str, messages: Sequence[Message]) -> list[Sent]:
+    def send(
+        self, queue: str, messages: Sequence[Message], *, connection: object = None
+    ) -> list[Sent]:
         """Store messages in one queue."""
+        check_no_connection(connection, "a broker over SQLite")
 
         def store(rows: Rows) -> list[Sent]:
             now = self._core.now()

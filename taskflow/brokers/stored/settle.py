@@ -21,11 +21,11 @@ class Settler:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def delete(self, entries: Sequence[Finish], older: bool = False) -> list[bool]:
+    def delete(self, entries: Sequence[Finish], *, fence: bool = True) -> list[bool]:
         """Acknowledge."""
 
         def delete(rows: Rows, queue: QueueRow, chosen: Sequence[Finish], now: float) -> list[bool]:
-            return finish(rows, queue, chosen, now, fenced=queue.fifo or not older)
+            return finish(rows, queue, chosen, now, fenced=queue.fifo or fence)
 
         answers = self._settle(entries, lambda entry: entry.delivery.queue, delete)
         # What was acknowledged may have kept back the rest of its group.
@@ -47,17 +47,17 @@ class Settler:
         return self._core.store.look(look)
 
     def change_visibility(
-        self, entries: Iterable[tuple[Delivery, float]], older: bool = False
+        self, entries: Iterable[tuple[Delivery, float]], *, fence: bool = True
     ) -> list[bool]:
         """Hide messages anew: their holder is done with them for now."""
-        return self._hide(list(entries), spoken=True, older=older)
+        return self._hide(list(entries), spoken=True, fence=fence)
 
     def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
         """Keep leases."""
         return self._hide(entries, spoken=False)
 
     def _hide(
-        self, wanted: Sequence[tuple[Delivery, float]], spoken: bool, older: bool = False
+        self, wanted: Sequence[tuple[Delivery, float]], spoken: bool, fence: bool = True
     ) -> list[bool]:
         for _, seconds in wanted:
             check_seconds("visibility", seconds, 0, float("inf"))
@@ -65,7 +65,7 @@ class Settler:
         def hide(
             rows: Rows, queue: QueueRow, chosen: Sequence[tuple[Delivery, float]], now: float
         ) -> list[bool]:
-            fenced = queue.fifo or not older
+            fenced = queue.fifo or fence
             entries = [(held(delivery, fenced), now + seconds) for delivery, seconds in chosen]
             return rows.hide(queue.id, entries, now, spoken)
 

@@ -5,9 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
-from taskflow.errors import LimitExceeded
+from taskflow.errors import ConfigError, LimitExceeded
 from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock
+from taskflow.testing.contract.collection import collected
+from taskflow.testing.contract.fixtures import *
+from taskflow.testing.contract.needs import needs
 
 Put = Callable[..., None]
 Get = Callable[..., list[Delivery]]
@@ -97,6 +100,7 @@ def test_a_deleted_message_never_comes_back(
     assert second.id == "2"
 
 
+@needs("dead_letters")
 def test_a_receipt_is_stale_once_the_message_is_received_again(
     broker: Broker, clock: ManualClock, put: Put, get: Get
 ) -> None:
@@ -188,7 +192,6 @@ def test_a_visibility_given_to_receive_overrides_the_queue(
     assert ids(get()) == ["1"]
 
 
-@pytest.mark.differs("aws", "counts say in flight; tests/taskflow/aws/test_delays.py")
 def test_a_delayed_message_is_hidden_until_due(
     broker: Broker, clock: ManualClock, put: Put, get: Get
 ) -> None:
@@ -213,7 +216,6 @@ def test_the_queues_delay_counts_unless_the_message_has_its_own(
     assert ids(broker.receive("slow", limit=10)) == ["2"]
 
 
-@pytest.mark.differs("aws", "a topic does not know the retention of its queues")
 def test_a_delay_past_the_retention_is_refused_and_nothing_is_stored(
     broker: Broker, queue: str
 ) -> None:
@@ -250,10 +252,11 @@ def test_retention_counts_while_a_message_is_in_flight(
     put("1")
     get(visibility=43200)
     clock.advance(345600)
-    assert broker.counts("work") == broker.counts("work-dlq")
+    counts = broker.counts("work")
+    assert (counts.visible, counts.in_flight, counts.delayed) == (0, 0, 0)
 
 
-@pytest.mark.differs("aws", "standard queues know no duplicates")
+@needs("duplicates")
 def test_sending_a_held_message_again_stores_nothing(
     broker: Broker, clock: ManualClock, put: Put, get: Get
 ) -> None:
@@ -278,50 +281,6 @@ def test_the_same_id_on_another_topic_is_another_message(
     assert [found.topic for found in get()] == ["made", "cancelled"]
 
 
-def test_finished_events_are_remembered_for_their_window(
-    broker: Broker, clock: ManualClock, put: Put, get: Get
-) -> None:
-    put("1", "2")
-    one, two = get()
-    broker.delete([Finish(one, remember=100), Finish(two)])
-    keys = {("1", "made"), ("2", "made"), ("1", "other")}
-    assert broker.finished("work", keys) == {("1", "made")}
-    assert broker.finished("work-dlq", keys) == set()
-    clock.advance(99.9)
-    assert broker.finished("work", keys) == {("1", "made")}
-    clock.advance(0.1)
-    assert broker.finished("work", keys) == set()
-
-
-def test_an_event_is_claimed_until_it_is_finished(
-    broker: Broker, clock: ManualClock, put: Put, get: Get
-) -> None:
-    put("1", "2")
-    found = get()
-    assert broker.claim(found) == ["free", "free"]
-    broker.delete([Finish(found[0], remember=100)])
-    broker.change_visibility([(found[1], 5)])
-    put("1")
-    clock.advance(5)
-    again = sorted(get(), key=lambda one: one.id)
-    assert [one.id for one in again] == ["1", "2"]
-    assert broker.claim(again) == ["finished", "free"]
-    broker.give_back(again)
-    clock.advance(100)
-    assert broker.claim(get()) == ["free", "free"]
-
-
-def test_nothing_is_remembered_for_a_stale_receipt(
-    broker: Broker, clock: ManualClock, put: Put, get: Get
-) -> None:
-    put("1")
-    (old,) = get()
-    clock.advance(30)
-    get()
-    broker.delete([Finish(old, remember=100)])
-    assert broker.finished("work", {("1", "made")}) == set()
-
-
 def test_bodies_and_attributes_have_limits(broker: Broker) -> None:
     Message("1", "x" * 1048576)
     for body in ("", "x" * 1048577, "a\0b", "\ud800"):
@@ -334,7 +293,7 @@ def test_bodies_and_attributes_have_limits(broker: Broker) -> None:
         Message("1", "x" * 1048564, {"abc": "wxyz"})
 
 
-@pytest.mark.differs("aws", "a topic takes 256 KiB unless it is set to more")
+@needs("large_messages")
 def test_a_large_message_arrives_whole(broker: Broker, queue: str, get: Get) -> None:
     body = "ß" * 500_000
     broker.publish("made", [Message("1", body)])
@@ -357,3 +316,16 @@ def test_an_id_whose_message_has_expired_may_be_sent_again(
     put("1")
     put("3", "2")
     assert ids(get()) == ["1", "3", "2"]
+
+
+def test_a_connection_is_refused_by_who_cannot_use_it(broker: Broker, queue: str) -> None:
+    if broker.features.connections:
+        return  # what it is then, only the broker's own tests can say
+    with pytest.raises(ConfigError, match="connection= is a object"):
+        broker.publish("made", [Message("1", "x")], connection=object())
+    with pytest.raises(ConfigError, match="connection= is a object"):
+        broker.send(queue, [Message("1", "x")], connection=object())
+    assert broker.counts(queue).visible == 0
+
+
+__all__ = collected(globals())

@@ -1,6 +1,7 @@
 """Topics, queues and subscriptions."""
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,8 +16,12 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.message import Message
+from taskflow.testing.contract.collection import collected
+from taskflow.testing.contract.fixtures import *
+from taskflow.testing.contract.needs import needs
 
 
+@needs("dead_letters")
 def test_declaring_twice_changes_nothing(broker: Broker, queue: str) -> None:
     before = (broker.topics(), broker.queues(), broker.subscriptions())
     broker.create_topic("made")
@@ -27,6 +32,7 @@ def test_declaring_twice_changes_nothing(broker: Broker, queue: str) -> None:
     assert [(one.topic, one.queue) for one in before[2]] == [("made", "work")]
 
 
+@needs("dead_letters")
 def test_a_disagreeing_declaration_names_each_difference(broker: Broker, queue: str) -> None:
     with pytest.raises(QueueExists) as caught:
         broker.create_queue("work", QueueSettings(visibility_timeout=5, retention=60))
@@ -38,6 +44,7 @@ def test_a_disagreeing_declaration_names_each_difference(broker: Broker, queue: 
     assert broker.settings("work").visibility_timeout == 30
 
 
+@needs("dead_letters")
 def test_set_queue_replaces_the_settings(broker: Broker, queue: str) -> None:
     wanted = QueueSettings(visibility_timeout=5, dead_letter_queue="work-dlq", max_receives=9)
     broker.set_queue("work", wanted)
@@ -78,6 +85,7 @@ def test_settings_outside_the_limits_are_refused(settings: dict[str, float]) -> 
         QueueSettings(**settings)  # type: ignore[arg-type]
 
 
+@needs("dead_letters")
 def test_a_dead_letter_queue_must_exist_and_be_another(broker: Broker) -> None:
     with pytest.raises(QueueNotFound):
         broker.create_queue("q", QueueSettings(dead_letter_queue="nosuch", max_receives=1))
@@ -95,7 +103,10 @@ def test_unknown_names_say_what_is_known(broker: Broker, queue: str) -> None:
         broker.subscribe("nosuch", "work")
     with pytest.raises(QueueNotFound):
         broker.subscribe("made", "nosuch")
-    for verb in (broker.counts, broker.settings, broker.peek, broker.purge, broker.redrive):
+    verbs: list[Callable[[str], object]] = [broker.counts, broker.settings, broker.peek]
+    if broker.features.repairs:
+        verbs += [broker.purge, broker.redrive]
+    for verb in verbs:
         with pytest.raises(QueueNotFound):
             verb("nosuch")
 
@@ -116,7 +127,7 @@ def test_threads_that_read_and_change_alone_lose_nothing(broker: Broker) -> None
     assert broker.settings("work").retention == QueueSettings().retention + 20
 
 
-@pytest.mark.differs("aws", "AWS undoes nothing")
+@needs("atomic")
 def test_what_fails_alone_is_undone(broker: Broker) -> None:
     def fail() -> None:
         broker.create_topic("made")
@@ -134,3 +145,6 @@ def test_what_fails_alone_is_undone(broker: Broker) -> None:
     assert broker.topics() == []
     broker.together(make)
     assert [one.queue for one in broker.subscriptions("made")] == ["work"]
+
+
+__all__ = collected(globals())

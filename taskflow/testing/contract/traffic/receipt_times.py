@@ -7,6 +7,8 @@ import pytest
 from taskflow.broker import Broker
 from taskflow.message import Delivery
 from taskflow.testing import ManualClock
+from taskflow.testing.contract.collection import collected
+from taskflow.testing.contract.fixtures import *
 
 
 def test_a_receipt_tells_when_it_was_given(
@@ -30,3 +32,6 @@ def test_a_receipt_tells_when_it_was_given(
 @pytest.mark.parametrize("text", ["", "x", "1", "1.", ".1", "1.2.3", "-1.5", "1.x", "|||"])
 def test_what_is_no_receipt_was_never_given(broker: Broker, text: str) -> None:
     assert broker.received_at([text]) == [None]
+
+
+__all__ = collected(globals())

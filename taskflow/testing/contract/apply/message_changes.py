@@ -1,0 +1,178 @@
+"""Changes that send and settle messages, and the fence."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from taskflow.broker import Broker, Finish, QueueSettings
+from taskflow.broker.change import (
+    Applied,
+    Bury,
+    Change,
+    GiveBack,
+    Hide,
+    Keep,
+    Publish,
+    Put,
+    Send,
+    Settlement,
+    Take,
+)
+from taskflow.errors import (
+    LeaseLost,
+    LimitExceeded,
+    QueueNotFound,
+    TopicNotFound,
+)
+from taskflow.message import Delivery, Message
+from taskflow.testing import ManualClock
+from taskflow.testing.contract.collection import collected
+from taskflow.testing.contract.fixtures import *
+from taskflow.testing.contract.needs import needs
+
+Get = Callable[..., list[Delivery]]
+
+
+def make(broker: Broker, change: Change) -> Applied:
+    (answer,) = broker.apply([change])
+    return answer.or_raise()
+
+
+def value(broker: Broker, key: str = "1") -> str | None:
+    found = broker.records("run", [key]).get(key)
+    return found.value if found else None
+
+
+# ---- sends --------------------------------------------------------------------------------------
+def test_what_is_sent_and_published_arrives(broker: Broker, queue: str, get: Get) -> None:
+    broker.create_queue("other")
+    both = [Message("1", "x"), Message("2", "y")]
+    sends: list[Send | Publish] = [Publish("made", both), Send("other", [Message("3", "z")])]
+    answer = make(broker, Change(sends=sends))
+    assert [[one.id for one in sent] for sent in answer.sent] == [["1", "2"], ["3"]]
+    assert [one.id for one in get()] == ["1", "2"]
+    assert [(one.id, one.topic) for one in get("other")] == [("3", "")]
+
+
+@needs("filters")
+def test_a_publish_obeys_filters(broker: Broker, queue: str, get: Get) -> None:
+    (one,) = broker.subscriptions("made")
+    broker.put_subscription(replace(one, filter_policy='{"kind": ["a"]}'))
+    messages = [Message("1", "x", {"kind": "a"}), Message("2", "y", {"kind": "b"})]
+    make(broker, Change(sends=[Publish("made", messages)]))
+    assert [one.id for one in get()] == ["1"]
+
+
+@needs("atomic", "runs")
+def test_a_send_that_cannot_be_undoes_the_rest(broker: Broker, queue: str) -> None:
+    put = Put(kind="run", key="1", value="a")
+    for send, error in (
+        (Send("nosuch", [Message("1", "x")]), QueueNotFound),
+        (Publish("nosuch", [Message("1", "x")]), TopicNotFound),
+    ):
+        with pytest.raises(error):
+            make(broker, Change(records=[put], sends=[send]))
+    broker.create_queue("small", QueueSettings(max_message_bytes=1024))
+    with pytest.raises(LimitExceeded):
+        make(broker, Change(records=[put], sends=[Send("small", [Message("1", "x" * 1025)])]))
+    assert value(broker) is None
+
+
+# ---- settlements --------------------------------------------------------------------------------
+@needs("dead_letters", "coordination")
+def test_every_kind_of_settlement(
+    broker: Broker, put: Callable[..., None], get: Get, clock: ManualClock
+) -> None:
+    put("done", "hide", "keep", "back", "dead")
+    by_id = {one.id: one for one in get()}
+    settlements: list[Settlement] = [
+        Finish(by_id["done"], remember=60),
+        Hide(by_id["hide"], 5),
+        Keep(by_id["keep"], 100),
+        GiveBack(by_id["back"]),
+        Bury(by_id["dead"], '{"reason": "no"}'),
+    ]
+    assert make(broker, Change(settlements=settlements)).settled == [True] * 5
+    assert broker.finished("work", [("done", "made")]) == {("done", "made")}
+    assert by_id["keep"].visible_at == 1100.0
+    (back,) = get()
+    assert (back.id, back.receive_count) == ("back", 1)
+    clock.advance(5)
+    (hidden,) = get()
+    assert (hidden.id, hidden.receive_count) == ("hide", 2)
+    assert [one.id for one in get("work-dlq")] == ["dead"]
+    again = make(broker, Change(settlements=settlements)).settled
+    assert again == [False, False, True, False, False], "receipts are stale, but for the one kept"
+
+
+@needs("runs")
+def test_a_stale_receipt_settles_nothing_and_keeps_nothing_else_from_happening(
+    broker: Broker, put: Callable[..., None], get: Get, clock: ManualClock
+) -> None:
+    put("1", "2")
+    one, two = get()
+    clock.advance(31)
+    get(limit=1)  # somebody else has the first
+    change = Change(
+        settlements=[Finish(one), Finish(two)], records=[Put(kind="run", key="1", value="a")]
+    )
+    assert make(broker, change).settled == [False, True]
+    assert value(broker) == "a"
+
+
+# ---- the fence ----------------------------------------------------------------------------------
+@needs("runs")
+def test_nothing_happens_when_the_message_is_no_longer_held(
+    broker: Broker, put: Callable[..., None], get: Get, clock: ManualClock
+) -> None:
+    put("1")
+    (mine,) = get()
+    clock.advance(31)
+    (theirs,) = get()
+    broker.create_queue("other")
+    change = Change(
+        fence=mine,
+        keys=[Take("k", "me")],
+        records=[Put(kind="run", key="1", value="a")],
+        sends=[Send("other", [Message("2", "x")])],
+        settlements=[Finish(mine)],
+    )
+    with pytest.raises(LeaseLost, match="'1' of queue 'work' is no longer held"):
+        make(broker, change)
+    assert value(broker) is None
+    assert broker.holders(["k"]) == {}
+    assert broker.counts("other").visible == 0
+    held = Change(
+        fence=theirs,
+        records=[Put(kind="run", key="1", value="b")],
+        settlements=[Finish(theirs)],
+    )
+    assert make(broker, held).settled == [True]
+    assert value(broker) == "b"
+    with pytest.raises(LeaseLost, match="gone"):
+        make(broker, held)
+
+
+def test_a_lease_that_lapsed_holds_until_somebody_else_receives_it(
+    broker: Broker, put: Callable[..., None], get: Get, clock: ManualClock
+) -> None:
+    """As `delete` takes it: nobody else can be running it."""
+    put("1")
+    (mine,) = get()
+    clock.advance(31)
+    assert make(broker, Change(fence=mine, settlements=[Finish(mine)])).settled == [True]
+
+
+@needs("fifo")
+def test_a_fifo_message_is_held_as_long_as_its_lease(
+    broker: Broker, send: Callable[..., object], take: Get, clock: ManualClock
+) -> None:
+    send("a1")
+    (mine,) = take()
+    clock.advance(31)
+    with pytest.raises(LeaseLost):
+        make(broker, Change(fence=mine, settlements=[Finish(mine)]))
+
+
+__all__ = collected(globals())

@@ -1,0 +1,3 @@
+"""Topics, queues and subscriptions."""
+
+from taskflow.testing.contract.admin.declarations import *

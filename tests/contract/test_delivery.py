@@ -1,0 +1,3 @@
+"""Publish, receive, delete: fan-out, visibility, receipts, delay, retention."""
+
+from taskflow.testing.contract.traffic.delivery import *

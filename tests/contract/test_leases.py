@@ -1,0 +1,3 @@
+"""Leases of one among many."""
+
+from taskflow.testing.contract.coordination.leases import *

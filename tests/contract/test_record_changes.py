@@ -1,0 +1,3 @@
+"""Changes of records, counters and keys."""
+
+from taskflow.testing.contract.apply.record_changes import *

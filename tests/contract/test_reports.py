@@ -1,0 +1,3 @@
+"""What workers say of themselves."""
+
+from taskflow.testing.contract.coordination.reports import *
