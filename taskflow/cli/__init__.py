@@ -42,17 +42,20 @@ class _Group(click.Group):
     that cannot be used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
+        if name not in COMMANDS:  # one of a project that adds its own
+            return super().get_command(ctx, name)
         module = import_module(f"taskflow.cli.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, COMMANDS[name][1]) for name in self.list_commands(ctx)]
+        rows = []
+        for name in self.list_commands(ctx):
+            own = None if name in COMMANDS else self.get_command(ctx, name)
+            rows.append((name, own.get_short_help_str() if own else COMMANDS[name][1]))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

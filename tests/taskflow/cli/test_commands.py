@@ -1,10 +1,12 @@
 """The list of commands, which is shown without importing any of them."""
 
+import copy
 import re
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from taskflow import cli
 
@@ -29,3 +31,18 @@ def test_no_command_is_missing_from_the_list() -> None:
         if re.search(r"^@click\.(command|group)", path.read_text(), re.MULTILINE)
     }
     assert with_commands - {"__init__", "moves"} == modules, "moves are commands of dlq"
+
+
+def test_a_project_may_add_commands_of_its_own() -> None:
+    @click.command("mine")
+    def mine() -> None:
+        """Do what only this project does."""
+        click.echo("done")
+
+    group = copy.copy(cli.main)
+    group.commands = {**cli.main.commands}
+    group.add_command(mine)
+    shown = CliRunner().invoke(group, ["--help"]).output
+    assert re.search(r"mine +Do what only this project does\.", shown)
+    assert re.search(r"worker +Run the handlers", shown)
+    assert CliRunner().invoke(group, ["mine"]).output == "done\n"
