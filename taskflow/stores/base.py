@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from taskflow.broker.settings import (
     Described,
+    Holding,
     Lease,
     MoveTask,
     QueueSettings,
@@ -87,8 +88,49 @@ class Held(NamedTuple):
     receipt: int
 
 
+class Ask(NamedTuple):
+    """What to lend: up to `limit` rows, hidden until then under `receipt`.
+
+    A row sent at or before `kept_from` is past its retention; one with `most` counted receives is
+    worn out (None: never, or there is nowhere to go). `holding`: as a worker asks, so that what
+    lapsed comes alone, or what is before the first of it. `noisy`: groups that come after the
+    others, in this order.
+    """
+
+    limit: int
+    receipt: int
+    until: float
+    kept_from: float
+    most: int | None
+    holding: Holding | None
+    noisy: Sequence[str] = ()
+
+
+class Lent(NamedTuple):
+    """What `lend` found. `rows` are as they were before they were lent, `receive_count` without a
+    receive that does not count; `receipt` is theirs now, with AHEAD where that holds. `old` and
+    `worn` are not lent: they are the caller's to drop and to move."""
+
+    rows: list[Row]
+    old: list[Row]
+    worn: list[Row]
+    receipt: int
+
+
+class Moved(NamedTuple):
+    """A row that goes to another queue, as given; `source` is the queue to remember."""
+
+    row: Row
+    to: QueueRow
+    source: int | None
+
+
 class Rows(Protocol):
-    """The verbs inside one transaction."""
+    """The verbs inside one transaction.
+
+    One rule for all: what is asked in order to be written is the asker's until the transaction
+    ends. A store with one writer keeps it by itself; another locks what it answers.
+    """
 
     @property
     def records(self) -> Records:
@@ -110,8 +152,9 @@ class Rows(Protocol):
         """Remove a topic, its subscriptions, its tags and what it deduplicates by."""
         ...
 
-    def next_sequence(self, topic: str, least: int) -> int:
-        """The next number of a FIFO topic: `least` or more, higher each time."""
+    def next_sequences(self, topic: str, groups: Sequence[str], least: int) -> list[int]:
+        """A number of a FIFO topic for each message of these groups: `least` or more, rising within
+        each group in the order in which transactions commit."""
         ...
 
     def queues(self) -> list[str]:
@@ -158,10 +201,16 @@ class Rows(Protocol):
         """Move tasks, newest first."""
         ...
 
+    def running(self, handle: str) -> MoveTask | None:
+        """A running move task, the caller's until the transaction ends."""
+        ...
+
     # messages
-    def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
-        """Append messages, due after their own delay or the queue's; answers the number of the
-        first, the others follow.
+    def add(
+        self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
+    ) -> list[int]:
+        """Append messages, due after their own delay or the queue's; answers a number for each:
+        they rise, perhaps with gaps.
 
         One that the queue holds already (id and topic) is left out.
         """
@@ -179,34 +228,34 @@ class Rows(Protocol):
         and remove what none holds any more; answers how many were removed."""
         ...
 
-    def due(
-        self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
-    ) -> list[Row]:
-        """Rows that may be received, earliest first; of a FIFO queue whole groups, in order, up
-        to their first hidden row. Of many past their retention some are dropped; a few may be
-        among the answers. `without_lapsed`: none whose lease lapsed, and none behind such a one
-        of its group."""
+    def lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent:
+        """Find due rows and hide them, at once: nobody else is lent them. Earliest first; of a FIFO
+        queue whole groups, in order, up to their first hidden row. Rows that others hold at the
+        moment are passed over: few or none do not mean that the queue is empty. Of many past their
+        retention some are dropped."""
         ...
 
-    def due_fairly(
-        self,
-        queue: int,
-        now: float,
-        limit: int,
-        noisy: Sequence[str],
-        without_lapsed: bool = False,
-    ) -> list[Row]:
-        """As `due` for a standard queue, groups not among `noisy` first, then those in the order
-        given."""
+    def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
+        """Rows that may be received, as `lend` finds them; they stay as they are, and are the
+        caller's until the transaction ends."""
+        ...
+
+    def any_grouped(self, queue: int) -> bool:
+        """Whether a standard queue holds messages with message groups."""
         ...
 
     def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
         """How many hidden rows each message group of a standard queue has."""
         ...
 
-    def any_due(self, queue: QueueRow, now: float) -> bool: ...
+    def any_due(self, queue: QueueRow, now: float) -> bool:
+        """Whether `lend` may find something. A store in which an empty `lend` costs nobody anything
+        may say so unasked."""
+        ...
+
     def next_due(self, queue: QueueRow, now: float) -> float | None:
-        """When, after `now`, `due` will have more."""
+        """When, after `now`, `lend` will have more; a moment after it, when rows are due that
+        another transaction has."""
         ...
 
     def delay_again(self, queue: int, delay: float) -> None:
@@ -217,36 +266,41 @@ class Rows(Protocol):
         """How many rows are received and hidden; counts no further than `most`."""
         ...
 
-    def hold(
-        self,
-        queue: int,
-        seqs: Sequence[int],
-        receipt: int,
-        until: float,
-        now: float,
-        count: int = 1,
-    ) -> None:
-        """Hide rows until then under a new receipt and count so many receives more."""
-        ...
-
     def extend(self, queue: int, seqs: Sequence[int], until: float) -> None:
         """Hide held rows until then, whatever their receipt."""
         ...
 
     def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
-        """The rows that still carry these receipts, None where one does not."""
+        """The rows that still carry these receipts, None where one does not; they are the caller's
+        until the transaction ends."""
         ...
 
     def leases(self, queue: int, held: Sequence[Held], now: float) -> list[Lease]:
         """How each receipt stands."""
         ...
 
-    def remove(self, queue: int, held: Sequence[Held], hidden_at: float | None) -> list[bool]:
-        """Delete rows that still carry the receipt; with `hidden_at`, only those hidden then."""
+    def fence(self, queue: int, held: Held, now: float) -> Lease:
+        """How a receipt stands; its row stays so until the transaction ends."""
         ...
 
-    def drop(self, queue: int, seqs: Collection[int]) -> None:
-        """Remove rows whatever their receipt."""
+    def remove(
+        self,
+        queue: int,
+        held: Sequence[Held],
+        hidden_at: float | None,
+        remember: Sequence[tuple[str, str, float] | None],
+        now: float,
+    ) -> list[bool]:
+        """Delete rows that still carry the receipt; with `hidden_at`, only those hidden then. Of
+        each deleted one its (id, topic, expires_at) is remembered as finished, if it has such."""
+        ...
+
+    def drop_old(self, queue: int, seqs: Collection[int]) -> None:
+        """Remove rows past their retention, counted as `expired`."""
+        ...
+
+    def drop(self, queue: int, seqs: Collection[int]) -> int:
+        """Remove rows whatever their receipt; answers how many."""
         ...
 
     def hide(
@@ -260,9 +314,9 @@ class Rows(Protocol):
         """Visible now, one receive less, no receipt."""
         ...
 
-    def move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> None:
-        """Append a row, as given, to another queue as never received and due now;
-        `source` is the queue to remember. A row there with the same id and topic is replaced."""
+    def move(self, queue: int, rows: Sequence[Moved], now: float) -> list[bool]:
+        """Append rows, as given, to other queues as never received and due now. A row there with
+        the same id and topic is replaced. False for one that is not there any more."""
         ...
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
@@ -270,15 +324,16 @@ class Rows(Protocol):
         ...
 
     # bookkeeping
-    def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
-        """Record (id, topic, expires_at) as finished, and forget a few expired records."""
+    def forget(self, now: float, limit: int) -> int:
+        """Remove up to `limit` each of finished records, deduplications and attempts that have
+        expired; answers how many."""
         ...
 
     def remembered(
         self, queue: int, keys: Collection[tuple[str, str]], now: float
     ) -> set[tuple[str, str]]: ...
     def tally(self, queue: int, handled: int, dead_lettered: int) -> None:
-        """Add to the queue's totals."""
+        """Add to the queue's totals, perhaps within a second."""
         ...
 
     def any_sent_before(self, queue: int, sent_before: float) -> bool:
@@ -299,15 +354,16 @@ class Rows(Protocol):
 
     # FIFO
     def deduplicated(
-        self, scope: str, keys: Sequence[str], now: float
-    ) -> dict[str, tuple[str, int]]:
-        """(id, number) of the messages that these keys stand for within the window."""
+        self, keys: Sequence[tuple[str, str]], now: float
+    ) -> dict[tuple[str, str], tuple[str, int]]:
+        """(id, number) of the messages that these (scope, key) stand for within the window. Keys
+        that stand for none are the caller's: another who asks waits."""
         ...
 
     def deduplicate(
-        self, scope: str, entries: Sequence[tuple[str, str, int]], expires_at: float, now: float
+        self, entries: Sequence[tuple[str, str, str, int]], expires_at: float, now: float
     ) -> None:
-        """Record (key, id, number), and forget a few expired records."""
+        """Record (scope, key, id, number)."""
         ...
 
     def attempted(self, queue: int, attempt: str, now: float) -> tuple[int, list[Row]] | None:
@@ -336,7 +392,11 @@ class Rows(Protocol):
         """(tokens, at) of a token bucket, as last written."""
         ...
 
-    def put_bucket(self, name: str, tokens: float, at: float) -> None: ...
+    def draw(self, name: str, per_second: float, tokens: float, now: float) -> float:
+        """Fill a token bucket up to now (`coordination.buckets`), take tokens; answers what is
+        left."""
+        ...
+
     def put_worker(self, id: str, seen_at: float, report: str) -> None: ...
     def drop_worker(self, id: str) -> None: ...
     def workers(self) -> list[tuple[str, float, str]]:
@@ -358,14 +418,22 @@ class Store(Protocol):
         *,
         durable: bool = False,
         committed: Callable[[T], None] | None = None,
+        alone: bool = False,
     ) -> T:
         """Run `work` in one transaction, which an exception undoes; answers what `work` did.
 
         `work` may be run again from the start, when what it had done was undone or is gone: it
         changes nothing but rows. `committed` is called with its answer when others can see it,
         before the wait for the disk that `durable` asks for, where the store was opened for that.
-        Within another `transact` of the same thread it is a part of that one.
+        Within another `transact` of the same thread it is a part of that one, and `committed`
+        waits for it. `alone`: no other such work runs meanwhile, and what is kept of declarations
+        is read anew: for what looks at declarations or moves, and then changes them.
         """
+        ...
+
+    def single(self, work: Callable[[Rows], T]) -> T:
+        """As `transact` for a `work` whose verbs may each be a transaction of its own: what one of
+        them fails at undoes only that one."""
         ...
 
     def look(self, work: Callable[[Rows], T]) -> T:

@@ -10,6 +10,11 @@ from taskflow.broker.record import Record, RecordQuery
 class Records(Protocol):
     """The verbs on records, keys and applied changes. What has expired at `now` is not there."""
 
+    def lock(self, names: Collection[str]) -> None:
+        """These are the caller's until the transaction ends: the ids, keys and records that it is
+        about to change, each named with its kind. In any order: they are sorted here."""
+        ...
+
     def find(self, kind: str, keys: Collection[str], now: float) -> dict[str, Record]:
         """Records by key; without those that are not there."""
         ...

@@ -84,6 +84,8 @@ class Applier:
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
             answers, rings = [], set[str]()
             now = core.now()
+            if names := _names(changes):
+                rows.records.lock(names)
             for change in changes:
                 one = _Application(rows, change, self._intake, wanted, now, self._fresh)
                 try:
@@ -151,7 +153,7 @@ class _Application:
             )
         if (fence := change.fence) is not None:
             queue = find_queue(rows, fence.queue)
-            state = rows.leases(queue.id, [held(fence)], now)[0]
+            state = rows.fence(queue.id, held(fence), now)
             if state != "held" and (queue.fifo or state != "lapsed"):
                 raise LeaseLost(
                     f"message {fence.id!r} of queue {fence.queue!r} is no longer held: its "
@@ -188,7 +190,7 @@ class _Application:
             return self._intake.add(rows, queue, "", send.messages, now)
         wanted = self._wanted.get(id(send), _NO_FILTERS)
         targets = rows.subscribed(send.topic)
-        if targets is not wanted.targets and has_filters(targets):
+        if targets != wanted.targets and has_filters(targets):
             raise _Filtered(send, targets)
         self.rings.update(target.queue.name for target in targets)
         return self._intake.publish(rows, send.topic, targets, send.messages, wanted, now)
@@ -211,6 +213,17 @@ class _Application:
             return rows.release(queue.id, [held(one.delivery)], now)[0]
         until = now + one.seconds
         return rows.hide(queue.id, [(held(one.delivery), until)], now, isinstance(one, Hide))[0]
+
+
+def _names(changes: Sequence[Change]) -> list[str]:
+    """Of all that they are about to change beside messages."""
+    names = []
+    for change in changes:
+        if change.id is not None:
+            names.append(f"change/{change.id}")
+        names += [f"key/{key.key}" for key in change.keys]
+        names += [f"record/{one.kind}/{one.key}" for one in (*change.records, *change.counters)]
+    return names
 
 
 def ring_of(kind: str, key: str) -> str:

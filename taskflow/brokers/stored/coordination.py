@@ -47,10 +47,7 @@ class Coordinator:
             return rows.bucket(name)
 
         def take(rows: Rows) -> float:
-            now = self._core.now()
-            left = tokens_in(rows.bucket(name), per_second, now) - tokens
-            rows.put_bucket(name, left, now)
-            return left
+            return rows.draw(name, per_second, tokens, self._core.now())
 
         if not tokens:  # a look costs no lock
             found, now = self._core.store.look(look), self._core.now()

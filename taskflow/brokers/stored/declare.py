@@ -28,10 +28,10 @@ class Declarations:
 
     def together(self, work: Callable[[], _T]) -> _T:
         """Run `work`, whose verbs are one change."""
-        return self._core.store.transact(lambda _: work(), durable=True)
+        return self._core.store.transact(lambda _: work(), durable=True, alone=True)
 
     def _change(self, work: Callable[[Rows], None]) -> None:
-        self._core.store.transact(work, durable=True)
+        self._core.store.transact(work, durable=True, alone=True)
 
     # ---- topics -----------------------------------------------------------------------------
     def create_topic(self, name: str, settings: TopicSettings = DEFAULT_TOPIC) -> None:
@@ -112,7 +112,10 @@ class Declarations:
                 rows.delay_again(found.id, settings.delay)
 
         self._core.store.transact(
-            change, durable=True, committed=lambda _: self._core.waiters.announce([name])
+            change,
+            durable=True,
+            committed=lambda _: self._core.waiters.announce([name]),
+            alone=True,
         )
 
     def delete_queue(self, name: str) -> None:

@@ -148,13 +148,12 @@ class Deduplication:
         self._now = now
         self._scopes = [f"{owner}/{message.group}" if per_group else owner for message in messages]
         self._messages = messages
-        wanted: dict[str, list[str]] = {}
-        for scope, message in zip(self._scopes, messages, strict=True):
-            wanted.setdefault(scope, []).append(message.deduplication_id or "")
+        keys = [
+            (scope, message.deduplication_id or "")
+            for scope, message in zip(self._scopes, messages, strict=True)
+        ]
         self._known = {
-            (scope, key): Sent(id, seq)
-            for scope, keys in wanted.items()
-            for key, (id, seq) in rows.deduplicated(scope, keys, now).items()
+            key: Sent(id, seq) for key, (id, seq) in rows.deduplicated(keys, now).items()
         }
         self.new: list[Message] = []
         seen = set(self._known)
@@ -167,15 +166,15 @@ class Deduplication:
     def record(self, sent: Sequence[Sent]) -> list[Sent]:
         """Remember the new ones, given what became of them; answers for every message."""
         fresh = iter(sent)
-        entries: dict[str, list[tuple[str, str, int]]] = {}
+        entries: list[tuple[str, str, str, int]] = []
         answers = []
         for scope, message in zip(self._scopes, self._messages, strict=True):
             key = (scope, message.deduplication_id or "")
             if key not in self._known:
                 one = next(fresh)
                 self._known[key] = one
-                entries.setdefault(scope, []).append((key[1], one.id, one.sequence))
+                entries.append((*key, one.id, one.sequence))
             answers.append(self._known[key])
-        for scope, some in entries.items():
-            self._rows.deduplicate(scope, some, self._now + DEDUPLICATION_WINDOW, self._now)
+        if entries:
+            self._rows.deduplicate(entries, self._now + DEDUPLICATION_WINDOW, self._now)
         return answers

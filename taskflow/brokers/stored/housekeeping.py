@@ -21,6 +21,7 @@ class Upkeep:
         more = self._moves.step_moves(limit)
         gone = store.transact(lambda rows: rows.records.expire(self._core.now(), limit))
         gone = max(gone, store.transact(lambda rows: rows.sweep(limit)))
+        store.transact(lambda rows: rows.forget(self._core.now(), limit))
         for queue in store.look(lambda rows: rows.queues()):
             if store.look(partial(self._holds_old, queue=queue)):
                 store.transact(partial(self._drop_old, queue=queue))

@@ -57,7 +57,9 @@ class Intake:
         )
         per_group = settings.deduplication_scope == "messageGroup"
         seen = Deduplication(rows, f"topic:{topic}", per_group, messages, now)
-        sent = [Sent(message.id, rows.next_sequence(topic, int(now * 1e6))) for message in seen.new]
+        groups = [message.group or "" for message in seen.new]
+        numbers = rows.next_sequences(topic, groups, int(now * 1e6))
+        sent = [Sent(one.id, number) for one, number in zip(seen.new, numbers, strict=True)]
         self._fan_out(rows, topic, targets, seen.new, sent, wanted, now)
         return seen.record(sent)
 
@@ -167,8 +169,8 @@ class Intake:
     ) -> list[Sent]:
         if not messages:
             return []
-        first = rows.add(queue, topic, messages, now)
-        return [Sent(message.id, number) for number, message in enumerate(messages, first)]
+        numbers = rows.add(queue, topic, messages, now)
+        return [Sent(one.id, number) for one, number in zip(messages, numbers, strict=True)]
 
 
 def are_bare(messages: Sequence[Message]) -> bool:

@@ -10,16 +10,10 @@ from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.base import AHEAD, QueueRow, Row, Rows
-from taskflow.stores.message_columns import read_extra
+from taskflow.stores.base import Ask, QueueRow, Row, Rows
 
 NOISY_IN_FLIGHT = 30
 NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
-
-
-def _uncounted(row: Row) -> int:
-    """1 for a row whose last receive was no attempt, as far as anybody knows."""
-    return 1 if row.lapsed and row.receipt is not None and row.receipt & AHEAD else 0
 
 
 class Lending:
@@ -59,67 +53,15 @@ class Lending:
         if limit <= 0:
             return []
         receipt = new_lease(now, self._random.getrandbits(18))
-        if holding is not None:
-            return self._lend_carefully(rows, queue, limit, receipt, until, now, woken, holding)
-        taken = self._take(rows, queue, limit, receipt, until, now, woken)
+        taken, receipt = self._take(rows, queue, limit, receipt, until, now, woken, holding)
         if attempt is not None and queue.fifo and taken:
             self._remember(rows, queue, attempt, receipt, taken, until, now)
-        return [
+        lent = [
             self._hand_out(rows, row, queue, row.receive_count + 1, receipt, until, now)
             for row in taken
         ]
-
-    def _lend_carefully(
-        self,
-        rows: Rows,
-        queue: QueueRow,
-        limit: int,
-        receipt: int,
-        until: float,
-        now: float,
-        woken: set[str],
-        holding: Holding,
-    ) -> list[Delivery]:
-        """As a worker asks: of what lapsed one alone, else what comes before the first of those."""
-        settings = queue.settings
-        while True:
-            due = self._due(rows, queue, limit, now, without_lapsed=holding.suspects > 0)
-            counts = [row.receive_count - _uncounted(row) for row in due]
-            expired = [row for row in due if row.sent_at + settings.retention <= now]
-            worn = [
-                row
-                for row, count in zip(due, counts, strict=True)
-                if settings.max_receives is not None
-                and count >= settings.max_receives
-                and row.sent_at + settings.retention > now
-            ]
-            if worn and (target := settings.dead_letter_queue) and rows.queue(target) is None:
-                worn = []  # nowhere to go
-            if not expired and not worn:
-                break
-            if expired:
-                rows.drop(queue.id, [row.seq for row in expired])
-            if worn:
-                woken |= bury_worn(rows, queue, worn, now)
-        if due and due[0].lapsed:
-            due = due[:1] if holding.suspects == 0 else []
-        else:
-            fresh = [row.lapsed for row in due]
-            due = due[: fresh.index(True)] if True in fresh else due
-        if not due:
-            return []
-        suspect = due[0].lapsed
-        if not suspect and (holding.messages or len(due) > 1):
-            receipt |= AHEAD
-        rows.hold(queue.id, [row.seq for row in due], receipt, until, now, 1 - _uncounted(due[0]))
-        self._room[queue.id] -= len(due)
-        lent = [
-            self._hand_out(
-                rows, row, queue, row.receive_count + 1 - _uncounted(row), receipt, until, now
-            )
-            for row in due
-        ]
-        lent[0].suspect = suspect
+        if holding is not None and lent:
+            lent[0].suspect = taken[0].lapsed
         return lent
 
     def _take(
@@ -131,50 +73,45 @@ class Lending:
         until: float,
         now: float,
         woken: set[str],
-    ) -> list[Row]:
+        holding: Holding | None,
+    ) -> tuple[list[Row], int]:
+        """Rows as they were before, and the receipt they have now. What is too old goes, what is
+        worn out is buried, and others are taken in their place."""
         settings = queue.settings
-        target = settings.dead_letter_queue
+        most = settings.max_receives
+        noisy = self._noisy(rows, queue, now)
         taken: list[Row] = []
         while len(taken) < limit:
-            due = self._due(rows, queue, limit - len(taken), now)
-            expired = [row for row in due if row.sent_at + settings.retention <= now]
-            rest = [row for row in due if row.sent_at + settings.retention > now]
-            worn: list[Row] = []
-            if settings.max_receives is not None and target is not None:
-                worn = [row for row in rest if row.receive_count >= settings.max_receives]
-                if worn and rows.queue(target) is None:
-                    worn = []  # nowhere to go
-            if expired:
-                rows.drop(queue.id, [row.seq for row in expired])
-            if worn:
-                woken |= bury_worn(rows, queue, worn, now)
-                rest = [row for row in rest if row not in worn]
-            if rest:
-                rows.hold(queue.id, [row.seq for row in rest], receipt, until, now)
-                taken += rest
-            if not expired and not worn:
+            kept_from = now - settings.retention
+            ask = Ask(limit - len(taken), receipt, until, kept_from, most, holding, noisy)
+            lent = rows.lend(queue, ask, now)
+            if lent.old:
+                rows.drop_old(queue.id, [row.seq for row in lent.old])
+            if lent.worn and rows.queue(settings.dead_letter_queue or "") is None:
+                most = None  # they have nowhere to go: they are lent
+            elif lent.worn:
+                woken |= bury_worn(rows, queue, lent.worn, now)
+            taken += lent.rows
+            if not (lent.old or lent.worn) or (holding is not None and taken):
+                receipt = lent.receipt
                 break
         self._room[queue.id] -= len(taken)
-        return taken
+        return taken, receipt
 
     @staticmethod
-    def _due(
-        rows: Rows, queue: QueueRow, limit: int, now: float, without_lapsed: bool = False
-    ) -> list[Row]:
-        """Due rows; of a standard queue with message groups, those of quiet groups first.
+    def _noisy(rows: Rows, queue: QueueRow, now: float) -> list[str]:
+        """Message groups of a standard queue that come after the others.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
         """
-        due = rows.due(queue, now, limit, without_lapsed)
-        if queue.fifo or not any(read_extra(row.extra).group for row in due):
-            return due
+        if queue.fifo or not rows.any_grouped(queue.id):
+            return []
         groups = rows.tenants_in_flight(queue.id, now).items()
         many = sorted((count, name) for name, count in groups if count >= NOISY_IN_FLIGHT)
         if not many:
-            return due
+            return []
         in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
-        noisy = [name for count, name in many if count * NOISY_PART > in_flight]
-        return rows.due_fairly(queue.id, now, limit, noisy, without_lapsed) if noisy else due
+        return [name for count, name in many if count * NOISY_PART > in_flight]
 
     def _allowed(self, rows: Rows, queue: QueueRow, limit: int, now: float) -> int:
         """How many more may be in flight. Counted only when the last count has been used up."""

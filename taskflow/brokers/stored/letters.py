@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.errors import LimitExceeded
 from taskflow.message import FAILURE, Delivery
-from taskflow.stores.base import QueueRow, Row, Rows
+from taskflow.stores.base import Moved, QueueRow, Row, Rows
 from taskflow.stores.message_columns import read_attributes, read_extra
 from taskflow.wire.failure_record import never_finished, write_failure
 
@@ -61,10 +61,11 @@ def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: fl
     if target is None:
         raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
     to = find_queue(rows, target)
+    letters = []
     for row, failure in failed:
         attributes = json.loads(row.attributes) | {FAILURE: failure}
-        letter = row._replace(attributes=json.dumps(attributes))
-        rows.move(queue.id, letter, to, queue.id, now)
+        letters.append(Moved(row._replace(attributes=json.dumps(attributes)), to, queue.id))
+    rows.move(queue.id, letters, now)
     rows.expire(to.id, now - to.settings.retention)
     rows.tally(queue.id, 0, len(failed))
     return {target, queue.name} if queue.fifo else {target}

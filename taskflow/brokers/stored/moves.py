@@ -10,7 +10,7 @@ from taskflow.brokers.stored.lookup import find_queue, sources_of
 from taskflow.errors import LimitExceeded, MoveTaskNotFound
 from taskflow.limits import MAX_MOVE_RATE
 from taskflow.message import new_id
-from taskflow.stores.base import QueueRow, Row, Rows
+from taskflow.stores.base import Moved, QueueRow, Row, Rows
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html
 GONE = "AWS.SimpleQueueService.NonExistentQueue"
@@ -48,18 +48,18 @@ class Moves:
             rows.put_move(task)
             return task
 
-        return self._core.store.transact(start, durable=True)
+        return self._core.store.transact(start, durable=True, alone=True)
 
     def cancel_move(self, handle: str) -> MoveTask:
         """Stop a running move."""
 
         def cancel(rows: Rows) -> MoveTask:
-            for task in rows.moves():
-                if task.handle == handle and task.status == "RUNNING":
-                    task = replace(task, status="CANCELLED")
-                    rows.put_move(task)
-                    return task
-            raise MoveTaskNotFound(f"no running move task has the handle {handle!r}")
+            task = rows.running(handle)
+            if task is None:
+                raise MoveTaskNotFound(f"no running move task has the handle {handle!r}")
+            task = replace(task, status="CANCELLED")
+            rows.put_move(task)
+            return task
 
         return self._core.store.transact(cancel)
 
@@ -79,10 +79,8 @@ class Moves:
 
     def _step_one(self, rows: Rows, *, handle: str, limit: int) -> set[str]:
         """Answers the queues to ring."""
-        for task in rows.moves():
-            if task.handle == handle and task.status == "RUNNING":
-                return self._step(rows, task, limit)
-        return set()
+        task = rows.running(handle)
+        return set() if task is None else self._step(rows, task, limit)
 
     def _step(self, rows: Rows, task: MoveTask, limit: int) -> set[str]:
         now = self._core.now()
@@ -98,7 +96,7 @@ class Moves:
         letters = rows.due(source, now, limit) if limit > 0 else []
         for letter in letters:
             if letter.sent_at + source.settings.retention <= now:
-                rows.drop(source.id, [letter.seq])
+                rows.drop_old(source.id, [letter.seq])
                 continue
             home = self._home(rows, task, letter)
             if home is None:
@@ -106,8 +104,8 @@ class Moves:
                 failure = UNKNOWN if unknown else GONE
                 rows.put_move(replace(task, status="FAILED", failure=failure))
                 return woken
-            rows.move(source.id, anew(letter, now), home, None, now)
-            task = replace(task, moved=task.moved + 1)
+            (moved,) = rows.move(source.id, [Moved(anew(letter, now), home, None)], now)
+            task = replace(task, moved=task.moved + moved)
             woken.add(home.name)
         if task.moved >= task.total or (limit > 0 and not letters):
             task = replace(task, status="COMPLETED")

@@ -7,7 +7,7 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.letters import anew, delivery
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.message import Delivery
-from taskflow.stores.base import QueueRow, Rows
+from taskflow.stores.base import Moved, QueueRow, Rows
 
 
 class Operator:
@@ -49,19 +49,19 @@ class Operator:
 
         def move(rows: Rows) -> tuple[int, set[str]]:
             woken: set[str] = set()
-            moved = 0
             now = self._core.now()
             row = find_queue(rows, queue)
+            old, letters = [], []
             for letter in rows.select(row.id, ids, limit):
                 if letter.sent_at + row.settings.retention <= now:
-                    rows.drop(row.id, [letter.seq])
+                    old.append(letter.seq)
                     continue
                 home = rows.queue_of(letter.source) if letter.source is not None else None
-                if home is None:
-                    continue
-                rows.move(row.id, anew(letter, now), home, None, now)
-                woken |= {home.name, queue} if row.fifo else {home.name}
-                moved += 1
+                if home is not None:
+                    letters.append(Moved(anew(letter, now), home, None))
+                    woken |= {home.name, queue} if row.fifo else {home.name}
+            rows.drop_old(row.id, old)
+            moved = sum(rows.move(row.id, letters, now))
             return moved, woken
 
         moved, _ = self._core.store.transact(

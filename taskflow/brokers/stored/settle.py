@@ -136,14 +136,11 @@ def finish(
 ) -> list[bool]:
     """Delete messages of one queue, and remember those that want it."""
     chosen = [held(entry.delivery, fenced) for entry in entries]
-    gone = rows.remove(queue.id, chosen, now if queue.fifo else None)
-    keys = [
-        (entry.delivery.id, entry.delivery.topic, now + entry.remember)
-        for entry, ok in zip(entries, gone, strict=True)
-        if ok and entry.remember
+    finished = [
+        (entry.delivery.id, entry.delivery.topic, now + entry.remember) if entry.remember else None
+        for entry in entries
     ]
-    if keys:
-        rows.remember(queue.id, keys, now)
+    gone = rows.remove(queue.id, chosen, now if queue.fifo else None, finished, now)
     rows.tally(queue.id, sum(gone), 0)
     return gone
 

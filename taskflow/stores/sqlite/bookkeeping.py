@@ -15,6 +15,21 @@ class Books:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
+    def forget(self, now: float, limit: int) -> int:
+        gone = 0
+        for table, key in (
+            ("finished", "queue, id, topic"),
+            ("deduplication", "scope, key"),
+            ("attempt", "queue, id"),
+        ):
+            self._connection.execute(
+                f"""DELETE FROM {table} WHERE ({key}) IN (
+                        SELECT {key} FROM {table} WHERE expires_at <= ? LIMIT ?)""",
+                (now, limit),
+            )
+            gone += self._connection.changes()
+        return gone
+
     def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
         # As many old records go as two batches bring: the table cannot outgrow its window.
         self._connection.execute(

@@ -1,6 +1,6 @@
 """The store verbs for what is not messages: topics, queues, subscriptions, buckets; in SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -13,6 +13,7 @@ from taskflow.broker.settings import (
     TopicSettings,
     TopicSubscription,
 )
+from taskflow.coordination.buckets import tokens_in
 from taskflow.limits import is_fifo
 from taskflow.stores.base import QueueRow, Target, TopicRow
 
@@ -90,12 +91,15 @@ class DeclaredRows:
         self._execute("DELETE FROM topic WHERE name = ?", (name,))
         self._changed_declarations()
 
-    def next_sequence(self, topic: str, least: int) -> int:
-        found: int = self._execute(
-            "UPDATE topic SET sequence = max(sequence + 1, ?) WHERE name = ? RETURNING sequence",
-            (least, topic),
+    def next_sequences(self, topic: str, groups: Sequence[str], least: int) -> list[int]:
+        if not groups:
+            return []
+        last: int = self._execute(
+            """UPDATE topic SET sequence = max(sequence + 1, ?1) + ?2 - 1 WHERE name = ?3
+               RETURNING sequence""",
+            (least, len(groups), topic),
         ).get
-        return found
+        return list(range(last - len(groups) + 1, last + 1))
 
     # ---- queues -----------------------------------------------------------------------------
     def queues(self) -> list[str]:
@@ -256,6 +260,12 @@ class DeclaredRows:
             ),
         )
 
+    def running(self, handle: str) -> MoveTask | None:
+        found = self._execute(
+            f"SELECT {_MOVE} FROM move_task WHERE handle = ? AND status = 'RUNNING'", (handle,)
+        ).get
+        return None if found is None else MoveTask(*found)
+
     def moves(self, source: str | None = None) -> list[MoveTask]:
         return [
             MoveTask(*found)
@@ -273,8 +283,10 @@ class DeclaredRows:
         ).get
         return found
 
-    def put_bucket(self, name: str, tokens: float, at: float) -> None:
-        self._execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?)", (name, tokens, at))
+    def draw(self, name: str, per_second: float, tokens: float, now: float) -> float:
+        left = tokens_in(self.bucket(name), per_second, now) - tokens
+        self._execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?)", (name, left, now))
+        return left
 
     def put_worker(self, id: str, seen_at: float, report: str) -> None:
         self._execute("INSERT OR REPLACE INTO worker VALUES (?, ?, ?)", (id, seen_at, report))

@@ -18,20 +18,22 @@ class Deduplications:
         self._due = due
 
     def deduplicated(
-        self, scope: str, keys: Sequence[str], now: float
-    ) -> dict[str, tuple[str, int]]:
+        self, keys: Sequence[tuple[str, str]], now: float
+    ) -> dict[tuple[str, str], tuple[str, int]]:
         return {
-            key: (id, seq)
-            for key, id, seq in self._connection.execute(
-                """SELECT d.key, d.id, d.seq FROM json_each(?2) j CROSS JOIN deduplication d
-                   ON d.scope = ?1 AND d.key = j.value WHERE d.expires_at > ?3""",
-                (scope, encode(keys).decode(), now),
+            (scope, key): (id, seq)
+            for scope, key, id, seq in self._connection.execute(
+                """SELECT d.scope, d.key, d.id, d.seq FROM json_each(?1) j
+                   CROSS JOIN deduplication d
+                   ON d.scope = j.value ->> 0 AND d.key = j.value ->> 1 WHERE d.expires_at > ?2""",
+                (encode(keys).decode(), now),
             )
         }
 
     def deduplicate(
-        self, scope: str, entries: Sequence[tuple[str, str, int]], expires_at: float, now: float
+        self, entries: Sequence[tuple[str, str, str, int]], expires_at: float, now: float
     ) -> None:
+        # As many old records go as two batches bring: the table cannot outgrow its window.
         self._connection.execute(
             """DELETE FROM deduplication WHERE (scope, key) IN (
                    SELECT scope, key FROM deduplication WHERE expires_at <= ?
@@ -40,7 +42,7 @@ class Deduplications:
         )
         self._connection.executemany(
             "INSERT OR REPLACE INTO deduplication VALUES (?, ?, ?, ?, ?)",
-            [(scope, key, id, seq, expires_at) for key, id, seq in entries],
+            [(scope, key, id, seq, expires_at) for scope, key, id, seq in entries],
         )
 
     def attempted(self, queue: int, attempt: str, now: float) -> tuple[int, list[Row]] | None:

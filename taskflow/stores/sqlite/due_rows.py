@@ -97,6 +97,14 @@ class DueRows:
                 found.append(Row._make(row))
         return found
 
+    def any_grouped(self, queue: int) -> bool:
+        found = self._execute(
+            """SELECT 1 FROM message INDEXED BY message_tenant
+               WHERE queue = ? AND tenant IS NOT NULL LIMIT 1""",
+            (queue,),
+        ).get
+        return found is not None
+
     def any_due(self, queue: QueueRow, now: float) -> bool:
         table, column = ("lane", "ready_at") if queue.fifo else ("message", "visible_at")
         found = self._execute(

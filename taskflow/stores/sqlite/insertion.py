@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 
 from taskflow.message import Message
-from taskflow.stores.base import QueueRow, Row
+from taskflow.stores.base import Moved, QueueRow, Row
 from taskflow.stores.message_columns import read_extra, with_received
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.columns import encode
@@ -40,16 +40,18 @@ class Insertion:
         self._lanes = lanes
         self._removal = removal
 
-    def add(self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float) -> int:
+    def add(
+        self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
+    ) -> list[int]:
         if len(messages) == 1:
-            return self._add_one(queue, topic, messages[0], now)
+            return [self._add_one(queue, topic, messages[0], now)]
         first = self._next_numbers(queue, len(messages), now)
         numbered = list(enumerate(messages, first))
         stored = self._add(queue, topic, numbered, now)
         if len(stored) < len(numbered):
             numbered = [one for one in numbered if one[0] in stored]
         self._bodies.add(numbered)
-        return first
+        return list(range(first, first + len(messages)))
 
     def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> int:
         """As `add`: the same row and body, with less around them."""
@@ -137,7 +139,7 @@ class Insertion:
                WHERE queue = ? AND id IN (SELECT value FROM json_each(?)) AND sent_at <= ?""",
             (queue.id, encode(ids).decode(), now - queue.settings.retention),
         )
-        self._removal.drop_expired(queue.id, [seq for (seq,) in expired])
+        self._removal.drop_old(queue.id, [seq for (seq,) in expired])
 
     def _first_free(self, now: float) -> int:
         last = self._declared.last_body()
@@ -172,8 +174,12 @@ class Insertion:
             )
         return first
 
-    def move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> None:
-        self._removal.drop(queue, [row.seq])
+    def move(self, queue: int, rows: Sequence[Moved], now: float) -> list[bool]:
+        return [self._move(queue, row, to, source, now) for row, to, source in rows]
+
+    def _move(self, queue: int, row: Row, to: QueueRow, source: int | None, now: float) -> bool:
+        if not self._removal.drop(queue, [row.seq]):
+            return False
         self._removal.drop(
             to.id,
             [
@@ -207,3 +213,4 @@ class Insertion:
         self._bodies.put(seq, row.body, row.attributes, with_received(row.extra, before))
         if to.fifo and group is not None:
             self._lanes.refresh(to.id, [group])
+        return True

@@ -58,6 +58,9 @@ class LeaseRows:
     def leases(self, queue: int, held: Sequence[Held], now: float) -> list[Lease]:
         return [self._lease(queue, one, now) for one in held]
 
+    def fence(self, queue: int, held: Held, now: float) -> Lease:
+        return self._lease(queue, held, now)
+
     def _lease(self, queue: int, held: Held, now: float) -> Lease:
         found = self._execute(
             "SELECT receipt, visible_at FROM message WHERE queue = ? AND seq = ?",

@@ -41,6 +41,9 @@ class SqliteRecords:
         self._connection = connection
         self._execute = connection.cursor().execute
 
+    def lock(self, names: Collection[str]) -> None:
+        """There is one writer."""
+
     def find(self, kind: str, keys: Collection[str], now: float) -> dict[str, Record]:
         found = self._execute(
             f"""SELECT {_COLUMNS} FROM json_each(:keys) j CROSS JOIN record r

@@ -8,6 +8,7 @@ import apsw
 
 from taskflow.stores.base import Held
 from taskflow.stores.sqlite.bodies import SqliteBodies
+from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.lanes import Lanes
 
@@ -17,14 +18,24 @@ log = logging.getLogger("taskflow.store")
 class Removal:
     """Each removed row takes the body that is its alone with it."""
 
-    def __init__(self, connection: apsw.Connection, bodies: SqliteBodies, lanes: Lanes) -> None:
+    def __init__(
+        self, connection: apsw.Connection, bodies: SqliteBodies, lanes: Lanes, books: Books
+    ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._bodies = bodies
         self._lanes = lanes
+        self._books = books
         self._complained: set[int] = set()
 
-    def remove(self, queue: int, held: Sequence[Held], hidden_at: float | None) -> list[bool]:
+    def remove(
+        self,
+        queue: int,
+        held: Sequence[Held],
+        hidden_at: float | None,
+        remember: Sequence[tuple[str, str, float] | None],
+        now: float,
+    ) -> list[bool]:
         lanes = self._lanes.of(queue, [one.seq for one in held])
         gone = {  # one by one: a list of them as JSON costs more, whatever its length
             one
@@ -38,16 +49,22 @@ class Removal:
         }
         self._bodies.forget([one.seq for one in gone])
         self._lanes.refresh(queue, lanes)
-        return [one in gone for one in held]
+        done = [one in gone for one in held]
+        kept = [one for one, ok in zip(remember, done, strict=True) if ok and one is not None]
+        if kept:
+            self._books.remember(queue, kept, now)
+        return done
 
-    def drop(self, queue: int, seqs: Collection[int]) -> None:
+    def drop(self, queue: int, seqs: Collection[int]) -> int:
         lanes = self._lanes.of(queue, seqs)
         self._execute(
             "DELETE FROM message WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))",
             (queue, encode(list(seqs)).decode()),
         )
+        gone = self._connection.changes()
         self._bodies.forget(seqs)
         self._lanes.refresh(queue, lanes)
+        return gone
 
     def any_sent_before(self, queue: int, sent_before: float) -> bool:
         oldest: float | None = self._execute(
@@ -60,9 +77,9 @@ class Removal:
             front = self._execute(
                 "SELECT seq, sent_at FROM message WHERE queue = ? ORDER BY seq LIMIT 1000", (queue,)
             )
-            self.drop_expired(queue, [seq for seq, sent_at in front if sent_at <= sent_before])
+            self.drop_old(queue, [seq for seq, sent_at in front if sent_at <= sent_before])
 
-    def drop_expired(self, queue: int, seqs: Collection[int]) -> None:
+    def drop_old(self, queue: int, seqs: Collection[int]) -> None:
         if not seqs:
             return
         self.drop(queue, seqs)

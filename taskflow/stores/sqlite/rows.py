@@ -14,6 +14,7 @@ from taskflow.stores.sqlite.due_rows import DueRows
 from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
+from taskflow.stores.sqlite.lender import Lender
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
 
@@ -31,7 +32,7 @@ class SqliteRows:
         self.begun = declared.begun
         self.topics, self.topic = declared.topics, declared.topic
         self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
-        self.next_sequence = declared.next_sequence
+        self.next_sequences = declared.next_sequences
         self.queues, self.queue, self.queue_of = declared.queues, declared.queue, declared.queue_of
         self.put_queue, self.drop_queue = declared.put_queue, declared.drop_queue
         self.pause_queue, self.purged = declared.pause_queue, declared.purged
@@ -41,25 +42,30 @@ class SqliteRows:
         self.put_subscription = declared.put_subscription
         self.drop_subscription, self.subscribed = declared.drop_subscription, declared.subscribed
         self.put_move, self.moves = declared.put_move, declared.moves
+        self.running = declared.running
         self.identity, self.put_identity = declared.identity, declared.put_identity
-        self.bucket, self.put_bucket = declared.bucket, declared.put_bucket
+        self.bucket, self.draw = declared.bucket, declared.draw
         self.put_worker, self.drop_worker = declared.put_worker, declared.drop_worker
         self.workers = declared.workers
 
+        books = Books(connection)
+        self.remembered, self.forget = books.remembered, books.forget
+        self.tally, self.counts = books.tally, books.counts
         bodies, lanes = SqliteBodies(connection), Lanes(connection)
         self.sweep = bodies.sweep
-        removal = Removal(connection, bodies, lanes)
+        removal = Removal(connection, bodies, lanes, books)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
-        self.any_sent_before = removal.any_sent_before
+        self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
         insertion = Insertion(connection, declared, bodies, lanes, removal)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
         self.move = insertion.move
         leases = LeaseRows(connection, lanes)
-        self.hold, self.extend, self.find = leases.hold, leases.extend, leases.find
+        self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
         due = DueRows(connection, removal)
-        self.due, self.due_fairly, self.any_due = due.due, due.due_fairly, due.any_due
+        self.due, self.any_due, self.any_grouped = due.due, due.any_due, due.any_grouped
+        self.lend = Lender(due, leases).lend
         self.next_due, self.select = due.next_due, due.select
         self.count_in_flight = due.count_in_flight
         self.tenants_in_flight = due.tenants_in_flight
@@ -69,9 +75,6 @@ class SqliteRows:
         self.deduplicate = deduplications.deduplicate
         self.attempted = deduplications.attempted
         self.remember_attempt = deduplications.remember_attempt
-        books = Books(connection)
-        self.remember, self.remembered = books.remember, books.remembered
-        self.tally, self.counts = books.tally, books.counts
 
     def undoing(self, work: Callable[[], T]) -> T:
         self._execute("SAVEPOINT part")

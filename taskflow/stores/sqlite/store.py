@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -180,20 +181,39 @@ class SqliteStore:
         *,
         durable: bool = False,
         committed: Callable[[T], None] | None = None,
+        alone: bool = False,
     ) -> T:
         for last in (False, True):
             try:
-                with self._writing as rows:
-                    answer = work(rows)
-                if committed is not None:
-                    committed(answer)
-                if durable:
-                    self.sync()
-                return answer
+                return self._transact(work, durable, committed)
             except FileReplaced:  # nobody was answered: into the new file with it
-                if last:
+                if last or self._writing.is_mine():
                     raise
         raise AssertionError("unreachable")
+
+    def _transact(
+        self, work: Callable[[Rows], T], durable: bool, committed: Callable[[T], None] | None
+    ) -> T:
+        writing = self._writing
+        later: list[Callable[[], None]] = []
+        with writing as rows:
+            answer = work(rows)
+            if writing.depth > 1:  # a part of another: others see it when that is committed
+                if committed is not None:
+                    writing.later.append(partial(committed, answer))
+                return answer
+            if writing.later:
+                later, writing.later = writing.later, []
+        if committed is not None:
+            committed(answer)
+        for call in later:
+            call()
+        if durable:
+            self.sync()
+        return answer
+
+    def single(self, work: Callable[[Rows], T]) -> T:
+        return self.transact(work)  # one statement more or less costs nothing here
 
     def look(self, work: Callable[[Rows], T]) -> T:
         with self._reading as rows:

@@ -64,7 +64,9 @@ class Writing(Reading):
     ) -> None:
         super().__init__(path, renew)
         self._committed = committed
-        self._depth = 0  # of blocks; guarded by the lock
+        self.depth = 0  # of blocks; guarded by the lock
+        self.later: list[Callable[[], None]] = []
+        """What to call when the outermost block is committed; guarded by the lock."""
         self._owner = 0  # the thread that is in them
         self._owner_pid = 0
 
@@ -73,30 +75,30 @@ class Writing(Reading):
             self._renew()
         self._lock.acquire()
         try:
-            self._execute("SAVEPOINT inner" if self._depth else "BEGIN IMMEDIATE")
+            self._execute("SAVEPOINT inner" if self.depth else "BEGIN IMMEDIATE")
         except BaseException as error:
             super().__exit__(None, error, None)
             raise
-        if not self._depth:
+        if not self.depth:
             self._rows.begun()
-        self._depth += 1
+        self.depth += 1
         self._owner = threading.get_ident()
         self._owner_pid = self._pid
         return self._rows
 
     def is_mine(self) -> bool:
         """Whether this thread is inside such a block."""
-        return self._depth > 0 and self._owner == threading.get_ident()
+        return self.depth > 0 and self._owner == threading.get_ident()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._owner_pid != getpid():  # forked within the block: it is the parent's to end
-            self._depth = 0
+            self.depth = 0
             raise BrokerUnavailable("this is a fork of the process that began the change")
-        self._depth -= 1
+        self.depth -= 1
         if error is None:
             try:
-                self._execute("RELEASE inner" if self._depth else "COMMIT")
-                if not self._depth:
+                self._execute("RELEASE inner" if self.depth else "COMMIT")
+                if not self.depth:
                     self._committed()
             except BaseException as failure:
                 error = failure
@@ -109,10 +111,11 @@ class Writing(Reading):
 
     def _undo(self) -> None:
         with contextlib.suppress(apsw.Error):  # SQLite may have undone it by itself
-            if self._depth:
+            if self.depth:
                 self._execute("ROLLBACK TO inner")
                 self._execute("RELEASE inner")
             else:
+                self.later.clear()
                 self._execute("ROLLBACK")
 
 

@@ -75,3 +75,13 @@ def test_nothing_is_counted_that_was_handled_or_purged(
     assert broker.receive("work") == []
     assert broker.counts("work").expired == 0
     assert caplog.records == [] or max(one.levelno for one in caplog.records) < logging.WARNING
+
+
+def test_a_few_among_others_are_counted_too(broker: Broker) -> None:
+    """What is hidden comes back at its own time, past its retention, beside what is not."""
+    broker.send("work", [Message("old", "x", delay=KEPT / 2)])
+    clock_of(broker).advance(KEPT / 2 - 1)
+    broker.send("work", [Message("young", "x")])
+    clock_of(broker).advance(KEPT / 2 + 1)
+    assert [one.id for one in broker.receive("work", limit=10)] == ["young"]
+    assert broker.counts("work").expired == 1

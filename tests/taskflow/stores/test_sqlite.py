@@ -397,3 +397,30 @@ def test_numbers_of_two_brokers_never_meet(tmp_path: Path) -> None:
     assert all(delivery.body == "x" for delivery in found)
     for broker in brokers:
         broker.close()
+
+
+def test_who_waits_is_told_when_the_whole_change_is_committed(tmp_path: Path) -> None:
+    """A ring from within it would wake who then looks, and sees the old."""
+    broker, other = open_broker(address(tmp_path)), open_broker(address(tmp_path))
+    broker.create_queue("work")
+    seen: list[float] = []
+    broker.watch(lambda queues: seen.append(other.settings("work").delay))
+
+    def change() -> None:
+        broker.set_queue("work", QueueSettings(delay=7))
+        assert seen == []
+
+    broker.together(change)
+    assert seen == [7]
+
+    def fail() -> None:
+        broker.set_queue("work", QueueSettings(delay=9))
+        raise LimitExceeded("no")
+
+    with pytest.raises(LimitExceeded):
+        broker.together(fail)
+    assert seen == [7], "nothing happened, and nobody is told"
+    broker.set_queue("work", QueueSettings(delay=8))
+    assert seen == [7, 8]
+    broker.close()
+    other.close()

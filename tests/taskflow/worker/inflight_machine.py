@@ -227,7 +227,7 @@ class InflightMachine(RuleBasedStateMachine):
         return any(getattr(hands.inflight, what) for hands in self.hands)
 
     def _forgive(self) -> None:
-        """A message that was held with others when its worker died loses no attempt."""
+        """Whoever holds what now may be lost with it: that may cost one attempt of each."""
         self.forgiven.update(list(self.published))
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 16.0, 16.0, 31.0]))
@@ -278,5 +278,8 @@ class InflightMachine(RuleBasedStateMachine):
             for letter in self.real.peek(LETTERS[queue], 1000):
                 record = json.loads(plain_text(letter.attributes[FAILURE]))
                 assert record["reason"]
-                assert self.starts[letter.id], "dead without a run"
+                # Who was lent it alone, and was not heard of again, may have begun with it.
+                assert self.starts[letter.id] or self.forgiven[letter.id] > RETRIES, (
+                    "dead without a run"
+                )
         self.real.close()
