@@ -22,4 +22,6 @@ _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it
 _.GetPayment, _.ListPaymentMethods, _.RefundPayment, _.RemovePaymentMethod  # gRPC calls them
 _.SavePaymentMethod  # gRPC calls it
+__getattr__, __dir__  # Python asks a module by them
+_.format_commands  # click calls it
 lambda_handler  # public: AWS Lambda calls it

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 
 from taskflow.broker.settings import WorkerReport
-from taskflow.coordination.buckets import Bucket, drawn
+from taskflow.buckets import Bucket, drawn
 
 
 class MemoryStore:

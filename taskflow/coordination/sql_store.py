@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Insert, Update
 
 from taskflow.broker.settings import WorkerReport
-from taskflow.coordination.buckets import capacity, drawn, tokens_in
+from taskflow.buckets import capacity, drawn, tokens_in
 from taskflow.coordination.sql_database import TABLES, RowExists, SqlDatabase
 from taskflow.errors import BrokerUnavailable
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskflow.coordination.buckets import tokens_in
+from taskflow.buckets import tokens_in
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ import msgspec
 
 from taskflow.broker.settings import WorkerReport
 from taskflow.brokers.aws.client import Api, ConditionFailed
-from taskflow.coordination.buckets import Bucket, drawn, tokens_in
+from taskflow.buckets import Bucket, drawn, tokens_in
 from taskflow.errors import BrokerUnavailable
 
 SKEW = 5.0  # seconds that the clocks of hosts may differ without being taken for set back

@@ -9,7 +9,7 @@ from taskflow.broker import WorkerReport
 from taskflow.broker.settings import Claim
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.lookup import find_queue
-from taskflow.coordination.buckets import tokens_in
+from taskflow.buckets import tokens_in
 from taskflow.errors import KeyTaken
 from taskflow.message import Delivery
 from taskflow.stores.base import Rows

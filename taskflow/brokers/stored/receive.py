@@ -83,7 +83,9 @@ class Receiver:
                     held = Holding(len(taken), 1)
             return taken, woken
 
-        taken, woken = core.store.transact(take)
+        # Of standard queues each step may stand for itself: what is lent is lent.
+        ordered = attempt is not None or any(row.fifo for row in found)
+        taken, woken = core.store.transact(take) if ordered else core.store.single(take)
         if woken:
             core.waiters.announce(woken)
         return taken

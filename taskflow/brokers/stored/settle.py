@@ -101,7 +101,7 @@ class Settler:
             woken.update(rung)
             return moved
 
-        answers = self._settle(entries, lambda entry: entry[0].queue, move)
+        answers = self._settle(entries, lambda entry: entry[0].queue, move, whole=True)
         self._core.waiters.announce(woken)
         return answers
 
@@ -110,8 +110,10 @@ class Settler:
         entries: Sequence[_T],
         queue_of: Callable[[_T], str],
         settle: Callable[[Rows, QueueRow, Sequence[_T], float], list[bool]],
+        whole: bool = False,
     ) -> list[bool]:
-        """One transaction, one call of `settle` per queue, answers in the order of entries."""
+        """One call of `settle` per queue, answers in the order of entries. One transaction, if it is
+        to be `whole`: of standard queues each step may stand for itself."""
         by_queue: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             by_queue.setdefault(queue_of(entry), []).append(index)
@@ -128,7 +130,8 @@ class Settler:
                     answers[index] = ok
             return answers
 
-        return self._core.store.transact(work)
+        store = self._core.store
+        return store.transact(work) if whole or any(map(is_fifo, by_queue)) else store.single(work)
 
 
 def finish(

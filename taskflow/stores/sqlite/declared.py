@@ -13,7 +13,7 @@ from taskflow.broker.settings import (
     TopicSettings,
     TopicSubscription,
 )
-from taskflow.coordination.buckets import tokens_in
+from taskflow.buckets import tokens_in
 from taskflow.limits import is_fifo
 from taskflow.stores.base import QueueRow, Target, TopicRow
 
