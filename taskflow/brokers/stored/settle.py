@@ -112,8 +112,8 @@ class Settler:
         settle: Callable[[Rows, QueueRow, Sequence[_T], float], list[bool]],
         whole: bool = False,
     ) -> list[bool]:
-        """One call of `settle` per queue, answers in the order of entries. One transaction, if it is
-        to be `whole`: of standard queues each step may stand for itself."""
+        """One call of `settle` per queue, answers in the order of entries. One transaction, if it
+        is to be `whole`: of standard queues each step may stand for itself."""
         by_queue: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             by_queue.setdefault(queue_of(entry), []).append(index)
