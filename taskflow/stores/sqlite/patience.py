@@ -13,9 +13,9 @@ class Patience:
     try again, after a while. `hurry` ends a wait that is going on, too.
 
     Who commits is back for the lock within some 15 microseconds, so who looks once in a while
-    finds it taken nearly always: with SQLite's own pauses, which grow to a tenth of a second, one of
-    four senders waited for most of a second at times. Once a millisecond is often enough: 30 ms were
-    the longest then, at the same rate; twice as often costs a fifth of the rate.
+    finds it taken nearly always: with SQLite's own pauses, which grow to a tenth of a second, one
+    of four senders waited for most of a second at times. Once a millisecond is often enough: 30 ms
+    were the longest then, at the same rate; twice as often costs a fifth of the rate.
     """
 
     def __init__(self) -> None:
