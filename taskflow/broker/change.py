@@ -109,6 +109,9 @@ class Free(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in it happens, or nothing, in the order of the fields.
 
+    (So what is sent under the id of a message that is settled here is held still, and is not stored
+    again. Where `features.atomic` is False a part of it may have happened: repeat it by its id.)
+
     `fence` is a delivery whose lease must hold. `id` makes the change repeatable: within
     `remembered` seconds another one of the same id changes nothing and is answered as the first
     was. What refuses it is in `Applied.refused`:

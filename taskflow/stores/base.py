@@ -217,10 +217,14 @@ class Rows(Protocol):
         ...
 
     def add_to_many(
-        self, topic: str, entries: Sequence[tuple[QueueRow, Sequence[Message]]], now: float
+        self,
+        topic: str,
+        entries: Sequence[tuple[QueueRow, Sequence[tuple[int, Message]]]],
+        now: float,
     ) -> list[list[int]]:
-        """As `add` to each of several queues; answers the numbers in each. A message (the same
-        object) that goes to several is stored once: `sweep` removes it when none holds it."""
+        """As `add` to each of several queues; answers the numbers in each. Each message comes with
+        its place among all that are published: in a queue they rise with it. A message (the
+        same object) that goes to several is stored once: `sweep` removes it when none holds it."""
         ...
 
     def sweep(self, limit: int) -> int:

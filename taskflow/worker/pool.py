@@ -31,7 +31,7 @@ from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 
-UPKEEP = "taskflow.upkeep"
+UPKEEP, UPKEEP_STEPS = "taskflow.upkeep", 10  # small ones: leases are extended between them
 STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
 
 
@@ -296,7 +296,9 @@ class Pool:
                 )
         self._broker.report(self._report())
         if self._broker.hold(UPKEEP, self._id, 3 * BEAT):  # one of many does it
-            self._broker.upkeep()
+            for _ in range(UPKEEP_STEPS):
+                if not self._broker.upkeep():
+                    break
 
     def _report(self) -> WorkerReport:
         """What this process says of itself to the broker."""

@@ -173,9 +173,9 @@ class AwsBroker:
 
     def upkeep(self, limit: int = 1000) -> bool:
         """Messages expire by themselves; what is moved and noted here goes on."""
+        more = self._state.upkeep(limit)
         moving = self.step_moves(limit)
-        noted = self._applier.resend(limit)
-        return self._state.upkeep(limit) or noted or moving
+        return self._applier.resend(limit) or more or moving
 
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         """AWS tells nobody of a message that arrives, so `heard` is never called: who waits asks

@@ -5,6 +5,7 @@ it; then the sends; then the settlements; then the note goes. Who dies in betwee
 `resend` finds, or a message that comes back.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -28,14 +29,18 @@ from taskflow.broker.settings import Finish, Sent
 from taskflow.brokers.aws.sender import Sender
 from taskflow.brokers.aws.settler import Settler
 from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.brokers.stored.change_limits import LONGEST_NAME
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery, Message, Priority, new_id
 from taskflow.stores.message_columns import read_attributes, write_attributes
 
+log = logging.getLogger("taskflow.broker")
+
 OUTBOX = "outbox"
 RESEND_AFTER = 30.0  # seconds
-_PAGE = 100
+SET_ASIDE = 86400.0
+_PAGE = 10  # requests: whoever does the upkeep has leases to extend
 
 
 class _Noted(msgspec.Struct, omit_defaults=True):
@@ -96,7 +101,7 @@ class ChangeApplier:
             records.append(Put(kind=OUTBOX, key=note, value=text, due_at=now + RESEND_AFTER))
         state = replace(change, fence=None, records=records, sends=(), settlements=())
         answer = Applied()
-        if state.id or state.keys or records or state.counters:
+        if state.id is not None or state.keys or records or state.counters:
             (answer,) = self._state.apply([state], durable)
             answer.or_raise()
         sent = self._send(note, change.sends, answer.repeated)
@@ -139,11 +144,27 @@ class ChangeApplier:
             ]
         except BrokerUnavailable:
             raise  # perhaps it was sent: the note stays
-        except BrokerError:
-            self._state.apply([Change(records=[Remove(OUTBOX, note)])], durable=False)
+        except BrokerError as error:  # it stays, for who repeats it, and is not sent again here
+            self._set_aside(note, error)
             raise
         self._state.apply([Change(records=[Remove(OUTBOX, note)])], durable=False)
         return sent
+
+    def _set_aside(self, note: str, error: BrokerError) -> None:
+        """Keep a note that cannot be sent, for a day: `resend` passes it over."""
+        found = self._state.records(OUTBOX, [note]).get(note)
+        if found is None:
+            return
+        log.error("what a change was to send cannot be sent, and is set aside: %s", error)
+        kept = Put(
+            kind=OUTBOX,
+            key=note,
+            value=found.value,
+            state="refused",
+            label=str(error)[:LONGEST_NAME],
+            expires_at=self._state.clock.now() + SET_ASIDE,
+        )
+        self._state.apply([Change(records=[kept])], durable=False)
 
     def _settle(self, one: Settlement) -> bool:
         match one:
@@ -169,12 +190,18 @@ class ChangeApplier:
         )
         page = self._state.list_records(query)
         for record in page.records:
-            for noted in _read(record.value):
-                if noted.topic is not None:
-                    self._sender.publish(noted.topic, [_message(noted)])
-                elif noted.queue is not None:
-                    self._sender.send(noted.queue, [_message(noted)])
-            self._state.apply([Change(records=[Remove(OUTBOX, record.key)])], durable=False)
+            try:
+                for noted in _read(record.value):
+                    if noted.topic is not None:
+                        self._sender.publish(noted.topic, [_message(noted)])
+                    elif noted.queue is not None:
+                        self._sender.send(noted.queue, [_message(noted)])
+            except BrokerUnavailable:
+                raise
+            except BrokerError as error:  # it keeps no other from being sent
+                self._set_aside(record.key, error)
+            else:
+                self._state.apply([Change(records=[Remove(OUTBOX, record.key)])], durable=False)
         return page.next is not None
 
 

@@ -18,15 +18,16 @@ from taskflow.broker.change import (
     Take,
 )
 from taskflow.broker.settings import Finish, Sent
+from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.fanout import Wanted, has_filters
-from taskflow.brokers.stored.intake import Intake
+from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.receipts import held
 from taskflow.brokers.stored.settle import bury_held, finish
+from taskflow.brokers.stored.waiters import RECORD
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
-from taskflow.limits import check_seconds
-from taskflow.stores.base import Rows, Target
+from taskflow.stores.base import Rows
 
 _VERSION_BITS = 31
 _NO_FILTERS = Wanted((), ())
@@ -34,11 +35,6 @@ _NO_FILTERS = Wanted((), ())
 
 class _Filtered(Exception):
     """A topic has filters that were not asked yet."""
-
-    def __init__(self, publish: Publish, targets: list[Target]) -> None:
-        super().__init__(publish.topic)
-        self.publish = publish
-        self.targets = targets
 
 
 class _Answer(msgspec.Struct):
@@ -60,21 +56,32 @@ class Applier:
     def __init__(self, core: Core, intake: Intake) -> None:
         self._core = core
         self._intake = intake
+        self._written = 0  # of records, keys and ids, since the last look for expired ones
 
     def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
         """Make each change, or refuse it."""
-        for change in changes:
-            for one in change.settlements:
-                if isinstance(one, Hide | Keep):
-                    check_seconds("visibility", one.seconds, 0, float("inf"))
         # Filters are asked outside of the transaction, as by `publish`.
         wanted: dict[int, Wanted] = {}
         while True:
             try:
                 return self._apply(changes, wanted, durable)
-            except _Filtered as found:
-                publish = found.publish
-                wanted[id(publish)] = Wanted(found.targets, publish.messages)
+            except _Filtered:
+                wanted = self._ask_filters(changes)
+
+    def _ask_filters(self, changes: Sequence[Change]) -> dict[int, Wanted]:
+        """What the filters of all that is published say, as the subscriptions are now."""
+        published = [
+            send for change in changes for send in change.sends if isinstance(send, Publish)
+        ]
+        topics = {send.topic for send in published}
+        targets = self._core.store.look(
+            lambda rows: {topic: rows.subscribed(topic) for topic in topics}
+        )
+        return {
+            id(send): Wanted(targets[send.topic], send.messages)
+            for send in published
+            if has_filters(targets[send.topic])
+        }
 
     def _apply(
         self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
@@ -86,10 +93,14 @@ class Applier:
             now = core.now()
             if names := _names(changes):
                 rows.records.lock(names)
+            self._written += len(names)
+            if self._written >= HOUSEKEEPING:  # as many go, in time, as come
+                rows.records.expire(now, 2 * self._written)
+                self._written = 0
             for change in changes:
                 one = _Application(rows, change, self._intake, wanted, now, self._fresh)
                 try:
-                    answer = rows.undoing(one.make) if one.may_fail() else one.make()
+                    answer = rows.undoing(one.make)
                 except BrokerUnavailable:
                     raise
                 except BrokerError as refused:
@@ -134,14 +145,10 @@ class _Application:
         self._fresh = fresh
         self.rings: set[str] = set()
 
-    def may_fail(self) -> bool:
-        """Whether something of it might have to be undone."""
-        change = self._change
-        return bool(change.fence or change.keys or change.records or change.sends)
-
     def make(self) -> Applied:
         """Do all of it. Raises BrokerError when it cannot be."""
         rows, change, now = self._rows, self._change, self._now
+        check_change(change)
         if change.id is not None and (known := rows.records.applied(change.id, now)) is not None:
             answer = _read(known)
             return Applied(
@@ -191,7 +198,7 @@ class _Application:
         wanted = self._wanted.get(id(send), _NO_FILTERS)
         targets = rows.subscribed(send.topic)
         if targets != wanted.targets and has_filters(targets):
-            raise _Filtered(send, targets)
+            raise _Filtered
         self.rings.update(target.queue.name for target in targets)
         return self._intake.publish(rows, send.topic, targets, send.messages, wanted, now)
 
@@ -228,4 +235,4 @@ def _names(changes: Sequence[Change]) -> list[str]:
 
 def ring_of(kind: str, key: str) -> str:
     """What rings when a record changes: no queue is called so."""
-    return f"#{kind}/{key}"
+    return f"{RECORD}{kind}/{key}"

@@ -60,16 +60,17 @@ def messages_for(
     now: float,
     identity: Mapping[str, str],
     wanted: "Wanted",
-) -> Sequence[Message]:
+) -> list[tuple[int, Message]]:
     """What one subscription gets of a publish: the messages its filter lets through, as its queue
-    stores them."""
+    stores them, each with its place in the publish."""
     subscription = target.subscription
-    chosen = list(zip(messages, sent, strict=True))
+    chosen = list(enumerate(zip(messages, sent, strict=True)))
     if subscription.filter_policy is not None:
-        chosen = [(message, one) for message, one in chosen if wanted.has(subscription, message)]
+        chosen = [one for one in chosen if wanted.has(subscription, one[1][0])]
     grouped = is_fifo(subscription.topic) == target.queue.fifo
     return [
-        _stored(message, one, target, settings, now, identity, grouped) for message, one in chosen
+        (place, _stored(message, one, target, settings, now, identity, grouped))
+        for place, (message, one) in chosen
     ]
 
 
@@ -156,12 +157,15 @@ class Deduplication:
             key: Sent(id, seq) for key, (id, seq) in rows.deduplicated(keys, now).items()
         }
         self.new: list[Message] = []
+        self.new_at: list[int] = []
+        """Where each of them is among all."""
         seen = set(self._known)
-        for scope, message in zip(self._scopes, messages, strict=True):
+        for at, (scope, message) in enumerate(zip(self._scopes, messages, strict=True)):
             key = (scope, message.deduplication_id or "")
             if key not in seen:
                 seen.add(key)
                 self.new.append(message)
+                self.new_at.append(at)
 
     def record(self, sent: Sequence[Sent]) -> list[Sent]:
         """Remember the new ones, given what became of them; answers for every message."""

@@ -77,16 +77,18 @@ class Intake:
         numbers = [Sent(message.id, 0) for message in messages] if not sent else list(sent)
         settings: TopicSettings | None = None
         bare = are_bare(messages)
-        entries: list[tuple[QueueRow, Sequence[Message]]] = []
+        entries: list[tuple[QueueRow, Sequence[tuple[int, Message]]]] = []
+        everything = list(enumerate(messages))
         for target in targets:
-            chosen = messages
+            chosen = everything
             if not (bare and is_plain(target, topic)):
                 if settings is None:
                     settings, identity = find_topic(rows, topic).settings, rows.identity()
                 chosen = messages_for(target, messages, numbers, settings, now, identity, wanted)
             entries.append((target.queue, chosen))
         if len(entries) == 1:
-            self.add(rows, entries[0][0], topic, entries[0][1], now)
+            queue, places = entries[0]
+            self.add(rows, queue, topic, [message for _, message in places], now)
         elif entries:
             self._add_to_many(rows, topic, entries, now)
         return numbers
@@ -95,24 +97,28 @@ class Intake:
         self,
         rows: Rows,
         topic: str,
-        entries: Sequence[tuple[QueueRow, Sequence[Message]]],
+        entries: Sequence[tuple[QueueRow, Sequence[tuple[int, Message]]]],
         now: float,
     ) -> None:
         """Store messages in several queues, the body of each once."""
-        fresh: list[tuple[QueueRow, Sequence[Message]]] = []
+        fresh: list[tuple[QueueRow, Sequence[tuple[int, Message]]]] = []
         deduplications: list[Deduplication | None] = []
-        for queue, messages in entries:
+        for queue, places in entries:
+            messages = [message for _, message in places]
             self._check(rows, queue, messages, now)
             seen = self._deduplicate(rows, queue, messages, now) if queue.fifo else None
             deduplications.append(seen)
-            fresh.append((queue, messages if seen is None else seen.new))
-        numbers = rows.add_to_many(topic, fresh, now)
-        for seen, (_, messages), some in zip(deduplications, fresh, numbers, strict=True):
             if seen is not None:
-                seen.record(
-                    [Sent(one.id, number) for one, number in zip(messages, some, strict=True)]
-                )
-        self._shared += sum(len(messages) for _, messages in fresh)
+                places = [
+                    (places[at][0], one) for at, one in zip(seen.new_at, seen.new, strict=True)
+                ]
+            fresh.append((queue, places))
+        numbers = rows.add_to_many(topic, fresh, now)
+        for seen, some in zip(deduplications, numbers, strict=True):
+            if seen is not None:
+                new = zip(seen.new, some, strict=True)
+                seen.record([Sent(one.id, number) for one, number in new])
+        self._shared += sum(len(places) for _, places in fresh)
         if self._shared >= HOUSEKEEPING:  # as many go, in time, as come
             rows.sweep(2 * self._shared)
             self._shared = 0

@@ -12,6 +12,7 @@ from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
 from taskflow.stores.base import Ask, QueueRow, Row, Rows
 
+MOST_GONE = 1000  # in one receive: who asks again goes on from there
 NOISY_IN_FLIGHT = 30
 NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
 
@@ -81,7 +82,8 @@ class Lending:
         most = settings.max_receives
         noisy = self._noisy(rows, queue, now)
         taken: list[Row] = []
-        while len(taken) < limit:
+        gone = 0
+        while len(taken) < limit and gone < MOST_GONE:
             kept_from = now - settings.retention
             ask = Ask(limit - len(taken), receipt, until, kept_from, most, holding, noisy)
             lent = rows.lend(queue, ask, now)
@@ -92,6 +94,7 @@ class Lending:
             elif lent.worn:
                 woken |= bury_worn(rows, queue, lent.worn, now)
             taken += lent.rows
+            gone += len(lent.old) + len(lent.worn)
             if not (lent.old or lent.worn) or (holding is not None and taken):
                 receipt = lent.receipt
                 break

@@ -52,14 +52,15 @@ class Runs:
         rings = [ring_of(kind, key)]
         core.waiters.listen()
         deadline = core.now() + wait
-        while True:
-            rung = core.waiters.rung(rings)
-            found = self.records(kind, [key]).get(key)
-            if (found.version if found else 0) != seen:
-                return found
-            core.store.check()
-            if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
-                return found
+        with core.waiters.attending(rings):
+            while True:
+                rung = core.waiters.rung(rings)
+                found = self.records(kind, [key]).get(key)
+                if (found.version if found else 0) != seen:
+                    return found
+                core.store.check()
+                if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
+                    return found
 
     def holders(self, keys: Collection[str]) -> dict[str, str]:
         """Who has keys."""

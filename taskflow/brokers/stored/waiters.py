@@ -1,11 +1,15 @@
 """Where long polls wait: woken by sends, by other processes, by time; never by polling."""
 
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from taskflow.clock import Clock
 from taskflow.stores.base import Store
+
+RECORD = "#"
+"""What the ring of a record begins with, and the name of no queue."""
 
 
 class Waiters:
@@ -20,7 +24,8 @@ class Waiters:
         self._clock = clock
         self._parked = threading.Condition()
         self._waiting = 0
-        self._rings: dict[str, int] = defaultdict(int)
+        self._rings: Counter[str] = Counter()
+        self._attended: Counter[str] = Counter()  # records that somebody here waits for
         self._watchers: list[Callable[[Collection[str]], None]] = []
 
     def listen(self) -> None:
@@ -31,6 +36,20 @@ class Waiters:
         """How often these queues have rung."""
         with self._parked:
             return sum(self._rings[name] for name in queues)
+
+    @contextmanager
+    def attending(self, names: Sequence[str]) -> Iterator[None]:
+        """Count the rings of these records meanwhile: of a million, few are waited for."""
+        with self._parked:
+            self._attended.update(names)
+        try:
+            yield
+        finally:
+            with self._parked:
+                self._attended.subtract(names)
+                for name in names:
+                    if not self._attended[name]:
+                        del self._attended[name], self._rings[name]
 
     def park(
         self, queues: Sequence[str], rung: int, until: float, stop: Callable[[], bool] | None
@@ -58,7 +77,8 @@ class Waiters:
     def _heard(self, queues: Collection[str]) -> None:
         with self._parked:
             for name in queues:
-                self._rings[name] += 1
+                if name[:1] != RECORD or name in self._attended:
+                    self._rings[name] += 1
             if self._waiting:
                 self._parked.notify_all()
         for watcher in self._watchers:

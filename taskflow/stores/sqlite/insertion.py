@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 from typing import Any
 
 import apsw
@@ -72,20 +73,27 @@ class Insertion:
         return seq
 
     def add_to_many(
-        self, topic: str, entries: Sequence[tuple[QueueRow, Sequence[Message]]], now: float
+        self,
+        topic: str,
+        entries: Sequence[tuple[QueueRow, Sequence[tuple[int, Message]]]],
+        now: float,
     ) -> list[list[int]]:
-        distinct = {id(message): message for _, messages in entries for message in messages}
+        places = {id(one): (place, one) for _, messages in entries for place, one in messages}
+        # In every queue numbers must rise as the places do.
+        ordered = sorted(places.values(), key=itemgetter(0))
         queues = [queue.id for queue, _ in entries]
-        first = self._next_numbers_of(entries, len(distinct), now)
-        numbers = {key: seq for seq, key in enumerate(distinct, first)}
+        first = self._next_numbers_of(entries, len(ordered), now)
+        numbers = {id(message): seq for seq, (_, message) in enumerate(ordered, first)}
         holders: Counter[int] = Counter()
         answers = []
         for queue, messages in entries:
-            numbered = [(numbers[id(message)], message) for message in messages]
+            numbered = [(numbers[id(message)], message) for _, message in messages]
             if numbered:
                 holders.update(self._add(queue, topic, numbered, now))
             answers.append([seq for seq, _ in numbered])
-        stored = [(seq, distinct[key]) for key, seq in numbers.items() if seq in holders]
+        stored = [
+            (seq, message) for seq, (_, message) in enumerate(ordered, first) if seq in holders
+        ]
         if stored:
             self._bodies.add(stored)
             if shared := [seq for seq, count in holders.items() if count > 1]:
@@ -116,10 +124,13 @@ class Insertion:
         if added < len(new):  # some are held already, or were until their retention ended
             self._drop_expired(queue, [message.id for _, message in messages], now)
             self._insert(new)
+            mine = encode([row[1] for row in new]).decode()
             stored = {
                 seq
                 for (seq,) in self._execute(
-                    "SELECT seq FROM message WHERE queue = ? AND seq >= ?", (queue.id, new[0][1])
+                    """SELECT seq FROM message
+                       WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
+                    (queue.id, mine),
                 )
             }
         if fifo:
@@ -157,7 +168,10 @@ class Insertion:
         return first
 
     def _next_numbers_of(
-        self, entries: Sequence[tuple[QueueRow, Sequence[Message]]], count: int, now: float
+        self,
+        entries: Sequence[tuple[QueueRow, Sequence[tuple[int, Message]]]],
+        count: int,
+        now: float,
     ) -> int:
         """As `_next_numbers`, free in all these queues."""
         first = self._first_free(now)

@@ -15,6 +15,10 @@ class Lanes:
         self._connection = connection
         self._kinds: dict[int, bool] = {}
 
+    def undone(self) -> None:
+        """What a transaction made is gone: its numbers may be given again."""
+        self._kinds.clear()
+
     def _is_fifo(self, queue: int) -> bool:
         known = self._kinds.get(queue)
         if known is None:  # a queue never changes its kind, and no number is used twice

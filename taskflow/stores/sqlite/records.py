@@ -19,13 +19,10 @@ _PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, labe
            VALUES (:kind, :key, :fresh, :value, :parent, :label, :state, :due_at,
                    :expires_at, :now, :now)
            ON CONFLICT (kind, key) DO UPDATE SET
-               version = iif({_GONE}, excluded.version, record.version + 1),
-               created_at = iif({_GONE}, excluded.created_at, record.created_at),
-               count = iif({_GONE}, 0, record.count),
-               value = excluded.value, parent = excluded.parent, label = excluded.label,
-               state = excluded.state, due_at = excluded.due_at,
+               version = record.version + 1, value = excluded.value, parent = excluded.parent,
+               label = excluded.label, state = excluded.state, due_at = excluded.due_at,
                expires_at = excluded.expires_at, changed_at = excluded.changed_at
-           WHERE :expected IS NULL OR iif({_GONE}, 0, record.version) = :expected
+           WHERE :expected IS NULL AND NOT {_GONE}
            RETURNING version"""
 _REPLACE = f"""UPDATE record AS r SET version = r.version + 1, value = :value, parent = :parent,
                    label = :label, state = :state, due_at = :due_at, expires_at = :expires_at,
@@ -56,13 +53,19 @@ class SqliteRecords:
         self, query: RecordQuery, after: tuple[float, int] | None, now: float
     ) -> list[tuple[int, Record]]:
         by_due = query.order == "due"
+        index = "record_newest"
         conditions = ["r.kind = :kind", _ALIVE]
-        if query.parent is not None:
-            conditions.append("r.parent = :parent")
         if query.label is not None:
             conditions.append("r.label = :label")
-        if query.states:
+            index = "record_label"
+        if len(query.states) == 1:
+            conditions.append("r.state = :states ->> 0")
+            index = "record_state"
+        elif query.states:
             conditions.append("r.state IN (SELECT value FROM json_each(:states))")
+        if query.parent is not None:
+            conditions.append("r.parent = :parent")
+            index = "record_parent"
         if query.created_from is not None:
             conditions.append("r.created_at >= :created_from")
         if query.created_before is not None:
@@ -72,13 +75,14 @@ class SqliteRecords:
         order = "r.number DESC" if query.order == "newest" else "r.number"
         if by_due:
             conditions.append("r.due_at IS NOT NULL")
+            index = "record_due"
             order = "r.due_at, r.number"
         if after is not None:
             comparison = "<" if query.order == "newest" else ">"
             seen = "(r.due_at, r.number) > (:due, :number)"
             conditions.append(seen if by_due else f"r.number {comparison} :number")
         found = self._execute(
-            f"""SELECT r.number, {_COLUMNS} FROM record r
+            f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
                 WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit""",
             {
                 "kind": query.kind,
@@ -99,7 +103,7 @@ class SqliteRecords:
     def count_by_state(self, kind: str, label: str | None, now: float) -> dict[str, int]:
         return dict(
             self._execute(
-                f"""SELECT r.state, count(*) FROM record r INDEXED BY record_state
+                f"""SELECT r.state, count(*) FROM record r
                     WHERE r.kind = :kind AND r.state IS NOT NULL AND {_ALIVE}
                       AND (:label IS NULL OR r.label = :label) GROUP BY r.state""",
                 {"kind": kind, "label": label, "now": now},
@@ -122,10 +126,18 @@ class SqliteRecords:
         }
         # A version expected is one that is there: an insert would never be right.
         version: int | None = self._execute(_REPLACE if put.expected else _PUT, values).get
+        if version is None and not put.expected and self._drop_expired(put.kind, put.key, now):
+            version = self._execute(_PUT, values).get  # as one that never was
         if version is None:
             self._conflict(put.kind, put.key, put.expected or 0, now)
         assert version is not None
         return version
+
+    def _drop_expired(self, kind: str, key: str, now: float) -> bool:
+        self._execute(
+            "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?", (kind, key, now)
+        )
+        return self._connection.changes() > 0
 
     def _conflict(self, kind: str, key: str, expected: int, now: float) -> None:
         found = self.find(kind, [key], now).get(key)

@@ -1,7 +1,7 @@
 -- What is kept beside messages: runs, steps, schedules, by kind and key. number orders them as they
 -- were made; version changes with every write but that of count.
 CREATE TABLE IF NOT EXISTS record (
-    number     INTEGER PRIMARY KEY,
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
     kind       TEXT NOT NULL,
     key        TEXT NOT NULL,
     version    INTEGER NOT NULL,
@@ -19,8 +19,11 @@ CREATE TABLE IF NOT EXISTS record (
 CREATE UNIQUE INDEX IF NOT EXISTS record_key ON record (kind, key);
 CREATE INDEX IF NOT EXISTS record_parent ON record (kind, parent, number)
     WHERE parent IS NOT NULL;
-CREATE INDEX IF NOT EXISTS record_state ON record (kind, state, label, number)
+CREATE INDEX IF NOT EXISTS record_state ON record (kind, state, number)
     WHERE state IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_label ON record (kind, label, number)
+    WHERE label IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_newest ON record (kind, number);
 CREATE INDEX IF NOT EXISTS record_due ON record (kind, due_at, number) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS record_expiry ON record (expires_at) WHERE expires_at IS NOT NULL;
 

@@ -53,6 +53,7 @@ class SqliteRows:
         self.tally, self.counts = books.tally, books.counts
         bodies, lanes = SqliteBodies(connection), Lanes(connection)
         self.sweep = bodies.sweep
+        self.undone = lanes.undone
         removal = Removal(connection, bodies, lanes, books)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
@@ -83,6 +84,7 @@ class SqliteRows:
         except BaseException:
             self._execute("ROLLBACK TO part")
             self._execute("RELEASE part")
+            self.undone()
             raise
         self._execute("RELEASE part")
         return answer

@@ -81,9 +81,9 @@ class Writing(Reading):
             raise
         if not self.depth:
             self._rows.begun()
-        self.depth += 1
-        self._owner = threading.get_ident()
+        self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
         self._owner_pid = self._pid
+        self.depth += 1
         return self._rows
 
     def is_mine(self) -> bool:
@@ -95,6 +95,8 @@ class Writing(Reading):
             self.depth = 0
             raise BrokerUnavailable("this is a fork of the process that began the change")
         self.depth -= 1
+        if not self.depth:
+            self._owner = 0
         if error is None:
             try:
                 self._execute("RELEASE inner" if self.depth else "COMMIT")
@@ -110,6 +112,7 @@ class Writing(Reading):
         super().__exit__(kind, error, trace)
 
     def _undo(self) -> None:
+        self._rows.undone()
         with contextlib.suppress(apsw.Error):  # SQLite may have undone it by itself
             if self.depth:
                 self._execute("ROLLBACK TO inner")

@@ -77,12 +77,38 @@ def test_a_change_that_is_made_again_sends_what_was_only_noted(
     assert [one.id for one in broker.receive("work", limit=10)] == ["1"]
 
 
-def test_what_can_never_be_sent_is_noted_no_more(broker: AwsBroker, clock: SharedClock) -> None:
-    (answer,) = broker.apply([Change(sends=[Send("nosuch", [Message("1", "x")])])])
-    assert isinstance(answer.refused, QueueNotFound)
+def test_what_cannot_be_sent_is_set_aside_and_keeps_nobody_from_being_sent(
+    broker: AwsBroker, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise BrokerUnavailable("the network is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(broker._applier._sender, "send", die)
+        for queue in ("nosuch", "work"):
+            with pytest.raises(BrokerUnavailable):
+                broker.apply([Change(sends=[Send(queue, [Message(f"to {queue}", "x")])])])
     clock.advance(30)
+    broker.upkeep()
+    assert [one.id for one in broker.receive("work", limit=10)] == ["to work"]
+    (kept,) = broker.list_records(RecordQuery(kind="outbox")).records
+    assert (kept.state, "no queue named 'nosuch'" in str(kept.label)) == ("refused", True)
     broker.upkeep()  # would raise if it still tried
+    clock.advance(86400)
     assert broker.list_records(RecordQuery(kind="outbox")).records == []
+
+
+def test_a_change_that_was_refused_is_not_taken_for_made(broker: AwsBroker) -> None:
+    change = Change(id="c1", sends=[Send("later", [Message("1", "x")])])
+    for _ in range(2):
+        (answer,) = broker.apply([change])
+        assert isinstance(answer.refused, QueueNotFound)
+    broker.create_queue("later")
+    (answer,) = broker.apply([change])
+    assert (answer.refused, answer.repeated) == (None, True)
+    assert [one.id for one in broker.receive("later")] == ["1"]
+    assert broker.apply([change])[0].repeated
+    assert broker.counts("later").visible == 0
 
 
 def test_the_state_may_lie_in_a_file(

@@ -232,3 +232,82 @@ def test_every_message_keeps_its_body_and_no_body_stays_behind(
     shared.sweep()
     assert shared.stored() == (0, 0, 0)
     shared.broker.close()
+
+
+# ---- what a hostile review found ----------------------------------------------------------------
+def test_order_holds_in_a_queue_that_gets_what_others_filter() -> None:
+    """Numbers rise with the place in the publish, whichever queue saw a message first."""
+    shared = Shared(fifo=True)
+    first, *_ = shared.broker.subscriptions(shared.topic)
+    shared.broker.put_subscription(replace(first, filter_policy='{"kind": ["b"]}'))
+    messages = [
+        Message(str(n), f"of {n}", {"kind": kind}, group="g", deduplication_id=str(n))
+        for n, kind in enumerate("abab")
+    ]
+    shared.broker.publish(shared.topic, messages)
+    assert shared.acknowledge(first.queue) == ["of 1", "of 3"]
+    for queue in shared.queues[1:]:
+        assert shared.acknowledge(queue) == ["of 0", "of 1", "of 2", "of 3"]
+    shared.broker.close()
+
+
+def test_a_message_held_already_takes_no_body_from_another() -> None:
+    shared = Shared()
+    first, second, third = shared.broker.subscriptions(shared.topic)
+    shared.broker.unsubscribe(third.id)
+    shared.broker.put_subscription(replace(first, filter_policy='{"kind": ["b"]}'))
+    shared.broker.publish(shared.topic, [Message("1", "of 1", {"kind": "a"})])
+    both = [Message("1", "of 1", {"kind": "a"}), Message("2", "of 2", {"kind": "b"})]
+    shared.broker.publish(shared.topic, both)
+    assert shared.acknowledge(first.queue) == ["of 2"]
+    assert shared.acknowledge(second.queue) == ["of 1", "of 2"]
+    shared.broker.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc")), min_size=1, max_size=6),
+        max_size=6,
+    ),
+    st.lists(st.sampled_from(["", "a", "ab", "bc"]), min_size=3, max_size=3),
+    st.booleans(),
+)
+def test_whatever_filters_and_repeats_each_queue_gets_all_of_its_own_in_order(
+    publishes: list[list[tuple[int, str]]], wants: list[str], fifo: bool
+) -> None:
+    shared = Shared(fifo)
+    expected: dict[str, list[str]] = {name: [] for name in shared.queues}
+    for one, kinds in zip(shared.broker.subscriptions(shared.topic), wants, strict=True):
+        if kinds:
+            policy = json.dumps({"kind": list(kinds)})
+            shared.broker.put_subscription(replace(one, filter_policy=policy))
+    kinds_of = dict(zip(shared.queues, wants, strict=True))
+    topic_knows: set[str] = set()
+    for batch in publishes:
+        messages = [
+            Message(
+                f"{n}{kind}",
+                f"of {n}{kind}",
+                {"kind": kind},
+                group="g" if fifo else None,
+                deduplication_id=f"{n}{kind}" if fifo else None,
+            )
+            for n, kind in batch
+        ]
+        shared.broker.publish(shared.topic, messages)
+        for message in messages:
+            if message.id in topic_knows:
+                continue
+            topic_knows.add(message.id)
+            for name, kinds in kinds_of.items():
+                if not kinds or message.id[-1] in kinds:
+                    expected[name].append(f"of {message.id}")
+    for name in shared.queues:
+        found: list[str] = []
+        while batch_found := shared.acknowledge(name):
+            found += batch_found
+        assert found == expected[name]
+    shared.sweep()
+    assert shared.stored() == (0, 0, 0)
+    shared.broker.close()

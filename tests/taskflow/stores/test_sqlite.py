@@ -424,3 +424,34 @@ def test_who_waits_is_told_when_the_whole_change_is_committed(tmp_path: Path) ->
     assert seen == [7, 8]
     broker.close()
     other.close()
+
+
+def test_a_queue_that_was_never_made_leaves_no_trace(tmp_path: Path) -> None:
+    """Its number is given again, to a queue of the other kind."""
+    clock = ManualClock()
+    broker = open_broker(address(tmp_path), clock=clock)
+
+    def fail() -> None:
+        broker.create_queue("work")
+        broker.send("work", [Message("a", "x")])
+        broker.receive("work")
+        raise LimitExceeded("no")
+
+    with pytest.raises(LimitExceeded):
+        broker.together(fail)
+    broker.create_queue("work.fifo")
+    broker.send("work.fifo", [Message("a", "x", group="g", deduplication_id="a")])
+    assert len(broker.receive("work.fifo", visibility=100)) == 1
+    assert broker.receive("work.fifo") == []
+    assert broker.next_due("work.fifo") == clock.now() + 100
+    broker.close()
+
+
+def test_rings_of_records_that_nobody_waits_for_are_not_kept(tmp_path: Path) -> None:
+    broker = open_broker(address(tmp_path))
+    assert isinstance(broker, StoredBroker)
+    for turn in range(100):
+        broker.apply([Change(records=[Put(kind="run", key=str(turn), value="", rings=True)])])
+        broker.wait_record("run", str(turn), 0, 0.0)
+    assert len(broker.publish.__self__._core.waiters._rings) == 0  # type: ignore[attr-defined]
+    broker.close()

@@ -7,6 +7,7 @@ import pytest
 
 from taskflow.broker import Broker, Finish, QueueSettings
 from taskflow.broker.change import (
+    Add,
     Applied,
     Bury,
     Change,
@@ -173,6 +174,35 @@ def test_a_fifo_message_is_held_as_long_as_its_lease(
     clock.advance(31)
     with pytest.raises(LeaseLost):
         make(broker, Change(fence=mine, settlements=[Finish(mine)]))
+
+
+@needs("atomic", "runs", "dead_letters")
+def test_a_settlement_that_cannot_be_undoes_the_rest(
+    broker: Broker, put: Callable[..., None], get: Get
+) -> None:
+    put("1")
+    (mine,) = get()
+    broker.create_queue("bare")
+    broker.send("bare", [Message("2", "x")])
+    (other,) = broker.receive("bare")
+    make(broker, Change(records=[Put(kind="run", key="1", value="a")]))
+    change = Change(counters=[Add("run", "1", 5)], settlements=[Finish(mine), Bury(other, "{}")])
+    with pytest.raises(LimitExceeded, match="no dead-letter queue"):
+        make(broker, change)
+    assert broker.records("run", ["1"])["1"].count == 0
+    assert broker.delete([Finish(mine)]) == [True]
+
+
+@needs("filters")
+def test_many_publishes_to_topics_with_filters_arrive(broker: Broker, queue: str, get: Get) -> None:
+    (one,) = broker.subscriptions("made")
+    broker.put_subscription(replace(one, filter_policy='{"kind": ["a"]}'))
+    changes = [
+        Change(sends=[Publish("made", [Message(str(n), "x", {"kind": "ab"[n % 2]})])])
+        for n in range(8)
+    ]
+    assert all(answer.refused is None for answer in broker.apply(changes))
+    assert sorted(one.id for one in get()) == ["0", "2", "4", "6"]
 
 
 __all__ = collected(globals())

@@ -12,8 +12,10 @@ from taskflow.broker.change import (
     Remove,
     Take,
 )
+from taskflow.broker.record import RecordQuery
 from taskflow.errors import (
     KeyTaken,
+    LimitExceeded,
     VersionConflict,
 )
 from taskflow.testing import ManualClock
@@ -163,6 +165,49 @@ def test_a_key_is_free_when_its_time_is_over(broker: Broker, clock: ManualClock)
     assert broker.holders(["k"]) == {}
     make(broker, Change(keys=[Take("k", "b", 1020.0)]))
     assert broker.holders(["k"]) == {"k": "b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (Change(id=""), "the id of a change has 0 characters; 1 to 512"),
+        (Change(id="x" * 513), "the id of a change has 513 characters"),
+        (Change(keys=[Take("x" * 10_000, "me")]), "a key has 10000 characters"),
+        (Change(keys=[Take("k", "")]), "the holder of a key has 0 characters"),
+        (Change(records=[Put(kind="", key="1", value="")]), "the kind of a record has 0"),
+        (Change(records=[Put(kind="run", key="\ud800", value="")]), "which is no UTF-8"),
+        (Change(records=[Put(kind="run", key="1", value="", state="")]), "the state of a record"),
+        (Change(records=[Put(kind="run", key="1", value="", expected=2**64)]), "expected is"),
+        (Change(records=[Remove("run", "1", -1)]), "expected is -1"),
+        (Change(counters=[Add("run", "1", 2**63)]), "by is 9223372036854775808"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_alone(broker: Broker, change: Change, why: str) -> None:
+    good = Change(records=[Put(kind="run", key="good", value="a")])
+    refused, made = broker.apply([change, good])
+    assert isinstance(refused.refused, LimitExceeded)
+    assert why in str(refused.refused)
+    assert made.refused is None
+
+
+def test_a_record_that_comes_back_is_the_newest(broker: Broker, clock: ManualClock) -> None:
+    make(broker, Change(records=[Put(kind="run", key="b", value="", expires_at=1005.0)]))
+    clock.advance(2)
+    make(broker, Change(records=[Put(kind="run", key="a", value="")]))
+    clock.advance(10)
+    make(broker, Change(records=[Put(kind="run", key="b", value="")]))
+    assert [one.key for one in broker.list_records(RecordQuery(kind="run")).records] == ["b", "a"]
+
+
+def test_a_page_goes_on_behind_what_was_removed_meanwhile(broker: Broker) -> None:
+    for key in "ab":
+        make(broker, Change(records=[Put(kind="run", key=key, value="")]))
+    query = RecordQuery(kind="run", order="oldest", limit=2)
+    page = broker.list_records(query)
+    make(broker, Change(records=[Remove("run", "b")]))
+    make(broker, Change(records=[Put(kind="run", key="c", value="")]))
+    rest = broker.list_records(RecordQuery(kind="run", order="oldest", limit=2, after=page.next))
+    assert [one.key for one in rest.records] == ["c"]
 
 
 __all__ = collected(globals(), NEEDS)

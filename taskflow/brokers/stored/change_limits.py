@@ -1,0 +1,42 @@
+"""What a change may hold: names that can be stored, and numbers that fit."""
+
+from taskflow.broker.change import Change, Hide, Keep
+from taskflow.errors import LimitExceeded
+from taskflow.limits import check_seconds
+
+LONGEST_NAME = 512  # characters
+LARGEST = 2**53
+LATEST = 1e11  # epoch seconds
+
+
+def check_change(change: Change) -> None:
+    """Raise LimitExceeded for what could not be stored as it is."""
+    if change.id is not None:
+        _check_name("the id of a change", change.id)
+        check_seconds("remembered", change.remembered, 0, LATEST)
+    for key in change.keys:
+        _check_name("a key", key.key)
+        _check_name("the holder of a key", key.holder)
+    for record in change.records:
+        _check_name("the kind of a record", record.kind)
+        _check_name("the key of a record", record.key)
+        if record.expected is not None and not 0 <= record.expected < 2**63:
+            raise LimitExceeded(f"expected is {record.expected}; the version of a record is wanted")
+        for what in ("parent", "label", "state"):
+            if (text := getattr(record, what, None)) is not None:
+                _check_name(f"the {what} of a record", text)
+    for add in change.counters:
+        if not -LARGEST <= add.by <= LARGEST:
+            raise LimitExceeded(f"by is {add.by}; up to {LARGEST} either way are allowed")
+    for one in change.settlements:
+        if isinstance(one, Hide | Keep):
+            check_seconds("visibility", one.seconds, 0, float("inf"))
+
+
+def _check_name(what: str, text: str) -> None:
+    if not 1 <= len(text) <= LONGEST_NAME:
+        raise LimitExceeded(f"{what} has {len(text)} characters; 1 to {LONGEST_NAME} are allowed")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise LimitExceeded(f"{what} is {text!a}, which is no UTF-8") from None
