@@ -9,6 +9,7 @@ from taskflow.errors import ConfigError
 from taskflow.limits import dlq_of, is_fifo
 from taskflow.registry import Registry, Subscription
 from taskflow.topology import DEAD_LETTERS, settings_for
+from taskflow.wire.arns import write_arn
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 from taskflow.wire.queue_attributes import whole_seconds
 from taskflow.wire.redrive import with_headroom
@@ -62,7 +63,7 @@ class Place:
 
     def arn(self, service: str, name: str) -> str:
         """The ARN of a queue (`sqs`), topic (`sns`), or table (`dynamodb`)."""
-        return f"arn:{self._partition}:{service}:{self.region or '*'}:{self.account or '*'}:{name}"
+        return write_arn(service, self.region or "*", self.account or "*", name, self._partition)
 
     @property
     def bucket_arn(self) -> str | None:

@@ -12,6 +12,7 @@ from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.clock import rfc3339
 from taskflow.limits import is_fifo
 from taskflow.message import Message
+from taskflow.wire.arns import write_arn
 from taskflow.wire.message_attributes import to_text
 from taskflow.wire.topic_names import to_sns
 
@@ -38,7 +39,7 @@ def wire_topic(topic: str, home: str) -> tuple[str, str]:
 def topic_arn(topic: str, identity: Mapping[str, str]) -> str:
     """The ARN of a topic by its name in the broker."""
     region, name = wire_topic(topic, identity.get("region", REGION))
-    return f"arn:aws:sns:{region}:{identity.get('account', ACCOUNT)}:{name}"
+    return write_arn("sns", region, identity.get("account", ACCOUNT), name)
 
 
 def notification(

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from taskflow.wire.arns import write_arn
 from taskflow.wire.error_codes import (
     WireError,
     common_error,
@@ -140,12 +141,12 @@ def region_of_host(host: str) -> str | None:
 # ---- ARNs ---------------------------------------------------------------------------------------
 def queue_arn(region: str, account: str, name: str) -> str:
     """The ARN of a queue."""
-    return f"arn:aws:sqs:{region}:{account}:{name}"
+    return write_arn("sqs", region, account, name)
 
 
 def topic_arn(region: str, account: str, name: str) -> str:
     """The ARN of a topic by its wire name."""
-    return f"arn:aws:sns:{region}:{account}:{name}"
+    return write_arn("sns", region, account, name)
 
 
 def parse_arn(text: str, parameter: str = "TopicArn") -> Arn:

@@ -15,6 +15,7 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.limits import check_queue, check_topic
+from taskflow.wire.arns import write_arn
 from taskflow.wire.queue_attributes import read_queue
 from taskflow.wire.topic_attributes import read_topic
 from taskflow.wire.topic_grants import without_ours
@@ -74,7 +75,7 @@ class Directory:
         return self._arn("sqs", self.wire_queue(queue))
 
     def _arn(self, service: str, name: str) -> str:
-        return f"arn:{self.api.partition}:{service}:{self.api.region}:{self.account}:{name}"
+        return write_arn(service, self.api.region, self.account, name, self.api.partition)
 
     def topic_of(self, arn: str) -> str | None:
         """Our name of the topic with this ARN; None for one that is not ours."""
