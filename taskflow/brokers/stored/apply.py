@@ -27,7 +27,7 @@ from taskflow.brokers.stored.receipts import held
 from taskflow.brokers.stored.settle import bury_held, finish
 from taskflow.brokers.stored.waiters import RECORD
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
-from taskflow.stores.base import Rows
+from taskflow.stores.rows import Rows
 
 _VERSION_BITS = 31
 _NO_FILTERS = Wanted((), ())

@@ -12,7 +12,7 @@ from taskflow.brokers.stored.lookup import find_queue
 from taskflow.buckets import tokens_in
 from taskflow.errors import KeyTaken
 from taskflow.message import Delivery
-from taskflow.stores.base import Rows
+from taskflow.stores.rows import Rows
 
 _read_report = msgspec.json.Decoder(WorkerReport).decode
 _REPORTS_KEPT = 10  # times as long as anybody asks for

@@ -11,7 +11,7 @@ from taskflow.errors import LimitExceeded, QueueExists, QueueNotFound, TopicExis
 from taskflow.filters import parse_filter
 from taskflow.limits import MAX_TAGS, check_queue, check_stored_topic, is_fifo
 from taskflow.message import new_id
-from taskflow.stores.base import Rows
+from taskflow.stores.rows import Rows
 from taskflow.wire.differences import differences
 from taskflow.wire.redrive import check_target
 

@@ -12,7 +12,8 @@ from taskflow.filters import parse_filter
 from taskflow.filters.budget import limited
 from taskflow.limits import DEDUPLICATION_WINDOW, is_fifo
 from taskflow.message import NO_ATTRIBUTES, Message
-from taskflow.stores.base import Rows, Target
+from taskflow.stores.row import Target
+from taskflow.stores.rows import Rows
 from taskflow.wire.envelope import notification
 
 

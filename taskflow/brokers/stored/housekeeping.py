@@ -4,7 +4,7 @@ from functools import partial
 
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.moves import Moves
-from taskflow.stores.base import Rows
+from taskflow.stores.rows import Rows
 
 
 class Upkeep:

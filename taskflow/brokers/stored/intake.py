@@ -14,7 +14,8 @@ from taskflow.brokers.stored.lookup import find_topic
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import is_fifo
 from taskflow.message import Message
-from taskflow.stores.base import QueueRow, Rows, Target
+from taskflow.stores.row import QueueRow, Target
+from taskflow.stores.rows import Rows
 
 HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 

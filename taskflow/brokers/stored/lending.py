@@ -10,7 +10,8 @@ from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.base import Ask, QueueRow, Row, Rows
+from taskflow.stores.row import Ask, QueueRow, Row
+from taskflow.stores.rows import Rows
 
 MOST_GONE = 1000  # in one receive: who asks again goes on from there
 NOISY_IN_FLIGHT = 30

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.errors import LimitExceeded
 from taskflow.message import FAILURE, Delivery
-from taskflow.stores.base import Moved, QueueRow, Row, Rows
 from taskflow.stores.message_columns import read_attributes, read_extra
+from taskflow.stores.row import Moved, QueueRow, Row
+from taskflow.stores.rows import Rows
 from taskflow.wire.failure_record import never_finished, write_failure
 
 

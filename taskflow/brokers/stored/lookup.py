@@ -1,7 +1,8 @@
 """Finding the row of a queue or a topic, or saying which there are."""
 
 from taskflow.errors import QueueNotFound, TopicNotFound
-from taskflow.stores.base import QueueRow, Rows, TopicRow
+from taskflow.stores.row import QueueRow, TopicRow
+from taskflow.stores.rows import Rows
 
 
 def find_topic(rows: Rows, name: str) -> TopicRow:

@@ -10,7 +10,8 @@ from taskflow.brokers.stored.lookup import find_queue, sources_of
 from taskflow.errors import LimitExceeded, MoveTaskNotFound
 from taskflow.limits import MAX_MOVE_RATE
 from taskflow.message import new_id
-from taskflow.stores.base import Moved, QueueRow, Row, Rows
+from taskflow.stores.row import Moved, QueueRow, Row
+from taskflow.stores.rows import Rows
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html
 GONE = "AWS.SimpleQueueService.NonExistentQueue"

@@ -7,7 +7,8 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.letters import anew, delivery
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.message import Delivery
-from taskflow.stores.base import Moved, QueueRow, Rows
+from taskflow.stores.row import Moved, QueueRow
+from taskflow.stores.rows import Rows
 
 
 class Operator:

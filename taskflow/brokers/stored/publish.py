@@ -9,7 +9,8 @@ from taskflow.brokers.stored.intake import Intake, are_bare
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import check_no_connection, is_fifo
 from taskflow.message import Message
-from taskflow.stores.base import QueueRow, Rows, Target
+from taskflow.stores.row import QueueRow, Target
+from taskflow.stores.rows import Rows
 
 _NO_FILTERS = Wanted((), ())
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 
 from taskflow.message import Delivery
-from taskflow.stores.base import ANY, Held
+from taskflow.stores.row import ANY, Held
 
 _STALE = Held(-1, -1)
 _FORM = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
-_TIME_BITS = 20  # below the milliseconds: random ones, and two flags (`stores.base`)
+_TIME_BITS = 20  # below the milliseconds: random ones, and two flags (`stores.row`)
 
 
 def new_lease(now: float, random_bits: int) -> int:

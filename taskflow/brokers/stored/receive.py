@@ -8,7 +8,8 @@ from taskflow.brokers.stored.lending import Lending
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import check_receive
 from taskflow.message import Delivery
-from taskflow.stores.base import QueueRow, Rows
+from taskflow.stores.row import QueueRow
+from taskflow.stores.rows import Rows
 
 
 class Receiver:

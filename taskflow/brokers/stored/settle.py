@@ -10,7 +10,8 @@ from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.receipts import held
 from taskflow.limits import check_seconds, is_fifo
 from taskflow.message import Delivery
-from taskflow.stores.base import QueueRow, Rows
+from taskflow.stores.row import QueueRow
+from taskflow.stores.rows import Rows
 
 _T = TypeVar("_T")
 

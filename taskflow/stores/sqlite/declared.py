@@ -15,7 +15,7 @@ from taskflow.broker.settings import (
 )
 from taskflow.buckets import tokens_in
 from taskflow.limits import is_fifo
-from taskflow.stores.base import QueueRow, Target, TopicRow
+from taskflow.stores.row import QueueRow, Target, TopicRow
 
 _QUEUE = "q.id, q.name, q.paused, q.settings"
 _STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declared"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from taskflow.stores.base import Row
+from taskflow.stores.row import Row
 from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.due_rows import DueRows
 

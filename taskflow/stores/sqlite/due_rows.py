@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
-from taskflow.stores.base import QueueRow, Row
+from taskflow.stores.row import QueueRow, Row
 from taskflow.stores.sqlite.columns import COLUMNS, FRESH, FRESH_LANES, encode
 from taskflow.stores.sqlite.removal import Removal
 

@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 
 from taskflow.message import Message
-from taskflow.stores.base import Moved, QueueRow, Row
 from taskflow.stores.message_columns import read_extra, with_received
+from taskflow.stores.row import Moved, QueueRow, Row
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.declared import DeclaredRows

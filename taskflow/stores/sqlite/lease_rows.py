@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from taskflow.broker.settings import Lease
-from taskflow.stores.base import SPOKEN, Held, Row
+from taskflow.stores.row import SPOKEN, Held, Row
 from taskflow.stores.sqlite.columns import COLUMNS, encode
 from taskflow.stores.sqlite.lanes import Lanes
 

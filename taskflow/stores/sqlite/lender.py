@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from taskflow.stores.base import AHEAD, Ask, Lent, QueueRow, Row
+from taskflow.stores.row import AHEAD, Ask, Lent, QueueRow, Row
 from taskflow.stores.sqlite.due_rows import DueRows
 from taskflow.stores.sqlite.lease_rows import LeaseRows
 

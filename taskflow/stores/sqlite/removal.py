@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from taskflow.stores.base import Held
+from taskflow.stores.row import Held
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.columns import encode

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class SqliteRows:
-    """`Rows` over one SQLite connection; the contract is `stores.base.Rows`."""
+    """`Rows` over one SQLite connection; the contract is `stores.rows.Rows`."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.cursor().execute

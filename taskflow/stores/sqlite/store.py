@@ -14,7 +14,7 @@ import apsw
 from taskflow import forking
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
-from taskflow.stores.base import Rows
+from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
 from taskflow.stores.sqlite.identity import FileIdentity

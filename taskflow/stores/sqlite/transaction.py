@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from taskflow.errors import BrokerFileError, BrokerUnavailable
-from taskflow.stores.base import Rows
+from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.rows import SqliteRows
 
 Execute = Callable[[str], Any]

@@ -1,0 +1,108 @@
+"""What a store keeps and answers: queues, topics, messages as rows; what to lend, and what was."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from taskflow.broker.settings import Holding, QueueSettings, TopicSettings, TopicSubscription
+
+
+class QueueRow(NamedTuple):
+    """A queue as stored."""
+
+    id: int
+    name: str
+    paused: bool
+    settings: QueueSettings
+    fifo: bool
+    """Whether messages keep the order of their groups."""
+
+
+class TopicRow(NamedTuple):
+    """A topic as stored."""
+
+    name: str
+    settings: TopicSettings
+
+
+class Target(NamedTuple):
+    """A subscription and the queue that stores its messages."""
+
+    subscription: TopicSubscription
+    queue: QueueRow
+
+
+class Row(NamedTuple):
+    """One stored message. `source` is the id of the queue a dead letter came from."""
+
+    seq: int
+    id: str
+    topic: str
+    receive_count: int
+    first_received_at: float | None
+    sent_at: float
+    visible_at: float
+    source: int | None
+    body: str
+    attributes: str
+    extra: str | None
+    receipt: int | None
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether its last lease ended without a word from who held it: it crashed, or stalled."""
+        return self.receipt is not None and not self.receipt & SPOKEN
+
+
+AHEAD = 1
+"""In a receipt: a worker took it together with others, so that it may not have started on it."""
+SPOKEN = 2
+"""In a stored receipt: its holder has said itself when the message is to be visible again."""
+
+
+ANY = -1
+"""In place of a receipt: whichever the row carries."""
+
+
+class Held(NamedTuple):
+    """A claim on a row: its number, and the receipt it must still carry (or ANY, to `remove` and
+    `hide`)."""
+
+    seq: int
+    receipt: int
+
+
+class Ask(NamedTuple):
+    """What to lend: up to `limit` rows, hidden until then under `receipt`.
+
+    A row sent at or before `kept_from` is past its retention; one with `most` counted receives is
+    worn out (None: never, or there is nowhere to go). `holding`: as a worker asks, so that what
+    lapsed comes alone, or what is before the first of it. `noisy`: groups that come after the
+    others, in this order.
+    """
+
+    limit: int
+    receipt: int
+    until: float
+    kept_from: float
+    most: int | None
+    holding: Holding | None
+    noisy: Sequence[str] = ()
+
+
+class Lent(NamedTuple):
+    """What `lend` found. `rows` are as they were before they were lent, `receive_count` without a
+    receive that does not count; `receipt` is theirs now, with AHEAD where that holds. `old` and
+    `worn` are not lent: they are the caller's to drop and to move."""
+
+    rows: list[Row]
+    old: list[Row]
+    worn: list[Row]
+    receipt: int
+
+
+class Moved(NamedTuple):
+    """A row that goes to another queue, as given; `source` is the queue to remember."""
+
+    row: Row
+    to: QueueRow
+    source: int | None
