@@ -21,6 +21,8 @@ class Forkable(Protocol):
         ...
 
 
+pid = os.getpid()
+"""The number of this process. To ask the system for it costs a call each time."""
 RANDOM = Random()
 """For ids: seeded by the system, and anew in every child: no two processes make the same."""
 
@@ -58,7 +60,8 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _lock
+    global _lock, pid
+    pid = os.getpid()
     _lock = threading.RLock()
     RANDOM.seed()
     _go_on(child=True)

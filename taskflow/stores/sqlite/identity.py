@@ -4,18 +4,25 @@ import os
 from pathlib import Path
 
 Numbers = tuple[int, int]
+SURE_AFTER = 4096  # looks: by then a change of the folder has another time than the one before
+SECOND = 1_000_000_000  # nanoseconds
 
 
 class FileIdentity:
     """The database and its WAL, as they were when they were opened.
 
     SQLite goes on writing into a file that has no name any more, or into a WAL that another SQLite
-    in this process has removed; nobody else will ever see that.
+    in this process has removed; nobody else will ever see that. While the folder has changed no
+    entry since they were seen, one look at that is enough.
     """
 
     def __init__(self, named: Path, real: Path) -> None:
         self._named = os.fspath(named)
         self._wal = f"{real}-wal"
+        # Behind a link the names lie in several folders.
+        self._folder = os.fspath(real.parent) if named.absolute() == real else None
+        self._seen: tuple[int, int, int] | None = None
+        self._looks = 0
         self._opened = self._look()
 
     def _look(self) -> tuple[Numbers, Numbers] | None:
@@ -38,4 +45,17 @@ class FileIdentity:
 
     def holds(self) -> bool:
         """Whether the names still mean what was opened."""
-        return self._look() == self._opened
+        if self._folder is None:
+            return self._look() == self._opened
+        try:
+            found = os.stat(self._folder)  # noqa: PTH116
+        except OSError:
+            return self._look() == self._opened
+        seen = found.st_dev, found.st_ino, found.st_mtime_ns
+        if seen != self._seen:
+            self._seen, self._looks = seen, 0
+        # The times of folders have steps of some milliseconds; of a second, on old file systems.
+        if self._looks < SURE_AFTER or not found.st_mtime_ns % SECOND:
+            self._looks += 1
+            return self._look() == self._opened
+        return True

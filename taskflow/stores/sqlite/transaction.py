@@ -3,12 +3,12 @@
 import contextlib
 import threading
 from collections.abc import Callable
-from os import getpid
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from taskflow import forking
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.rows import SqliteRows
@@ -41,7 +41,7 @@ class Reading:
         self._pid = 0
 
     def __enter__(self) -> Rows:
-        if getpid() != self._pid:
+        if forking.pid != self._pid:
             self._renew()
         self._lock.acquire()
         return self._rows
@@ -71,7 +71,7 @@ class Writing(Reading):
         self._owner_pid = 0
 
     def __enter__(self) -> Rows:
-        if getpid() != self._pid:
+        if forking.pid != self._pid:
             self._renew()
         self._lock.acquire()
         try:
@@ -91,7 +91,7 @@ class Writing(Reading):
         return self.depth > 0 and self._owner == threading.get_ident()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._owner_pid != getpid():  # forked within the block: it is the parent's to end
+        if self._owner_pid != forking.pid:  # forked within the block: it is the parent's to end
             self.depth = 0
             raise BrokerUnavailable("this is a fork of the process that began the change")
         self.depth -= 1

@@ -15,6 +15,7 @@ from taskflow.config import open_broker
 from taskflow.errors import BrokerError, FileReplaced, QueueNotFound
 from taskflow.message import Message
 from taskflow.stores.sqlite.durability import DiskSync
+from taskflow.stores.sqlite.identity import SURE_AFTER, FileIdentity
 
 Disturb = Callable[[Path], None]
 
@@ -226,3 +227,24 @@ def test_what_was_handled_from_the_old_file_is_handled_again_from_its_copy(
         broker.receive("work")
     assert [again.id for again in broker.receive("work")] == ["1"]
     broker.close()
+
+
+@pytest.mark.parametrize("change", ["deleted", "replaced", "the WAL deleted", "beside it"])
+def test_however_often_it_was_looked_at_a_change_is_seen(tmp_path: Path, change: str) -> None:
+    """Once it is sure, it looks at the folder alone."""
+    path, wal = tmp_path / "broker.db", tmp_path / "broker.db-wal"
+    path.touch()
+    wal.touch()
+    identity = FileIdentity(path, path)
+    assert all(identity.holds() for _ in range(SURE_AFTER + 2))
+    if change == "deleted":
+        path.unlink()
+    elif change == "replaced":
+        (tmp_path / "new.db").touch()
+        (tmp_path / "new.db").replace(path)
+    elif change == "the WAL deleted":
+        wal.unlink()
+    else:
+        (tmp_path / "other").touch()
+    assert identity.holds() == (change == "beside it")
+    assert identity.holds() == (change == "beside it")
