@@ -7,6 +7,7 @@ it; then the sends; then the settlements; then the note goes. Who dies in betwee
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -32,7 +33,7 @@ from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.change_limits import LONGEST_NAME
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
 from taskflow.limits import is_fifo
-from taskflow.message import Delivery, Message, Priority, new_id
+from taskflow.message import Delivery, Message, new_id
 from taskflow.stores.message_columns import read_attributes, write_attributes
 
 log = logging.getLogger("taskflow.broker")
@@ -43,27 +44,17 @@ SET_ASIDE = 86400.0
 _PAGE = 10  # requests: whoever does the upkeep has leases to extend
 
 
-class _Noted(msgspec.Struct, omit_defaults=True):
-    """A message that is to be sent, as it is noted; the fields are those of Message."""
+class _Noted(msgspec.Struct):
+    """A message that is to be sent, as it is noted: its attributes as a store writes them, and
+    every other field."""
 
     topic: str | None
     queue: str | None
-    id: str
-    body: str
     attributes: str
-    delay: float | None = None
-    group: str | None = None
-    deduplication_id: str | None = None
-    trace: str | None = None
-    sender: str | None = None
-    subject: str | None = None
-    bodies: dict[str, str] = {}
-    run: str | None = None
-    expires_at: float | None = None
-    priority: Priority | None = None
-    headers: dict[str, str] = {}
+    fields: dict[str, Any]
 
 
+_FIELDS = [name for name in Message.__struct_fields__ if name not in ("attributes", "size")]
 _write = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder(list[_Noted]).decode
 
@@ -210,20 +201,8 @@ def _noted(sends: Iterable[Send | Publish]) -> list[_Noted]:
         _Noted(
             topic=one.topic if isinstance(one, Publish) else None,
             queue=one.queue if isinstance(one, Send) else None,
-            id=message.id,
-            body=message.body,
             attributes=write_attributes(message.attributes),
-            delay=message.delay,
-            group=message.group,
-            deduplication_id=message.deduplication_id,
-            trace=message.trace,
-            sender=message.sender,
-            subject=message.subject,
-            bodies=dict(message.bodies),
-            run=message.run,
-            expires_at=message.expires_at,
-            priority=message.priority,
-            headers=dict(message.headers),
+            fields={name: getattr(message, name) for name in _FIELDS},
         )
         for one in sends
         for message in one.messages
@@ -231,19 +210,4 @@ def _noted(sends: Iterable[Send | Publish]) -> list[_Noted]:
 
 
 def _message(noted: _Noted) -> Message:
-    return Message(
-        noted.id,
-        noted.body,
-        read_attributes(noted.attributes),
-        noted.delay,
-        noted.group,
-        noted.deduplication_id,
-        noted.trace,
-        noted.sender,
-        noted.subject,
-        noted.bodies,
-        noted.run,
-        noted.expires_at,
-        noted.priority,
-        noted.headers,
-    )
+    return Message(attributes=read_attributes(noted.attributes), **noted.fields)

@@ -13,7 +13,7 @@ from taskflow.message import Delivery
 from taskflow.stores.row import Ask, QueueRow, Row
 from taskflow.stores.rows import Rows
 
-MOST_GONE = 1000  # in one receive: who asks again goes on from there
+MOST_GONE = 1000  # in one transaction: others wait for it
 NOISY_IN_FLIGHT = 30
 NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in ten
 
@@ -35,8 +35,9 @@ class Lending:
         attempt: str | None,
         woken: set[str],
         holding: Holding | None = None,
-    ) -> list[Delivery]:
-        """Take due rows; what is too old is dropped, what was received too often is moved.
+    ) -> tuple[list[Delivery], bool]:
+        """Take due rows; what is too old is dropped, what was received too often is moved. Answers
+        too whether it stopped at that, so that there may be more.
 
         `woken` gains the queues that have something new by that.
         """
@@ -47,15 +48,16 @@ class Lending:
                 receipt, held = again
                 rows.extend(queue.id, [row.seq for row in held], until)
                 self._remember(rows, queue, attempt, receipt, held, until, now)
-                return [
+                lent = [
                     self._hand_out(rows, row, queue, row.receive_count, receipt, until, now)
                     for row in held
                 ]
+                return lent, False
         limit = min(limit, self._allowed(rows, queue, limit, now))
         if limit <= 0:
-            return []
+            return [], False
         receipt = new_lease(now, self._random.getrandbits(18))
-        taken, receipt = self._take(rows, queue, limit, receipt, until, now, woken, holding)
+        taken, receipt, more = self._take(rows, queue, limit, receipt, until, now, woken, holding)
         if attempt is not None and queue.fifo and taken:
             self._remember(rows, queue, attempt, receipt, taken, until, now)
         lent = [
@@ -64,7 +66,7 @@ class Lending:
         ]
         if holding is not None and lent:
             lent[0].suspect = taken[0].lapsed
-        return lent
+        return lent, more
 
     def _take(
         self,
@@ -76,9 +78,9 @@ class Lending:
         now: float,
         woken: set[str],
         holding: Holding | None,
-    ) -> tuple[list[Row], int]:
-        """Rows as they were before, and the receipt they have now. What is too old goes, what is
-        worn out is buried, and others are taken in their place."""
+    ) -> tuple[list[Row], int, bool]:
+        """Rows as they were before, the receipt they have now, and whether there may be more. What
+        is too old goes, what is worn out is buried, and others are taken in their place."""
         settings = queue.settings
         most = settings.max_receives
         noisy = self._noisy(rows, queue, now)
@@ -94,13 +96,14 @@ class Lending:
                 most = None  # they have nowhere to go: they are lent
             elif lent.worn:
                 woken |= bury_worn(rows, queue, lent.worn, now)
+                gone += len(lent.worn)
             taken += lent.rows
-            gone += len(lent.old) + len(lent.worn)
+            gone += len(lent.old)
             if not (lent.old or lent.worn) or (holding is not None and taken):
                 receipt = lent.receipt
                 break
         self._room[queue.id] -= len(taken)
-        return taken, receipt
+        return taken, receipt, gone >= MOST_GONE
 
     @staticmethod
     def _noisy(rows: Rows, queue: QueueRow, now: float) -> list[str]:

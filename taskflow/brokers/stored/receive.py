@@ -66,9 +66,10 @@ class Receiver:
         if attempt is None and not found:
             return []
 
-        def take(rows: Rows) -> tuple[list[Delivery], set[str]]:
+        def take(rows: Rows) -> tuple[list[Delivery], set[str], bool]:
             taken: list[Delivery] = []
             woken: set[str] = set()
+            more = False
             now, held = core.now(), holding
             chosen = found
             if attempt is not None:
@@ -77,19 +78,24 @@ class Receiver:
             for queue in chosen:
                 if len(taken) >= limit or (taken and taken[-1].suspect):
                     break
-                taken += self._lending.lend(
+                lent, stopped = self._lending.lend(
                     rows, queue, limit - len(taken), visibility, now, attempt, woken, held
                 )
+                taken += lent
+                more = more or stopped
                 if held is not None and taken:  # no suspect comes along with others
                     held = Holding(len(taken), 1)
-            return taken, woken
+            return taken, woken, more
 
         # Of standard queues each step may stand for itself: what is lent is lent.
         ordered = attempt is not None or any(row.fifo for row in found)
-        taken, woken = core.store.transact(take) if ordered else core.store.single(take)
-        if woken:
-            core.waiters.announce(woken)
-        return taken
+        run = core.store.transact if ordered else core.store.single
+        while True:
+            taken, woken, more = run(take)
+            if woken:
+                core.waiters.announce(woken)
+            if taken or not more:
+                return taken
 
     def next_due(self, *queues: str) -> float | None:
         """When the next hidden message becomes visible."""

@@ -9,6 +9,7 @@ import pytest
 from taskflow.broker.change import Change, Publish, Put, Send
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.brokers.aws.change_applier import _message, _noted, _read, _write
 from taskflow.config import open_broker
 from taskflow.errors import BrokerUnavailable, QueueNotFound
 from taskflow.message import Attribute, Message
@@ -59,6 +60,35 @@ def test_what_was_noted_and_not_sent_is_sent_by_the_upkeep(
     assert set(found) == {"1", "2"}
     assert found["2"].attributes == FULL.attributes
     assert broker.list_records(RecordQuery(kind="outbox")).records == [], "it is noted no more"
+
+
+def test_a_message_is_noted_with_every_field_it_has() -> None:
+    """A field that Message gains is noted too: none is named there."""
+    full = Message(
+        "1",
+        "x",
+        FULL.attributes,
+        delay=5.0,
+        group="g",
+        deduplication_id="d",
+        trace="t",
+        sender="s",
+        subject="j",
+        bodies={"sqs": "y"},
+        run="r",
+        expires_at=9.0,
+        priority="low",
+        headers={"h": "v"},
+        most=2_000_000,
+    )
+    bare = Message("1", "x")
+    for name in Message.__struct_fields__:
+        if name not in ("id", "body"):
+            assert getattr(full, name) != getattr(bare, name), f"fill in {name}"
+    (noted,) = _read(_write(_noted([Send("work", [full])])))
+    again = _message(noted)
+    assert again == full
+    assert again.most == full.most
 
 
 def test_a_change_that_is_made_again_sends_what_was_only_noted(
