@@ -23,8 +23,8 @@ from taskflow.registry import Registry, Subscription, default_registry
 from taskflow.retry import Dead, Done, Retry
 from taskflow.telemetry.logs import log_runs
 from taskflow.worker.execute import execute, find_job
-from taskflow.worker.intake import claim
 from taskflow.worker.job import Job
+from taskflow.worker.job_intake import claim
 from taskflow.worker.ordering import Lane, lane_of
 from taskflow.worker.outcomes import final, tell
 from taskflow.worker.timeouts import LoopThread, Running

@@ -19,11 +19,11 @@ from taskflow.retry import Outcome, decide
 from taskflow.worker.health import peak_memory
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
+from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
-from taskflow.worker.settler import Settler
+from taskflow.worker.run_tally import Tally
 from taskflow.worker.slots import ASYNC, SYNC, Slots
-from taskflow.worker.tally import Tally
 from taskflow.worker.timeouts import LoopThread, Running
 from taskflow.worker.trouble_log import TroubleLog
 from taskflow.worker.upkeep import BEAT, Hooks, Upkeep

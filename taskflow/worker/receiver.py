@@ -6,8 +6,8 @@ from collections.abc import Callable
 from taskflow.errors import BrokerError, QueueNotFound, TopicNotFound
 from taskflow.worker.flow_control import FlowControl
 from taskflow.worker.inflight import Inflight
-from taskflow.worker.intake import Intake
-from taskflow.worker.settler import Settler
+from taskflow.worker.job_intake import Intake
+from taskflow.worker.job_settler import Settler
 from taskflow.worker.slots import Slots
 from taskflow.worker.worker import Worker
 

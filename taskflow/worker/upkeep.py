@@ -11,7 +11,7 @@ from taskflow.errors import BrokerError
 from taskflow.retry import decide
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
-from taskflow.worker.settler import Settler
+from taskflow.worker.job_settler import Settler
 
 log = logging.getLogger("taskflow.worker")
 

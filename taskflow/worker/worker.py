@@ -11,10 +11,10 @@ from taskflow.telemetry.logs import log_runs
 from taskflow.topology import declare
 from taskflow.worker.execute import Invoke, execute, invoke
 from taskflow.worker.inflight import Inflight
-from taskflow.worker.intake import Intake
 from taskflow.worker.job import Job
+from taskflow.worker.job_intake import Intake
+from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Observer, Observers
-from taskflow.worker.settler import Settler
 from taskflow.worker.trouble_log import TroubleLog
 
 

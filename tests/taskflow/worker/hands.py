@@ -2,10 +2,10 @@
 
 from taskflow import Worker
 from taskflow.worker.inflight import Inflight
-from taskflow.worker.intake import Intake
 from taskflow.worker.job import Job
+from taskflow.worker.job_intake import Intake
+from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Observers
-from taskflow.worker.settler import Settler
 from taskflow.worker.slots import Slots
 from taskflow.worker.trouble_log import TroubleLog
 

@@ -7,8 +7,8 @@ from taskflow.registry import Registry
 from taskflow.worker.execute import find_job
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
+from taskflow.worker.job_settler import Settler
 from taskflow.worker.ordering import divide
-from taskflow.worker.settler import Settler
 
 
 class Intake:
