@@ -92,7 +92,8 @@ class Ask(NamedTuple):
 class Lent(NamedTuple):
     """What `lend` found. `rows` are as they were before they were lent, `receive_count` without a
     receive that does not count; `receipt` is theirs now, with AHEAD where that holds. `old` and
-    `worn` are not lent: they are the caller's to drop and to move."""
+    `worn` are not lent: they are the caller's to drop and to move; with `holding`, nothing is lent
+    beside them."""
 
     rows: list[Row]
     old: list[Row]

@@ -99,7 +99,7 @@ class Lending:
                 gone += len(lent.worn)
             taken += lent.rows
             gone += len(lent.old)
-            if not (lent.old or lent.worn) or (holding is not None and taken):
+            if not (lent.old or lent.worn):
                 receipt = lent.receipt
                 break
         self._room[queue.id] -= len(taken)

@@ -31,6 +31,8 @@ class Lender:
                 worn.append(row)
             else:
                 rows.append(row)
+        if holding is not None and (old or worn):
+            rows = []  # what comes along with which is known once those are gone
         receipt = ask.receipt
         if holding is not None and rows:
             rows = _before_the_first_lapsed(rows)
