@@ -41,3 +41,18 @@ def test_a_message_behind_them_is_received_at_once(
         assert found, "they are lent again"
         assert set(found) <= {"good", *(f"worn-{n}" for n in range(WORN))}
     broker.close()
+
+
+def test_a_worker_gets_all_it_may_have_beside_one_that_is_worn_out() -> None:
+    """What the machine of tests/model found once: it got one of two."""
+    clock = ManualClock()
+    broker = StoredBroker(SqliteStore(None, durable=False), clock=clock)
+    broker.create_queue("dead")
+    broker.create_queue("work", QueueSettings(dead_letter_queue="dead", max_receives=1))
+    broker.send("work", [Message("worn", "x")])
+    assert broker.receive("work", holding=Holding())
+    clock.advance(31)
+    broker.send("work", [Message("1", "x"), Message("2", "x")])
+    found = broker.receive("work", limit=2, holding=Holding())
+    assert [one.id for one in found] == ["1", "2"]
+    broker.close()
