@@ -1,68 +1,26 @@
 """Subscriptions: which handler takes which topic on which queue. Collected at import."""
 
-import inspect
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
+from taskflow.engine import Engine
+from taskflow.entry import Entry
+from taskflow.entry_options import common_options, file_of, name_of
 from taskflow.errors import BrokerError, RegistrationError
 from taskflow.filters import Scope, parse_filter
-from taskflow.limits import (
-    DLQ_SUFFIX,
-    FIFO_SUFFIX,
-    MAX_VISIBILITY,
-    check_queue,
-    check_seconds,
-    check_topic,
-    dlq_of,
-    is_fifo,
-)
+from taskflow.limits import FIFO_SUFFIX, check_topic, is_fifo
 from taskflow.middleware import Middleware
 from taskflow.retry import RetryPolicy
-from taskflow.signature import Handler, Signature, read_signature
+from taskflow.signature import Handler, read_signature
+from taskflow.subscription import Subscription
 
+E = TypeVar("E", bound=Engine)
 F = TypeVar("F", bound=Handler)
 M = TypeVar("M", bound=Middleware)
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_WINDOW = 3600.0
-MAX_REMEMBERED = 14 * 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """One topic of one handler, with everything a worker must know to run it.
-
-    `timeout` and `window` in seconds; `window` is how long a finished event is remembered, 0
-    for a handler that is not idempotent. `concurrency`: runs at once in a process; `rate`: starts
-    per second in all processes; None for no limit. `raw`: the whole body is the payload.
-    `filter_policy` (JSON text) chooses what the topic sends to the queue; it looks at
-    `filter_scope`.
-    """
-
-    topic: str
-    queue: str
-    handler: Handler
-    name: str
-    policy: RetryPolicy
-    timeout: float | None
-    window: float
-    visibility_timeout: float
-    concurrency: int | None
-    rate: float | None
-    signature: Signature
-    raw: bool = False
-    filter_policy: str | None = None
-    filter_scope: Scope = "MessageAttributes"
-
-    max_attempts: int = field(init=False, compare=False)
-    """The highest attempt number any rule of the policy lets run."""
-
-    def __post_init__(self) -> None:
-        rules = [rule.retries for rule in self.policy.rules.values() if rule is not None]
-        object.__setattr__(self, "max_attempts", max([self.policy.retries, *rules]) + 1)
 
 
 class Registry:
@@ -70,7 +28,10 @@ class Registry:
 
     def __init__(self) -> None:
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
-        self._by_queue: dict[str, dict[str, Subscription]] = {}
+        self._by_queue: dict[str, dict[str, Entry]] = {}
+        self._engines: dict[str, Engine] = {}
+        self.engines: Sequence[Engine] = ()
+        """Of the messages that are no events, in the order in which they are asked."""
         self.middleware: list[Middleware] = []
 
     def subscribe(
@@ -118,19 +79,20 @@ class Registry:
         try:
             for topic in topics:
                 check_topic(topic)
-            check_queue(queue)
-            check_seconds("visibility_timeout", visibility_timeout, 1, MAX_VISIBILITY)
         except BrokerError as error:
             raise RegistrationError(f"subscribe: {error}") from error
-        if queue.removesuffix(FIFO_SUFFIX).endswith(DLQ_SUFFIX):
-            raise RegistrationError(
-                f"queue {queue!r}: names in {DLQ_SUFFIX} belong to dead-letter queues"
-            )
-        if len(dlq_of(queue)) > 80:
-            raise RegistrationError(
-                f"queue {queue!r} is too long by {len(dlq_of(queue)) - 80}: its dead-letter "
-                f"queue is named {dlq_of(queue)}, and 80 characters are allowed"
-            )
+        common = common_options(
+            "subscribe",
+            queue=queue,
+            retries=retries,
+            backoff=backoff,
+            policy=policy,
+            timeout=timeout,
+            window=window if idempotent else None,
+            visibility_timeout=visibility_timeout,
+            concurrency=concurrency,
+            rate=rate,
+        )
         for topic in topics:
             if is_fifo(queue) and not is_fifo(topic):
                 raise RegistrationError(
@@ -138,39 +100,23 @@ class Registry:
                     f"keep: publish to a topic {topic + FIFO_SUFFIX!r} with a group, or name the "
                     f"queue {queue.removesuffix(FIFO_SUFFIX)!r}"
                 )
-        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-            raise RegistrationError(f"timeout is {timeout!r}; seconds above 0, or None")
-        if not (isinstance(window, int | float) and 0 < window <= MAX_REMEMBERED):
-            raise RegistrationError(
-                f"window is {window!r}; seconds above 0, {MAX_REMEMBERED:g} at most "
-                "(idempotent=False switches it off)"
-            )
-        if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
-            raise RegistrationError(f"concurrency is {concurrency!r}; a whole number, 1 or more")
-        chosen = _policy(retries, backoff, policy)
-        per_second = None if rate is None else parse_rate(rate)
         filter_policy = _filter_policy(filter, filter_scope)
 
         def register(handler: F) -> F:
             signature = read_signature(handler, raw)
-            name = _name(handler)
+            name = name_of(handler)
             for topic in topics:
                 self._add(
                     Subscription(
-                        topic,
-                        queue,
-                        handler,
-                        name,
-                        chosen,
-                        timeout,
-                        window if idempotent else 0.0,
-                        visibility_timeout,
-                        concurrency,
-                        per_second,
-                        signature,
-                        raw,
-                        filter_policy,
-                        filter_scope,
+                        topic=topic,
+                        **common,
+                        handler=handler,
+                        name=name,
+                        is_async=signature.is_async,
+                        signature=signature,
+                        raw=raw,
+                        filter_policy=filter_policy,
+                        filter_scope=filter_scope,
                     )
                 )
             return handler
@@ -184,10 +130,29 @@ class Registry:
             self.middleware.append(middleware)
         return middleware
 
+    def engine(self, kind: str, make: Callable[[], E]) -> E:
+        """The engine of a kind of message, made when it is first asked for."""
+        found = self._engines.get(kind)
+        if found is None:
+            found = self._engines[kind] = make()
+            self.engines = tuple(self._engines.values())
+        return cast(E, found)
+
+    def enter(self, entry: Entry, key: str) -> None:
+        """Let a queue's workers know an entry, under a key of its own within the queue: the one
+        it had before is replaced. Raises RegistrationError when it does not go with the others."""
+        for other in self.on(entry.queue):
+            if other.visibility_timeout != entry.visibility_timeout:
+                raise RegistrationError(
+                    f"queue {entry.queue!r} has one visibility_timeout: {other.name} says "
+                    f"{other.visibility_timeout:g}, {entry.name} says {entry.visibility_timeout:g}"
+                )
+        self._by_queue.setdefault(entry.queue, {})[key] = entry
+
     def _add(self, new: Subscription) -> None:
         old = self._subscriptions.get((new.queue, new.topic))
         if old is not None and old.name != new.name:  # the same name: its module was reloaded
-            if (file := _file(old.handler)) is not None and file == _file(new.handler):
+            if (file := file_of(old.handler)) is not None and file == file_of(new.handler):
                 raise RegistrationError(
                     f"{file} was imported twice, as {_module(old)} and as {_module(new)}, and each "
                     f"subscribes its handlers to queue {new.queue!r}: import it by one name"
@@ -196,20 +161,16 @@ class Registry:
                 f"queue {new.queue!r} has a handler for {new.topic!r} already: {old.name}; give "
                 f"{new.name} a queue of its own, so that both receive every event"
             )
-        for other in self.on(new.queue):
-            if other.visibility_timeout != new.visibility_timeout:
-                raise RegistrationError(
-                    f"queue {new.queue!r} has one visibility_timeout: {other.name} says "
-                    f"{other.visibility_timeout:g}, {new.name} says {new.visibility_timeout:g}"
-                )
-            if new.raw and other.raw and other.name != new.name:
-                raise RegistrationError(
-                    f"queue {new.queue!r} has a raw handler already: {other.name}; a body without "
-                    f"an envelope does not say which topic it is of, so give {new.name} a queue "
-                    "of its own"
-                )
+        if new.raw:
+            for other in self.subscriptions(new.queue):
+                if other.raw and other.name != new.name:
+                    raise RegistrationError(
+                        f"queue {new.queue!r} has a raw handler already: {other.name}; a body "
+                        "without an envelope does not say which topic it is of, so give "
+                        f"{new.name} a queue of its own"
+                    )
+        self.enter(new, new.topic)
         self._subscriptions[new.queue, new.topic] = new
-        self._by_queue.setdefault(new.queue, {})[new.topic] = new
 
     def find(self, queue: str, topic: str) -> Subscription | None:
         """Who handles this topic on this queue."""
@@ -218,15 +179,19 @@ class Registry:
     def find_raw(self, queue: str) -> Subscription | None:
         """Who takes what has no envelope on this queue. Its topic is empty when the handler has
         several: nobody knows which."""
-        found = [one for one in self.on(queue) if one.raw]
+        found = [one for one in self.subscriptions(queue) if one.raw]
         return replace(found[0], topic="") if len(found) > 1 else next(iter(found), None)
 
-    def on(self, queue: str) -> list[Subscription]:
-        """All subscriptions of a queue."""
+    def on(self, queue: str) -> list[Entry]:
+        """All that this queue's messages are for."""
         return list(self._by_queue.get(queue, {}).values())
 
+    def subscriptions(self, queue: str) -> list[Subscription]:
+        """All subscriptions of a queue."""
+        return [one for one in self.on(queue) if isinstance(one, Subscription)]
+
     def queues(self) -> list[str]:
-        """All queues that have a handler, sorted."""
+        """All queues that have an entry, sorted."""
         return sorted(self._by_queue)
 
     def topics(self) -> list[str]:
@@ -234,37 +199,12 @@ class Registry:
         return sorted({found.topic for found in self})
 
     def __iter__(self) -> Iterator[Subscription]:
+        """All subscriptions."""
         return iter(self._subscriptions.values())
 
     def __len__(self) -> int:
+        """How many subscriptions there are."""
         return len(self._subscriptions)
-
-
-def parse_rate(rate: str | float) -> float:
-    """Starts per second, from "100/s", "30/m", "1/h", or a number per second."""
-    text = str(rate)
-    number, _, unit = text.partition("/")
-    try:
-        per_second = float(number) / {"s": 1, "m": 60, "h": 3600}[unit or "s"]
-    except (ValueError, KeyError):
-        per_second = 0.0
-    if not 0 < per_second < float("inf"):
-        raise RegistrationError(f"rate is {rate!r}; examples: '100/s', '30/m', '1/h'")
-    return per_second
-
-
-def _policy(retries: int | None, backoff: float | None, policy: RetryPolicy | None) -> RetryPolicy:
-    if policy is not None:
-        if retries is not None or backoff is not None:
-            raise RegistrationError("give retries and backoff, or policy=RetryPolicy(…), not both")
-        if not isinstance(policy, RetryPolicy):
-            raise RegistrationError(f"policy is {policy!r}; a RetryPolicy, or leave it out")
-        return policy
-    short = {"retries": retries, "backoff": backoff}
-    try:
-        return RetryPolicy(**{name: value for name, value in short.items() if value is not None})  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise RegistrationError(f"subscribe: {error}") from error
 
 
 def _filter_policy(policy: Mapping[str, Any] | None, scope: Scope) -> str | None:
@@ -280,21 +220,6 @@ def _filter_policy(policy: Mapping[str, Any] | None, scope: Scope) -> str | None
     except (TypeError, ValueError, BrokerError) as error:
         raise RegistrationError(f"filter is {policy!r}: {error}") from error
     return text
-
-
-def _name(handler: Handler) -> str:
-    """`module.function`, or what the object calls itself."""
-    while isinstance(handler, partial):
-        handler = handler.func
-    module = getattr(handler, "__module__", "")
-    name = getattr(handler, "__qualname__", type(handler).__qualname__)
-    return re.sub(r"^__main__\.", "", f"{module}.{name}")
-
-
-def _file(handler: Handler) -> str | None:
-    """The file and line a function was written at."""
-    code = getattr(inspect.unwrap(handler), "__code__", None)
-    return None if code is None else f"{code.co_filename}, line {code.co_firstlineno},"
 
 
 def _module(subscription: Subscription) -> str:

@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from taskflow import errors
 from taskflow.limits import MAX_RECEIVES
@@ -11,10 +12,14 @@ from taskflow.limits import MAX_RECEIVES
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The handler returned, or had finished this event before."""
+    """The handler returned, or had finished this event before.
+
+    `value` is what an engine keeps of what it returned.
+    """
 
     duplicate: bool = False
     error: None = None
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,12 @@ class RetryPolicy:
             )
         if not self.factor >= 1:
             raise ValueError(f"factor is {self.factor!r}; 1 or more")
+
+    @property
+    def max_attempts(self) -> int:
+        """The highest attempt number any rule lets run."""
+        rules = [rule.retries for rule in self.rules.values() if rule is not None]
+        return max([self.retries, *rules]) + 1
 
     def ceiling(self, attempt: int) -> float:
         """The longest wait (seconds) after attempt number `attempt` failed."""

@@ -14,7 +14,8 @@ from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.errors import QueueExists, TopicExists
 from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
 from taskflow.message import new_id
-from taskflow.registry import Registry, Subscription
+from taskflow.registry import Registry
+from taskflow.subscription import Subscription
 from taskflow.wire.differences import differences
 
 DEAD_LETTERS = QueueSettings(retention=MAX_RETENTION)
@@ -47,7 +48,7 @@ def settings_for(registry: Registry, queue: str) -> QueueSettings:
         QueueSettings(),
         visibility_timeout=handlers[0].visibility_timeout,
         dead_letter_queue=dlq_of(queue),
-        max_receives=min(MAX_RECEIVES, max(found.max_attempts for found in handlers)),
+        max_receives=min(MAX_RECEIVES, max(found.policy.max_attempts for found in handlers)),
     )
 
 

@@ -14,15 +14,16 @@ from typing import Any, Protocol, runtime_checkable
 from taskflow.aws.batch import Received, read_event
 from taskflow.broker import Broker
 from taskflow.clock import Clock, SystemClock
+from taskflow.entry import Entry
 from taskflow.errors import BrokerError, HandlerTimeout, QueueNotFound
 from taskflow.event import Context
 from taskflow.forking import RANDOM
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware
-from taskflow.registry import Registry, Subscription, default_registry
+from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Retry
 from taskflow.telemetry.logs import log_runs
-from taskflow.worker.execute import execute, find_job
+from taskflow.worker.execute import execute, find_job, identify
 from taskflow.worker.job import Job
 from taskflow.worker.job_intake import claim
 from taskflow.worker.ordering import Lane, lane_of
@@ -150,21 +151,22 @@ class LambdaHandler:
             elsewhere = {one.receipt for one in deliveries} - found
         jobs = [find_job(received.delivery, self._registry) for received in batch]
         if self._broker is not None:
+            identify(jobs, self._broker, self._registry)
             here = [job for job in jobs if job.delivery.receipt not in elsewhere]
             elsewhere |= {job.delivery.receipt for job in claim(self._broker, here)}
         return jobs, elsewhere
 
     def _run(self, job: Job, ends_at: float) -> None:
-        def invoke(subscription: Subscription, context: Context) -> Any:
+        def invoke(entry: Entry, context: Context) -> Any:
             if self._loop is None:
                 self._loop = LoopThread(self._clock)
-            running = _Limited(subscription.timeout, self._loop, self._clock.elapsed())
+            running = _Limited(entry.timeout, self._loop, self._clock.elapsed())
             if context.deadline is None or context.deadline > ends_at:
                 context.deadline = ends_at
                 running.by_lambda = True
             running.seconds = context.deadline - self._clock.now()
             with self._expiring(running, running.started + running.seconds):
-                return running.invoke(subscription, context)
+                return running.invoke(entry, context)
 
         job.outcome = execute(
             job,
@@ -207,7 +209,7 @@ class LambdaHandler:
             job.outcome = final(job, self._retention)
         match job.outcome:
             case Done(duplicate=duplicate):
-                if job.subscription is not None and not duplicate:
+                if job.entry is not None and not duplicate:
                     done.append(job)
                 return True
             case Retry(after=after):

@@ -70,7 +70,7 @@ def worker(**flags: Any) -> None:
     """
     options = Options(**flags)
     registry = load_registry(options.modules)
-    if not len(registry):
+    if not registry.queues():
         raise ConfigError(
             "no subscription was loaded; name the modules that hold handlers with --module, "
             "TASKFLOW_MODULES, or modules = in setup.cfg [taskflow]"

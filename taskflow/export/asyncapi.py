@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from taskflow.export.plan import DLQ_RETENTION, Names, Plan, Queue
-from taskflow.registry import Subscription
+from taskflow.subscription import Subscription
 
 SCHEMAS = "#/components/schemas/"
 BINDING_SNS, BINDING_SQS = "0.1.0", "0.2.0"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from taskflow.broker import QueueSettings
 from taskflow.errors import ConfigError
 from taskflow.limits import dlq_of, is_fifo
-from taskflow.registry import Registry, Subscription
+from taskflow.registry import Registry
+from taskflow.subscription import Subscription
 from taskflow.topology import DEAD_LETTERS, settings_for
 from taskflow.wire.arns import write_arn
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
@@ -138,7 +139,7 @@ DLQ_RETENTION = int(DEAD_LETTERS.retention)
 
 def make_plan(registry: Registry, place: Place) -> Plan:
     """Raises ConfigError when nothing subscribes, or the prefix makes a name too long."""
-    if not len(registry):
+    if not registry.queues():
         raise ConfigError("no subscription was loaded: name the modules that hold handlers")
     topics = tuple(
         Topic(topic, _short(place.prefix + to_sns(topic), LONGEST_TOPIC), is_fifo(topic))
@@ -151,7 +152,7 @@ def make_plan(registry: Registry, place: Place) -> Plan:
             _short(place.prefix + dlq_of(queue), LONGEST_QUEUE),
             is_fifo(queue),
             settings_for(registry, queue),
-            tuple(sorted(registry.on(queue), key=lambda one: one.topic)),
+            tuple(sorted(registry.subscriptions(queue), key=lambda one: one.topic)),
         )
         for queue in registry.queues()
     )

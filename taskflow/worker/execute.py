@@ -11,16 +11,19 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from taskflow.broker import Broker
 from taskflow.clock import Clock
+from taskflow.entry import Entry
 from taskflow.errors import DecodeError, NoHandler
 from taskflow.event import Context, Event, current, open_envelope, raw_event, to_event
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
-from taskflow.registry import Registry, Subscription
+from taskflow.registry import Registry
 from taskflow.retry import Dead, Done, Outcome, RetryPolicy, decide
+from taskflow.subscription import Subscription
 from taskflow.worker.job import Job
 
-Invoke = Callable[[Subscription, Context], Any]
+Invoke = Callable[[Entry, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
 NO_HANDLER = RetryPolicy()
 
@@ -36,10 +39,14 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 def find_job(delivery: Delivery, registry: Registry) -> Job:
-    """The handler for a delivery, by its topic. What was sent to the queue directly goes to the
-    handler that its envelope names, else to the queue's raw one."""
+    """The handler for a delivery, by its topic. What was sent to the queue directly is of an engine
+    that takes it, which then says who it is for (`identify`); else it goes to the handler that its
+    envelope names, else to the queue's raw one."""
     topic = delivery.topic
     if not topic:
+        for engine in registry.engines:
+            if engine.takes(delivery):
+                return Job(delivery, None, NO_HANDLER, engine)
         try:
             topic = open_envelope(delivery).type
         except DecodeError:
@@ -54,14 +61,27 @@ def find_job(delivery: Delivery, registry: Registry) -> Job:
 def _unhandled(queue: str, registry: Registry) -> RetryPolicy:
     """How often a message without a handler is tried: no more than the queue's redrive policy
     allows, so that its failure record tells the reason."""
-    attempts = max((found.max_attempts for found in registry.on(queue)), default=1)
+    attempts = max((found.policy.max_attempts for found in registry.on(queue)), default=1)
     return replace(NO_HANDLER, retries=min(NO_HANDLER.retries, attempts - 1))
 
 
-def invoke(subscription: Subscription, context: Context) -> Any:
+def identify(jobs: Sequence[Job], broker: Broker, registry: Registry) -> None:
+    """Ask the engines who their messages are for. Raises BrokerError when the broker cannot say."""
+    for engine in registry.engines:
+        asked = [job for job in jobs if job.engine is engine]
+        if not asked:
+            continue
+        answers = engine.find(broker, [job.delivery for job in asked])
+        for job, found in zip(asked, answers, strict=True):
+            job.found, job.entry = found, found.entry
+            job.policy = found.policy or _unhandled(job.delivery.queue, registry)
+
+
+def invoke(entry: Entry, context: Context) -> Any:
     """Call the handler in this thread; an `async def` one in a loop of its own."""
-    result = subscription.handler(*subscription.signature.arguments(context))
-    return _run_coroutine(result) if subscription.signature.is_async else result
+    arguments = entry.arguments(context)
+    result = entry.handler(*arguments.args, **arguments.kwargs)
+    return _run_coroutine(result) if entry.is_async else result
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -102,12 +122,15 @@ def execute(
 
 def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
     """The context of a run, and why its event cannot be read, if it cannot."""
-    delivery, subscription = job.delivery, job.subscription
+    delivery, entry = job.delivery, job.entry
     refusal: Exception | None = None
-    try:
-        event = _read(delivery, subscription)
-    except Exception as error:  # a payload type may raise anything when it is made
-        refusal = error
+    event: Event[Any] | None = None
+    if job.engine is None:
+        try:
+            event = _read(delivery, entry)
+        except Exception as error:  # a payload type may raise anything when it is made
+            refusal = error
+    if event is None:
         event = Event(
             topic=delivery.topic,
             payload=None,
@@ -116,16 +139,21 @@ def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
             attempt=delivery.receive_count,
         )
     name = job.handler
-    timeout = subscription.timeout if subscription else None
+    timeout = entry.timeout if entry else None
     logger = RunLogger(
         handler_log,
         {"event": event.id, "queue": delivery.queue, "handler": name, "attempt": event.attempt},
     )
     deadline = None if timeout is None else now + timeout
-    return Context(event, delivery.queue, name, event.attempt, deadline, logger, delivery), refusal
+    context = Context(event, delivery.queue, name, event.attempt, deadline, logger, delivery)
+    if job.engine is not None:
+        assert job.found is not None
+        return job.engine.context(job.found, context), job.found.refusal
+    return context, refusal
 
 
-def _read(delivery: Delivery, subscription: Subscription | None) -> Event[Any]:
+def _read(delivery: Delivery, entry: Entry | None) -> Event[Any]:
+    subscription = entry if isinstance(entry, Subscription) else None
     decode = (lambda raw: None) if subscription is None else subscription.signature.decode
     if subscription is not None and subscription.raw:
         return raw_event(delivery, subscription.topic, decode)
@@ -139,37 +167,41 @@ def _read(delivery: Delivery, subscription: Subscription | None) -> Event[Any]:
 def _run(
     job: Job, context: Context, refusal: Exception | None, random: Random, invoke: Invoke
 ) -> Outcome:
-    subscription = job.subscription
+    entry = job.entry
+    if job.found is not None and job.found.decided is not None:
+        return job.found.decided
     if refusal is not None:
         raise refusal
-    if subscription is None:
+    if entry is None:
         raise NoHandler(
             f"no handler for topic {context.event.topic!r} on queue {context.queue!r}; is the "
             "module that subscribes it loaded?"
         )
     if job.duplicate:
         return Done(duplicate=True)
-    if context.attempt > subscription.max_attempts:
+    if context.attempt > job.policy.max_attempts:
         return Dead(
             f"started {context.attempt - 1} times and never finished: its worker was killed or "
             "lost its lease each time"
         )
     token = current.set(context.event)
     try:
-        result = invoke(subscription, context)
+        result = invoke(entry, context)
     finally:
         current.reset(token)
     if inspect.iscoroutine(result):
         result.close()
         raise TypeError(
-            f"{subscription.name} returned a coroutine that nobody awaits; make it `async def`"
+            f"{entry.name} returned a coroutine that nobody awaits; make it `async def`"
         )
     if isinstance(result, Future | asyncio.Future) or inspect.isgenerator(result):
         raise TypeError(
-            f"{subscription.name} returned a {type(result).__name__}, whose work nobody waits for; "
+            f"{entry.name} returned a {type(result).__name__}, whose work nobody waits for; "
             "wait for it in the handler"
         )
-    return decide(None, context.attempt, subscription.policy, random)
+    if job.engine is not None and job.found is not None:
+        return Done(value=job.engine.value(job.found, result))
+    return Done()
 
 
 def _in_main_thread() -> bool:

@@ -24,8 +24,8 @@ def failure_text(job: Job, outcome: Dead) -> str:
 def _record(job: Job, outcome: Dead) -> dict[str, Any]:
     """Times in epoch seconds."""
     attempts = job.delivery.receive_count
-    if job.subscription is not None:  # the receive that finds it worn out is no attempt
-        attempts = min(attempts, job.subscription.max_attempts)
-    handler = job.subscription.name if job.subscription else None
+    if job.entry is not None:  # the receive that finds it worn out is no attempt
+        attempts = min(attempts, job.policy.max_attempts)
+    handler = job.entry.name if job.entry else None
     record = failure_record(outcome.reason, job.delivery, attempts, job.ended_at, handler=handler)
     return record if outcome.error is None else record | describe(outcome.error)

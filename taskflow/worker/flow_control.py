@@ -34,8 +34,8 @@ class FlowControl:
         """Pay for what was received, from the rates of its handlers; what cannot be paid now is
         paid before anything more is asked for."""
         for job in jobs:
-            if job.subscription is not None and job.subscription.rate is not None:
-                self._debt[job.subscription.name, job.subscription.rate] += 1
+            if job.entry is not None and job.entry.rate is not None:
+                self._debt[job.entry.name, job.entry.rate] += 1
         for name, rate in list(self._debt):
             self._take(name, rate)
 

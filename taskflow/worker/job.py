@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from taskflow.engine import Engine, Found
+from taskflow.entry import Entry
 from taskflow.message import Delivery
-from taskflow.registry import Subscription
 from taskflow.retry import Outcome, RetryPolicy
 from taskflow.worker.timeouts import Running
 
@@ -34,14 +35,17 @@ class State(Enum):
 class Job:
     """A delivery with its handler, and what becomes of it. Compared by identity.
 
+    `engine` and `found` are of a message that is no event: its engine has `found` what it is for.
     `duplicate`: the queue has finished this event before. `lease` is the seconds that its lease is
     extended by, 0 once an extension was refused. `started` is the clock's `elapsed`, `ended_at` in
     epoch seconds. `outcome` is there when it has ended.
     """
 
     delivery: Delivery
-    subscription: Subscription | None
+    entry: Entry | None
     policy: RetryPolicy
+    engine: Engine | None = None
+    found: Found | None = None
     duplicate: bool = False
     state: State = State.RECEIVED
     lease: float = 0.0
@@ -56,6 +60,13 @@ class Job:
         return hasattr(self, "outcome")
 
     @property
+    def window(self) -> float:
+        """For how long (seconds) its queue is to remember that it was finished."""
+        if self.found is not None:
+            return self.found.window
+        return self.entry.window if self.entry else 0.0
+
+    @property
     def handler(self) -> str:
         """The handler's name, `-` when there is none."""
-        return self.subscription.name if self.subscription else "-"
+        return self.entry.name if self.entry else "-"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from taskflow.broker import Broker
 from taskflow.registry import Registry
-from taskflow.worker.execute import find_job
+from taskflow.worker.execute import find_job, identify
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
 from taskflow.worker.job_settler import Settler
@@ -50,6 +50,7 @@ class Intake:
         return chosen
 
     def _sort(self, jobs: list[Job]) -> list[Job]:
+        identify(jobs, self._broker, self._registry)
         if any(job.delivery.group is not None for job in jobs):
             jobs, behind = divide(jobs)
             self._inflight.return_received(behind)
@@ -64,7 +65,7 @@ class Intake:
 def claim(broker: Broker, jobs: Sequence[Job]) -> list[Job]:
     """Claim the jobs that are to be idempotent, and note which are duplicates; answers those that
     run elsewhere, which are not the caller's any more."""
-    asked = [job for job in jobs if job.subscription is not None and job.subscription.window]
+    asked = [job for job in jobs if job.window]
     if not asked:
         return []
     elsewhere = []

@@ -45,8 +45,7 @@ def divide(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
 
 
 def _is_last(job: Job) -> bool:
-    most = job.subscription.max_attempts if job.subscription else job.policy.retries + 1
-    return job.delivery.receive_count >= most
+    return job.delivery.receive_count >= job.policy.max_attempts
 
 
 class Groups:

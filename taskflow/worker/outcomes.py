@@ -1,34 +1,21 @@
 """How runs ended, as verbs of the broker: the one place where an outcome becomes one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from taskflow.broker import Broker, Finish
+from taskflow.engine import Ended
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Delivery
 from taskflow.retry import Dead, Done, Outcome, Retry
+from taskflow.worker.answers import Answers
+from taskflow.worker.changes import tell_engines
 from taskflow.worker.failure import failure_text
 from taskflow.worker.job import Job
 
 T = TypeVar("T")
 Retention = Callable[[str], float]
 """How long (seconds) a queue of this name keeps a message."""
-
-
-@dataclass(slots=True)
-class Answers:
-    """What the broker said of each job."""
-
-    settled: list[Job] = field(default_factory=list)
-    """It knows now."""
-    lost: list[Job] = field(default_factory=list)
-    """The lease was lost before: the message runs again elsewhere."""
-    refused: list[tuple[Job, Exception]] = field(default_factory=list)
-    """It refuses for good: they come back when their leases end."""
-    untold: list[Job] = field(default_factory=list)
-    """It cannot be used now (`error`): they are to be told again."""
-    error: BrokerUnavailable | None = None
 
 
 def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
@@ -38,22 +25,33 @@ def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
     retries: list[tuple[Delivery, float]] = []
     dead: list[tuple[Delivery, str]] = []
     by_kind: tuple[list[Job], list[Job], list[Job]] = ([], [], [])
+    answers = Answers()
+    plain: list[tuple[Job, Outcome, str | None]] = []
+    engined: list[tuple[Job, Ended]] = []
     for job in jobs:
         outcome = job.outcome
         if isinstance(outcome, Retry):
             outcome = final(job, retention)
+        failure = failure_text(job, outcome) if isinstance(outcome, Dead) else None
+        if job.found is None:
+            plain.append((job, outcome, failure))
+        else:
+            engined.append((job, Ended(job.delivery, job.found, outcome, job.ended_at, failure)))
+    if engined:
+        left = tell_engines(broker, engined, answers)
+        plain += [(job, ended.outcome, ended.failure) for job, ended in left]
+    for job, outcome, failure in plain:
         match outcome:
             case Done(duplicate=duplicate):
-                window = job.subscription.window if job.subscription else 0.0
-                done.append(Finish(job.delivery, 0.0 if duplicate else window))
+                done.append(Finish(job.delivery, 0.0 if duplicate else job.window))
                 by_kind[0].append(job)
             case Retry(after=after):
                 retries.append((job.delivery, after))
                 by_kind[1].append(job)
             case Dead():
-                dead.append((job.delivery, failure_text(job, outcome)))
+                assert failure is not None
+                dead.append((job.delivery, failure))
                 by_kind[2].append(job)
-    answers = Answers()
     _call(broker.delete, done, by_kind[0], answers)
     _call(broker.change_visibility, retries, by_kind[1], answers)
     _call(broker.dead_letter, dead, by_kind[2], answers)

@@ -72,7 +72,7 @@ class Pool:
         self._max_memory = max_memory
         self._replaceable = replaceable
         asynchronous = any(
-            found.signature.is_async for name in worker.queues for found in worker.registry.on(name)
+            found.is_async for name in worker.queues for found in worker.registry.on(name)
         )
         slots = Slots(worker.registry, {SYNC: concurrency, ASYNC: async_concurrency})
         self._tally = Tally()
@@ -244,7 +244,7 @@ class Pool:
                     return None
                 if (job := inflight.start()) is not None:
                     assert self._loop_thread is not None
-                    limit = job.subscription.timeout if job.subscription else None
+                    limit = job.entry.timeout if job.entry else None
                     job.running = Running(limit, self._loop_thread, job.started)
                     self._call_others()
                     return job

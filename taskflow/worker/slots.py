@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from taskflow.registry import Registry, Subscription
+from taskflow.entry import Entry
+from taskflow.registry import Registry
 from taskflow.worker.job import Job
 
 SYNC, ASYNC = "threads", "coroutines"
@@ -19,17 +20,17 @@ class Slots:
 
     def __init__(self, registry: Registry, most: dict[str, int]) -> None:
         self._most = dict(most)
-        self._keys: dict[str, tuple[str, ...]] = {}  # by subscription: what its jobs count under
+        self._keys: dict[str, tuple[str, ...]] = {}  # by entry: what its jobs count under
         self._limits: dict[str, tuple[str, ...]] = {}  # by queue: what limits it
         for queue in registry.queues():
             keys = {key for one in registry.on(queue) for key in self._learn(one)}
             self._limits[queue] = tuple(keys)
         self._taken: Counter[str] = Counter()
 
-    def _learn(self, one: Subscription) -> tuple[str, ...]:
-        """What the jobs of a subscription count under; some are made when modules are imported
+    def _learn(self, one: Entry) -> tuple[str, ...]:
+        """What the jobs of an entry count under; some are made when modules are imported
         late, by a handler say."""
-        kind = ASYNC if one.signature.is_async else SYNC
+        kind = ASYNC if one.is_async else SYNC
         keys = (kind,) if one.concurrency is None else (kind, one.name)
         self._keys[one.name] = keys
         if one.concurrency is not None:
@@ -47,9 +48,9 @@ class Slots:
             self._taken[key] -= 1
 
     def _keys_of(self, job: Job) -> tuple[str, ...]:
-        if job.subscription is None:
+        if job.entry is None:
             return _UNHANDLED
-        return self._keys.get(job.subscription.name) or self._learn(job.subscription)
+        return self._keys.get(job.entry.name) or self._learn(job.entry)
 
     def room(self, queue: str, prefetched: int = 0) -> int:
         """How many more messages of this queue can be started.

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 from taskflow.clock import Clock
+from taskflow.entry import Arguments, Entry
 from taskflow.errors import HandlerInterrupt, HandlerTimeout
 from taskflow.event import Context
-from taskflow.registry import Subscription
 
 log = logging.getLogger("taskflow.worker")
 
@@ -44,18 +44,18 @@ class Running:
         self._task: asyncio.Task[Any] | None = None
         self._future: Future[Any] | None = None
 
-    def invoke(self, subscription: Subscription, context: Context) -> Any:
+    def invoke(self, entry: Entry, context: Context) -> Any:
         """Call the handler here, or run it on the event loop and wait."""
         if self.seconds is not None:
             self.deadline = self.started + self.seconds
-        arguments = subscription.signature.arguments(context)
+        arguments = entry.arguments(context)
         try:
-            if subscription.signature.is_async:
-                return self._await(subscription, arguments)
+            if entry.is_async:
+                return self._await(entry, arguments)
             with self._lock:
                 self._inside = True
             try:
-                return subscription.handler(*arguments)
+                return entry.handler(*arguments.args, **arguments.kwargs)
             finally:
                 with self._lock:
                     self._inside = False
@@ -65,13 +65,13 @@ class Running:
                 raise
             raise self.timeout() from error
 
-    def _await(self, subscription: Subscription, arguments: list[Any]) -> Any:
+    def _await(self, entry: Entry, arguments: Arguments) -> Any:
         async def run() -> Any:
             if self.abandoned:  # it waited for the loop until somebody gave it up
                 raise asyncio.CancelledError
             self._task = asyncio.current_task()
             try:
-                return await subscription.handler(*arguments)
+                return await entry.handler(*arguments.args, **arguments.kwargs)
             except (SystemExit, KeyboardInterrupt) as error:
                 return _Left(error)  # asyncio would end the loop of everybody
 

@@ -32,20 +32,20 @@ def test_a_subscription_keeps_what_was_said(registry: Registry) -> None:
     assert found.name == f"{__name__}.handle"
     assert found.policy == RetryPolicy(retries=5, backoff=0.5)
     assert (found.timeout, found.window, found.visibility_timeout) == (9, 60, 10)
-    assert found.max_attempts == 6
+    assert found.policy.max_attempts == 6
 
 
 def test_the_defaults(registry: Registry) -> None:
     registry.subscribe("made", queue="work")(handle)
     (found,) = registry
-    assert (found.policy, found.max_attempts) == (RetryPolicy(retries=3, backoff=1.0), 4)
+    assert (found.policy, found.policy.max_attempts) == (RetryPolicy(retries=3, backoff=1.0), 4)
     assert (found.timeout, found.window, found.visibility_timeout) == (300, 3600, 30)
 
 
 def test_a_rule_may_allow_more_attempts_than_its_policy(registry: Registry) -> None:
     policy = RetryPolicy(retries=1, rules={OSError: RetryPolicy(retries=7), KeyError: None})
     registry.subscribe("made", queue="work", policy=policy)(handle)
-    assert next(iter(registry)).max_attempts == 8
+    assert next(iter(registry)).policy.max_attempts == 8
 
 
 def test_a_handler_that_is_not_idempotent_remembers_nothing(registry: Registry) -> None:

@@ -168,13 +168,13 @@ def test_a_finished_event_is_done_without_a_run(taskflow_registry: Registry) -> 
 def test_the_topic_of_the_message_finds_the_handler(taskflow_registry: Registry) -> None:
     taskflow_registry.subscribe("made", queue="work")(failing(ValueError()))
     found = find_job(delivery(cloud_event(type="other")), taskflow_registry)
-    assert found.subscription is not None
+    assert found.entry is not None
 
 
 def test_a_message_sent_to_the_queue_is_found_by_its_envelope(taskflow_registry: Registry) -> None:
     taskflow_registry.subscribe("made", queue="work")(failing(ValueError()))
-    assert find_job(delivery(topic=""), taskflow_registry).subscription is not None
-    assert find_job(delivery("junk", topic=""), taskflow_registry).subscription is None
+    assert find_job(delivery(topic=""), taskflow_registry).entry is not None
+    assert find_job(delivery("junk", topic=""), taskflow_registry).entry is None
 
 
 def test_no_handler_is_tried_again_since_another_worker_may_have_one(run: Execute) -> None:

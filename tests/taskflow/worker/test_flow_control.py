@@ -8,9 +8,9 @@ import pytest
 
 from taskflow import Pool, Registry, Worker, publish
 from taskflow.broker import Broker
+from taskflow.entry_options import parse_rate
 from taskflow.errors import ConfigError, RegistrationError
 from taskflow.message import Delivery
-from taskflow.registry import parse_rate
 from taskflow.testing import ManualClock
 from tests.taskflow.worker.pools import WAIT, Watch
 

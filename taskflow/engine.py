@@ -1,0 +1,81 @@
+"""The seam between a worker and the kinds of messages that are not events: tasks, and what follows.
+
+Events go by their topic. A message that was sent to its queue directly belongs to the first engine
+of the registry that takes it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Change
+from taskflow.entry import Entry
+from taskflow.errors import BrokerError
+from taskflow.event import Context
+from taskflow.message import Delivery
+from taskflow.retry import Outcome, RetryPolicy
+
+
+@dataclass(slots=True)
+class Found:
+    """What an engine makes of a message: who handles it, and what is known before it runs.
+
+    `entry` is None when this worker knows nobody, `refusal` says why it cannot be run and counts as
+    the failure of the attempt; `decided` is how it ends without being run. `work` is the engine's
+    own. `policy` None is that of messages which nobody handles; `window` is for how long (seconds)
+    the queue is to remember that the message was finished.
+    """
+
+    entry: Entry | None
+    policy: RetryPolicy | None = None
+    window: float = 0.0
+    refusal: Exception | None = None
+    decided: Outcome | None = None
+    work: Any = None
+
+
+@dataclass(slots=True)
+class Ended:
+    """A run that has ended, for its engine: `failure` is the record of a dead letter (JSON), None
+    for all others; `at` in epoch seconds."""
+
+    delivery: Delivery
+    found: Found
+    outcome: Outcome
+    at: float
+    failure: str | None
+
+
+class Engine(Protocol):
+    """How messages of one kind are read, run and settled. Thread-safe."""
+
+    def takes(self, delivery: Delivery) -> bool:
+        """Whether a message without a topic is of this kind. Quick: every such message is asked."""
+        ...
+
+    def find(self, broker: Broker, deliveries: Sequence[Delivery]) -> list[Found]:
+        """What these are for, in order. Raises BrokerError when the broker cannot say; they are
+        given back then."""
+        ...
+
+    def context(self, found: Found, base: Context) -> Context:
+        """What the function, and the middleware around it, may know of this run."""
+        ...
+
+    def value(self, found: Found, value: object) -> object:
+        """What is kept of what the function returned, until it is settled. What this raises is the
+        failure of the attempt."""
+        ...
+
+    def settle(
+        self, broker: Broker, ended: Ended, refused: BrokerError | None = None
+    ) -> Change | None:
+        """The change that settles it, with a fence; None for what the broker's own verbs do. It is
+        asked again when its change was `refused`, since what it was made from has changed
+        meanwhile. Raises BrokerError when the broker cannot say what that is now."""
+        ...
+
+    def watch(self, broker: Broker, running: Sequence[Found]) -> None:
+        """About once a second: these are running. Tells them what they should know."""
+        ...
