@@ -1,4 +1,4 @@
-"""taskflow: decorator-based workers for event-driven Python services.
+"""taskflow: decorator-based workers for event-driven Python services, and tasks.
 
 Each public name is imported when it is first used: a module of handlers needs no broker, and the
 command line's `--help` neither.
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from taskflow.publisher import publish, publish_many
     from taskflow.registry import Registry, subscribe, use
     from taskflow.retry import RetryPolicy
+    from taskflow.tasks.decorator import send_task, task
+    from taskflow.tasks.result import Result
+    from taskflow.tasks.task import AsyncTask, Task
     from taskflow.worker.pool import Pool
     from taskflow.worker.worker import Worker
 
 __all__ = [
+    "AsyncTask",
     "Broker",
     "Clock",
     "Context",
@@ -31,15 +35,19 @@ __all__ = [
     "QueueSettings",
     "Registry",
     "Reject",
+    "Result",
     "Retry",
     "RetryPolicy",
     "SystemClock",
+    "Task",
     "TaskflowError",
     "Worker",
     "open_broker",
     "publish",
     "publish_many",
+    "send_task",
     "subscribe",
+    "task",
     "use",
 ]
 __version__ = "0.1.0"
@@ -54,6 +62,9 @@ _HOMES = {
     "publisher": ("publish", "publish_many"),
     "registry": ("Registry", "subscribe", "use"),
     "retry": ("RetryPolicy",),
+    "tasks.decorator": ("send_task", "task"),
+    "tasks.result": ("Result",),
+    "tasks.task": ("AsyncTask", "Task"),
     "worker.pool": ("Pool",),
     "worker.worker": ("Worker",),
 }

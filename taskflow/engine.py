@@ -5,7 +5,7 @@ of the registry that takes it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from taskflow.broker import Broker
@@ -15,6 +15,9 @@ from taskflow.errors import BrokerError
 from taskflow.event import Context
 from taskflow.message import Delivery
 from taskflow.retry import Outcome, RetryPolicy
+
+BELL = ("bell", "due")
+"""Kind and key of the record that rings when something is due sooner than `Engine.tend` said."""
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Found:
     window: float = 0.0
     refusal: Exception | None = None
     decided: Outcome | None = None
-    work: Any = None
+    work: Any = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -54,18 +57,27 @@ class Engine(Protocol):
         """Whether a message without a topic is of this kind. Quick: every such message is asked."""
         ...
 
-    def find(self, broker: Broker, deliveries: Sequence[Delivery]) -> list[Found]:
+    def find(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> list[Found]:
         """What these are for, in order. Raises BrokerError when the broker cannot say; they are
-        given back then."""
+        given back then. None is a worker without a broker (Lambda)."""
         ...
 
-    def context(self, found: Found, base: Context) -> Context:
-        """What the function, and the middleware around it, may know of this run."""
+    def context(self, found: Found, base: Context, broker: Broker | None) -> Context:
+        """What the function, and the middleware around it, may know of this run. It may say why
+        the run is refused, in `found`."""
+        ...
+
+    def begin(self, found: Found, broker: Broker | None) -> None:
+        """The function is about to be called, in the `contextvars` context that it sees."""
         ...
 
     def value(self, found: Found, value: object) -> object:
         """What is kept of what the function returned, until it is settled. What this raises is the
         failure of the attempt."""
+        ...
+
+    def failed(self, found: Found, outcome: Outcome) -> Outcome:
+        """What a failed attempt comes to: `outcome`, unless nobody wants the run any more."""
         ...
 
     def settle(
@@ -76,6 +88,14 @@ class Engine(Protocol):
         meanwhile. Raises BrokerError when the broker cannot say what that is now."""
         ...
 
-    def watch(self, broker: Broker, running: Sequence[Found]) -> None:
-        """About once a second: these are running. Tells them what they should know."""
+    def tend(self, broker: Broker, worker: str) -> float | None:
+        """Do what is due, apart from any message; answers when (epoch seconds) something will be
+        next, None for never. All workers may, and one of them, by its id, does. Raises BrokerError
+        when the broker cannot be used."""
+        ...
+
+    def watch(self, broker: Broker, running: Sequence[Found]) -> Sequence[Found]:
+        """About once a second: these have been running for a while. Tells them what they should
+        know; answers those that are to be interrupted, if they can be. Raises BrokerError when
+        the broker cannot be used."""
         ...

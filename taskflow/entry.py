@@ -35,6 +35,9 @@ class Entry:
     concurrency: int | None
     rate: float | None
     is_async: bool
+    spare_receives: int = 0
+    """How many receives beyond the last attempt its queue allows before it buries a message itself:
+    with one, a worker sees what was never finished, and can say so where it is asked for."""
 
     def arguments(self, context: Context) -> Arguments:
         """What this run is called with."""

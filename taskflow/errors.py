@@ -23,6 +23,14 @@ TaskflowError
  │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
  │           └─ FileReplaced  the broker file was deleted or replaced while it was open
+ ├─ RunExists                a call has the id of a run that is another call
+ ├─ ResultError             why Result.get answers nothing
+ │   ├─ NoResult             none is kept, or there is no such run
+ │   ├─ ResultTimeout        the run has not ended in time
+ │   ├─ RunFailed            it failed; `error` says with what
+ │   ├─ RunCancelled         it was cancelled
+ │   ├─ RunExpired           it was not begun in time
+ │   └─ WouldDeadlock        get() inside a task
  └─ HandlerSignal            raised by handlers to say more than "failed"
      ├─ Retry(after)         run this event again after so many seconds
      └─ Reject(reason)       never run this event again: dead-letter it now
@@ -30,6 +38,7 @@ TaskflowError
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class TaskflowError(Exception):
@@ -59,6 +68,48 @@ class HandlerInterrupt(BaseException):
 
 class NoHandler(TaskflowError):
     """A message waits in a queue that has no handler for its topic (in this worker)."""
+
+
+class ResultError(TaskflowError):
+    """Base of why `Result.get` answers nothing."""
+
+
+class NoResult(ResultError):
+    """This call keeps no result, or there is no such run, or not any more."""
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """The run has not ended within the time that `get` was given."""
+
+
+class RunFailed(ResultError):
+    """The run failed for good. `run` is its id, `error` what it raised, as text: its `type`,
+    `message` and `traceback`."""
+
+    def __init__(self, run: str, task: str, error: Any) -> None:
+        self.run, self.task, self.error = run, task, error
+        what = f"{error.type}: {error.message}" if error.type else error.message
+        super().__init__(f"run {run!r} of {task} failed: {what}")
+
+
+class RunCancelled(ResultError):
+    """The run was cancelled."""
+
+
+class RunExpired(ResultError):
+    """The run was not begun before it expired."""
+
+
+class WouldDeadlock(ResultError):
+    """`get` was called inside a task, which holds the slot that the other may need."""
+
+
+class RunExists(TaskflowError):
+    """The id of a call is that of a run which is another call."""
+
+    def __init__(self, run: str, why: str) -> None:
+        self.run = run
+        super().__init__(f"run {run!r} exists, and {why}")
 
 
 class BrokerError(TaskflowError):

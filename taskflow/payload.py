@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -144,3 +144,39 @@ def _without_tag(problem: Any) -> str:
     """A tagged union's message without the tag, which comes from the payload."""
     message: str = problem["msg"]
     return message.replace(f"'{problem.get('ctx', {}).get('tag')}' ", "", 1)
+
+
+def encode_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Arguments of a call as JSON. Raises TypeError or ValueError, saying which argument, and where
+    in it, JSON cannot hold."""
+    try:
+        return encode(args), encode(kwargs) if kwargs else b"{}"
+    except (TypeError, ValueError, RecursionError) as error:
+        for name, value in [*enumerate(args, 1), *kwargs.items()]:
+            try:
+                encode(value)
+            except (TypeError, ValueError, RecursionError) as found:
+                place = _place(value, "", 0)
+                raise type(found)(f"argument {name}{place and f' at {place}'}: {found}") from None
+        raise type(error)(str(error)) from None
+
+
+def _place(value: Any, path: str, depth: int) -> str:
+    """Where in a value that cannot be JSON the first part is which cannot."""
+    if depth > 50:
+        return path
+    parts: Iterator[tuple[str, Any]] = iter(())
+    if isinstance(value, dict):
+        parts = ((f"{path}[{name!r}]", part) for name, part in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = ((f"{path}[{at}]", part) for at, part in enumerate(value))
+    elif hasattr(value, "__dataclass_fields__"):
+        parts = ((f"{path}.{name}", getattr(value, name)) for name in value.__dataclass_fields__)
+    elif isinstance(value, msgspec.Struct):
+        parts = ((f"{path}.{name}", getattr(value, name)) for name in value.__struct_fields__)
+    for place, part in parts:
+        try:
+            encode(part)
+        except (TypeError, ValueError, RecursionError):
+            return _place(part, place, depth + 1)
+    return path

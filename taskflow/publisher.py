@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
@@ -13,7 +13,8 @@ from taskflow.broker.traffic import Traffic
 from taskflow.clock import Clock, Instant, epoch_seconds
 from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
-from taskflow.message import new_id
+from taskflow.message import Message, new_id
+from taskflow.outgoing import collecting
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -86,8 +87,9 @@ def publish(
     When it returns, the event is stored (`durability=power`: on disk). `payload` is anything
     JSON can hold: dict, dataclass, Struct, pydantic model. `id` defaults to a UUIDv7; the same
     id on the same topic is one event. It is due after `delay` seconds, or at `at` (epoch
-    seconds, or a datetime with a time zone). On a FIFO topic (`orders.fifo`) `group` is needed:
-    events of one group are handled in order. Inside a handler it continues the trace and
+    seconds, or a datetime with a time zone). Within a task it is published when that succeeds, in
+    the transaction that settles it (stored brokers). On a FIFO topic (`orders.fifo`) `group` is
+    needed: events of one group are handled in order. Inside a handler it continues the trace and
     correlation of the handled event.
     Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError for an argument of another
     type and a payload that is no JSON; ValueError for a control character, an infinite number.
@@ -109,8 +111,17 @@ def publish(
         attributes=attributes,
         group=group,
     )
-    published = broker.publish(topic, [event.message(delay, broker.max_message_bytes)])
-    return EventId(event.id, published.subscriptions)
+    messages = [event.message(delay, broker.max_message_bytes)]
+    return EventId(event.id, _publish(broker, topic, messages))
+
+
+def _publish(broker: Traffic, topic: str, messages: Sequence[Message]) -> int:
+    """Publish now, or when the task that does so has succeeded; answers how many subscriptions the
+    topic has."""
+    if (out := collecting(broker)) is None:
+        return broker.publish(topic, messages).subscriptions
+    out.publish(topic, messages)
+    return broker.publish(topic, []).subscriptions
 
 
 class Maker(Protocol):
@@ -176,5 +187,5 @@ def publish_many(events: Iterable[Event[Any]], *, broker: Traffic | None = None)
         by_topic.setdefault(event.topic, []).append(event)
     for topic, some in by_topic.items():
         messages = [event.message(most=broker.max_message_bytes) for event in some]
-        reached[topic] = broker.publish(topic, messages).subscriptions
+        reached[topic] = _publish(broker, topic, messages)
     return [EventId(event.id, reached[event.topic]) for event in wanted]

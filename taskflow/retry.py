@@ -14,12 +14,13 @@ from taskflow.limits import MAX_RECEIVES
 class Done:
     """The handler returned, or had finished this event before.
 
-    `value` is what an engine keeps of what it returned.
+    `value` is what an engine keeps of what it returned; `skipped` says why it was not called.
     """
 
     duplicate: bool = False
     error: None = None
     value: Any = None
+    skipped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

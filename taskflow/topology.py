@@ -48,7 +48,10 @@ def settings_for(registry: Registry, queue: str) -> QueueSettings:
         QueueSettings(),
         visibility_timeout=handlers[0].visibility_timeout,
         dead_letter_queue=dlq_of(queue),
-        max_receives=min(MAX_RECEIVES, max(found.policy.max_attempts for found in handlers)),
+        max_receives=min(
+            MAX_RECEIVES,
+            max(found.policy.max_attempts + found.spare_receives for found in handlers),
+        ),
     )
 
 

@@ -150,8 +150,8 @@ class LambdaHandler:
             found = {one.receipt for one in self._broker.load_payloads(deliveries)}
             elsewhere = {one.receipt for one in deliveries} - found
         jobs = [find_job(received.delivery, self._registry) for received in batch]
+        identify(jobs, self._broker, self._registry)
         if self._broker is not None:
-            identify(jobs, self._broker, self._registry)
             here = [job for job in jobs if job.delivery.receipt not in elsewhere]
             elsewhere |= {job.delivery.receipt for job in claim(self._broker, here)}
         return jobs, elsewhere
@@ -174,6 +174,7 @@ class LambdaHandler:
             random=self._random,
             middleware=self._middleware,
             invoke=invoke,
+            broker=self._broker,
         )
         job.ended_at = self._clock.now()
 

@@ -22,7 +22,8 @@ def log_runs(clock: Clock) -> Middleware:
         started = clock.now()
         outcome = run(context)
         if isinstance(outcome, Done):
-            level, word, detail = logging.INFO, "duplicate" if outcome.duplicate else "done", ""
+            word = outcome.skipped or ("duplicate" if outcome.duplicate else "done")
+            level, detail = logging.INFO, ""
         elif isinstance(outcome, Retry):
             kind = type(outcome.error).__name__
             level, word = logging.WARNING, "retry"

@@ -65,7 +65,7 @@ def _unhandled(queue: str, registry: Registry) -> RetryPolicy:
     return replace(NO_HANDLER, retries=min(NO_HANDLER.retries, attempts - 1))
 
 
-def identify(jobs: Sequence[Job], broker: Broker, registry: Registry) -> None:
+def identify(jobs: Sequence[Job], broker: Broker | None, registry: Registry) -> None:
     """Ask the engines who their messages are for. Raises BrokerError when the broker cannot say."""
     for engine in registry.engines:
         asked = [job for job in jobs if job.engine is engine]
@@ -101,6 +101,7 @@ def execute(
     random: Random,
     middleware: Sequence[Middleware] = (),
     invoke: Invoke = invoke,
+    broker: Broker | None = None,
 ) -> Outcome:
     """Run one job to its outcome; never raises, whatever the handler does.
 
@@ -108,19 +109,22 @@ def execute(
     """
 
     def run(context: Context) -> Outcome:
-        return _run(job, context, refusal, random, invoke)
+        return _run(job, context, refusal, broker, invoke)
 
     def failed(error: BaseException) -> Outcome:
         if isinstance(error, KeyboardInterrupt) and _in_main_thread():
             raise error
-        return decide(error, job.delivery.receive_count, job.policy, random)
+        outcome = decide(error, job.delivery.receive_count, job.policy, random)
+        if job.engine is not None and job.found is not None:
+            return job.engine.failed(job.found, outcome)
+        return outcome
 
-    context, refusal = _prepare(job, clock.now())
+    context, refusal = _prepare(job, clock.now(), broker)
     # What a run sets in context variables (a tenant, a decimal precision) is its own.
     return copy_context().run(wrap(run, middleware, failed), context)
 
 
-def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
+def _prepare(job: Job, now: float, broker: Broker | None) -> tuple[Context, Exception | None]:
     """The context of a run, and why its event cannot be read, if it cannot."""
     delivery, entry = job.delivery, job.entry
     refusal: Exception | None = None
@@ -148,7 +152,7 @@ def _prepare(job: Job, now: float) -> tuple[Context, Exception | None]:
     context = Context(event, delivery.queue, name, event.attempt, deadline, logger, delivery)
     if job.engine is not None:
         assert job.found is not None
-        return job.engine.context(job.found, context), job.found.refusal
+        return job.engine.context(job.found, context, broker), job.found.refusal
     return context, refusal
 
 
@@ -165,7 +169,11 @@ def _read(delivery: Delivery, entry: Entry | None) -> Event[Any]:
 
 
 def _run(
-    job: Job, context: Context, refusal: Exception | None, random: Random, invoke: Invoke
+    job: Job,
+    context: Context,
+    refusal: Exception | None,
+    broker: Broker | None,
+    invoke: Invoke,
 ) -> Outcome:
     entry = job.entry
     if job.found is not None and job.found.decided is not None:
@@ -184,6 +192,8 @@ def _run(
             f"started {context.attempt - 1} times and never finished: its worker was killed or "
             "lost its lease each time"
         )
+    if job.engine is not None and job.found is not None:
+        job.engine.begin(job.found, broker)
     token = current.set(context.event)
     try:
         result = invoke(entry, context)

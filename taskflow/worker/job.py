@@ -44,8 +44,8 @@ class Job:
     delivery: Delivery
     entry: Entry | None
     policy: RetryPolicy
-    engine: Engine | None = None
-    found: Found | None = None
+    engine: Engine | None = field(default=None, repr=False)
+    found: Found | None = field(default=None, repr=False)
     duplicate: bool = False
     state: State = State.RECEIVED
     lease: float = 0.0

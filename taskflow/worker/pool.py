@@ -24,6 +24,7 @@ from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
 from taskflow.worker.run_tally import Tally
 from taskflow.worker.slots import ASYNC, SYNC, Slots
+from taskflow.worker.ticker import Ticker
 from taskflow.worker.timeouts import LoopThread, Running
 from taskflow.worker.trouble_log import TroubleLog
 from taskflow.worker.upkeep import BEAT, Hooks, Upkeep
@@ -113,6 +114,8 @@ class Pool:
         hooks = Hooks(self._help, self._replace, self._beat)
         upkeep = Upkeep(self._inflight, self._settler, self._broker, SHORT, hooks)
         upkeep.start()
+        ticker = Ticker(self._broker, self._worker.registry.engines, self._id)
+        ticker.start()
         with self._inflight.lock:
             for _ in range(self._concurrency):
                 self._start_thread()
@@ -122,6 +125,7 @@ class Pool:
         if self.left_behind:
             self._broker.hurry()  # the grace is over: wait for no lock of another process
         self._settler.give_back(self._inflight.return_all(), "the worker stops")
+        ticker.close()
         upkeep.close()
         if not self._loop_thread.close():
             self.left_behind = True

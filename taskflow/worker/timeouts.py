@@ -37,6 +37,7 @@ class Running:
         self.expired_at: float | None = None
         self.interrupted_at = 0.0
         self.abandoned = False
+        self._cancelled = False
         self._loop = loop
         self._lock = threading.Lock()
         self._thread = threading.get_ident()
@@ -90,6 +91,12 @@ class Running:
             if self._inside:
                 _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(HandlerInterrupt))
         if self._task is not None:
+            self._loop.call(self._task.cancel)
+
+    def cancel(self) -> None:
+        """Cancel a coroutine, once. (A thread goes on: its context tells it, if it asks.)"""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
             self._loop.call(self._task.cancel)
 
     def give_up(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from taskflow.broker import Broker
@@ -20,6 +20,7 @@ HELP_AFTER = 0.005  # seconds after which other threads help with short work aft
 HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
 INTERRUPT_AGAIN = 1.0  # seconds between two interrupts of a handler that swallows them
 GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its interrupts
+WATCH = 1.0  # seconds between two looks after what runs for longer than that
 HELD = 5.0  # seconds the upkeep may be late before it says so
 BEAT = 10.0  # seconds between two reports
 
@@ -50,6 +51,7 @@ class Upkeep:
         self._hooks = hooks
         self._closed = False
         self._next_beat = self._clock.now()
+        self._watched_at = self._clock.elapsed()
         self._thread = threading.Thread(target=self._run, name="taskflow-upkeep", daemon=True)
 
     def start(self) -> None:
@@ -97,7 +99,8 @@ class Upkeep:
                 inflight.return_ready() if inflight.placed_at + HOLD_UNSTARTED <= now else []
             )
             elapsed = self._clock.elapsed()
-            overdue = [job for job in inflight.running if _is_overdue(job, elapsed)]
+            running = list(inflight.running)
+            overdue = [job for job in running if _is_overdue(job, elapsed)]
         self._settler.give_back(unstarted, "no thread is free for them")
         if late:
             self._settler.flush()
@@ -105,12 +108,30 @@ class Upkeep:
             self._settler.extend()
         for job in overdue:
             self._expire(job, elapsed)
+        if elapsed - self._watched_at >= WATCH:
+            self._watched_at = elapsed
+            self._watch([job for job in running if elapsed - job.started >= WATCH])
         if now >= self._next_beat:
             self._next_beat = now + BEAT
             try:
                 self._hooks.beat()
             except BrokerError as error:
                 log.debug("no report: %s", error)
+
+    def _watch(self, jobs: Sequence[Job]) -> None:
+        """Let the engines of what has run for a while look after it."""
+        for engine in {job.engine for job in jobs if job.engine is not None}:
+            found = {id(job.found): job for job in jobs if job.engine is engine}
+            try:
+                stopped = engine.watch(
+                    self._broker, [job.found for job in found.values() if job.found]
+                )
+            except BrokerError as error:
+                log.debug("what runs could not be watched: %s", error)
+                continue
+            for one in stopped:
+                if (run := found[id(one)].running) is not None:
+                    run.cancel()
 
     def _expire(self, job: Job, now: float) -> None:
         running = job.running

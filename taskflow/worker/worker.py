@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from taskflow.broker import Broker
 from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.message import new_id
 from taskflow.middleware import Middleware
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Outcome
@@ -61,6 +62,7 @@ class Worker:
                 raise QueueNotFound(name, registry.queues())
         self._middleware = (log_runs(broker.clock), *registry.middleware, *middleware)
         self._retention: dict[str, float] = {}
+        self._id = new_id(broker.clock.now(), broker.random)
         self.declare()
 
     def declare(self) -> None:
@@ -89,7 +91,14 @@ class Worker:
             random=self.broker.random,
             middleware=self._middleware,
             invoke=invoke,
+            broker=self.broker,
         )
+
+    def tend(self) -> None:
+        """Do what is due by itself, which no message brings. (A pool has a thread for that.)"""
+        if self.broker.features.runs:
+            for engine in self.registry.engines:
+                engine.tend(self.broker, self._id)
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Job]:
         """One receive; run and settle what came, in this thread, one after the other. Answers what
@@ -100,6 +109,7 @@ class Worker:
         BrokerError; what has not run then is given back.
         """
         broker = self.broker
+        self.tend()
         inflight = Inflight(broker.clock, self._told, goes_on=(Done, Dead))
         settler = Settler(broker, inflight, self.retention)
         intake = Intake(broker, self.registry, inflight, settler)

@@ -18,6 +18,7 @@ from taskflow import errors
 from taskflow.errors import TaskflowError
 
 SURFACE = [
+    "AsyncTask",
     "Broker",
     "Clock",
     "Context",
@@ -28,15 +29,19 @@ SURFACE = [
     "QueueSettings",
     "Registry",
     "Reject",
+    "Result",
     "Retry",
     "RetryPolicy",
     "SystemClock",
+    "Task",
     "TaskflowError",
     "Worker",
     "open_broker",
     "publish",
     "publish_many",
+    "send_task",
     "subscribe",
+    "task",
     "use",
 ]
 

@@ -22,12 +22,13 @@ class Watch(Observer):
     """Counts the transitions of a pool's messages, and turns the clock until some have happened.
 
     `done` counts what was acknowledged or dead-lettered; `given` holds the ids of what was given
-    back, in order.
+    back, in order. `ticks`: the pool has a thread for what is due by itself.
     """
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.pool: Pool | None = None
+        self.ticks = False
         self.counts: Counter[str] = Counter()
         self.given: list[str] = []
         self._wanted: list[tuple[str, int, threading.Event]] = []
@@ -91,7 +92,7 @@ class Watch(Observer):
     def _is_idle(self, parked: int) -> bool:
         if self.pool is None or self._inside():
             return True
-        return parked >= self.pool.threads + UPKEEP_AND_RUN
+        return parked >= self.pool.threads + UPKEEP_AND_RUN + self.ticks
 
 
 @contextmanager
@@ -104,6 +105,7 @@ def running(
 ) -> Iterator[Pool]:
     """A pool that works in a thread, until the block ends."""
     worker = Worker(broker, registry=registry, observers=[watch])
+    watch.ticks = bool(registry.engines)
     pool = watch.pool = Pool(worker, concurrency=concurrency, grace=grace)
     thread = threading.Thread(target=pool.run)
     thread.start()

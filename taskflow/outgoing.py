@@ -1,0 +1,44 @@
+"""What a task sends while it runs, kept until it has ended: sent if it succeeds, and only then."""
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+
+from taskflow.broker.change import Free, Publish, Put, Remove, Send, Take
+from taskflow.broker.traffic import Traffic
+from taskflow.message import Message
+
+
+class Outgoing:
+    """Collects for one run. Thread-safe, as lists are: a handler may send from threads of its own.
+
+    `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
+    """
+
+    def __init__(self, broker: Traffic) -> None:
+        self.broker = broker
+        self.sends: list[Send | Publish] = []
+        self.records: list[Put | Remove] = []
+        self.keys: list[Take | Free] = []
+        self.closed = False
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Publish these in the end."""
+        self.sends.append(Publish(topic, messages))
+
+    def flush(self, store: Callable[["Outgoing"], None]) -> None:
+        """Let `store` send what there is now, without waiting for the end."""
+        if self.sends or self.records or self.keys:
+            store(self)
+            self.sends, self.records, self.keys = [], [], []
+
+
+outgoing: ContextVar[Outgoing | None] = ContextVar("taskflow_outgoing", default=None)
+"""Where the run of this thread or coroutine collects what it sends; None outside of one."""
+
+
+def collecting(broker: Traffic) -> Outgoing | None:
+    """Where to collect what is sent now to `broker`, if a run that is settled there collects."""
+    found = outgoing.get()
+    if found is None or found.closed or found.broker is not broker:
+        return None
+    return found

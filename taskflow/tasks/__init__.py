@@ -1,0 +1,1 @@
+"""Tasks: functions called through their queue, their runs and results."""

@@ -1,0 +1,103 @@
+"""A task with the options of its next calls."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from taskflow import payload as json
+from taskflow.broker import Broker
+from taskflow.publisher import default_broker
+from taskflow.tasks.call_options import Checked
+from taskflow.tasks.parameters import Parameters
+from taskflow.tasks.preparing import Prepared, Target, prepare
+from taskflow.tasks.result import Result
+from taskflow.tasks.submitting import submit, submit_many
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Calling(Generic[P, R]):
+    """Made by `Task.options`; calls as the task itself does, with these options. `parameters` None:
+    the function is not here, and what it takes is not known."""
+
+    def __init__(self, target: Target, parameters: Parameters | None, options: Checked) -> None:
+        self._target = target
+        self._parameters = parameters
+        self._options = options
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+        """As `Task.delay`. Raises RunExists and KeyTaken too (`CallOptions`)."""
+        return self._submit(default_broker(), args, kwargs)
+
+    async def delay_async(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+        """`delay`, without holding up the event loop."""
+        return await asyncio.to_thread(self.delay, *args, **kwargs)
+
+    def send_many(self, calls: Iterable[Any], *, broker: Broker | None = None) -> list[Result[R]]:
+        """As `Task.send_many`. Raises ValueError for an id or a key: they are of one call."""
+        if self._options.id is not None or self._options.key is not None:
+            raise ValueError("send_many makes many runs, and an id or a key is of one")
+        broker = broker or default_broker()
+        ids = submit_many(broker, self._prepare_all(broker, calls))
+        return [self._result(broker, id) for id in ids]
+
+    def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+        """As `Task.call`; the result is kept for as long as that takes, if it is not anyway."""
+        calling = self
+        if not self._keeps():
+            kept = Checked(**{**_as_dict(self._options), "keep": 60.0 + (timeout or 3600.0)})
+            calling = Calling(self._target, self._parameters, kept)
+        result = calling._submit(default_broker(), args, kwargs)
+        return result.get(timeout)
+
+    def prepare(
+        self,
+        broker: Broker,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        tick: float | None = None,
+    ) -> Prepared:
+        """The call as what it stores. Raises as `delay` does."""
+        if self._parameters is not None:
+            self._parameters.check(self._target.name, args, kwargs)
+        given, named = json.encode_arguments(args, kwargs)
+        return prepare(
+            self._target,
+            given,
+            named,
+            self._options,
+            broker.clock.now(),
+            broker.random,
+            broker.max_message_bytes,
+            tick=tick,
+        )
+
+    def _submit(self, broker: Broker, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result[R]:
+        call = self.prepare(broker, args, kwargs)
+        id, created = submit(broker, call, self._options)
+        return self._result(broker, id, created, call.put is not None)
+
+    def _prepare_all(self, broker: Broker, calls: Iterable[Any]) -> Iterator[Prepared]:
+        for one in calls:
+            if isinstance(one, tuple):
+                yield self.prepare(broker, one, {})
+            elif isinstance(one, dict):
+                yield self.prepare(broker, (), one)
+            else:
+                yield self.prepare(broker, (one,), {})
+
+    def _result(
+        self, broker: Broker, id: str, created: bool = True, kept: bool | None = None
+    ) -> Result[R]:
+        returns = Any if self._parameters is None else self._parameters.returns
+        kept = self._keeps() if kept is None else kept
+        return Result(id, broker=broker, returns=returns, created=created, kept=kept)
+
+    def _keeps(self) -> bool:
+        keep = self._options.keep
+        return bool(self._target.keep if keep is None else keep)
+
+
+def _as_dict(options: Checked) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in options.__struct_fields__}

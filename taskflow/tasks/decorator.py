@@ -1,0 +1,248 @@
+"""`@task`: make a function a task. And `send_task`, for callers who have not got the code."""
+
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from taskflow.durations import Duration
+from taskflow.entry_options import common_options, name_of
+from taskflow.errors import RegistrationError, Retry
+from taskflow.event import Context
+from taskflow.registry import DEFAULT_TIMEOUT, DEFAULT_WINDOW, Registry, default_registry
+from taskflow.retry import RetryPolicy
+from taskflow.tasks.call_options import CallOptions, check_options, keep_of
+from taskflow.tasks.calling import Calling
+from taskflow.tasks.parameters import read_parameters
+from taskflow.tasks.preparing import Target
+from taskflow.tasks.result import Result
+from taskflow.tasks.task import AsyncTask, Task, TaskBase
+from taskflow.tasks.task_engine import TaskEngine
+from taskflow.tasks.task_entry import TaskEntry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+DEFAULT_QUEUE = "default"
+KIND = "task"
+
+
+class Decorator(Protocol):
+    """What `@task(…)` is: it makes a `Task` of a `def`, an `AsyncTask` of an `async def`. A first
+    parameter annotated `Context` is none of the task's arguments."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+def task_engine(registry: Registry) -> TaskEngine:
+    """The tasks of a registry."""
+    return registry.engine(KIND, TaskEngine)
+
+
+@overload
+def task(  # type: ignore[overload-overlap]
+    function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+) -> AsyncTask[P, R]: ...
+@overload
+def task(  # type: ignore[overload-overlap]
+    function: Callable[P, Coroutine[Any, Any, R]], /
+) -> AsyncTask[P, R]: ...
+@overload
+def task(function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    queue: str | Sequence[str] = DEFAULT_QUEUE,
+    name: str | None = None,
+    aliases: Iterable[str] = (),
+    retries: int | None = None,
+    backoff: float | None = None,
+    policy: RetryPolicy | None = None,
+    retry_on: Sequence[type[BaseException]] | None = None,
+    give_up_on: Sequence[type[BaseException]] = (),
+    timeout: float | None = DEFAULT_TIMEOUT,
+    result: Duration | None = None,
+    result_failed: Duration | None = None,
+    on_success: TaskBase[..., Any] | None = None,
+    on_failure: TaskBase[..., Any] | None = None,
+    idempotent: bool = True,
+    window: float = DEFAULT_WINDOW,
+    visibility_timeout: float = 30.0,
+    concurrency: int | None = None,
+    rate: str | float | None = None,
+    registry: Registry = default_registry,
+) -> Decorator: ...
+
+
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    queue: str | Sequence[str] = DEFAULT_QUEUE,
+    name: str | None = None,
+    aliases: Iterable[str] = (),
+    retries: int | None = None,
+    backoff: float | None = None,
+    policy: RetryPolicy | None = None,
+    retry_on: Sequence[type[BaseException]] | None = None,
+    give_up_on: Sequence[type[BaseException]] = (),
+    timeout: float | None = DEFAULT_TIMEOUT,
+    result: Duration | None = None,
+    result_failed: Duration | None = None,
+    on_success: TaskBase[..., Any] | None = None,
+    on_failure: TaskBase[..., Any] | None = None,
+    idempotent: bool = True,
+    window: float = DEFAULT_WINDOW,
+    visibility_timeout: float = 30.0,
+    concurrency: int | None = None,
+    rate: str | float | None = None,
+    registry: Registry = default_registry,
+    **unknown: Any,
+) -> Any:
+    """Make a function a task: `add.delay(1, 2)` calls it through its queue, `add(1, 2)` as ever.
+
+    `queue`: where its calls wait; several for a task that may be called through any of them, the
+    usual one first. `name`: what messages call it, `module.function` by default; `aliases` what it
+    was called before. `result`: for how long ("1d") what a call returned is kept, from its end;
+    None for calls that nobody asks about, which cost less. `result_failed`: the same of what
+    failed, two weeks by default, for as long as the message may be redriven. `retry_on`: only these
+    exceptions are tried again; `give_up_on`: these are not. `on_success` and `on_failure` are
+    tasks, called with what it returned, or with a dict that says what went wrong, in the
+    transaction that settles it. Other options as for `subscribe`.
+    Raises RegistrationError for whatever cannot be, saying how to mend it.
+    """
+    if unknown:
+        known = [one for one in inspect.signature(task).parameters if one != "unknown"][1:]
+        raise RegistrationError(
+            f"task does not know {', '.join(map(repr, unknown))}; it knows {', '.join(known)}"
+        )
+    queues = (queue,) if isinstance(queue, str) else tuple(queue)
+    if not queues:
+        raise RegistrationError("task names no queue; leave queue= out for 'default'")
+    for what, one in (("on_success", on_success), ("on_failure", on_failure)):
+        if one is not None and not isinstance(one, TaskBase):
+            raise RegistrationError(f"{what} is {one!r}; a task is wanted")
+    try:
+        keep = keep_of("result", result)
+        keep_failed = keep_of("result_failed", result_failed)
+    except ValueError as error:
+        raise RegistrationError(f"task: {error}") from None
+    common = [
+        common_options(
+            "task",
+            queue=one,
+            retries=retries,
+            backoff=backoff,
+            policy=policy,
+            timeout=timeout,
+            window=window if idempotent else None,
+            visibility_timeout=visibility_timeout,
+            concurrency=concurrency,
+            rate=rate,
+        )
+        for one in queues
+    ]
+    chosen = _with_rules(common[0]["policy"], retry_on, give_up_on)
+
+    def make(function: Callable[..., Any]) -> Any:
+        if isinstance(function, TaskBase):
+            raise RegistrationError(f"{function.name} is a task already")
+        if not callable(function) or inspect.isclass(function):
+            raise RegistrationError(f"{function!r} is no function; a task is one")
+        called = name or task_name(function)
+        parameters = read_parameters(function, called)
+        is_async = inspect.iscoroutinefunction(function)
+        engine = task_engine(registry)
+        for one in common:
+            one["policy"] = chosen
+            entry = TaskEntry(
+                **one,
+                handler=function,
+                name=called,
+                is_async=is_async,
+                parameters=parameters,
+                keep=keep,
+                keep_failed=keep_failed,
+                on_success=on_success,
+                on_failure=on_failure,
+                aliases=tuple(aliases),
+            )
+            _check_name(engine, entry)
+            registry.enter(entry, f"{KIND} {called}")
+            engine.add(entry)
+        target = Target(called, queues, keep, keep_failed)
+        return (AsyncTask if is_async else Task)(function, target, parameters)
+
+    return make if function is None else make(function)
+
+
+def send_task(
+    name: str,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[CallOptions],
+) -> Result[Any]:
+    """Call a task by its name, without its code: nobody checks the arguments before it runs.
+    Options and errors as for `Task.options` and `delay`; `queue` is the task's, "default" if it is
+    left out."""
+    target = Target(name, (options.get("queue", DEFAULT_QUEUE),))
+    calling: Calling[..., Any] = Calling(target, None, check_options(options))
+    return calling.delay(*args, **(kwargs or {}))
+
+
+def task_name(function: Callable[..., Any]) -> str:
+    """`module.function`; for a script that is run, its own name instead of `__main__`."""
+    if function.__module__ != "__main__":
+        return name_of(function)
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    file = getattr(main, "__file__", None)
+    module = spec.name.removesuffix(".__main__") if spec else Path(file or "__main__").stem
+    return f"{module}.{function.__qualname__}"
+
+
+def _check_name(engine: TaskEngine, entry: TaskEntry) -> None:
+    """Two tasks of one name are told apart by nobody."""
+    for name in (entry.name, *entry.aliases):
+        before = engine.get(entry.queue, name)
+        if before is not None and name_of(before.handler) != name_of(entry.handler):
+            raise RegistrationError(
+                f"queue {entry.queue!r} has a task {name!r} already: {name_of(before.handler)}; "
+                f"give {name_of(entry.handler)} another name="
+            )
+
+
+def _with_rules(
+    policy: RetryPolicy,
+    retry_on: Sequence[type[BaseException]] | None,
+    give_up_on: Sequence[type[BaseException]],
+) -> RetryPolicy:
+    rules = dict(policy.rules)
+    for kind in (*(retry_on or ()), *give_up_on):
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise RegistrationError(f"{kind!r} is no exception type")
+    if retry_on is not None:
+        rules.setdefault(BaseException, None)
+        rules.setdefault(Retry, policy)
+        rules.update(dict.fromkeys(retry_on, policy))
+    rules.update(dict.fromkeys(give_up_on, None))
+    return policy if rules == policy.rules else _replaced(policy, rules)
+
+
+def _replaced(policy: RetryPolicy, rules: Mapping[type[BaseException], Any]) -> RetryPolicy:
+    return RetryPolicy(
+        policy.retries, policy.backoff, policy.factor, policy.maximum, policy.jitter, rules
+    )

@@ -1,0 +1,65 @@
+"""Runs that are due later than a message may be: sent when their time has come."""
+
+import logging
+from collections.abc import Sequence
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Change, Put, Send
+from taskflow.broker.record import RecordQuery
+from taskflow.engine import BELL
+from taskflow.errors import VersionConflict
+from taskflow.tasks.preparing import put_run, run_message
+from taskflow.tasks.run import RUN, Row, row_of
+
+TICKER, HELD = "taskflow.ticker", 2.0
+MOST = 500  # runs of one transaction
+TRY_AGAIN = 60.0  # seconds until what could not be sent is tried again
+
+log = logging.getLogger("taskflow.tasks")
+
+
+def ring_for(broker: Broker, due_at: float | None) -> None:
+    """Something is due then that was not known before: wake who waits for such things."""
+    kind, key = BELL
+    broker.apply([Change(records=[Put(kind=kind, key=key, value=str(due_at), rings=True)])])
+
+
+def send_due(broker: Broker, worker: str) -> float | None:
+    """Send the messages of runs that are due now; answers when the next one is, None for none.
+    Each run is sent once, whoever does it; so that not all workers try, one of them does."""
+    while True:
+        now = broker.clock.now()
+        page = broker.list_records(RecordQuery(kind=RUN, order="due", limit=MOST))
+        due = [row_of(one) for one in page.records if (one.due_at or 0.0) <= now]
+        if due:
+            if not broker.hold(TICKER, worker, HELD):
+                return now + HELD  # then it is looked whether that one lives
+            _send(broker, due, now)
+        if len(due) < len(page.records):
+            return page.records[len(due)].due_at
+        if not due:
+            return None
+
+
+def _send(broker: Broker, rows: Sequence[Row], now: float) -> None:
+    """Each by a compare-and-set of its own. One that cannot be sent (its queue is not there) holds
+    nobody: it is due again later."""
+    most = broker.max_message_bytes
+    answers = broker.apply(
+        [
+            Change(
+                records=[put_run(row.id, row.run, "waiting", row.version)],
+                sends=[Send(row.run.queue, [run_message(row.id, row.run, 0.0, most)])],
+            )
+            for row in rows
+        ]
+    )
+    for row, answer in zip(rows, answers, strict=True):
+        if answer.refused is None or isinstance(answer.refused, VersionConflict):
+            continue
+        log.error(
+            "run %s of %s is due, and cannot be sent: %s; tried again in %g s",
+            *(row.id, row.run.task, answer.refused, TRY_AGAIN),
+        )
+        later = put_run(row.id, row.run, "scheduled", row.version, due_at=now + TRY_AGAIN)
+        broker.apply([Change(records=[later])])

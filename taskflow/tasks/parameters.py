@@ -1,0 +1,154 @@
+"""What a task's function takes: checked when it is called, decoded when it runs."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import msgspec
+
+from taskflow import payload as json
+from taskflow.entry import Arguments
+from taskflow.errors import DecodeError, RegistrationError
+from taskflow.event import Context
+
+_read_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_read_dict = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a task, without the one that takes the context.
+
+    `least` and `most` are how many may be given by position, when that is all that is given.
+    `context` is the name of the parameter that takes the context, and its place among those that
+    may be given by position (None: it cannot be).
+    """
+
+    signature: inspect.Signature
+    least: int
+    most: float
+    decoders: Mapping[str, json.Decode]
+    positions: tuple[str, ...]
+    others: json.Decode | None
+    named_others: json.Decode | None
+    context: tuple[str, int | None] | None
+    returns: Any
+
+    def check(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError for a call that the function would not take."""
+        if not kwargs and self.least <= len(args) <= self.most:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{task}{self.signature}: {error}") from None
+
+    def decode(self, task: str, args: msgspec.Raw, kwargs: msgspec.Raw) -> Arguments:
+        """The arguments in JSON, as the annotated types. Raises DecodeError for what does not fit
+        the function as it is now."""
+        try:
+            given, named = _read_list(args), _read_dict(kwargs)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(f"args is no list, or kwargs no object, of JSON: {error}") from None
+        try:
+            self.check(task, given, named)
+        except TypeError as error:
+            raise DecodeError(f"the arguments do not fit: {error}") from None
+        made = [
+            self._one(self.positions[at] if at < len(self.positions) else "", self.others, raw)
+            for at, raw in enumerate(given)
+        ]
+        return Arguments(
+            made, {name: self._one(name, self.named_others, raw) for name, raw in named.items()}
+        )
+
+    def _one(self, name: str, otherwise: json.Decode | None, raw: msgspec.Raw) -> Any:
+        decode = self.decoders.get(name) or otherwise
+        assert decode is not None
+        try:
+            return decode(raw)
+        except DecodeError as error:
+            raise DecodeError(f"argument {name!r}: {error}") from None
+
+    def with_context(self, arguments: Arguments, context: Context) -> Arguments:
+        """The arguments, and the context where it is wanted."""
+        if self.context is None:
+            return arguments
+        name, place = self.context
+        args = list(arguments.args)
+        if place is None or len(args) < place:
+            return Arguments(args, {**arguments.kwargs, name: context})
+        args.insert(place, context)
+        return Arguments(args, arguments.kwargs)
+
+
+def read_parameters(function: Callable[..., Any], name: str) -> Parameters:
+    """What `function` takes. Raises RegistrationError for what no message can call."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise RegistrationError(f"{name} is a generator, whose body would not run; do not yield")
+    try:
+        signature = inspect.signature(function)
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise RegistrationError(
+            f"{name}: the annotation {error.name!r} cannot be resolved; define the type at module "
+            "level, above the task"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(f"{name}: its signature cannot be read: {error}") from error
+    decoders: dict[str, json.Decode] = {}
+    positions: list[str] = []
+    kept: list[inspect.Parameter] = []
+    others = named_others = None
+    context: tuple[str, int | None] | None = None
+    for at, parameter in enumerate(signature.parameters.values()):
+        annotation = hints.get(parameter.name, Any)
+        if isinstance(annotation, type) and issubclass(annotation, Context):
+            if context is not None:
+                raise RegistrationError(f"{name} takes two contexts; one is there")
+            by_name = parameter.kind is parameter.KEYWORD_ONLY
+            context = (parameter.name, None if by_name else at)
+            if parameter.kind is parameter.POSITIONAL_ONLY and at:
+                raise RegistrationError(f"{name}: a positional-only context comes first")
+            continue
+        if parameter.name in ("self", "cls") and at == 0 and parameter.name not in hints:
+            raise RegistrationError(
+                f"{name} is a method, and nobody knows of which object; make a task of a function "
+                "or of a @staticmethod (below it)"
+            )
+        kept.append(parameter)
+        decode = _decoder(name, parameter.name, annotation)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            others = decode
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named_others = decode
+        else:
+            decoders[parameter.name] = decode
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                positions.append(parameter.name)
+    without = signature.replace(parameters=kept)
+    required = [one for one in kept if one.default is one.empty]
+    named_only = any(one.kind is one.KEYWORD_ONLY for one in required)
+    by_place = [one for one in required if one.name in positions]
+    return Parameters(
+        without,
+        2**31 if named_only else len(by_place),
+        float("inf") if others is not None else len(positions),
+        decoders,
+        tuple(positions),
+        others,
+        named_others,
+        context,
+        hints.get("return", Any),
+    )
+
+
+def _decoder(task: str, parameter: str, annotation: Any) -> json.Decode:
+    try:
+        return json.decoder(annotation)
+    except TypeError as error:
+        raise RegistrationError(
+            f"{task}: no JSON can become {parameter}: {annotation!r}: {error}; use dict, a "
+            "dataclass, TypedDict, msgspec Struct or pydantic model"
+        ) from error

@@ -1,0 +1,173 @@
+"""A call of a task as what has to be stored: its message, and its run if it needs one."""
+
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+
+from taskflow.broker.change import Change, Free, Put, Send, Take
+from taskflow.errors import ConfigError
+from taskflow.limits import is_fifo
+from taskflow.message import Message, new_id
+from taskflow.tasks.bodies import run_body, task_body
+from taskflow.tasks.call_options import Checked
+from taskflow.tasks.run import RUN, Run, State, write_run
+
+LONGEST_DELAY = 900.0
+"""Seconds that a message may be delayed anywhere; later than that, its run waits without one."""
+DEFAULT_KEEP = 3600.0
+"""How long the run of a task without a result is kept after its end, when it has one."""
+KEEP_FAILED = 14 * 86400.0
+"""How long a failed run is kept: as long as its message may be in the dead-letter queue."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A task as a caller knows it: its queues, the usual one first, and how long (seconds) what
+    became of it is kept; 0 for not at all."""
+
+    name: str
+    queues: Sequence[str]
+    keep: float = 0.0
+    keep_failed: float = 0.0
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call stores. `message` is None for a run that is due later than a message may be."""
+
+    id: str
+    task: str
+    queue: str
+    message: Message | None
+    put: Put | None
+    take: Take | None
+
+    def change(self) -> Change:
+        """All of it, or nothing."""
+        return Change(
+            keys=[] if self.take is None else [self.take],
+            records=[] if self.put is None else [self.put],
+            sends=[] if self.message is None else [Send(self.queue, [self.message])],
+        )
+
+
+def prepare(
+    target: Target,
+    args: bytes,
+    kwargs: bytes,
+    options: Checked,
+    now: float,
+    random: Random,
+    most: int,
+    *,
+    tick: float | None = None,
+) -> Prepared:
+    """What one call stores; the arguments are JSON. Raises ConfigError for a queue that the task
+    has not, LimitExceeded for what is too large."""
+    queue = options.queue or target.queues[0]
+    if queue not in target.queues:
+        raise ConfigError(
+            f"task {target.name} has no queue {queue!r}; its queues are "
+            f"{', '.join(target.queues)}: a worker of another one would not know it"
+        )
+    id = options.id or new_id(now, random)
+    delay = options.delay if options.at is None else max(0.0, options.at - now)
+    expires_at = options.expires_at
+    if options.expires_in is not None:
+        expires_at = now + options.expires_in
+    keep = target.keep if options.keep is None else options.keep
+    later = delay > LONGEST_DELAY
+    dedup = id if is_fifo(queue) else None
+    if not (keep or options.key or later or tick is not None):
+        message = Message(
+            id,
+            task_body(target.name, args, kwargs),
+            delay=delay or None,
+            group=options.group,
+            deduplication_id=dedup,
+            expires_at=expires_at,
+            headers=options.headers,
+            most=most,
+        )
+        return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
+    key = None if options.key is None else key_of(target.name, options.key)
+    run = Run(
+        task=target.name,
+        queue=queue,
+        args=msgspec.Raw(args),
+        kwargs=msgspec.Raw(kwargs),
+        keep=keep or DEFAULT_KEEP,
+        keep_failed=options.keep_failed or target.keep_failed or max(keep, KEEP_FAILED),
+        key=key,
+        group=options.group,
+        headers=options.headers,
+        expires_at=expires_at,
+        tick=tick,
+        starts_at=now + delay if delay else None,
+    )
+    return Prepared(
+        id=id,
+        task=target.name,
+        queue=queue,
+        message=None if later else run_message(id, run, delay, most),
+        put=put_run(
+            id, run, "scheduled" if later else "waiting", 0, due_at=now + delay if later else None
+        ),
+        take=None if key is None else Take(key, id),
+    )
+
+
+def key_of(task: str, key: str) -> str:
+    """The key of a change that stands for a task's unique key."""
+    return f"task/{task}/{key}"
+
+
+def run_message(id: str, run: Run, delay: float, most: int) -> Message:
+    """The message of a run in its present generation: of each there is one."""
+    return Message(
+        message_id(id, run.generation),
+        run_body(id, run.generation),
+        delay=delay or None,
+        group=run.group,
+        deduplication_id=message_id(id, run.generation) if is_fifo(run.queue) else None,
+        run=id,
+        most=most,
+    )
+
+
+def message_id(id: str, generation: int) -> str:
+    """The id of a run's message."""
+    return id if generation == 1 else f"{id}~{generation}"
+
+
+def put_run(
+    id: str,
+    run: Run,
+    state: State,
+    expected: int | None,
+    *,
+    due_at: float | None = None,
+    expires_at: float | None = None,
+    rings: bool = False,
+) -> Put:
+    """A run as the record to write."""
+    return Put(
+        kind=RUN,
+        key=id,
+        value=write_run(run).decode(),
+        expected=expected,
+        label=run.task,
+        state=state,
+        due_at=due_at,
+        expires_at=expires_at,
+        rings=rings,
+    )
+
+
+def end_run(
+    id: str, version: int, run: Run, state: State, now: float
+) -> tuple[Put, Sequence[Free]]:
+    """A run that ends now: its record, and the key that is free again."""
+    keep = run.keep_failed if state == "failed" else run.keep
+    run = msgspec.structs.replace(run, finished_at=now)
+    put = put_run(id, run, state, version, expires_at=now + keep, rings=True)
+    return put, [] if run.key is None else [Free(run.key, id)]

@@ -1,0 +1,194 @@
+"""What became of a call: `Result`, made by `.delay()`, or again from its id anywhere."""
+
+import asyncio
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar, cast
+
+from taskflow import payload as json
+from taskflow.broker import Broker
+from taskflow.broker.change import Change, Remove
+from taskflow.errors import (
+    DecodeError,
+    NoResult,
+    ResultTimeout,
+    RunCancelled,
+    RunExpired,
+    RunFailed,
+    WouldDeadlock,
+)
+from taskflow.outgoing import outgoing
+from taskflow.publisher import default_broker
+from taskflow.tasks.cancelling import cancel
+from taskflow.tasks.progress import PROGRESS, Step, read_step
+from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, row_of
+from taskflow.tasks.task_engine import load
+
+R = TypeVar("R")
+LOOK = 30.0  # seconds of one wait; a ring ends it sooner
+
+
+class Result(Generic[R]):
+    """One call of a task. Compared and hashed by its id; it may be sent anywhere as that text.
+
+    `created`: whether this call made the run; False when one of the same `key` or `id` was there.
+    Every look raises BrokerUnavailable when the broker cannot be used.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        broker: Broker | None = None,
+        returns: Any = Any,
+        created: bool = True,
+        kept: bool = True,
+    ) -> None:
+        self.id = id
+        self.created = created
+        self._broker = broker
+        self._returns = returns
+        self._kept = kept
+
+    # ---- looking ------------------------------------------------------------------------------
+    @property
+    def state(self) -> State:
+        """Where it stands. `unknown`: there is no such run, or not any more."""
+        row = self._row()
+        if row is None:
+            return "unknown"
+        starts_at = row.run.starts_at
+        if row.state == "waiting" and starts_at and starts_at > self._used().clock.now():
+            return "scheduled"
+        return row.state
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.state in FINAL
+
+    @property
+    def error(self) -> RunError | None:
+        """What it failed with, the last time it did; None when it did not."""
+        row = self._row()
+        return None if row is None else row.run.error
+
+    @property
+    def attempts(self) -> int:
+        """How often it was begun, as far as that has ended."""
+        row = self._row()
+        return 0 if row is None else row.run.attempts
+
+    @property
+    def progress(self) -> Step | None:
+        """How far it said it is; None when it said nothing."""
+        self._check_kept()
+        record = self._used().records(PROGRESS, [self.id]).get(self.id)
+        return None if record is None else read_step(record.value)
+
+    # ---- waiting ------------------------------------------------------------------------------
+    def get(self, timeout: float | None = None, *, allow_wait: bool = False) -> R:
+        """What the task returned, as its annotated type, once it has ended: woken, not polled.
+
+        `timeout` in seconds, None for as long as it takes, 0 for a look. Raises RunFailed,
+        RunCancelled, RunExpired as it ended; ResultTimeout when it has not; NoResult for a call
+        that keeps none, or is not there any more; WouldDeadlock inside a task, which might wait for
+        one that needs its slot (`allow_wait=True`: it will not, the task waits for another pool).
+        """
+        self._check_kept()
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout is {timeout!r}; seconds, 0 or more, or None")
+        if (out := outgoing.get()) is not None and not out.closed:
+            if not allow_wait:
+                raise WouldDeadlock(
+                    "get() inside a task waits for a run that may need the slot it waits in; "
+                    "use on_success=, a chain or a chord, or get(allow_wait=True) if the run "
+                    "belongs to another worker"
+                )
+            out.flush(lambda out: _store(self._used(), out))
+        return self._value(self._wait(timeout))
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """`await result`: as `get()`, without holding up the event loop."""
+        return asyncio.to_thread(self.get).__await__()
+
+    async def get_async(self, timeout: float | None = None) -> R:
+        """`get`, without holding up the event loop."""
+        return await asyncio.to_thread(self.get, timeout)
+
+    def _wait(self, timeout: float | None) -> Row:
+        broker = self._used()
+        until = None if timeout is None else broker.clock.now() + timeout
+        record = broker.records(RUN, [self.id]).get(self.id)
+        while record is not None:
+            if record.state in FINAL:
+                return row_of(record)
+            left = LOOK if until is None else min(LOOK, until - broker.clock.now())
+            if left <= 0:
+                raise ResultTimeout(
+                    f"run {self.id!r} of {record.label} is {record.state} after {timeout:g} s"
+                )
+            record = broker.wait_record(RUN, self.id, record.version, left)
+        raise NoResult(f"there is no run {self.id!r}, or not any more")
+
+    def _value(self, row: Row) -> R:
+        run = row.run
+        if row.state == "done":
+            try:
+                return cast(R, json.decoder(self._returns)(run.result))
+            except DecodeError as error:
+                raise DecodeError(f"the result of run {self.id!r}: {error}") from None
+        if row.state == "failed":
+            raise RunFailed(self.id, run.task, run.error or RunError(type="", message="failed"))
+        if row.state == "expired":
+            raise RunExpired(f"run {self.id!r} of {run.task} was not begun in time")
+        raise RunCancelled(f"run {self.id!r} of {run.task} was cancelled")
+
+    # ---- changing -----------------------------------------------------------------------------
+    def cancel(self) -> bool:
+        """End it before its time: at once while it waits; while it runs it is told within about a
+        second (`ctx.cancelled`; a coroutine is cancelled). False when it has ended before."""
+        return cancel(self._used(), self.id)
+
+    def forget(self) -> None:
+        """Remove what is kept of it now, not when its time is over. A run that has not ended is
+        cancelled by that."""
+        broker = self._used()
+        while (row := load(broker, [self.id]).get(self.id)) is not None:
+            if row.state not in FINAL:
+                cancel(broker, self.id)
+                if row.state == "running":
+                    return
+                continue
+            gone = [Remove(RUN, self.id, row.version), Remove(PROGRESS, self.id)]
+            if broker.apply([Change(records=gone)])[0].refused is None:
+                return
+
+    # ---- helpers ------------------------------------------------------------------------------
+    def _used(self) -> Broker:
+        return self._broker or default_broker()
+
+    def _row(self) -> Row | None:
+        self._check_kept()
+        return load(self._used(), [self.id]).get(self.id)
+
+    def _check_kept(self) -> None:
+        if not self._kept:
+            raise NoResult(
+                f"call {self.id!r} keeps no result; @task(result='1d') does, or .options(result=…)"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Result) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"Result({self.id!r})"
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def _store(broker: Broker, out: Any) -> None:
+    broker.apply([Change(keys=out.keys, records=out.records, sends=out.sends)])[0].or_raise()

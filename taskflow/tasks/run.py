@@ -1,0 +1,89 @@
+"""A run: what is kept of one call of a task that somebody wants to know of, as a record."""
+
+from typing import Literal, get_args
+
+import msgspec
+
+from taskflow.broker.record import Record
+
+RUN = "run"
+"""The kind of the records."""
+
+State = Literal[
+    "unknown",
+    "scheduled",
+    "waiting",
+    "running",
+    "retrying",
+    "suspended",
+    "done",
+    "failed",
+    "cancelled",
+    "expired",
+]
+STATES: tuple[State, ...] = get_args(State)
+FINAL = frozenset[str](("done", "failed", "cancelled", "expired"))
+"""How a run ends; from then on nothing of it changes but that it goes, after its time."""
+
+NULL = msgspec.Raw(b"null")
+NO_ARGS, NO_KWARGS = msgspec.Raw(b"[]"), msgspec.Raw(b"{}")
+
+
+class RunError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run failed with, as text: `type` is the exception's name with its module."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The value of a run's record. Times in epoch seconds, durations in seconds.
+
+    `generation` tells this life of the run from those before (`retry`): a message of another one
+    is stale. `attempts` have begun. `keep` and `keep_failed`: how long it stays after its end.
+    `key` is the unique key that it holds while it lives. `stop`: it was cancelled while it ran.
+    `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once.
+    """
+
+    task: str
+    queue: str
+    args: msgspec.Raw = NO_ARGS
+    kwargs: msgspec.Raw = NO_KWARGS
+    generation: int = 1
+    keep: float
+    keep_failed: float
+    key: str | None = None
+    group: str | None = None
+    headers: dict[str, str] = {}
+    expires_at: float | None = None
+    tick: float | None = None
+    starts_at: float | None = None
+    attempts: int = 0
+    started_at: float | None = None
+    finished_at: float | None = None
+    result: msgspec.Raw = NULL
+    error: RunError | None = None
+    stop: bool = False
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A run as it was found: its id, its state, the version that it had, and the rest of it."""
+
+    id: str
+    state: State
+    version: int
+    run: Run
+    created_at: float = 0.0
+    due_at: float | None = None
+
+
+write_run = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(Run).decode
+
+
+def row_of(record: Record) -> Row:
+    """The run in a record."""
+    state: State = record.state if record.state in STATES else "unknown"
+    run = _read(record.value)
+    return Row(record.key, state, record.version, run, record.created_at, record.due_at)

@@ -1,0 +1,174 @@
+"""The end of an attempt as one change: result, key, what it sent, and the acknowledgement."""
+
+import json
+
+import msgspec
+
+from taskflow.broker import Broker, Finish
+from taskflow.broker.change import (
+    Bury,
+    Change,
+    Free,
+    Hide,
+    Publish,
+    Put,
+    Remove,
+    Send,
+    Settlement,
+    Take,
+)
+from taskflow.engine import Ended
+from taskflow.errors import BrokerError, LimitExceeded
+from taskflow.retry import Dead, Done, Outcome, Retry, describe
+from taskflow.tasks.call_options import NOTHING
+from taskflow.tasks.preparing import Target, end_run, prepare, put_run
+from taskflow.tasks.run import FINAL, NULL, Row, Run, RunError, State
+from taskflow.tasks.task_entry import TaskEntry
+from taskflow.tasks.work import Work
+
+
+def settlement(
+    broker: Broker, ended: Ended, work: Work, refused: BrokerError | None
+) -> Change | None:
+    """The change that ends an attempt; None when the broker's verb for the outcome is enough.
+
+    `refused` is why the one before was: what cannot be stored at all ends the run as failed.
+    """
+    outcome, row = ended.outcome, work.row
+    if isinstance(refused, LimitExceeded) and not isinstance(outcome, Dead):
+        outcome = Dead(f"what it returned or sent cannot be stored: {refused}", refused)
+    settling = _Settling(broker, ended, work)
+    if row is not None and row.state in FINAL and not _lives_again(row, outcome):
+        return settling.change(Finish(ended.delivery, ended.found.window))
+    if not isinstance(outcome, Done) and (work.cancelled or (row and row.run.stop)):
+        outcome = Done(skipped="cancelled")
+    match outcome:
+        case Done(skipped=str(why)):
+            return settling.skipped("expired" if why == "expired" else "cancelled")
+        case Done():
+            return settling.done(outcome)
+        case Retry():
+            return settling.retried(outcome)
+        case Dead():
+            return settling.dead(outcome)
+
+
+def _lives_again(row: Row, outcome: Outcome) -> bool:
+    """A failed run whose message was redriven from the dead letters."""
+    return row.state == "failed" and not (isinstance(outcome, Done) and outcome.duplicate)
+
+
+class _Settling:
+    """Puts one change together."""
+
+    def __init__(self, broker: Broker, ended: Ended, work: Work) -> None:
+        self._broker = broker
+        self._ended = ended
+        self._work = work
+        entry = ended.found.entry
+        self._entry = entry if isinstance(entry, TaskEntry) else None
+        self._records: list[Put | Remove] = []
+        self._keys: list[Take | Free] = []
+        self._sends: list[Send | Publish] = []
+
+    def skipped(self, state: State) -> Change | None:
+        """It was not run, or what it did counts for nothing."""
+        if self._work.row is not None:
+            self._end(self._work.row, self._work.row.run, state)
+        return self._change_or_none(Finish(self._ended.delivery, self._ended.found.window))
+
+    def done(self, outcome: Done) -> Change | None:
+        """It succeeded: what it sent is sent."""
+        work, value = self._work, outcome.value
+        if (out := work.outgoing) is not None:
+            self._sends += out.sends
+            self._records += out.records
+            self._keys += out.keys
+        if work.row is not None:
+            result = NULL if value is None else msgspec.Raw(value)
+            run = msgspec.structs.replace(self._attempted(work.row), result=result, error=None)
+            self._end(work.row, run, "done")
+        if self._entry is not None and (follows := self._entry.on_success) is not None:
+            self._call(follows.target, value or b"null")
+        return self._change_or_none(Finish(self._ended.delivery, self._ended.found.window))
+
+    def retried(self, outcome: Retry) -> Change | None:
+        """It is tried again; what it sent is forgotten."""
+        if (row := self._work.row) is not None:
+            run = msgspec.structs.replace(self._attempted(row), error=error_of(outcome.error))
+            self._records.append(put_run(row.id, run, "retrying", row.version, rings=True))
+        return self._change_or_none(Hide(self._ended.delivery, outcome.after))
+
+    def dead(self, outcome: Dead) -> Change | None:
+        """It failed for good."""
+        row, delivery = self._work.row, self._ended.delivery
+        failure = RunError(type="", message=outcome.reason)
+        if outcome.error is not None:
+            failure = error_of(outcome.error)
+        if row is not None:
+            run = msgspec.structs.replace(self._attempted(row), error=failure)
+            self._end(row, run, "failed")
+        if self._entry is not None and (follows := self._entry.on_failure) is not None:
+            told = {
+                "task": self._entry.name,
+                "id": delivery.id if row is None else row.id,
+                "reason": outcome.reason,
+                "error": failure.type,
+                "message": failure.message,
+            }
+            self._call(follows.target, json.dumps(told).encode())
+        record = self._ended.failure or json.dumps({"reason": outcome.reason})
+        return self._change_or_none(Bury(delivery, record))
+
+    def change(self, settlement: Settlement) -> Change:
+        """All that was put together, and this."""
+        ended, row = self._ended, self._work.row
+        id = None
+        if not self._broker.features.atomic:  # then it may happen in part, and is repeated
+            what = ended.delivery.id if row is None else f"{row.id}~{row.run.generation}"
+            id = f"end/{what}/{ended.delivery.receive_count}"
+        return Change(
+            id=id,
+            fence=ended.delivery,
+            keys=self._keys,
+            records=self._records,
+            sends=self._sends,
+            settlements=[settlement],
+        )
+
+    def _change_or_none(self, settlement: Settlement) -> Change | None:
+        if self._records or self._keys or self._sends:
+            return self.change(settlement)
+        return None
+
+    def _attempted(self, row: Row) -> Run:
+        attempts = self._ended.delivery.receive_count
+        return msgspec.structs.replace(row.run, attempts=attempts)
+
+    def _end(self, row: Row, run: Run, state: State) -> None:
+        put, freed = end_run(row.id, row.version, run, state, self._ended.at)
+        self._records.append(put)
+        self._keys += freed
+        if self._work.progress is not None and (last := self._work.progress.unsaid()) is not None:
+            self._records.append(last)
+
+    def _call(self, target: Target, argument: bytes) -> None:
+        broker = self._broker
+        call = prepare(
+            target,
+            b"[%s]" % argument,
+            b"{}",
+            NOTHING,
+            self._ended.at,
+            broker.random,
+            broker.max_message_bytes,
+        ).change()
+        self._keys += call.keys
+        self._records += call.records
+        self._sends += call.sends
+
+
+def error_of(error: BaseException) -> RunError:
+    """An exception as it is kept: text, whatever it is made of."""
+    found = describe(error)
+    return RunError(type=found["error"], message=found["message"], traceback=found["traceback"])

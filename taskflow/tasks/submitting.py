@@ -1,0 +1,122 @@
+"""Storing calls of tasks: one, or many at once."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Change, Free, Put, Send
+from taskflow.errors import KeyTaken, RunExists, VersionConflict
+from taskflow.outgoing import collecting
+from taskflow.tasks.call_options import Checked
+from taskflow.tasks.due_runs import ring_for
+from taskflow.tasks.preparing import Prepared, end_run, put_run
+from taskflow.tasks.run import FINAL, RUN, Run, row_of
+from taskflow.tasks.task_engine import load
+
+AT_ONCE = 1000  # calls in one transaction
+
+
+def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]:
+    """Store one call; answers the id of its run, and whether this call made it: with a key or an id
+    that is there already, it is the one that is there. Within a task it is stored when that has
+    succeeded. Raises RunExists, KeyTaken, and what the broker does."""
+    change = call.change()
+    if (out := collecting(broker)) is not None and call.take is None and options.id is None:
+        out.records += change.records
+        out.sends += change.sends
+        return call.id, True
+    if call.put is None:
+        assert call.message is not None
+        broker.send(call.queue, [call.message])
+        return call.id, True
+    while (refused := broker.apply([change])[0].refused) is not None:
+        if isinstance(refused, KeyTaken) and refused.holder != call.id:
+            if options.on_key == "reject":
+                raise refused
+            if options.on_key == "keep":
+                return refused.holder, False
+            change = _instead(broker, call, refused.holder)
+        elif isinstance(refused, VersionConflict) and refused.key == call.id:
+            if _is_the_same(broker, call, options):
+                return call.id, False
+        elif not isinstance(refused, VersionConflict):
+            raise refused
+    if call.message is None:
+        ring_for(broker, call.put.due_at)
+    return call.id, True
+
+
+def submit_many(broker: Broker, calls: Iterable[Prepared]) -> Iterator[str]:
+    """Store calls, each thousand in one transaction; yields their ids once they are stored. Within
+    a task they are stored when that has succeeded."""
+    some: list[Prepared] = []
+    for call in calls:
+        some.append(call)
+        if len(some) == AT_ONCE:
+            yield from _store(broker, some)
+            some = []
+    if some:
+        yield from _store(broker, some)
+
+
+def _store(broker: Broker, calls: list[Prepared]) -> list[str]:
+    queues = dict.fromkeys(call.queue for call in calls if call.message is not None)
+    sends = [
+        Send(queue, [one.message for one in calls if one.queue == queue and one.message])
+        for queue in queues
+    ]
+    records = [call.put for call in calls if call.put is not None]
+    if (out := collecting(broker)) is not None:
+        out.records += records
+        out.sends += sends
+    elif not records and len(sends) == 1:
+        broker.send(sends[0].queue, sends[0].messages)
+    else:
+        broker.apply([Change(records=records, sends=sends)])[0].or_raise()
+        due = [put.due_at for put in records if put.due_at is not None]
+        if due:
+            ring_for(broker, min(due))
+    return [call.id for call in calls]
+
+
+def _instead(broker: Broker, call: Prepared, holder: str) -> Change:
+    """The call in place of who has its key: that one is cancelled, or told to stop."""
+    change = call.change()
+    before = load(broker, [holder]).get(holder)
+    if before is None or before.state in FINAL:
+        put: Put | None = None
+    elif before.state == "running":
+        stopping = msgspec.structs.replace(before.run, stop=True, key=None)
+        put = put_run(holder, stopping, "running", before.version)
+    else:
+        put, _ = end_run(holder, before.version, before.run, "cancelled", broker.clock.now())
+    key = call.take.key if call.take is not None else ""
+    return msgspec.structs.replace(
+        change,
+        keys=[Free(key, holder), *change.keys],
+        records=[*([put] if put is not None else []), *change.records],
+    )
+
+
+def _is_the_same(broker: Broker, call: Prepared, options: Checked) -> bool:
+    """Whether the run of this id is the same call; False when it is gone meanwhile. Raises
+    RunExists when it is another one."""
+    record = broker.records(RUN, [call.id]).get(call.id)
+    if record is None:
+        return False
+    found, put = row_of(record).run, call.put
+    assert put is not None
+    wanted = msgspec.json.decode(put.value, type=Run)
+    if found.task != wanted.task:
+        raise RunExists(call.id, f"it is one of {found.task}, not of {wanted.task}")
+    if (found.args, found.kwargs) != (wanted.args, wanted.kwargs):
+        if options.strict:
+            raise RunExists(call.id, "it has other arguments")
+        warnings.warn(
+            f"run {call.id!r} of {call.task} is there with other arguments, and stays as it is "
+            "(strict=True refuses)",
+            stacklevel=5,
+        )
+    return True

@@ -1,0 +1,563 @@
+"""What became of a call: states, values, errors, and who may know."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from taskflow import Broker, Context, Registry, Result, Retry, RetryPolicy, task
+from taskflow.errors import (
+    DecodeError,
+    NoResult,
+    ResultTimeout,
+    RunCancelled,
+    RunExists,
+    RunExpired,
+    RunFailed,
+    WouldDeadlock,
+)
+from taskflow.message import Message
+from taskflow.tasks.bodies import run_body
+from taskflow.tasks.run import STATES
+from taskflow.testing import FaultBroker, ManualClock
+from tests.taskflow.making import FIXED
+
+Drain = Callable[[], int]
+Later = Callable[[float], int]
+DAY = 86400.0
+
+
+def test_from_waiting_to_done(taskflow_registry: Registry, drain: Drain) -> None:
+    states: list[str] = []
+
+    @task(registry=taskflow_registry, result="1d")
+    def add(x: int, y: int) -> int:
+        states.append(result.state)
+        return x + y
+
+    drain()
+    result = add.delay(1, 2)
+    assert (result.state, result.ready, result.created) == ("waiting", False, True)
+    with pytest.raises(ResultTimeout, match="is waiting after 0 s"):
+        result.get(0)
+    assert drain() == 1
+    assert (result.state, result.ready, result.attempts) == ("done", True, 1)
+    assert result.get() == 3
+    assert result.error is None
+    assert Result(result.id).get() == 3
+    assert {Result(result.id)} == {result}
+    assert str(result) == result.id
+
+
+def test_a_failure_is_kept_as_text(taskflow_registry: Registry, later: Later) -> None:
+    @task(registry=taskflow_registry, result="1h", policy=FIXED)
+    def fail() -> None:
+        raise ValueError("no such order")
+
+    later(0)
+    result = fail.delay()
+    later(0)
+    assert (result.state, result.attempts) == ("retrying", 1)
+    assert result.error is not None
+    assert (result.error.type, result.error.message) == ("ValueError", "no such order")
+    later(1)
+    later(2)
+    assert (result.state, result.attempts) == ("failed", 3)
+    with pytest.raises(RunFailed, match="ValueError: no such order") as failed:
+        result.get()
+    assert "in fail" in failed.value.error.traceback
+    assert failed.value.run == result.id
+
+
+@pytest.mark.parametrize("keep", ["1h", 3600, 3600.0])
+def test_a_result_goes_when_its_time_is_over(
+    keep: Any, taskflow_registry: Registry, later: Later
+) -> None:
+    t = task(registry=taskflow_registry, result=keep, name="t")(lambda: 1)
+    later(0)
+    result = t.delay()
+    later(0)
+    later(3599)
+    assert result.get(0) == 1
+    later(2)
+    assert result.state == "unknown"
+    with pytest.raises(NoResult, match="no run"):
+        result.get(0)
+
+
+def test_unknown_is_not_waiting(taskflow_broker: Broker) -> None:
+    result: Result[int] = Result("never-sent")
+    assert result.state == "unknown"
+    with pytest.raises(NoResult):
+        result.get()
+
+
+def test_a_call_may_keep_its_result_although_its_task_does_not(
+    taskflow_registry: Registry, drain: Drain
+) -> None:
+    t = task(registry=taskflow_registry, name="t")(lambda: 1)
+    kept = task(registry=taskflow_registry, name="kept", result="1h")(lambda: 1)
+    drain()
+    result = t.options(result="1h").delay()
+    without = kept.options(result=None).delay()
+    drain()
+    assert result.get(0) == 1
+    with pytest.raises(NoResult):
+        without.get(0)
+
+
+def test_an_id_is_one_run(
+    taskflow_registry: Registry, drain: Drain, recwarn: pytest.WarningsRecorder
+) -> None:
+    runs: list[int] = []
+
+    @task(registry=taskflow_registry, name="t", result="1h")
+    def t(x: int) -> int:
+        runs.append(x)
+        return x
+
+    other = task(registry=taskflow_registry, name="other", result="1h")(lambda x: None)
+    drain()
+    first = t.options(id="order-1").delay(1)
+    again = t.options(id="order-1").delay(1)
+    assert (first.created, again.created) == (True, False)
+    with pytest.warns(UserWarning, match="with other arguments"):
+        t.options(id="order-1").delay(2)
+    with pytest.raises(RunExists, match="other arguments"):
+        t.options(id="order-1", strict=True).delay(2)
+    with pytest.raises(RunExists, match="it is one of t, not of other"):
+        other.options(id="order-1").delay(1)
+    assert drain() == 1
+    assert runs == [1]
+    assert t.options(id="order-1").delay(1).get(0) == 1
+    assert drain() == 0
+
+
+def test_a_key_has_one_run_at_a_time(taskflow_registry: Registry, drain: Drain) -> None:
+    runs: list[int] = []
+
+    @task(registry=taskflow_registry)
+    def sync(n: int) -> None:
+        runs.append(n)
+
+    drain()
+    keyed = sync.options(key="customer-7")
+    first, second = keyed.delay(1), keyed.delay(2)
+    assert (first.id == second.id, second.created) == (True, False)
+    assert sync.options(key="customer-8").delay(3).created
+    assert drain() == 2
+    assert runs == [1, 3]
+    assert keyed.delay(4).created
+    assert drain() == 1
+
+
+def test_a_key_may_replace_or_reject(taskflow_registry: Registry, drain: Drain) -> None:
+    runs: list[int] = []
+
+    @task(registry=taskflow_registry)
+    def sync(n: int) -> None:
+        runs.append(n)
+
+    drain()
+    first = sync.options(key="k").delay(1)
+    second = sync.options(key="k", on_key="replace").delay(2)
+    assert first.id != second.id
+    assert (first.state, second.state) == ("cancelled", "waiting")
+    with pytest.raises(Exception, match="is held by"):
+        sync.options(key="k", on_key="reject").delay(3)
+    assert drain() == 2  # the first message comes, and is not run
+    assert runs == [2]
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled", "expired", "rejected"])
+def test_every_end_frees_the_key(
+    end: str, taskflow_registry: Registry, taskflow_clock: ManualClock, drain: Drain
+) -> None:
+    @task(registry=taskflow_registry, retries=0)
+    def t(how: str) -> None:
+        if how == "failed":
+            raise ValueError(how)
+
+    drain()
+    keyed = t.options(key="k", expires=60)
+    first = keyed.delay(end) if end != "rejected" else keyed.delay(1)  # type: ignore[arg-type]
+    if end == "cancelled":
+        assert first.cancel()
+    if end == "expired":
+        taskflow_clock.advance(61)
+    drain()
+    assert first.state == ("failed" if end == "rejected" else end)
+    assert keyed.delay(end).created
+
+
+def test_cancel_a_waiting_run(taskflow_registry: Registry, drain: Drain) -> None:
+    runs: list[int] = []
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
+    drain()
+    result = t.delay()
+    assert result.cancel()
+    assert result.state == "cancelled"
+    with pytest.raises(RunCancelled):
+        result.get()
+    assert drain() == 1
+    assert runs == []
+    assert not result.cancel()
+
+
+def test_cancel_between_two_attempts(taskflow_registry: Registry, later: Later) -> None:
+    runs: list[int] = []
+
+    @task(registry=taskflow_registry, result="1h", policy=FIXED)
+    def t() -> None:
+        runs.append(1)
+        raise ValueError
+
+    later(0)
+    result = t.delay()
+    later(0)
+    assert result.cancel()
+    later(10)
+    assert (result.state, runs) == ("cancelled", [1])
+
+
+def test_a_run_that_was_cancelled_while_it_ran_stays_so(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    @task(registry=taskflow_registry, result="1h")
+    def t() -> str:
+        assert result.cancel()  # nobody has said yet that it runs
+        return "done all the same"
+
+    drain()
+    result = t.delay()
+    drain()
+    assert result.state == "cancelled"
+    assert taskflow_broker.counts("default").in_flight == 0
+
+
+def test_cancel_a_call_without_a_run(taskflow_registry: Registry, later: Later) -> None:
+    runs: list[int] = []
+
+    @task(registry=taskflow_registry)
+    def t(n: int) -> None:
+        runs.append(n)
+
+    later(0)
+    first, second = t.options(delay=60).delay(1), t.options(delay=60).delay(2)
+    assert first.cancel()
+    later(61)
+    assert runs == [2]
+    assert second
+
+
+def test_an_expired_call_does_not_start(taskflow_registry: Registry, later: Later) -> None:
+    runs: list[int] = []
+
+    @task(registry=taskflow_registry)
+    def t() -> None:
+        runs.append(1)
+
+    later(0)
+    kept = t.options(expires="1m", result="1h").delay()
+    t.options(expires="1m").delay()
+    later(61)
+    assert (runs, kept.state) == ([], "expired")
+    with pytest.raises(RunExpired):
+        kept.get()
+
+
+@pytest.mark.parametrize("delay", [60.0, 3 * DAY, 100 * DAY])
+def test_a_delay_may_be_long(delay: float, taskflow_registry: Registry, later: Later) -> None:
+    runs: list[int] = []
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
+    later(0)
+    result = t.options(delay=delay).delay()
+    assert result.state == "scheduled"
+    later(delay - 1)
+    assert (runs, result.state) == ([], "scheduled")
+    later(2)
+    assert (runs, result.state) == ([1], "done")
+
+
+def test_a_long_delay_is_cancelled_at_once(taskflow_registry: Registry, later: Later) -> None:
+    runs: list[int] = []
+    t = task(registry=taskflow_registry, name="t")(lambda: runs.append(1))
+    later(0)
+    result = t.options(delay="30d").delay()
+    assert result.cancel()
+    assert later(31 * DAY) == 0
+    assert runs == []
+
+
+def test_what_is_due_but_has_no_queue_holds_nobody(
+    taskflow_registry: Registry, taskflow_broker: Broker, later: Later
+) -> None:
+    runs: list[int] = []
+    t = task(registry=taskflow_registry, name="t")(lambda: runs.append(1))
+    gone = task(registry=Registry(), name="gone", queue="gone")(lambda: None)
+    later(0)
+    lost = gone.options(delay=DAY).delay()
+    t.options(delay=DAY + 1).delay()
+    later(DAY + 2)
+    assert (runs, lost.state) == ([1], "scheduled")
+    taskflow_broker.create_queue("gone")
+    later(61)
+    assert lost.state == "waiting"
+
+
+def test_a_forged_message_of_a_run_is_dead_lettered_and_touches_nothing(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    runs: list[int] = []
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
+    task(registry=taskflow_registry, name="u", queue="other")(lambda: None)
+    drain()
+    result = t.options(delay="1d").delay()
+    forged = [
+        ("default", Message("made-up", run_body(result.id, 1))),
+        ("default", Message(result.id, run_body(result.id, 2))),
+        ("other", Message(result.id, run_body(result.id, 1))),
+        ("default", Message("x", run_body("no-such-run", 1))),
+    ]
+    for queue, message in forged:
+        taskflow_broker.send(queue, [message])
+    before = taskflow_broker.records("run", [result.id])
+    assert drain() == len(forged)
+    assert taskflow_broker.counts("default-dlq").visible == 3
+    assert taskflow_broker.counts("other-dlq").visible == 1
+    assert taskflow_broker.records("run", [result.id]) == before
+    assert runs == []
+
+
+def test_a_redriven_failure_runs_again(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    fails = [True, False]
+
+    @task(registry=taskflow_registry, result="1h", retries=0)
+    def t() -> str:
+        if fails.pop(0):
+            raise ValueError
+        return "mended"
+
+    drain()
+    result = t.delay()
+    drain()
+    assert result.state == "failed"
+    assert taskflow_broker.redrive("default-dlq") == 1
+    drain()
+    assert result.get(0) == "mended"
+
+
+def test_a_result_that_json_cannot_carry_fails_the_run_at_once(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: object())
+    drain()
+    result = t.delay()
+    assert drain() == 1
+    with pytest.raises(RunFailed, match="the result of t cannot be kept"):
+        result.get(0)
+
+
+def test_a_result_of_another_type_than_promised(taskflow_registry: Registry, drain: Drain) -> None:
+    @task(registry=taskflow_registry, name="t", result="1h")
+    def t() -> int:
+        return "text"  # type: ignore[return-value]
+
+    drain()
+    result = t.delay()
+    drain()
+    with pytest.raises(DecodeError, match="Expected `int`"):
+        result.get(0)
+    assert Result(result.id).get(0) == "text"
+
+
+def test_what_follows_success_and_failure(taskflow_registry: Registry, drain: Drain) -> None:
+    told: list[Any] = []
+
+    @task(registry=taskflow_registry, name="succeeded")
+    def succeeded(value: int) -> None:
+        told.append(value)
+
+    @task(registry=taskflow_registry, name="failed")
+    def failed(what: dict[str, Any]) -> None:
+        told.append(what)
+
+    @task(registry=taskflow_registry, name="t", retries=0, on_success=succeeded, on_failure=failed)
+    def t(x: int) -> int:
+        if x < 0:
+            raise ValueError("below 0")
+        return x + 1
+
+    drain()
+    t.delay(1)
+    drain()
+    assert told.pop() == 2
+    call = t.delay(-1)
+    drain()
+    assert told.pop() == {
+        "task": "t",
+        "id": call.id,
+        "reason": "failed 1 times",
+        "error": "ValueError",
+        "message": "below 0",
+    }
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_task_sends_is_sent_if_it_succeeds_and_only_then(
+    kept: bool, taskflow_registry: Registry, taskflow_broker: Broker, later: Later
+) -> None:
+    from taskflow import publish
+
+    seen: list[str] = []
+    fails = [True, False]
+    taskflow_registry.subscribe("order.paid", queue="audit")(lambda event: seen.append(event))
+
+    @task(registry=taskflow_registry, name="child")
+    def child(x: int) -> None:
+        seen.append(f"child {x}")
+
+    @task(registry=taskflow_registry, name="parent", policy=FIXED, result="1h" if kept else None)
+    def parent() -> None:
+        child.delay(1)
+        child.send_many([(2,), (3,)])
+        assert publish("order.paid", "paid").reached == 1
+        assert taskflow_broker.counts("default").visible == 0
+        if fails.pop(0):
+            raise ValueError
+
+    later(0)
+    parent.delay()
+    assert later(0) == 1
+    assert seen == []
+    assert later(1) == 5
+    assert sorted(seen) == ["child 1", "child 2", "child 3", "paid"]
+
+
+def test_get_inside_a_task_might_wait_for_its_own_slot(
+    taskflow_registry: Registry, drain: Drain
+) -> None:
+    @task(registry=taskflow_registry, name="child", result="1h")
+    def child() -> int:
+        return 1
+
+    @task(registry=taskflow_registry, name="parent", retries=0, result="1h")
+    def parent() -> None:
+        child.delay().get()
+
+    @task(registry=taskflow_registry, name="patient", retries=0, result="1h")
+    def patient() -> str:
+        result = child.delay()
+        with pytest.raises(ResultTimeout):
+            result.get(0, allow_wait=True)  # which is sent at once then
+        return result.state
+
+    drain()
+    refused, waited = parent.delay(), patient.delay()
+    drain()
+    with pytest.raises(RunFailed, match="WouldDeadlock: get"):
+        refused.get(0)
+    assert waited.get(0) == "waiting"
+    assert issubclass(WouldDeadlock, Exception)
+
+
+def test_a_retry_keeps_all_that_the_call_said(taskflow_registry: Registry, later: Later) -> None:
+    seen: list[Any] = []
+
+    @task(registry=taskflow_registry, policy=RetryPolicy(retries=1, jitter=False))
+    def t(ctx: Context) -> None:
+        assert ctx.event.id == result.id
+        seen.append((dict(ctx.headers), ctx.attempt, ctx.run))  # type: ignore[attr-defined]
+        if ctx.attempt == 1:
+            raise Retry(5)
+
+    later(0)
+    result = t.options(headers={"locale": "de"}, key="k", expires="1h", result="1h").delay()
+    later(0)
+    assert not t.options(key="k").delay().created
+    later(5)
+    assert seen == [({"locale": "de"}, 1, result.id), ({"locale": "de"}, 2, result.id)]
+    assert result.state == "done"
+
+
+def test_progress_is_stored_ten_times_a_second_and_at_the_end(
+    taskflow_registry: Registry, taskflow_clock: ManualClock, drain: Drain
+) -> None:
+    seen: list[Any] = []
+
+    @task(registry=taskflow_registry, result="1h")
+    def t(ctx: Context) -> None:
+        for done in range(1, 5):
+            ctx.progress(done, 4, "rows")  # type: ignore[attr-defined]
+            seen.append(result.progress)
+            taskflow_clock.advance(0.04)
+
+    drain()
+    result = t.delay()
+    assert result.progress is None
+    drain()
+    assert [step.done for step in seen] == [1, 1, 1, 4]
+    assert result.progress == (4, 4, "rows")
+
+
+def test_forget(taskflow_registry: Registry, drain: Drain) -> None:
+    runs: list[int] = []
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
+    drain()
+    ended, waiting = t.delay(), t.delay()
+    ended.forget()
+    drain()
+    waiting.forget()
+    assert (ended.state, waiting.state, runs) == ("unknown", "unknown", [1])
+
+
+def test_a_store_that_is_down_keeps_the_message(
+    taskflow_registry: Registry, taskflow_broker: Broker, taskflow_clock: ManualClock
+) -> None:
+    """Nothing is acknowledged without its result (case 11)."""
+    from taskflow import Worker
+    from taskflow.errors import BrokerUnavailable
+
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: 1)
+    broker = FaultBroker(taskflow_broker)
+    worker = Worker(broker, registry=taskflow_registry)
+    result = t.delay()
+    broker.fail("apply")
+    with pytest.raises(BrokerUnavailable):
+        worker.step()
+    assert result.state == "waiting"
+    taskflow_clock.advance(31)
+    worker.drain()
+    assert result.get(0) == 1
+
+
+def test_a_waiter_is_woken(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: 7)
+    drain()
+    result = t.delay()
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: got.append(result.get()))
+    thread.start()
+    drain()
+    thread.join(10)
+    assert got == [7]
+
+
+def test_call_waits(taskflow_registry: Registry, drain: Drain) -> None:
+    t = task(registry=taskflow_registry, name="t")(lambda x: x + 1)
+    drain()
+    with pytest.raises(ResultTimeout):
+        t.call(1, timeout=0)
+    assert drain() == 1
+
+
+def test_the_states_are_exactly_these() -> None:
+    assert STATES == (
+        "unknown", "scheduled", "waiting", "running", "retrying", "suspended", "done", "failed",
+        "cancelled", "expired",
+    )  # fmt: skip
