@@ -4,9 +4,10 @@ Events go by their topic. A message that was sent to its queue directly belongs 
 of the registry that takes it.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
@@ -38,6 +39,15 @@ class Found:
     work: Any = field(default=None, repr=False)
 
 
+class Begins(NamedTuple):
+    """A run that is about to begin: by which handler (its name), until when (epoch seconds), and
+    what it logs with."""
+
+    handler: str
+    deadline: float | None
+    logger: logging.LoggerAdapter[logging.Logger]
+
+
 @dataclass(slots=True)
 class Ended:
     """A run that has ended, for its engine: `failure` is the record of a dead letter (JSON), None
@@ -62,7 +72,9 @@ class Engine(Protocol):
         given back then. None is a worker without a broker (Lambda)."""
         ...
 
-    def context(self, found: Found, base: Context, broker: Broker | None) -> Context:
+    def context(
+        self, found: Found, delivery: Delivery, begins: Begins, broker: Broker | None
+    ) -> Context:
         """What the function, and the middleware around it, may know of this run. It may say why
         the run is refused, in `found`."""
         ...

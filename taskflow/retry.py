@@ -62,6 +62,9 @@ class RetryPolicy:
     jitter: bool = True
     rules: Mapping[type[BaseException], "RetryPolicy | None"] = field(default_factory=dict)
 
+    max_attempts: int = field(init=False, compare=False, repr=False)
+    """The highest attempt number any rule lets run."""
+
     def __post_init__(self) -> None:
         if type(self.retries) is not int or not 0 <= self.retries < MAX_RECEIVES:
             raise ValueError(
@@ -73,12 +76,8 @@ class RetryPolicy:
             )
         if not self.factor >= 1:
             raise ValueError(f"factor is {self.factor!r}; 1 or more")
-
-    @property
-    def max_attempts(self) -> int:
-        """The highest attempt number any rule lets run."""
         rules = [rule.retries for rule in self.rules.values() if rule is not None]
-        return max([self.retries, *rules]) + 1
+        object.__setattr__(self, "max_attempts", max([self.retries, *rules]) + 1)
 
     def ceiling(self, attempt: int) -> float:
         """The longest wait (seconds) after attempt number `attempt` failed."""

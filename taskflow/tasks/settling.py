@@ -35,6 +35,8 @@ def settlement(
     `refused` is why the one before was: what cannot be stored at all ends the run as failed.
     """
     outcome, row = ended.outcome, work.row
+    if row is None and isinstance(outcome, Done) and not _says_more(ended, work):
+        return None
     if isinstance(refused, LimitExceeded) and not isinstance(outcome, Dead):
         outcome = Dead(f"what it returned or sent cannot be stored: {refused}", refused)
     settling = _Settling(broker, ended, work)
@@ -51,6 +53,14 @@ def settlement(
             return settling.retried(outcome)
         case Dead():
             return settling.dead(outcome)
+
+
+def _says_more(ended: Ended, work: Work) -> bool:
+    """Whether more follows from a success without a run than that its message goes."""
+    out, entry = work.outgoing, ended.found.entry
+    if out is not None and (out.sends or out.records or out.keys):
+        return True
+    return isinstance(entry, TaskEntry) and entry.on_success is not None
 
 
 def _lives_again(row: Row, outcome: Outcome) -> bool:

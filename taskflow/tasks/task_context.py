@@ -1,12 +1,11 @@
 """What a task may know of its run, and say of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from taskflow.entry import Arguments
 from taskflow.event import Context
-
-Report = Callable[[float, float | None, str], None]
+from taskflow.tasks.work import Work
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,16 +22,15 @@ class TaskContext(Context):
     tick: float | None = None
     late: float = 0.0
     arguments: Arguments = field(repr=False, default_factory=Arguments)
-    report: Report | None = field(repr=False, default=None)
-    is_cancelled: Callable[[], bool] = field(repr=False, default=lambda: False)
+    work: Work | None = field(repr=False, default=None)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far it is: `Result.progress` shows it. Stored ten times a second at most, and by
         a task with a run only; for others it does nothing."""
-        if self.report is not None:
-            self.report(done, total, note)
+        if self.work is not None and self.work.progress is not None:
+            self.work.progress.report(done, total, note)
 
     @property
     def cancelled(self) -> bool:
         """Whether the run was cancelled: a long task looks now and then, and stops."""
-        return self.is_cancelled()
+        return self.work is not None and self.work.cancelled

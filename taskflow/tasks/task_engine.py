@@ -9,9 +9,10 @@ from taskflow import payload as json
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
 from taskflow.broker.record import RecordQuery
-from taskflow.engine import Ended, Found
+from taskflow.engine import Begins, Ended, Found
+from taskflow.entry import Arguments
 from taskflow.errors import BrokerError, DecodeError, NoHandler, Reject
-from taskflow.event import Context
+from taskflow.event import NO_TEXTS, Context, Event
 from taskflow.message import Delivery
 from taskflow.outgoing import Outgoing, outgoing
 from taskflow.retry import Done, Outcome
@@ -123,44 +124,47 @@ class TaskEngine:
         return set(broker.records(CANCEL, [one.id for one in deliveries]))
 
     # ---- while it runs ------------------------------------------------------------------------
-    def context(self, found: Found, base: Context, broker: Broker | None) -> Context:
+    def context(
+        self, found: Found, delivery: Delivery, begins: Begins, broker: Broker | None
+    ) -> Context:
         """The context of a task; its event's payload are the arguments."""
-        work, entry = found.work, found.entry
-        context = TaskContext(
-            base.event,
-            base.queue,
-            base.handler,
-            base.attempt,
-            base.deadline,
-            base.logger,
-            base.delivery,
-            run=None,
-            headers={},
-        )
-        if work is None:
-            return context
-        row = work.row
-        context.headers = work.body.headers if row is None else row.run.headers
-        args, kwargs = work.body.args, work.body.kwargs
-        if row is not None and broker is not None:
-            work.progress = Progress(broker, row.id)
-            context.run, context.report = row.id, work.progress.report
-            context.tick = row.run.tick
-            args, kwargs = row.run.args, row.run.kwargs
-            if row.run.tick is not None:
-                context.late = max(0.0, broker.clock.now() - row.run.tick)
-        context.is_cancelled = lambda: work.cancelled
-        if isinstance(entry, TaskEntry) and found.refusal is None:
+        work: Work | None = found.work
+        row = None if work is None else work.row
+        arguments = Arguments()
+        if work is not None and found.refusal is None and isinstance(found.entry, TaskEntry):
+            args, kwargs = work.body.args, work.body.kwargs
+            if row is not None:
+                args, kwargs = row.run.args, row.run.kwargs
             try:
-                context.arguments = entry.parameters.decode(entry.name, args, kwargs)
+                arguments = found.entry.parameters.decode(found.entry.name, args, kwargs)
             except Exception as error:  # a type may raise anything when it is made
                 found.refusal = error
-        context.event = msgspec.structs.replace(
-            base.event,
-            topic=work.task,
-            payload=context.arguments,
-            id=base.event.id if row is None else row.id,
+        event = Event(
+            topic="" if work is None else work.task,
+            payload=arguments,
+            id=delivery.id if row is None else row.id,
+            time=delivery.sent_at,
+            attempt=delivery.receive_count,
+            group=delivery.group,
         )
+        context = TaskContext(
+            event,
+            delivery.queue,
+            begins.handler,
+            delivery.receive_count,
+            begins.deadline,
+            begins.logger,
+            delivery,
+            run=None,
+            headers=NO_TEXTS if work is None else work.body.headers,
+            arguments=arguments,
+            work=work,
+        )
+        if row is not None and work is not None and broker is not None:
+            work.progress = Progress(broker, row.id)
+            context.run, context.headers, context.tick = row.id, row.run.headers, row.run.tick
+            if row.run.tick is not None:
+                context.late = max(0.0, broker.clock.now() - row.run.tick)
         return context
 
     def begin(self, found: Found, broker: Broker | None) -> None:

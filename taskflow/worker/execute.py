@@ -13,6 +13,7 @@ from typing import Any
 
 from taskflow.broker import Broker
 from taskflow.clock import Clock
+from taskflow.engine import Begins
 from taskflow.entry import Entry
 from taskflow.errors import DecodeError, NoHandler
 from taskflow.event import Context, Event, current, open_envelope, raw_event, to_event
@@ -127,33 +128,30 @@ def execute(
 def _prepare(job: Job, now: float, broker: Broker | None) -> tuple[Context, Exception | None]:
     """The context of a run, and why its event cannot be read, if it cannot."""
     delivery, entry = job.delivery, job.entry
+    name = job.handler
+    timeout = entry.timeout if entry else None
+    deadline = None if timeout is None else now + timeout
+    attempt = delivery.receive_count
+    fields = {"event": delivery.id, "queue": delivery.queue, "handler": name, "attempt": attempt}
+    logger = RunLogger(handler_log, fields)
+    if job.engine is not None:
+        assert job.found is not None
+        begins = Begins(name, deadline, logger)
+        return job.engine.context(job.found, delivery, begins, broker), job.found.refusal
     refusal: Exception | None = None
-    event: Event[Any] | None = None
-    if job.engine is None:
-        try:
-            event = _read(delivery, entry)
-        except Exception as error:  # a payload type may raise anything when it is made
-            refusal = error
-    if event is None:
+    try:
+        event = _read(delivery, entry)
+        fields["event"] = event.id
+    except Exception as error:  # a payload type may raise anything when it is made
+        refusal = error
         event = Event(
             topic=delivery.topic,
             payload=None,
             id=delivery.id,
             time=delivery.sent_at,
-            attempt=delivery.receive_count,
+            attempt=attempt,
         )
-    name = job.handler
-    timeout = entry.timeout if entry else None
-    logger = RunLogger(
-        handler_log,
-        {"event": event.id, "queue": delivery.queue, "handler": name, "attempt": event.attempt},
-    )
-    deadline = None if timeout is None else now + timeout
-    context = Context(event, delivery.queue, name, event.attempt, deadline, logger, delivery)
-    if job.engine is not None:
-        assert job.found is not None
-        return job.engine.context(job.found, context, broker), job.found.refusal
-    return context, refusal
+    return Context(event, delivery.queue, name, attempt, deadline, logger, delivery), refusal
 
 
 def _read(delivery: Delivery, entry: Entry | None) -> Event[Any]:
