@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from taskflow.tasks.decorator import send_task, task
     from taskflow.tasks.result import Result
     from taskflow.tasks.task import AsyncTask, Task
+    from taskflow.tasks.waiting import as_completed, wait_all, wait_any
     from taskflow.worker.pool import Pool
     from taskflow.worker.worker import Worker
 
@@ -42,6 +43,7 @@ __all__ = [
     "Task",
     "TaskflowError",
     "Worker",
+    "as_completed",
     "open_broker",
     "publish",
     "publish_many",
@@ -49,6 +51,8 @@ __all__ = [
     "subscribe",
     "task",
     "use",
+    "wait_all",
+    "wait_any",
 ]
 __version__ = "0.1.0"
 
@@ -65,6 +69,7 @@ _HOMES = {
     "tasks.decorator": ("send_task", "task"),
     "tasks.result": ("Result",),
     "tasks.task": ("AsyncTask", "Task"),
+    "tasks.waiting": ("as_completed", "wait_all", "wait_any"),
     "worker.pool": ("Pool",),
     "worker.worker": ("Worker",),
 }

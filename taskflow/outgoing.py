@@ -25,7 +25,7 @@ class Outgoing:
         """Publish these in the end."""
         self.sends.append(Publish(topic, messages))
 
-    def flush(self, store: Callable[["Outgoing"], None]) -> None:
+    def flush(self, store: Callable[["Outgoing"], object]) -> None:
         """Let `store` send what there is now, without waiting for the end."""
         if self.sends or self.records or self.keys:
             store(self)

@@ -1,6 +1,6 @@
 """Runs: the records beside the messages, looked at, listed and waited for. `apply` writes them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from taskflow.broker.record import Record, RecordPage, RecordQuery
@@ -36,6 +36,18 @@ class Runs(Protocol):
         """The record once its version is another than `seen` (0: once it is there); as it is, or
         None, after `wait` seconds or when `stop()` is true after `wake`. A `Put` with `rings`
         wakes who waits at once, in other processes too; others are seen within a second or so."""
+        ...
+
+    def wait_records(
+        self,
+        kind: str,
+        seen: Mapping[str, int],
+        wait: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> dict[str, Record | None]:
+        """`wait_record` for several at once: those whose version is another than `seen` says (None
+        for one that is gone), once there are any; none of them after `wait` seconds or when
+        `stop()` is true. Each wake looks at all of them: a hundred or so at a time."""
         ...
 
     def holders(self, keys: Collection[str]) -> dict[str, str]:

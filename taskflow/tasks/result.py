@@ -49,6 +49,11 @@ class Result(Generic[R]):
         self._returns = returns
         self._kept = kept
 
+    @property
+    def broker(self) -> Broker:
+        """Where it runs."""
+        return self._broker or default_broker()
+
     # ---- looking ------------------------------------------------------------------------------
     @property
     def state(self) -> State:
@@ -57,7 +62,7 @@ class Result(Generic[R]):
         if row is None:
             return "unknown"
         starts_at = row.run.starts_at
-        if row.state == "waiting" and starts_at and starts_at > self._used().clock.now():
+        if row.state == "waiting" and starts_at and starts_at > self.broker.clock.now():
             return "scheduled"
         return row.state
 
@@ -82,7 +87,7 @@ class Result(Generic[R]):
     def progress(self) -> Step | None:
         """How far it said it is; None when it said nothing."""
         self._check_kept()
-        record = self._used().records(PROGRESS, [self.id]).get(self.id)
+        record = self.broker.records(PROGRESS, [self.id]).get(self.id)
         return None if record is None else read_step(record.value)
 
     # ---- waiting ------------------------------------------------------------------------------
@@ -97,14 +102,7 @@ class Result(Generic[R]):
         self._check_kept()
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout is {timeout!r}; seconds, 0 or more, or None")
-        if (out := outgoing.get()) is not None and not out.closed:
-            if not allow_wait:
-                raise WouldDeadlock(
-                    "get() inside a task waits for a run that may need the slot it waits in; "
-                    "use on_success=, a chain or a chord, or get(allow_wait=True) if the run "
-                    "belongs to another worker"
-                )
-            out.flush(lambda out: _store(self._used(), out))
+        check_may_wait(self.broker, allow_wait)
         return self._value(self._wait(timeout))
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -116,7 +114,7 @@ class Result(Generic[R]):
         return await asyncio.to_thread(self.get, timeout)
 
     def _wait(self, timeout: float | None) -> Row:
-        broker = self._used()
+        broker = self.broker
         until = None if timeout is None else broker.clock.now() + timeout
         record = broker.records(RUN, [self.id]).get(self.id)
         while record is not None:
@@ -147,12 +145,12 @@ class Result(Generic[R]):
     def cancel(self) -> bool:
         """End it before its time: at once while it waits; while it runs it is told within about a
         second (`ctx.cancelled`; a coroutine is cancelled). False when it has ended before."""
-        return cancel(self._used(), self.id)
+        return cancel(self.broker, self.id)
 
     def forget(self) -> None:
         """Remove what is kept of it now, not when its time is over. A run that has not ended is
         cancelled by that."""
-        broker = self._used()
+        broker = self.broker
         while (row := load(broker, [self.id]).get(self.id)) is not None:
             if row.state not in FINAL:
                 cancel(broker, self.id)
@@ -164,12 +162,9 @@ class Result(Generic[R]):
                 return
 
     # ---- helpers ------------------------------------------------------------------------------
-    def _used(self) -> Broker:
-        return self._broker or default_broker()
-
     def _row(self) -> Row | None:
         self._check_kept()
-        return load(self._used(), [self.id]).get(self.id)
+        return load(self.broker, [self.id]).get(self.id)
 
     def _check_kept(self) -> None:
         if not self._kept:
@@ -190,5 +185,20 @@ class Result(Generic[R]):
         return self.id
 
 
-def _store(broker: Broker, out: Any) -> None:
-    broker.apply([Change(keys=out.keys, records=out.records, sends=out.sends)])[0].or_raise()
+def check_may_wait(broker: Broker, allowed: bool) -> None:
+    """Raise WouldDeadlock inside a task, unless it is `allowed`; then what the task has sent so far
+    is sent at once, since it may be waited for."""
+    out = outgoing.get()
+    if out is None or out.closed:
+        return
+    if not allowed:
+        raise WouldDeadlock(
+            "waiting inside a task is waiting for a run that may need the slot it waits in; use "
+            "on_success=, a chain or a chord, or allow_wait=True if the run belongs to another "
+            "worker"
+        )
+    out.flush(
+        lambda now: broker.apply([Change(keys=now.keys, records=now.records, sends=now.sends)])[
+            0
+        ].or_raise()
+    )

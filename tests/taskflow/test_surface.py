@@ -36,6 +36,7 @@ SURFACE = [
     "Task",
     "TaskflowError",
     "Worker",
+    "as_completed",
     "open_broker",
     "publish",
     "publish_many",
@@ -43,6 +44,8 @@ SURFACE = [
     "subscribe",
     "task",
     "use",
+    "wait_all",
+    "wait_any",
 ]
 
 

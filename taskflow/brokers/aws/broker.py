@@ -136,6 +136,7 @@ class AwsBroker:
         self.list_records = self._state.list_records
         self.count_records = self._state.count_records
         self.wait_record = self._state.wait_record
+        self.wait_records = self._state.wait_records
         self.holders = self._state.holders
 
         operations = Operations(clock, directory, receiver, settler, lent, receipts, tally, pauses)

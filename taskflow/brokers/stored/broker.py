@@ -82,6 +82,7 @@ class StoredBroker:
 
         runs = Runs(core)
         self.records, self.list_records = runs.records, runs.list_records
-        self.count_records, self.wait_record = runs.count_records, runs.wait_record
+        self.count_records = runs.count_records
+        self.wait_record, self.wait_records = runs.wait_record, runs.wait_records
         self.holders = runs.holders
         self.close = store.close

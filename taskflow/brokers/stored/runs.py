@@ -1,6 +1,6 @@
 """The broker verbs that look at records, and wait for one to change."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.stored.apply import ring_of
@@ -48,19 +48,35 @@ class Runs:
         stop: Callable[[], bool] | None = None,
     ) -> Record | None:
         """A record in another version than `seen`, or as it is when the time is over."""
+        changed = self.wait_records(kind, {key: seen}, wait, stop)
+        return changed[key] if changed else self.records(kind, [key]).get(key)
+
+    def wait_records(
+        self,
+        kind: str,
+        seen: Mapping[str, int],
+        wait: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> dict[str, Record | None]:
+        """Those of some records that are in another version than was seen, once there are any."""
         core = self._core
-        rings = [ring_of(kind, key)]
+        rings = [ring_of(kind, key) for key in seen]
         core.waiters.listen()
         deadline = core.now() + wait
         with core.waiters.attending(rings):
             while True:
                 rung = core.waiters.rung(rings)
-                found = self.records(kind, [key]).get(key)
-                if (found.version if found else 0) != seen:
-                    return found
+                found = self.records(kind, seen)
+                changed = {
+                    key: found.get(key)
+                    for key, version in seen.items()
+                    if (found[key].version if key in found else 0) != version
+                }
+                if changed:
+                    return changed
                 core.store.check()
                 if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
-                    return found
+                    return {}
 
     def holders(self, keys: Collection[str]) -> dict[str, str]:
         """Who has keys."""

@@ -458,7 +458,7 @@ def test_get_inside_a_task_might_wait_for_its_own_slot(
     drain()
     refused, waited = parent.delay(), patient.delay()
     drain()
-    with pytest.raises(RunFailed, match="WouldDeadlock: get"):
+    with pytest.raises(RunFailed, match="WouldDeadlock: waiting"):
         refused.get(0)
     assert waited.get(0) == "waiting"
     assert issubclass(WouldDeadlock, Exception)

@@ -116,6 +116,23 @@ def test_who_waits_for_a_record_is_woken(broker: Broker, clock: ManualClock) -> 
         assert removed.result(10) is None
 
 
+def test_several_records_are_waited_for_at_once(broker: Broker, clock: ManualClock) -> None:
+    put = Change(records=[Put(kind="run", key=key, value="a") for key in "12"])
+    first, second = broker.apply([put])[0].versions
+    seen = {"1": first, "2": second, "3": 0}
+    assert broker.wait_records("run", seen, 0.0) == {}
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(broker.wait_records, "run", seen, 60.0)
+        clock.wait_until_parked()
+        broker.apply([Change(records=[Put(kind="run", key="2", value="b", rings=True)])])
+        changed = waiting.result(10)
+        assert {key: found and found.value for key, found in changed.items()} == {"2": "b"}
+        waiting = pool.submit(broker.wait_records, "run", {"1": first, "3": 0}, 60.0)
+        clock.wait_until_parked()
+        broker.apply([Change(records=[Remove("run", "1")])])
+        assert waiting.result(10) == {"1": None}
+
+
 def test_waiting_ends_with_its_time(broker: Broker, clock: ManualClock) -> None:
     assert broker.wait_record("run", "1", 0, 0.0) is None
     broker.apply([Change(records=[Put(kind="run", key="1", value="a")])])
