@@ -60,8 +60,8 @@ class Made:
         """All there is of the messages; of receipts perhaps only the flags."""
         return list(
             self.store._connection.execute(
-                """SELECT m.queue, m.visible_at, m.receive_count, m.receipt & ?, m.first_received_at,
-                          m.sent_at, m.id, m.topic, m.source, m.lane, m.tenant,
+                """SELECT m.queue, m.visible_at, m.receive_count, m.receipt & ?,
+                          m.first_received_at, m.sent_at, m.id, m.topic, m.source, m.lane, m.tenant,
                           b.body, b.attributes, b.extra
                    FROM message m JOIN body b ON b.seq = m.seq ORDER BY m.queue, m.seq""",
                 (-1 if random else AHEAD | SPOKEN,),
