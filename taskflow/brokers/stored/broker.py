@@ -84,4 +84,4 @@ class StoredBroker:
         self.records, self.list_records = runs.records, runs.list_records
         self.count_records, self.wait_record = runs.count_records, runs.wait_record
         self.holders = runs.holders
-        self.close = store.close
+        self.close = core.close
