@@ -1,6 +1,7 @@
 """The benchmark's command.
 
     python -m benchmarks [--rounds 3] [--workloads a,b] [--peers taskflow,huey-redis] [--quick]
+    python -m benchmarks --beside ../before    # a checkout of an older commit: ratios, printed only
 
 All peers take turns within one run: each round goes through the workloads, each workload through
 the peers, and each round begins with another peer. A run with all peers replaces its workloads in
@@ -11,37 +12,59 @@ import argparse
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import plot, report
-from benchmarks.catalog import BY_NAME, Peer
+from benchmarks.catalog import BY_NAME, PEERS, Peer
+from benchmarks.comparison import BEFORE, Comparison, alternated
+from benchmarks.figure import Figure, figures
 from benchmarks.results import Results, describe_machine, read
+from benchmarks.tree import ROOT, Tree, checkout
 from benchmarks.workloads import ONCE, QUICK, RUN, TITLES, Sample, Size, failed, idle
 
 FOLDER = Path(__file__).parent / "results"
 LETTERS = "abcdefgh"
+OURS = [peer.name for peer in PEERS if peer.name.startswith("taskflow")]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
     parser.add_argument("--workloads", default=",".join(LETTERS), help="letters, by commas")
-    parser.add_argument("--peers", default=",".join(BY_NAME), help="names, by commas")
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything, one round")
+    parser.add_argument("--peers", help="names, by commas")
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    parser.add_argument("--beside", type=checkout, help="a checkout to compare this one with")
     parser.add_argument("--into", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     options.workloads = [letter for letter in options.workloads.split(",") if letter]
+    if options.peers is None:
+        options.peers = ",".join(OURS if options.beside else BY_NAME)
     options.peers = [name for name in options.peers.split(",") if name]
     if unknown := [name for name in options.peers if name not in BY_NAME]:
         parser.error(f"no peer {unknown[0]!r}; known: {', '.join(BY_NAME)}")
     if unknown := [letter for letter in options.workloads if letter not in LETTERS]:
         parser.error(f"no workload {unknown[0]!r}; known: {', '.join(LETTERS)}")
-    if options.quick:
-        options.rounds = 1
-    elif options.peers == list(BY_NAME) and not options.into:
-        options.into = FOLDER
+    if options.beside and options.into:
+        parser.error("--beside is only printed")
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    if not options.quick and not options.beside and options.peers == list(BY_NAME):
+        options.into = options.into or FOLDER
     return options
+
+
+def in_both(names: list[str], now: Tree, before: Tree) -> list[Peer]:
+    """Each peer of ours out of both trees; others as they are."""
+    peers = []
+    for peer in map(BY_NAME.__getitem__, names):
+        if peer.name not in OURS:
+            peers.append(peer)
+            continue
+        options = dict(peer.options)
+        peers.append(replace(peer, options=options | now.environment))
+        peers.append(replace(peer, name=peer.name + BEFORE, options=options | before.environment))
+    return peers
 
 
 def rotated(peers: list[Peer], by: int) -> list[Peer]:
@@ -70,29 +93,49 @@ def summary(sample: Sample) -> str:
     return "  ".join(shown)
 
 
-def measure(options: argparse.Namespace) -> Results:
-    """All rounds."""
+def measure(options: argparse.Namespace, peers: list[Peer]) -> Results:
+    """All rounds. Of two trees everything is measured in each."""
     size = QUICK if options.quick else Size()
     results = Results(describe_machine())
     began, date = time.monotonic(), time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     for number in range(1, options.rounds + 1):
         for letter in options.workloads:
-            if number > 1 and letter in ONCE:
+            if number > 1 and letter in ONCE and not options.beside:
                 continue
-            chosen = [BY_NAME[name] for name in options.peers if letter in BY_NAME[name].workloads]
+            chosen = [peer for peer in peers if letter in peer.workloads]
+            if options.beside:
+                chosen = alternated(chosen, number)
+            else:
+                chosen = rotated(chosen, (number - 1) * 4)
             spent = time.monotonic() - began
             print(f"{spent:5.0f} s  round {number}  ({letter}) {TITLES[letter]}", flush=True)
             results.runs[letter] = {"rounds": number, "began": date, "quick": options.quick}
-            for peer, sample in run(letter, rotated(chosen, (number - 1) * 4), size):
+            for peer, sample in run(letter, chosen, size):
                 results.add(number, letter, peer.name, sample)
+    return results
+
+
+def compare(options: argparse.Namespace) -> Results:
+    """Measure two trees and print what became of each figure."""
+    with Tree(ROOT) as now, Tree(options.beside) as before:
+        print(f"now {now.commit}, before {before.commit}", flush=True)
+        results = measure(options, in_both(options.peers, now, before))
+    for sample in results.samples:
+        for waiting, cost in sample.get("microseconds", {}).items():
+            sample[f"us_at_{waiting}"] = cost
+    sizes = (QUICK if options.quick else Size()).backlogs
+    wanted = [*figures(report.TABLES), *(Figure("f", f"us_at_{waiting}") for waiting in sizes)]
+    print(Comparison(results, options.peers, wanted).markdown())
     return results
 
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end what was started, too
-    results = measure(options)
-    failures = any("failed" in sample for sample in results.samples)
+    if options.beside:
+        return int(compare(options).failed)
+    results = measure(options, [BY_NAME[name] for name in options.peers])
+    failures = results.failed
     if not options.into:
         print(report.markdown(results))
         return int(failures)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from benchmarks import origin
 from taskflow import Broker, QueueSettings, open_broker
 from taskflow.broker import Finish
 from taskflow.message import Message
@@ -40,6 +41,7 @@ def block(broker: Broker) -> float:
 
 
 def main(sizes: list[int]) -> None:
+    origin.check()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         ids, brokers = count(), []
         for size in sizes:

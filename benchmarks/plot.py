@@ -14,13 +14,14 @@ PANELS = (
     ("d", "p50_ms", "(d) hand-over, median in ms"),
     ("h", "rss_mb", "(h) memory of a worker, MB"),
 )
+TITLES = {name: peer.title for name, peer in BY_NAME.items()}
 
 
 def draw(
     results: Results,
     path: Path,
     panels: Sequence[tuple[str, str, str]] = PANELS,
-    titles: Mapping[str, str] = {name: peer.title for name, peer in BY_NAME.items()},
+    titles: Mapping[str, str] = TITLES,
 ) -> bool:
     """Write an SVG; False when matplotlib is not there or nothing was measured.
 

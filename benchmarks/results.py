@@ -51,6 +51,11 @@ class Results:
         seen = {one["peer"] for one in self.samples if one["workload"] == workload}
         return [name for name in BY_NAME if name in seen]
 
+    @property
+    def failed(self) -> bool:
+        """Any peer, in any round."""
+        return any("failed" in sample for sample in self.samples)
+
     def failure(self, workload: str, peer: str) -> str | None:
         """Why the peer failed, if it did in any round."""
         for sample in self._of(workload, peer):

@@ -19,8 +19,8 @@ from typing import Any, Self
 from benchmarks import accounting, probe
 from benchmarks.catalog import Peer
 from benchmarks.stores import STORES
+from benchmarks.tree import ROOT
 
-ROOT = Path(__file__).parent.parent
 LOOK_EVERY = 0.002
 SETTLE = 0.2  # seconds after the last handler, so that the last acknowledgements are counted
 
@@ -110,12 +110,12 @@ class Session:
     def _environment(self) -> dict[str, str]:
         return (
             os.environ
-            | self.peer.options
             | {
                 "BENCH_STORE": self._address,
                 probe.VARIABLE: str(self._notes),
                 "PYTHONPATH": str(ROOT),
             }
+            | dict(self.peer.options)
         )
 
     # ---- watching ---------------------------------------------------------------------------

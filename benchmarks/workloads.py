@@ -1,17 +1,19 @@
 """The workloads, each a function from peers to samples. benchmarks/README.md says what they ask."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import accounting
 from benchmarks.catalog import Peer
-from benchmarks.session import ROOT, SETTLE, BenchmarkError, Session
+from benchmarks.session import SETTLE, BenchmarkError, Session
+from benchmarks.tree import ROOT
 
 Sample = dict[str, Any]
 IO_SECONDS = 0.1
@@ -145,10 +147,12 @@ def idle(peers: list[Peer], size: Size) -> dict[str, Sample]:
         if not sessions:
             return found
         sessions[0].rest(2.0)
-        before = [session.cpu() for session in sessions]
+        trees = [accounting.tree(session.worker_pids) for session in sessions]
+        before = [_spent(session, pids) for session, pids in zip(sessions, trees, strict=True)]
         sessions[0].rest(size.idle)
-        for session, early in zip(sessions, before, strict=True):
-            workers, store = (now - then for now, then in zip(session.cpu(), early, strict=True))
+        for session, pids, early in zip(sessions, trees, before, strict=True):
+            late = _spent(session, pids)
+            workers, store = (now - then for now, then in zip(late, early, strict=True))
             found[session.peer.name] = {
                 "worker_share": workers / size.idle,
                 "store_share": store / size.idle,
@@ -156,11 +160,27 @@ def idle(peers: list[Peer], size: Size) -> dict[str, Sample]:
     return found
 
 
+def _spent(session: Session, workers: set[int]) -> tuple[float, float]:
+    """As `Session.cpu`; what a waiting worker needs is less than the steps of that."""
+    seconds = 0.0
+    for pid in workers:
+        with suppress(OSError):  # it has ended
+            seconds += accounting.clock(pid)
+    return seconds, session.cpu()[1]
+
+
 def backlog(peer: Peer, size: Size) -> Sample:
     """(f): what a receive and its acknowledgement cost, by how much waits."""
     command = [sys.executable, "-m", "benchmarks.backlog", *map(str, size.backlogs)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | dict(peer.options)
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        command,
+        cwd=environment["PYTHONPATH"],  # which goes before it
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     if done.returncode:
         raise BenchmarkError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])

@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from benchmarks import origin
 from benchmarks.probe import work
 from benchmarks.sender import Job
 from taskflow import open_broker, publish, publish_many, subscribe
 from taskflow.publisher import new_event
 from taskflow.registry import default_registry
 from taskflow.topology import declare
+
+origin.check()
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The command of the server's benchmark.
 
     python -m benchmarks.wire [--rounds 3] [--workloads a,b] [--servers taskflow,moto] [--quick]
+    python -m benchmarks.wire --beside ../before   # a checkout of an older commit: ratios, printed
 
 In each round all servers are started and take turns at each workload; each round begins with
 another one. A run of all servers replaces its workloads in benchmarks/results/wire.*; a quick one,
@@ -13,11 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import plot
 from benchmarks.__main__ import summary
+from benchmarks.comparison import BEFORE, Comparison, alternated
+from benchmarks.figure import figures
 from benchmarks.results import Results, read
+from benchmarks.tree import ROOT, Tree, checkout
 from benchmarks.wire import report
 from benchmarks.wire.results import WireResults, describe
 from benchmarks.wire.servers import BY_NAME, KINDS, Kind, Server
@@ -25,6 +30,7 @@ from benchmarks.wire.starting import starts
 from benchmarks.wire.workloads import IN_TURNS, QUICK, TITLES, Sample, Size, backlog, waiting
 
 FOLDER = Path(__file__).parent.parent / "results"
+OURS = [name for name in BY_NAME if name.startswith("taskflow")]
 LAST = "moto"
 """Goes last at (f): the threads of its parked polls stay busy after their clients have left."""
 
@@ -32,22 +38,29 @@ LAST = "moto"
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wire", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workloads", default=",".join(TITLES), help="letters, by commas")
-    parser.add_argument("--servers", default=",".join(BY_NAME), help="names, by commas")
-    parser.add_argument("--quick", action="store_true", help="a part of everything, one round")
+    parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
+    parser.add_argument("--workloads", help="letters, by commas")
+    parser.add_argument("--servers", help="names, by commas")
+    parser.add_argument("--quick", action="store_true", help="a part of everything")
+    parser.add_argument("--beside", type=checkout, help="a checkout to compare this one with")
     parser.add_argument("--into", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
-    options.workloads = [letter for letter in options.workloads.split(",") if letter]
-    options.servers = [name for name in options.servers.split(",") if name]
+    letters, names = (IN_TURNS, OURS) if options.beside else (TITLES, BY_NAME)
+    options.workloads = [
+        letter for letter in (options.workloads or ",".join(letters)).split(",") if letter
+    ]
+    options.servers = [name for name in (options.servers or ",".join(names)).split(",") if name]
     if unknown := [name for name in options.servers if name not in BY_NAME]:
         parser.error(f"no server {unknown[0]!r}; known: {', '.join(BY_NAME)}")
     if unknown := [letter for letter in options.workloads if letter not in TITLES]:
         parser.error(f"no workload {unknown[0]!r}; known: {', '.join(TITLES)}")
-    if options.quick:
-        options.rounds = 1
-    elif options.servers == list(BY_NAME) and not options.into:
-        options.into = FOLDER
+    if options.beside and (alone := [one for one in options.workloads if one not in IN_TURNS]):
+        parser.error(f"({alone[0]}) is not measured in turns: not with --beside")
+    if options.beside and options.into:
+        parser.error("--beside is only printed")
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    if not options.quick and not options.beside and options.servers == list(BY_NAME):
+        options.into = options.into or FOLDER
     options.kinds = [kind for kind in KINDS if kind.name in options.servers]
     return options
 
@@ -87,7 +100,7 @@ class Run:
             return
         with ExitStack() as stack:
             servers = []
-            for kind in _rotated(self._kinds, number - 1):
+            for kind in self._order(number):
                 try:
                     servers.append(stack.enter_context(Server(kind)))
                 except Exception as error:
@@ -104,6 +117,11 @@ class Run:
                         server.kind.name,
                         lambda server=server, letter=letter: IN_TURNS[letter](server, self._size),  # type: ignore[misc]  # their own defaults
                     )
+
+    def _order(self, number: int) -> list[Kind]:
+        if self._options.beside:
+            return alternated(self._kinds, number)
+        return _rotated(self._kinds, number - 1)
 
     def _announce(self, number: int, letter: str) -> None:
         spent = time.monotonic() - self._since
@@ -128,6 +146,30 @@ def _rotated(kinds: list[Kind], by: int) -> list[Kind]:
     return kinds[by:] + kinds[:by]
 
 
+def in_both(kinds: list[Kind], now: Tree, before: Tree) -> list[Kind]:
+    """Each server of ours out of both trees; others as they are."""
+    found = []
+    for kind in kinds:
+        if kind.name not in OURS:
+            found.append(kind)
+            continue
+        command = kind.command.replace("taskflow", "python -m benchmarks.wire.started", 1)
+        for name, tree in ((kind.name, now), (kind.name + BEFORE, before)):
+            found.append(replace(kind, name=name, command=command, environment=tree.environment))
+    return found
+
+
+def compare(options: argparse.Namespace) -> Results:
+    """Measure two trees and print what became of each figure."""
+    with Tree(ROOT) as now, Tree(options.beside) as before:
+        print(f"now {now.commit}, before {before.commit}", flush=True)
+        options.kinds = in_both(options.kinds, now, before)
+        run = Run(options)
+        run.measure()
+    print(Comparison(run.results, options.servers, figures(report.TABLES)).markdown())
+    return run.results
+
+
 def _failed(error: Exception) -> Sample:
     return {"failed": f"{type(error).__name__}: {error}"}
 
@@ -135,6 +177,8 @@ def _failed(error: Exception) -> Sample:
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end what was started, too
+    if options.beside:
+        return int(compare(options).failed)
     run = Run(options)
     run.measure()
     results = run.results

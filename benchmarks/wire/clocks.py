@@ -10,10 +10,9 @@ from benchmarks import accounting
 def cpu_of(pids: Iterable[int]) -> float:
     """CPU seconds of all threads of these processes so far.
 
-    From the kernel's clock of each process, which is finer than the 10 ms of /proc; children that
-    have ended are not in it, and none of these servers has any.
+    Children that have ended are not in it, and none of these servers has any.
     """
-    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+    return sum(map(accounting.clock, pids))
 
 
 class Meter:

@@ -41,6 +41,11 @@ class Store(Protocol):
         them fails at undoes only that one."""
         ...
 
+    def step(self, work: Callable[[Rows], T]) -> T:
+        """Run `work`, which is one verb that is called a step of its own: the store needs no
+        transaction around it. Within a `transact` of the same thread it is a part of that one."""
+        ...
+
     def look(self, work: Callable[[Rows], T]) -> T:
         """Run `work`, which changes nothing, without locking out writers. It may be run again."""
         ...
@@ -67,8 +72,22 @@ class Store(Protocol):
         """Tell listeners in other processes that these queues have something new."""
         ...
 
-    def listen(self, heard: Callable[[Collection[str]], None]) -> None:
-        """Call `heard` from another thread when another process rings."""
+    def listen(self) -> None:
+        """What other processes ring from now on is kept for `hear`, if this can be."""
+        ...
+
+    def hears(self) -> bool:
+        """Whether it is: since `listen`, and until `close`."""
+        ...
+
+    def hear(self, timeout: float | None) -> Collection[str] | None:
+        """Wait until another process rings, and answer what it names. Empty after `wake`, and at
+        once when nothing can be heard; None when `timeout` seconds passed first. One thread at a
+        time."""
+        ...
+
+    def wake(self) -> None:
+        """Let who is in `hear` return; if nobody is, the next one at once."""
         ...
 
     def close(self) -> None: ...

@@ -101,6 +101,14 @@ class Lent(NamedTuple):
     receipt: int
 
 
+class Lone(NamedTuple):
+    """What `lend_lone` lent: the row as it is now, but `receive_count` without this receive.
+    `finished`: the queue remembers its event as such."""
+
+    row: Row
+    finished: bool
+
+
 class Moved(NamedTuple):
     """A row that goes to another queue, as given; `source` is the queue to remember."""
 

@@ -17,7 +17,7 @@ from taskflow.broker.settings import (
 )
 from taskflow.message import Message
 from taskflow.stores.records import Records
-from taskflow.stores.row import Ask, Held, Lent, Moved, QueueRow, Row, Target, TopicRow
+from taskflow.stores.row import Ask, Held, Lent, Lone, Moved, QueueRow, Row, Target, TopicRow
 
 T = TypeVar("T")
 
@@ -134,6 +134,15 @@ class Rows(Protocol):
         queue whole groups, in order, up to their first hidden row. Rows that others hold at the
         moment are passed over: few or none do not mean that the queue is empty. Of many past their
         retention some are dropped."""
+        ...
+
+    def lend_lone(
+        self, queue: QueueRow, receipt: int, until: float, kept_from: float, now: float
+    ) -> Lone | None:
+        """Lend the only row of a standard queue that is due, as `lend` does, if it was never
+        received, is no dead letter and was sent after `kept_from`. None when there is no such row,
+        or another one too, or declarations may have changed since `queue` was read. A step of its
+        own (`Store.step`)."""
         ...
 
     def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:

@@ -87,6 +87,7 @@ class Applier:
         self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
     ) -> list[Applied]:
         core = self._core
+        core.unfinished = None
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
             answers, rings = [], set[str]()

@@ -85,4 +85,4 @@ class StoredBroker:
         self.count_records = runs.count_records
         self.wait_record, self.wait_records = runs.wait_record, runs.wait_records
         self.holders = runs.holders
-        self.close = store.close
+        self.close = core.close

@@ -26,6 +26,10 @@ class Coordinator:
 
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """A queue holds an event once and lends it to one receipt, so none runs twice at a time."""
+        if len(deliveries) == 1 and deliveries[0] is self._core.unfinished:
+            self._core.unfinished = None
+            if deliveries[0].visible_at > self._core.now():
+                return ["free"]  # it was asked when it was lent
         by_queue: dict[str, set[tuple[str, str]]] = {}
         for one in deliveries:
             by_queue.setdefault(one.queue, set()).add((one.id, one.topic))

@@ -5,6 +5,7 @@ from random import Random
 from taskflow import forking
 from taskflow.brokers.stored.waiters import Waiters
 from taskflow.clock import Clock
+from taskflow.message import Delivery
 from taskflow.stores.base import Store
 
 
@@ -18,6 +19,9 @@ class Core:
         self.now = store.time(clock)
         """The time that all who share the store agree on (epoch seconds)."""
         self.waiters = Waiters(store, clock)
+        self.unfinished: Delivery | None = None
+        """What was lent last, if its queue did not remember its event as finished then. This is so
+        until its lease ends or it is settled: nobody else may finish what is lent."""
         forking.tell(self)
 
     def before_fork(self) -> None:
@@ -26,3 +30,10 @@ class Core:
     def after_fork(self, child: bool) -> None:
         if child:  # nobody is parked here, and a thread that is not here may hold its lock
             self.waiters = Waiters(self.store, self.clock)
+
+    def close(self) -> None:
+        """Close the store, and let everybody who waits find out."""
+        try:
+            self.store.close()
+        finally:
+            self.waiters.close()

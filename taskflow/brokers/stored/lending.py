@@ -10,7 +10,7 @@ from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.row import Ask, QueueRow, Row
+from taskflow.stores.row import AHEAD, Ask, QueueRow, Row
 from taskflow.stores.rows import Rows
 
 MOST_GONE = 1000  # in one transaction: others wait for it
@@ -67,6 +67,29 @@ class Lending:
         if holding is not None and lent:
             lent[0].suspect = taken[0].lapsed
         return lent, more
+
+    def lend_lone(
+        self,
+        rows: Rows,
+        queue: QueueRow,
+        visibility: float | None,
+        now: float,
+        holding: Holding | None,
+    ) -> tuple[Delivery | None, bool]:
+        """As `lend` where only one message is due, and that one was never received: nothing is
+        asked then but whether this is so. None when it is not, or when messages in flight must be
+        counted; and whether its event is finished."""
+        if self._room[queue.id] <= 0:
+            return None, False
+        until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
+        receipt = new_lease(now, self._random.getrandbits(18))
+        if holding is not None and holding.messages:
+            receipt |= AHEAD
+        lone = rows.lend_lone(queue, receipt, until, now - queue.settings.retention, now)
+        if lone is None:
+            return None, False
+        self._room[queue.id] -= 1
+        return self._hand_out(rows, lone.row, queue, 1, receipt, until, now), lone.finished
 
     def _take(
         self,

@@ -18,6 +18,7 @@ class Receiver:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._lending = Lending(core.random)
+        self._known: dict[str, QueueRow] = {}  # as last looked at
 
     def receive(
         self,
@@ -35,8 +36,14 @@ class Receiver:
         deadline = core.now() + wait
         if wait:
             core.waiters.listen()
+        before: list[int] = []
         while True:
             rung = core.waiters.rung(queues)
+            if before and attempt is None:
+                rang = [name for at, name in enumerate(queues) if rung[at] != before[at]]
+                if len(rang) == 1 and (one := self._take_lone(rang[0], visibility, holding)):
+                    return [one]
+            before = rung
             if taken := self._take(queues, limit, visibility, attempt, holding):
                 return taken
             until = deadline
@@ -45,6 +52,21 @@ class Receiver:
             core.store.check()
             if core.now() >= deadline or not core.waiters.park(queues, rung, until, stop):
                 return []
+
+    def _take_lone(
+        self, name: str, visibility: float | None, holding: Holding | None
+    ) -> Delivery | None:
+        """The message of a queue that has just rung, when it is alone there; the others that are
+        asked had nothing before. None is no answer: look."""
+        core, queue = self._core, self._known.get(name)
+        if queue is None:
+            return None
+        now = core.now()
+        lent, finished = core.store.step(
+            lambda rows: self._lending.lend_lone(rows, queue, visibility, now, holding)
+        )
+        core.unfinished = None if finished else lent
+        return lent
 
     def _take(
         self,
@@ -58,6 +80,8 @@ class Receiver:
 
         def look(rows: Rows) -> list[QueueRow]:
             found = [find_queue(rows, name) for name in queues]
+            for row in found:
+                self._note(row)
             now = core.now()
             return [row for row in found if not row.paused and rows.any_due(row, now)]
 
@@ -96,6 +120,13 @@ class Receiver:
                 core.waiters.announce(woken)
             if taken or not more:
                 return taken
+
+    def _note(self, queue: QueueRow) -> None:
+        """Keep in mind the queues of which a lone message may be lent."""
+        if queue.fifo or queue.paused:
+            self._known.pop(queue.name, None)
+        else:
+            self._known[queue.name] = queue
 
     def next_due(self, *queues: str) -> float | None:
         """When the next hidden message becomes visible."""

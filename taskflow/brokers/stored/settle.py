@@ -115,6 +115,7 @@ class Settler:
     ) -> list[bool]:
         """One call of `settle` per queue, answers in the order of entries. One transaction, if it
         is to be `whole`: of standard queues each step may stand for itself."""
+        self._core.unfinished = None
         by_queue: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             by_queue.setdefault(queue_of(entry), []).append(index)

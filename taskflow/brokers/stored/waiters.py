@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from taskflow.brokers.stored.ring_condition import RingCondition
 from taskflow.clock import Clock
 from taskflow.stores.base import Store
 
@@ -22,20 +23,22 @@ class Waiters:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._parked = threading.Condition()
+        self._parked = RingCondition(store, self._heard)
         self._waiting = 0
         self._rings: Counter[str] = Counter()
         self._attended: Counter[str] = Counter()  # records that somebody here waits for
         self._watchers: list[Callable[[Collection[str]], None]] = []
+        self._listener: threading.Thread | None = None
+        self._closed = False
 
     def listen(self) -> None:
-        """Hear other processes from now on."""
-        self._store.listen(self._heard)
+        """Miss no ring of other processes from now on: who parks hears them."""
+        self._store.listen()
 
-    def rung(self, queues: Sequence[str]) -> int:
-        """How often these queues have rung."""
+    def rung(self, queues: Sequence[str]) -> list[int]:
+        """How often each of these queues has rung."""
         with self._parked:
-            return sum(self._rings[name] for name in queues)
+            return [self._rings[name] for name in queues]
 
     @contextmanager
     def attending(self, names: Sequence[str]) -> Iterator[None]:
@@ -52,7 +55,7 @@ class Waiters:
                         del self._attended[name], self._rings[name]
 
     def park(
-        self, queues: Sequence[str], rung: int, until: float, stop: Callable[[], bool] | None
+        self, queues: Sequence[str], rung: list[int], until: float, stop: Callable[[], bool] | None
     ) -> bool:
         """Wait for a ring or until then; False when `stop` says so."""
         now = self._clock.now()
@@ -61,7 +64,7 @@ class Waiters:
         with self._parked:
             if stop is not None and stop():
                 return False
-            if rung == sum(self._rings[name] for name in queues):
+            if rung == [self._rings[name] for name in queues]:
                 self._waiting += 1
                 try:
                     self._clock.wait(self._parked, max(0.0, until - now))
@@ -71,8 +74,8 @@ class Waiters:
 
     def announce(self, queues: Collection[str]) -> None:
         """Something is new in these queues: ring here and in other processes."""
+        self._store.ring(queues)  # first: those are farther away
         self._heard(queues)
-        self._store.ring(queues)
 
     def _heard(self, queues: Collection[str]) -> None:
         with self._parked:
@@ -85,11 +88,33 @@ class Waiters:
             watcher(queues)
 
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
-        """Call `heard` at each ring, of other processes too."""
+        """Call `heard` at each ring, of other processes too, from any thread: as nobody may be
+        parked, one of our own hears them."""
         self._watchers.append(heard)
         self.listen()
+        with self._parked:
+            if self._listener is None and self._store.poll_interval is not None:
+                self._listener = threading.Thread(
+                    target=self._hear_on, name="taskflow-doorbell", daemon=True
+                )
+                self._listener.start()
+
+    def _hear_on(self) -> None:
+        """Wait as who is parked does, but for nothing. (No time is waited for: without a bell it
+        looks now and then whether there is one again.)"""
+        with self._parked:
+            while not self._closed:
+                self._parked.wait(None if self._store.hears() else self._store.poll_interval)
 
     def wake(self) -> None:
         """Let everybody parked here look at their `stop`."""
         with self._parked:
             self._parked.notify_all()
+
+    def close(self) -> None:
+        """The store is closed: nothing is heard any more."""
+        with self._parked:
+            self._closed = True
+            self._parked.notify_all()
+        if self._listener is not None and self._listener is not threading.current_thread():
+            self._listener.join(1.0)

@@ -59,6 +59,10 @@ class DeclaredRows:
             self._queues.clear()
             self._targets.clear()
 
+    def stamp_of(self, queue: QueueRow) -> int | None:
+        """The stamp under which a queue's row was read; None when it is known not to hold."""
+        return self._stamp if self._queues.get(queue.name) is queue else None
+
     def last_body(self) -> int | None:
         """The highest number of a body; as `subscribed` saw it in this transaction, once."""
         if self._knows_last:

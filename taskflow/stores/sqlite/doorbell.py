@@ -11,12 +11,13 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
+
+from taskflow.stores.sqlite.ear import Ear
 
 log = logging.getLogger("taskflow.store")
 
-_STOP = b"\0"
 _PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 LOOK_AGAIN = 64  # publishes between two looks whether the folder was replaced under its name
 _OPEN_FILES = "/proc/self/fd"  # Linux's short names for long paths; elsewhere those are polled
@@ -31,19 +32,19 @@ class Doorbell:
         self._lock = threading.RLock()
         self._own = ""
         self._folder_name = str(self._folder)
-        self._seen: tuple[int, list[str]] = (0, [])
-        self._socket: socket.socket | None = None
+        self._seen: tuple[int, list[tuple[str, str]]] = (0, [])  # since when, who and where
+        self._ear: Ear | None = None
         self._sender: socket.socket | None = None
-        self._thread: threading.Thread | None = None
         self._folder_file = -1
         self._asked = 0
         self._closed = False
 
     def in_child(self) -> "Doorbell":
         """The bells for a fork of the process that has these, whose own one stays where it is."""
-        for opened in (self._socket, self._sender):
-            if opened is not None:
-                opened.close()
+        if self._ear is not None:
+            self._ear.abandon()
+        if self._sender is not None:
+            self._sender.close()
         if self._folder_file >= 0:  # (a thread that is not here may hold the lock)
             os.close(self._folder_file)
         return Doorbell(self._database)
@@ -57,9 +58,9 @@ class Doorbell:
             self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._sender.setblocking(False)
         text = "\n".join(queues).encode()
-        for name in others:
+        for name, address in others:
             try:
-                self._sender.sendto(text, self._address(name))
+                self._sender.sendto(text, address)
             except BlockingIOError:
                 pass  # it has rings waiting already
             except ConnectionRefusedError:  # its process was killed
@@ -68,7 +69,7 @@ class Doorbell:
             except OSError:
                 pass  # it left just now
 
-    def _others(self) -> list[str]:
+    def _others(self) -> list[tuple[str, str]]:
         """Who has a bell here. Asked at each publish: of an open folder that costs a third."""
         try:
             if self._folder_file < 0 and not self._enter_folder():
@@ -80,10 +81,11 @@ class Doorbell:
                 return self._others()
             if found.st_mtime_ns != self._seen[0]:
                 names = [bell.name for bell in self._folder.iterdir()]
-                self._seen = (found.st_mtime_ns, names)
+                others = [(name, self._address(name)) for name in names if name != self._own]
+                self._seen = (found.st_mtime_ns, others)
         except OSError:
             return []
-        return [name for name in self._seen[1] if name != self._own]
+        return self._seen[1]
 
     def _is_another(self, found: os.stat_result) -> bool:
         """Whether the name means another folder by now."""
@@ -105,32 +107,42 @@ class Doorbell:
             if self._folder_file >= 0:
                 os.close(self._folder_file)
             self._folder_file = -1
+            self._seen = (0, [])  # short names of long paths are those of that file
 
-    def listen(self, heard: Callable[[Collection[str]], None]) -> None:
-        """Hang up a bell and call `heard(queues)` from a thread at each ring. Once."""
-        with self._lock:
-            if self._thread is None:
-                self._hang_up(heard)
+    def listen(self) -> None:
+        """Hang up a bell, once: what is rung from now on is kept for `hear`."""
+        if self._ear is None:
+            with self._lock:
+                if self._ear is None and not self._closed:
+                    self._hang_up()
 
-    def _hang_up(self, heard: Callable[[Collection[str]], None]) -> None:
+    def _hang_up(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._check_folder()
             name = f"{os.getpid()}-{os.urandom(4).hex()}"
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.bind(self._address(name))
-            self._own = name
+            self._own = name  # before it can be found there
+            self._ear = Ear(self._address(name))
         except OSError as error:
             log.warning(
                 "no doorbell in %s (%s): other processes are noticed by polling",
                 self._folder,
                 error,
             )
-            return
-        self._thread = threading.Thread(
-            target=self._run, args=(heard,), name="taskflow-doorbell", daemon=True
-        )
-        self._thread.start()
+
+    def hears(self) -> bool:
+        """Whether a bell hangs."""
+        return self._ear is not None
+
+    def hear(self, timeout: float | None) -> Collection[str] | None:
+        """Wait for a ring, as `Ear.hear`; at once over without a bell."""
+        ear = self._ear
+        return () if ear is None else ear.hear(timeout)
+
+    def wake(self) -> None:
+        """Let who hears return."""
+        if (ear := self._ear) is not None:
+            ear.wake()
 
     def _check_folder(self) -> None:
         """Raise OSError for a folder that somebody else made, who would hear the rings."""
@@ -141,11 +153,6 @@ class Doorbell:
         if found.st_mode & 0o002:
             raise PermissionError(errno.EPERM, "everybody may write it")
 
-    def _run(self, heard: Callable[[Collection[str]], None]) -> None:
-        assert self._socket is not None
-        while (text := self._socket.recv(65536)) not in (_STOP, b""):
-            heard(text.decode(errors="replace").split("\n"))
-
     def _address(self, name: str) -> str:
         path = f"{self._folder}/{name}"
         if len(os.fsencode(path)) <= _PATH_LIMIT:
@@ -154,20 +161,14 @@ class Doorbell:
         return f"{_OPEN_FILES}/{self._folder_file}/{name}"
 
     def close(self) -> None:
-        """Take the own bell down."""
-        if self._thread is not None and self._socket is not None:
-            with contextlib.suppress(OSError):  # of a datagram socket it may say "not connected"
-                self._socket.shutdown(socket.SHUT_RDWR)
-            with (
-                contextlib.suppress(OSError),  # the folder may be gone
-                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
-            ):
-                sender.sendto(_STOP, self._address(self._own))
-            self._thread.join(1.0)
+        """Take the own bell down; who hears returns."""
+        with self._lock:
+            self._closed = True
+            ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.close()
             with contextlib.suppress(OSError):
                 (self._folder / self._own).unlink(missing_ok=True)
-        for opened in (self._socket, self._sender):
-            if opened is not None:
-                opened.close()
-        self._closed = True
+        if self._sender is not None:
+            self._sender.close()
         self._leave_folder()

@@ -15,6 +15,7 @@ from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
 from taskflow.stores.sqlite.lender import Lender
+from taskflow.stores.sqlite.lone_lender import LoneLender
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
 
@@ -67,6 +68,7 @@ class SqliteRows:
         due = DueRows(connection, removal)
         self.due, self.any_due, self.any_grouped = due.due, due.any_due, due.any_grouped
         self.lend = Lender(due, leases).lend
+        self.lend_lone = LoneLender(connection, declared).lend_lone
         self.next_due, self.select = due.next_due, due.select
         self.count_in_flight = due.count_in_flight
         self.tenants_in_flight = due.tenants_in_flight

@@ -56,7 +56,7 @@ class SqliteStore:
         self._pid = os.getpid()
         self._rests = False  # before a fork
         self._bell: Doorbell | None = None
-        self._heard: Callable[[Collection[str]], None] | None = None
+        self._listens = False
         self._disk: DiskSync | None = None
         self._checkpointer: Checkpointer | None = None
         self._file: FileIdentity | None = None
@@ -93,6 +93,8 @@ class SqliteStore:
         if path is not None and real is not None:
             if self._bell is None:
                 self._bell = Doorbell(real)
+            if self._listens:
+                self._bell.listen()
             self._checkpointer = Checkpointer(lambda: connect(real, checkpoints=False))
             connection.set_wal_hook(self._wal_grew)
             self._disk = DiskSync(real) if self.durable else None
@@ -126,6 +128,7 @@ class SqliteStore:
             self._lock = threading.RLock()
             if self._bell is not None:
                 self._bell = self._bell.in_child()
+            self._listens = False
             return  # it is opened by the first who needs it here
         try:
             if self._rests:
@@ -164,12 +167,12 @@ class SqliteStore:
             self._generation += 1
             self._let_go(checkpoint=False)
             self._file.leave_wal(Path(os.path.realpath(str(self._path))))
-            if self._bell is not None:
-                self._bell.close()
-                self._bell = None
-            self._renew()
-            if self._bell is not None and self._heard is not None:
-                self._bell.listen(self._heard)
+            bell, self._bell = self._bell, None
+            try:
+                self._renew()
+            finally:
+                if bell is not None:  # last: who hears there goes on at the new one
+                    bell.close()
         raise FileReplaced(
             f"{self._path} was deleted or replaced while it was open, and is open anew: what was "
             "just sent or changed may be in neither file; repeat it"
@@ -215,6 +218,13 @@ class SqliteStore:
     def single(self, work: Callable[[Rows], T]) -> T:
         return self.transact(work)  # one statement more or less costs nothing here
 
+    def step(self, work: Callable[[Rows], T]) -> T:
+        with self._reading as rows:  # one statement: SQLite commits it
+            answer = work(rows)
+            if not self._writing.depth:
+                self._count_commit()
+            return answer
+
     def look(self, work: Callable[[Rows], T]) -> T:
         with self._reading as rows:
             return work(rows)
@@ -251,10 +261,21 @@ class SqliteStore:
         if self._bell is not None:
             self._bell.ring(queues)
 
-    def listen(self, heard: Callable[[Collection[str]], None]) -> None:
-        self._heard = heard
+    def listen(self) -> None:
+        self._listens = True
         if self._bell is not None:
-            self._bell.listen(heard)
+            self._bell.listen()
+
+    def hears(self) -> bool:
+        return self._bell is not None and self._bell.hears()
+
+    def hear(self, timeout: float | None) -> Collection[str] | None:
+        bell = self._bell
+        return () if bell is None else bell.hear(timeout)
+
+    def wake(self) -> None:
+        if (bell := self._bell) is not None:
+            bell.wake()
 
     def close(self) -> None:
         if self._pid != os.getpid() and not self._rests:

@@ -125,7 +125,7 @@ class Writing(Reading):
 def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
     """SQLite's errors as ours, with the file and what to do."""
     match error:
-        case apsw.ConnectionClosedError():
+        case apsw.ConnectionClosedError() | apsw.CursorClosedError():
             return BrokerUnavailable("the broker is closed")
         case apsw.BusyError() | apsw.LockedError():
             return BrokerUnavailable(

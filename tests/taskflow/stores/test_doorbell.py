@@ -1,8 +1,6 @@
 """Rings between brokers on one file."""
 
 import socket
-import threading
-from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,18 +59,10 @@ def test_a_listener_that_does_not_listen_blocks_nobody(tmp_path: Path) -> None:
 def test_long_paths_have_bells_too(tmp_path: Path) -> None:
     folder = tmp_path / ("d" * 60) / ("e" * 60)
     folder.mkdir(parents=True)
-    heard: list[str] = []
-    rung = threading.Event()
-
-    def hear(queues: Collection[str]) -> None:
-        heard.extend(queues)
-        rung.set()
-
     listener, ringer = Doorbell(folder / "broker.db"), Doorbell(folder / "broker.db")
-    listener.listen(hear)
+    listener.listen()
     ringer.ring(["audit", "work"])
-    assert rung.wait(WAIT)
-    assert heard == ["audit", "work"]
+    assert listener.hear(WAIT) == ["audit", "work"]
     for bell in (listener, ringer):
         bell.close()
 
@@ -90,11 +80,10 @@ def test_a_folder_that_takes_the_place_of_another_is_noticed(
         folder.rmdir()
     else:
         folder.rename(tmp_path / "old")
-    rung = threading.Event()
     listener = Doorbell(tmp_path / "broker.db")
-    listener.listen(lambda queues: rung.set())
+    listener.listen()
     ringer.ring(["work"])
-    assert rung.wait(WAIT)
+    assert listener.hear(WAIT) == ["work"]
     for bell in (listener, ringer):
         bell.close()
 
@@ -112,16 +101,41 @@ def test_a_bell_that_cannot_hang_is_told_and_survived(
 ) -> None:
     (tmp_path / "broker.db-bells").write_text("in the way")
     bell = Doorbell(tmp_path / "broker.db")
-    bell.listen(lambda queues: None)
+    bell.listen()
     bell.ring(["work"])
+    assert not bell.hears()
+    assert bell.hear(WAIT) == (), "there is nothing to wait for"
     bell.close()
     assert "noticed by polling" in caplog.text
 
 
 def test_one_does_not_ring_at_home(tmp_path: Path) -> None:
     bell = Doorbell(tmp_path / "broker.db")
-    heard: list[object] = []
-    bell.listen(heard.append)
+    bell.listen()
     bell.ring(["work"])
+    assert bell.hear(0.0) is None
     bell.close()
-    assert heard == []
+
+
+def test_what_nobody_heard_is_heard_at_once_and_together(tmp_path: Path) -> None:
+    listener, ringer = Doorbell(tmp_path / "broker.db"), Doorbell(tmp_path / "broker.db")
+    listener.listen()
+    ringer.ring(["work"])
+    ringer.ring(["audit"])
+    assert listener.hear(WAIT) == ["work", "audit"]
+    assert listener.hear(0.0) is None
+    for bell in (listener, ringer):
+        bell.close()
+
+
+@pytest.mark.parametrize("end", ["wake", "close"])
+def test_who_hears_is_let_go(tmp_path: Path, end: str) -> None:
+    bell = Doorbell(tmp_path / "broker.db")
+    bell.listen()
+    with ThreadPoolExecutor() as pool:
+        hearing = pool.submit(bell.hear, None)
+        getattr(bell, end)()  # before it waits, or while it does
+        assert list(hearing.result(WAIT) or ()) == []
+    assert bell.hear(0.0) == (None if end == "wake" else ())
+    bell.close()
+    bell.wake()

@@ -1,0 +1,50 @@
+"""A condition that is notified by other processes, too."""
+
+import threading
+from collections.abc import Callable, Collection
+
+from taskflow.stores.base import Store
+
+
+class RingCondition(threading.Condition):
+    """Who waits on it hears what other processes ring at the store.
+
+    The first of those who wait does so in the store itself, where rings arrive: a thread that heard
+    them for it would have to be woken first, and then wake it. The others wait as on any condition.
+    When the one in the store leaves, for whatever reason, it wakes them all, and the first that
+    waits again takes its place. So a wait may end for nothing, as one on a condition may.
+
+    `heard` is called with what was rung, by the thread that heard it, without the lock. The lock is
+    held once by who waits.
+    """
+
+    def __init__(self, store: Store, heard: Callable[[Collection[str]], None]) -> None:
+        super().__init__()
+        self._store = store
+        self._heard = heard
+        self._in_store = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As `Condition.wait`."""
+        if self._in_store or not self._store.hears():
+            return super().wait(timeout)
+        self._in_store = True
+        rung: Collection[str] | None = ()
+        self.release()
+        try:
+            rung = self._store.hear(timeout)
+        finally:
+            self._in_store = False
+            try:
+                if rung:
+                    self._heard(rung)
+            finally:
+                self.acquire()
+                super().notify_all()
+        return rung is not None
+
+    def notify_all(self) -> None:
+        """Wake all who wait, the one in the store too."""
+        super().notify_all()
+        if self._in_store:
+            self._store.wake()

@@ -1,0 +1,43 @@
+"""Lending the only message that is due, in SQL: one statement, which is a transaction by itself."""
+
+import apsw
+
+from taskflow.stores.row import Lone, QueueRow, Row
+from taskflow.stores.sqlite.declared import DeclaredRows
+
+_LEND = """
+UPDATE message SET visible_at = ?1, receive_count = 1, receipt = ?2,
+                   first_received_at = coalesce(first_received_at, ?3)
+WHERE queue = ?4
+  AND seq = (SELECT seq FROM message WHERE queue = ?4 AND visible_at <= ?3
+             ORDER BY visible_at, seq LIMIT 1)
+  AND receive_count = 0 AND receipt IS NULL AND source IS NULL AND sent_at > ?5
+  AND NOT EXISTS (SELECT 1 FROM message WHERE queue = ?4 AND visible_at <= ?3 LIMIT 1 OFFSET 1)
+  AND (SELECT stamp FROM declared) = ?6
+RETURNING seq, id, topic, 0, first_received_at, sent_at, visible_at, source,
+          (SELECT body FROM body WHERE body.seq = message.seq),
+          (SELECT attributes FROM body WHERE body.seq = message.seq),
+          (SELECT extra FROM body WHERE body.seq = message.seq),
+          receipt,
+          EXISTS (SELECT 1 FROM finished f WHERE f.queue = ?4 AND f.id = message.id
+                    AND f.topic = message.topic AND f.expires_at > ?3)"""
+
+
+class LoneLender:
+    """Stores what `Lender` does for such a message."""
+
+    def __init__(self, connection: apsw.Connection, declared: DeclaredRows) -> None:
+        self._execute = connection.cursor().execute
+        self._declared = declared
+
+    def lend_lone(
+        self, queue: QueueRow, receipt: int, until: float, kept_from: float, now: float
+    ) -> Lone | None:
+        stamp = self._declared.stamp_of(queue)
+        if stamp is None:
+            return None
+        values = (until, receipt, now, queue.id, kept_from, stamp)
+        found = self._execute(_LEND, values).get
+        if found is None:
+            return None
+        return Lone(Row._make(found[:-1]), bool(found[-1]))
