@@ -83,11 +83,16 @@ class Remove(msgspec.Struct, frozen=True):
 
 
 class Add(msgspec.Struct, frozen=True):
-    """Add to the count of a record, whatever its version, which stays as it is."""
+    """Add to the count of a record, whatever its version, which stays as it is.
+
+    `then` happens too if the count is 0 after it: so the last of many to count down does what all
+    of them were for, whoever that is.
+    """
 
     kind: str
     key: str
     by: int
+    then: "Sequence[Put | Send]" = ()
 
 
 class Take(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from taskflow.broker.change import (
+    Add,
     Applied,
     Bury,
     Change,
@@ -90,15 +91,36 @@ class ChangeApplier:
             note = change.id or new_id(now, self._state.random)
             text = _write(_noted(change.sends)).decode()
             records.append(Put(kind=OUTBOX, key=note, value=text, due_at=now + RESEND_AFTER))
-        state = replace(change, fence=None, records=records, sends=(), settlements=())
+        counters = [self._with_note(add) for add in change.counters]
+        state = replace(
+            change, fence=None, records=records, counters=counters, sends=(), settlements=()
+        )
         answer = Applied()
         if state.id is not None or state.keys or records or state.counters:
             (answer,) = self._state.apply([state], durable)
             answer.or_raise()
+        for before, add, count in zip(change.counters, counters, answer.counts, strict=True):
+            if count == 0 and (key := _note_of(add)) is not None:
+                then = [one for one in before.then if isinstance(one, Send)]
+                self._send(key, then, answer.repeated)
         sent = self._send(note, change.sends, answer.repeated)
         settled = [self._settle(one) for one in change.settlements]
         versions = answer.versions[: len(change.records)]
         return replace(answer, versions=versions, sent=sent, settled=settled)
+
+    def _with_note(self, add: Add) -> Add:
+        """A counter that in the end writes a note of what is to be sent then."""
+        sends = [one for one in add.then if isinstance(one, Send)]
+        if not sends:
+            return add
+        now = self._state.clock.now()
+        note = Put(
+            kind=OUTBOX,
+            key=new_id(now, self._state.random),
+            value=_write(_noted(sends)).decode(),
+            due_at=now + RESEND_AFTER,
+        )
+        return replace(add, then=[*(one for one in add.then if isinstance(one, Put)), note])
 
     def _was_made(self, change: Change) -> bool:
         """Whether its state was changed before: then its message may well be gone."""
@@ -194,6 +216,10 @@ class ChangeApplier:
             else:
                 self._state.apply([Change(records=[Remove(OUTBOX, record.key)])], durable=False)
         return page.next is not None
+
+
+def _note_of(add: Add) -> str | None:
+    return next((one.key for one in add.then if isinstance(one, Put) and one.kind == OUTBOX), None)
 
 
 def _noted(sends: Iterable[Send | Publish]) -> list[_Noted]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from taskflow.broker.change import (
+    Add,
     Applied,
     Bury,
     Change,
@@ -175,20 +176,33 @@ class _Application:
         versions = []
         for record in change.records:
             if isinstance(record, Put):
-                versions.append(rows.records.put(record, self._fresh(), now))
-                if record.rings:
-                    self.rings.add(ring_of(record.kind, record.key))
+                versions.append(self._put(record))
             else:
                 rows.records.remove(record, now)
                 versions.append(0)
                 self.rings.add(ring_of(record.kind, record.key))
-        counts = [rows.records.add(add, now) for add in change.counters]
+        counts = [self._add(add) for add in change.counters]
         sent = [self._send(one) for one in change.sends]
         settled = [self._settle(one) for one in change.settlements]
         if change.id is not None:
             noted = _write(_Answer(versions, counts, sent, settled)).decode()
             rows.records.note_applied(change.id, noted, now + change.remembered)
         return Applied(versions=versions, counts=counts, sent=sent, settled=settled)
+
+    def _put(self, put: Put) -> int:
+        if put.rings:
+            self.rings.add(ring_of(put.kind, put.key))
+        return self._rows.records.put(put, self._fresh(), self._now)
+
+    def _add(self, add: Add) -> int | None:
+        count = self._rows.records.add(add, self._now)
+        if count == 0:
+            for one in add.then:
+                if isinstance(one, Put):
+                    self._put(one)
+                else:
+                    self._send(one)
+        return count
 
     def _send(self, send: Send | Publish) -> list[Sent]:
         rows, now = self._rows, self._now
@@ -230,7 +244,9 @@ def _names(changes: Sequence[Change]) -> list[str]:
         if change.id is not None:
             names.append(f"change/{change.id}")
         names += [f"key/{key.key}" for key in change.keys]
-        names += [f"record/{one.kind}/{one.key}" for one in (*change.records, *change.counters)]
+        then = [one for add in change.counters for one in add.then if isinstance(one, Put)]
+        written = (*change.records, *change.counters, *then)
+        names += [f"record/{one.kind}/{one.key}" for one in written]
     return names
 
 

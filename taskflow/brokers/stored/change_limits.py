@@ -1,6 +1,6 @@
 """What a change may hold: names that can be stored, and numbers that fit."""
 
-from taskflow.broker.change import Change, Hide, Keep
+from taskflow.broker.change import Change, Hide, Keep, Put
 from taskflow.errors import LimitExceeded
 from taskflow.limits import check_seconds
 
@@ -17,7 +17,8 @@ def check_change(change: Change) -> None:
     for key in change.keys:
         _check_name("a key", key.key)
         _check_name("the holder of a key", key.holder)
-    for record in change.records:
+    then = [one for add in change.counters for one in add.then if isinstance(one, Put)]
+    for record in (*change.records, *then):
         _check_name("the kind of a record", record.kind)
         _check_name("the key of a record", record.key)
         if record.expected is not None and not 0 <= record.expected < 2**63:

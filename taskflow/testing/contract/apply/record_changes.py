@@ -1,5 +1,7 @@
 """Changes of records, counters and keys."""
 
+from collections.abc import Callable
+
 import pytest
 
 from taskflow.broker import Broker
@@ -10,20 +12,24 @@ from taskflow.broker.change import (
     Free,
     Put,
     Remove,
+    Send,
     Take,
 )
 from taskflow.broker.record import RecordQuery
+from taskflow.broker.settings import Finish
 from taskflow.errors import (
     KeyTaken,
     LimitExceeded,
     VersionConflict,
 )
+from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock
 from taskflow.testing.contract.collection import collected
 from taskflow.testing.contract.fixtures import *
 from taskflow.testing.contract.needs import needs
 
 NEEDS = ("runs",)
+Get = Callable[..., list[Delivery]]
 
 
 def make(broker: Broker, change: Change) -> Applied:
@@ -141,6 +147,28 @@ def test_a_counter_answers_what_it_is_now_and_leaves_the_version(broker: Broker)
     assert make(broker, Change(counters=[Add("run", "none", 1)])).counts == [None]
     record = broker.records("run", ["1"])["1"]
     assert (record.count, record.version) == (6, version)
+
+
+def test_who_counts_down_to_0_does_what_all_were_for(broker: Broker, queue: str, get: Get) -> None:
+    then: list[Put | Send] = [
+        Put(kind="run", key="2", value="all"),
+        Send(queue, [Message("m", "all")]),
+    ]
+    put = Put(kind="run", key="1", value="x")
+    up = Change(records=[put], counters=[Add("run", "1", 2, then)])
+    make(broker, up)
+    make(broker, Change(counters=[Add("run", "1", -1, then)]))
+    assert (value(broker, "2"), get(queue)) == (None, [])
+    last = Change(id="last", counters=[Add("run", "1", -1, then)])
+    assert make(broker, last).counts == [0]
+    assert value(broker, "2") == "all"
+    (got,) = get(queue)
+    assert (got.id, got.body) == ("m", "all")
+    broker.delete([Finish(got)])
+    assert make(broker, last).counts == [0]  # repeated: nothing is sent again
+    assert get(queue) == []
+    make(broker, Change(counters=[Add("run", "none", 0, then)]))  # there is no such count
+    assert get(queue) == []
 
 
 # ---- keys ---------------------------------------------------------------------------------------
