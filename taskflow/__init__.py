@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from taskflow.publisher import publish, publish_many
     from taskflow.registry import Registry, subscribe, use
     from taskflow.retry import RetryPolicy
+    from taskflow.tasks.canvas.chain import chain
+    from taskflow.tasks.canvas.group import chord, group
     from taskflow.tasks.decorator import send_task, task
     from taskflow.tasks.result import Result
     from taskflow.tasks.task import AsyncTask, Task
@@ -44,6 +46,9 @@ __all__ = [
     "TaskflowError",
     "Worker",
     "as_completed",
+    "chain",
+    "chord",
+    "group",
     "open_broker",
     "publish",
     "publish_many",
@@ -66,6 +71,8 @@ _HOMES = {
     "publisher": ("publish", "publish_many"),
     "registry": ("Registry", "subscribe", "use"),
     "retry": ("RetryPolicy",),
+    "tasks.canvas.chain": ("chain",),
+    "tasks.canvas.group": ("chord", "group"),
     "tasks.decorator": ("send_task", "task"),
     "tasks.result": ("Result",),
     "tasks.task": ("AsyncTask", "Task"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
-from taskflow.broker.change import Free, Publish, Put, Remove, Send, Take
+from taskflow.broker.change import Add, Change, Free, Publish, Put, Remove, Send, Take
 from taskflow.broker.traffic import Traffic
 from taskflow.message import Message
 
@@ -18,6 +18,7 @@ class Outgoing:
         self.broker = broker
         self.sends: list[Send | Publish] = []
         self.records: list[Put | Remove] = []
+        self.counters: list[Add] = []
         self.keys: list[Take | Free] = []
         self.closed = False
 
@@ -25,11 +26,17 @@ class Outgoing:
         """Publish these in the end."""
         self.sends.append(Publish(topic, messages))
 
+    def change(self) -> Change:
+        """All there is, as a change of its own."""
+        return Change(
+            keys=self.keys, records=self.records, counters=self.counters, sends=self.sends
+        )
+
     def flush(self, store: Callable[["Outgoing"], object]) -> None:
         """Let `store` send what there is now, without waiting for the end."""
         if self.sends or self.records or self.keys:
             store(self)
-            self.sends, self.records, self.keys = [], [], []
+            self.sends, self.records, self.counters, self.keys = [], [], [], []
 
 
 outgoing: ContextVar[Outgoing | None] = ContextVar("taskflow_outgoing", default=None)

@@ -4,8 +4,11 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
+from taskflow.broker.record import RecordQuery
 from taskflow.errors import VersionConflict
-from taskflow.tasks.preparing import end_run, put_run
+from taskflow.tasks.canvas.conducting import stop_all
+from taskflow.tasks.canvas.following import Following
+from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, row_of
 
 CANCEL = "cancel"
@@ -25,13 +28,26 @@ def cancel(broker: Broker, id: str) -> bool:
             stopping = msgspec.structs.replace(row.run, stop=True)
             change = Change(records=[put_run(id, stopping, "running", row.version)])
         else:
-            put, freed = end_run(id, row.version, row.run, "cancelled", now)
-            change = Change(records=[put], keys=freed)
+            following = Following(broker, now)
+            following.end(row, row.run, "cancelled")
+            change = following.change()
         refused = broker.apply([change])[0].refused
         if refused is None:
+            if row.run.place is not None and row.run.place.root == id:
+                _stop_parts(broker, id)
             return True
         if not isinstance(refused, VersionConflict):
             raise refused
     until = broker.clock.now() + KEPT
     broker.apply([Change(records=[Put(kind=CANCEL, key=id, value="{}", expires_at=until)])])
     return True
+
+
+def _stop_parts(broker: Broker, root: str) -> None:
+    """All of a plan that has not ended goes the way of its root."""
+    after: str | None = ""
+    while after is not None:
+        query = RecordQuery(kind=RUN, parent=root, limit=1000, after=after or None)
+        page = broker.list_records(query)
+        stop_all(broker, map(row_of, page.records), broker.clock.now())
+        after = page.next

@@ -44,11 +44,17 @@ class Parameters:
         except TypeError as error:
             raise TypeError(f"{task}{self.signature}: {error}") from None
 
-    def decode(self, task: str, args: msgspec.Raw, kwargs: msgspec.Raw) -> Arguments:
-        """The arguments in JSON, as the annotated types. Raises DecodeError for what does not fit
-        the function as it is now."""
+    def decode(
+        self,
+        task: str,
+        args: msgspec.Raw,
+        kwargs: msgspec.Raw,
+        before: Sequence[msgspec.Raw] = (),
+    ) -> Arguments:
+        """The arguments in JSON, those `before` first, as the annotated types. Raises DecodeError
+        for what does not fit the function as it is now."""
         try:
-            given, named = _read_list(args), _read_dict(kwargs)
+            given, named = [*before, *_read_list(args)], _read_dict(kwargs)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"args is no list, or kwargs no object, of JSON: {error}") from None
         try:

@@ -31,6 +31,17 @@ class Target(msgspec.Struct, frozen=True):
     keep_failed: float = 0.0
 
 
+def queue_of(target: Target, options: Checked) -> str:
+    """Where a call goes. Raises ConfigError for a queue that the task has not."""
+    queue = options.queue or target.queues[0]
+    if queue not in target.queues:
+        raise ConfigError(
+            f"task {target.name} has no queue {queue!r}; its queues are "
+            f"{', '.join(target.queues)}: a worker of another one would not know it"
+        )
+    return queue
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What a call stores. `message` is None for a run that is due later than a message may be."""
 
@@ -63,12 +74,7 @@ def prepare(
 ) -> Prepared:
     """What one call stores; the arguments are JSON. Raises ConfigError for a queue that the task
     has not, LimitExceeded for what is too large."""
-    queue = options.queue or target.queues[0]
-    if queue not in target.queues:
-        raise ConfigError(
-            f"task {target.name} has no queue {queue!r}; its queues are "
-            f"{', '.join(target.queues)}: a worker of another one would not know it"
-        )
+    queue = queue_of(target, options)
     id = options.id or new_id(now, random)
     delay = options.delay if options.at is None else max(0.0, options.at - now)
     expires_at = options.expires_at
@@ -150,11 +156,13 @@ def put_run(
     rings: bool = False,
 ) -> Put:
     """A run as the record to write."""
+    root = None if run.place is None else run.place.root
     return Put(
         kind=RUN,
         key=id,
         value=write_run(run).decode(),
         expected=expected,
+        parent=None if root == id else root,
         label=run.task,
         state=state,
         due_at=due_at,

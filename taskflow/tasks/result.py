@@ -19,9 +19,9 @@ from taskflow.errors import (
 from taskflow.outgoing import outgoing
 from taskflow.publisher import default_broker
 from taskflow.tasks.cancelling import cancel
+from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.progress import PROGRESS, Step, read_step
-from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, row_of
-from taskflow.tasks.task_engine import load
+from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of
 
 R = TypeVar("R")
 LOOK = 30.0  # seconds of one wait; a ring ends it sooner
@@ -132,7 +132,7 @@ class Result(Generic[R]):
         run = row.run
         if row.state == "done":
             try:
-                return cast(R, json.decoder(self._returns)(run.result))
+                return cast(R, json.decoder(self._returns)(value_of(self.broker, row)))
             except DecodeError as error:
                 raise DecodeError(f"the result of run {self.id!r}: {error}") from None
         if row.state == "failed":
@@ -197,8 +197,4 @@ def check_may_wait(broker: Broker, allowed: bool) -> None:
             "on_success=, a chain or a chord, or allow_wait=True if the run belongs to another "
             "worker"
         )
-    out.flush(
-        lambda now: broker.apply([Change(keys=now.keys, records=now.records, sends=now.sends)])[
-            0
-        ].or_raise()
-    )
+    out.flush(lambda now: broker.apply([now.change()])[0].or_raise())

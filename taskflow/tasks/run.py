@@ -1,10 +1,13 @@
 """A run: what is kept of one call of a task that somebody wants to know of, as a record."""
 
+from collections.abc import Collection
 from typing import Literal, get_args
 
 import msgspec
 
 from taskflow.broker.record import Record
+from taskflow.broker.runs import Runs
+from taskflow.tasks.canvas.links import Place
 
 RUN = "run"
 """The kind of the records."""
@@ -43,6 +46,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `generation` tells this life of the run from those before (`retry`): a message of another one
     is stale. `attempts` have begun. `keep` and `keep_failed`: how long it stays after its end.
     `key` is the unique key that it holds while it lives. `stop`: it was cancelled while it ran.
+    `place` is where it stands in its plan, if it is part of one.
     `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once.
     """
 
@@ -65,6 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: msgspec.Raw = NULL
     error: RunError | None = None
     stop: bool = False
+    place: Place | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -87,3 +92,8 @@ def row_of(record: Record) -> Row:
     state: State = record.state if record.state in STATES else "unknown"
     run = _read(record.value)
     return Row(record.key, state, record.version, run, record.created_at, record.due_at)
+
+
+def load(broker: Runs, ids: Collection[str]) -> dict[str, Row]:
+    """Runs by their ids; without those that are not there."""
+    return {id: row_of(record) for id, record in broker.records(RUN, ids).items()}

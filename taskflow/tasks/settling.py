@@ -6,6 +6,7 @@ import msgspec
 
 from taskflow.broker import Broker, Finish
 from taskflow.broker.change import (
+    Add,
     Bury,
     Change,
     Free,
@@ -21,7 +22,9 @@ from taskflow.engine import Ended
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import NOTHING
-from taskflow.tasks.preparing import Target, end_run, prepare, put_run
+from taskflow.tasks.canvas.conducting import conduct
+from taskflow.tasks.canvas.following import Following
+from taskflow.tasks.preparing import Target, prepare, put_run
 from taskflow.tasks.run import FINAL, NULL, Row, Run, RunError, State
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
@@ -40,6 +43,8 @@ def settlement(
     if isinstance(refused, LimitExceeded) and not isinstance(outcome, Dead):
         outcome = Dead(f"what it returned or sent cannot be stored: {refused}", refused)
     settling = _Settling(broker, ended, work)
+    if row is not None and work.is_group and row.state not in FINAL:
+        return settling.conducted(row)
     if row is not None and row.state in FINAL and not _lives_again(row, outcome):
         return settling.change(Finish(ended.delivery, ended.found.window))
     if not isinstance(outcome, Done) and (work.cancelled or (row and row.run.stop)):
@@ -79,6 +84,7 @@ class _Settling:
         self._entry = entry if isinstance(entry, TaskEntry) else None
         self._records: list[Put | Remove] = []
         self._keys: list[Take | Free] = []
+        self._counters: list[Add] = []
         self._sends: list[Send | Publish] = []
 
     def skipped(self, state: State) -> Change | None:
@@ -93,6 +99,7 @@ class _Settling:
         if (out := work.outgoing) is not None:
             self._sends += out.sends
             self._records += out.records
+            self._counters += out.counters
             self._keys += out.keys
         if work.row is not None:
             result = NULL if value is None else msgspec.Raw(value)
@@ -130,6 +137,12 @@ class _Settling:
         record = self._ended.failure or json.dumps({"reason": outcome.reason})
         return self._change_or_none(Bury(delivery, record))
 
+    def conducted(self, row: Row) -> Change:
+        """A group begins, or ends."""
+        following = conduct(self._broker, row, self._ended.at)
+        self._add(following)
+        return self.change(Finish(self._ended.delivery, self._ended.found.window))
+
     def change(self, settlement: Settlement) -> Change:
         """All that was put together, and this."""
         ended, row = self._ended, self._work.row
@@ -142,6 +155,7 @@ class _Settling:
             fence=ended.delivery,
             keys=self._keys,
             records=self._records,
+            counters=self._counters,
             sends=self._sends,
             settlements=[settlement],
         )
@@ -156,11 +170,17 @@ class _Settling:
         return msgspec.structs.replace(row.run, attempts=attempts)
 
     def _end(self, row: Row, run: Run, state: State) -> None:
-        put, freed = end_run(row.id, row.version, run, state, self._ended.at)
-        self._records.append(put)
-        self._keys += freed
+        following = Following(self._broker, self._ended.at)
+        following.end(row, run, state)
+        self._add(following)
         if self._work.progress is not None and (last := self._work.progress.unsaid()) is not None:
             self._records.append(last)
+
+    def _add(self, following: Following) -> None:
+        self._records += following.records
+        self._keys += following.keys
+        self._counters += following.counters
+        self._sends += following.sends
 
     def _call(self, target: Target, argument: bytes) -> None:
         broker = self._broker

@@ -12,8 +12,7 @@ from taskflow.outgoing import collecting
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.due_runs import ring_for
 from taskflow.tasks.preparing import Prepared, end_run, put_run
-from taskflow.tasks.run import FINAL, RUN, Run, row_of
-from taskflow.tasks.task_engine import load
+from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
 
 AT_ONCE = 1000  # calls in one transaction
 

@@ -3,12 +3,15 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
+from taskflow import payload as json
 from taskflow.broker import Broker
 from taskflow.tasks.call_options import NOTHING, CallOptions, check_options
 from taskflow.tasks.calling import Calling
+from taskflow.tasks.canvas.call import Call
+from taskflow.tasks.canvas.group import Group, group
 from taskflow.tasks.parameters import Parameters
 from taskflow.tasks.preparing import Target
 from taskflow.tasks.result import Result
@@ -66,6 +69,24 @@ class TaskBase(Generic[P, R]):
     def options(self, **options: Unpack[CallOptions]) -> Calling[P, R]:
         """The task with options for its next calls: `add.options(delay="5m").delay(1, 2)`."""
         return Calling(self.target, self.parameters, check_options(options))
+
+    def s(self, *args: Any, **kwargs: Any) -> Call:
+        """The call as a part of a plan: what comes before it there is its first argument. Raises
+        TypeError for what JSON does not hold."""
+        return Call(self.target, *json.encode_arguments(args, kwargs))
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call as a part of a plan, with these arguments whatever comes before it."""
+        self.parameters.check(self.name, args, kwargs)
+        return Call(self.target, *json.encode_arguments(args, kwargs), immutable=True)
+
+    def map(self, values: Iterable[Any], **options: Any) -> Group:
+        """A group of calls, one for each value; options as for `group`."""
+        return group([self.s(value) for value in values], **options)
+
+    def starmap(self, values: Iterable[Sequence[Any]], **options: Any) -> Group:
+        """A group of calls, one for each list of arguments; options as for `group`."""
+        return group([self.s(*value) for value in values], **options)
 
     def _calling(self) -> Calling[P, R]:
         return Calling(self.target, self.parameters, NOTHING)

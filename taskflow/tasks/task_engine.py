@@ -1,6 +1,6 @@
 """How a worker reads, runs and settles the messages of tasks: the engine of a registry's tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,10 +18,12 @@ from taskflow.outgoing import Outgoing, outgoing
 from taskflow.retry import Done, Outcome
 from taskflow.tasks.bodies import TaskBody, is_task_body, read_body
 from taskflow.tasks.cancelling import CANCEL
+from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.canvas.sweeping import sweep
 from taskflow.tasks.due_runs import send_due
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.progress import Progress
-from taskflow.tasks.run import FINAL, RUN, Row, row_of
+from taskflow.tasks.run import FINAL, Row, load
 from taskflow.tasks.settling import settlement
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
@@ -70,14 +72,17 @@ class TaskEngine:
                 bodies.append(error)
         runs = {body.run for body in bodies if not isinstance(body, DecodeError) and body.run}
         rows = {} if broker is None or not runs else load(broker, list(runs))
+        taken, over = ({}, set()) if broker is None else _in_plans(broker, rows)
         gone = self._cancelled(broker, deliveries)
         found = []
         for delivery, body in zip(deliveries, bodies, strict=True):
             if isinstance(body, DecodeError):
                 found.append(Found(None, refusal=body, work=None))
                 continue
-            work = Work(body.task or "", body, row=rows.get(body.run or ""))
-            found.append(self._judge(delivery, work, broker, delivery.id in gone))
+            id = body.run or ""
+            work = Work(body.task or "", body, row=rows.get(id), taken=taken.get(id))
+            ended = delivery.id in gone or id in over
+            found.append(self._judge(delivery, work, broker, ended))
         return found
 
     def _judge(
@@ -93,6 +98,9 @@ class TaskEngine:
             if row.state in FINAL and row.state != "failed":  # a failed one comes from its DLQ
                 skipped = "cancelled" if row.state == "cancelled" else None
                 return Found(None, decided=Done(duplicate=True, skipped=skipped), work=work)
+            if work.is_group:
+                over = row.state in FINAL
+                return Found(None, decided=Done(duplicate=over), work=work)
         entry = self.get(delivery.queue, work.task)
         found = Found(entry, None if entry is None else entry.policy, work=work)
         if entry is None:
@@ -136,7 +144,9 @@ class TaskEngine:
             if row is not None:
                 args, kwargs = row.run.args, row.run.kwargs
             try:
-                arguments = found.entry.parameters.decode(found.entry.name, args, kwargs)
+                arguments = found.entry.parameters.decode(
+                    found.entry.name, args, kwargs, () if work.taken is None else (work.taken,)
+                )
             except Exception as error:  # a type may raise anything when it is made
                 found.refusal = error
         event = Event(
@@ -192,8 +202,11 @@ class TaskEngine:
         return Done(skipped="cancelled") if stopped else outcome
 
     def tend(self, broker: Broker, worker: str) -> float | None:
-        """Send what was called for a time that has come."""
-        return send_due(broker, worker) if broker.features.runs else None
+        """Send what was called for a time that has come, and let go what was kept of plans."""
+        if not broker.features.runs:
+            return None
+        dues = [due for due in (send_due(broker, worker), sweep(broker)) if due is not None]
+        return min(dues, default=None)
 
     def watch(self, broker: Broker, running: Sequence[Found]) -> Sequence[Found]:
         """Say of long ones that they run, and find out which are to stop."""
@@ -206,7 +219,7 @@ class TaskEngine:
             if row.run.stop or row.state in FINAL:
                 found.work.cancelled = True
                 stopped.append(found)
-            elif row.state in ("waiting", "retrying"):
+            elif row.state in ("waiting", "retrying", "suspended"):
                 run = msgspec.structs.replace(row.run, started_at=broker.clock.now())
                 put = put_run(id, run, "running", row.version, rings=True)
                 changes.append(Change(records=[put]))
@@ -230,9 +243,26 @@ class TaskEngine:
         return settlement(broker, ended, work, refused)
 
 
-def load(broker: Broker, ids: Sequence[str]) -> dict[str, Row]:
-    """Runs by their ids; without those that are not there."""
-    return {id: row_of(record) for id, record in broker.records(RUN, ids).items()}
+def _in_plans(broker: Broker, rows: Mapping[str, Row]) -> tuple[dict[str, msgspec.Raw], set[str]]:
+    """What runs of plans take from what was before them, by their ids; and which of them are not
+    wanted any more, since the chain that they are in has ended."""
+    places = {id: row.run.place for id, row in rows.items() if row.run.place is not None}
+    if not places:
+        return {}, set()
+    asked = {one for place in places.values() for one in (place.takes, place.tail) if one}
+    found = load(broker, asked) if asked else {}
+    values = {
+        id: value_of(broker, found[id])
+        for id in {place.takes for place in places.values()}
+        if id in found
+    }
+    taken = {id: values[place.takes] for id, place in places.items() if place.takes in values}
+    over = {
+        id
+        for id, place in places.items()
+        if place.tail in found and found[place.tail].state in FINAL
+    }
+    return taken, over
 
 
 def _mismatch(delivery: Delivery, work: Work, broker: Broker | None) -> str | None:

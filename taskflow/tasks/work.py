@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from taskflow.outgoing import Outgoing
 from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.progress import Progress
@@ -11,11 +13,19 @@ from taskflow.tasks.run import Row
 @dataclass(slots=True, eq=False)
 class Work:
     """`row` is the run as it was last seen, None for a call without one. `task` is what the call
-    names. `cancelled`: somebody wants it to stop."""
+    names. `taken` is what came before it in its plan, as JSON. `cancelled`: somebody wants it to
+    stop."""
 
     task: str
     body: TaskBody
     row: Row | None = None
+    taken: msgspec.Raw | None = field(default=None, repr=False)
     outgoing: Outgoing | None = None
     progress: Progress | None = field(default=None, repr=False)
     cancelled: bool = False
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it is a group's run, which calls no function."""
+        place = None if self.row is None else self.row.run.place
+        return place is not None and place.members is not None

@@ -1,0 +1,268 @@
+"""A plan as rows: each part is a run that knows what follows it, all written in one change."""
+
+import hashlib
+from collections import deque
+from typing import Any, NamedTuple
+
+import msgspec
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Add, Change, Put, Send
+from taskflow.errors import RunExists, VersionConflict
+from taskflow.limits import check_message
+from taskflow.message import Message, new_id
+from taskflow.outgoing import collecting
+from taskflow.tasks.canvas.call import Call
+from taskflow.tasks.canvas.chain import Chain
+from taskflow.tasks.canvas.group import Group
+from taskflow.tasks.canvas.links import ErrorCall, Link, Members, Place, Up, member_id
+from taskflow.tasks.canvas.node import Node
+from taskflow.tasks.canvas.plan_options import CheckedPlan
+from taskflow.tasks.preparing import KEEP_FAILED, end_run, put_run, run_message
+from taskflow.tasks.result import Result
+from taskflow.tasks.run import RUN, Run, load
+
+GROUP = "group"
+"""What the runs of groups are called instead of a task's name."""
+
+
+class _Part(NamedTuple):
+    """A part that is to be written, and what is known of its place."""
+
+    node: Node
+    id: str
+    queue: str = ""
+    next: Link | None = None
+    tail: str | None = None
+    up: Up | None = None
+    takes: str | None = None
+
+
+def plant(node: Node, broker: Broker, options: CheckedPlan) -> Result[Any]:
+    """Store a plan and start it; answers the result of its root."""
+    now = broker.clock.now()
+    root = options.id or new_id(now, broker.random)
+    planting = _Planting(root, options, now, broker.max_message_bytes)
+    if options.id is not None:
+        planting.shape = shape_of(node)
+    planting.write(node)
+    change = planting.change()
+    if (out := collecting(broker)) is not None and options.id is None:
+        out.records += change.records
+        out.counters += change.counters
+        out.sends += change.sends
+        return Result(root, broker=broker)
+    refused = broker.apply([change])[0].refused
+    if isinstance(refused, VersionConflict) and options.id is not None:
+        _check_same(broker, root, planting.shape or "")
+        return Result(root, broker=broker, created=False)
+    if refused is not None:
+        raise refused
+    return Result(root, broker=broker)
+
+
+def _check_same(broker: Broker, root: str, shape: str) -> None:
+    """Raise RunExists when the run of this id is not that of this plan."""
+    row = load(broker, [root]).get(root)
+    if row is None or row.run.place is None or row.run.place.shape != shape:
+        raise RunExists(root, "it is not of this plan")
+
+
+class _Planting:
+    """Writes the runs of one plan, without recursion: plans may be deep."""
+
+    def __init__(self, root: str, options: CheckedPlan, now: float, most: int) -> None:
+        self._root = root
+        self._options = options
+        self._now = now
+        self._most = most
+        self.shape: str | None = None
+        self._numbers = 0
+        self._head_by_id: dict[str, Link] = {}
+        self._records: list[Put] = []
+        self._counters: list[Add] = []
+        self._started: set[str] = set()
+        self._messages: dict[str, list[Message]] = {}
+
+    def change(self) -> Change:
+        """All of the plan."""
+        sends = [Send(queue, messages) for queue, messages in self._messages.items()]
+        return Change(records=self._records, counters=self._counters, sends=sends)
+
+    def write(self, node: Node) -> None:
+        """Write the runs of `node`, and start what can begin."""
+        left: deque[_Part] = deque()
+        head = self._spread(left, _Part(node, self._root))
+        if not head.queue and not isinstance(node, Group):
+            raise ValueError("a plan has one call at least, or is an empty group")
+        self._started.add(head.id)
+        while left:
+            part = left.popleft()
+            if isinstance(part.node, Call):
+                self._write_call(part, part.node)
+            elif isinstance(part.node, Group):
+                self._write_group(part, part.node, left)
+
+    def _spread(self, left: "deque[_Part]", part: _Part) -> Link:
+        """The links of a chain into one; answers where the part begins."""
+        after = part.next.queue if part.next else part.up.group.queue if part.up else ""
+        if not isinstance(part.node, Chain):
+            queue = _queue(part.node) or after
+            left.append(part._replace(queue=queue))
+            return Link(part.id, queue)
+        nodes = part.node.parts
+        links: list[Link] = []
+        for at in reversed(range(len(nodes))):
+            id = part.id if at == len(nodes) - 1 else self._number()
+            after = _queue(nodes[at]) or after
+            links.append(Link(id, after))
+        links.reverse()
+        for at, link in enumerate(
+            links
+        ):  # an empty group at the end goes where the one before did
+            if not link.queue and at:
+                links[at] = Link(link.id, links[at - 1].queue)
+        takes = part.takes
+        for at, (node, link) in enumerate(zip(nodes, links, strict=True)):
+            last = link.id == part.id
+            left.append(
+                _Part(
+                    node,
+                    link.id,
+                    queue=link.queue,
+                    next=part.next if last else links[at + 1],
+                    tail=part.tail if last else part.id,
+                    up=part.up if last else None,
+                    takes=takes,
+                )
+            )
+            takes = link.id
+        return links[0]
+
+    def _number(self, count: int = 1) -> str:
+        self._numbers += count
+        return member_id(self._root, self._numbers - count)
+
+    def _write_call(self, part: _Part, call: Call) -> None:
+        chosen = call.chosen
+        expires_at = chosen.expires_at
+        if chosen.expires_in is not None:
+            expires_at = self._now + chosen.expires_in
+        self._write(
+            part,
+            Run(
+                task=call.target.name,
+                queue=call.queue,
+                args=msgspec.Raw(call.args),
+                kwargs=msgspec.Raw(call.kwargs),
+                keep=self._options.keep,
+                keep_failed=max(self._options.keep, KEEP_FAILED),
+                group=chosen.group,
+                headers=chosen.headers,
+                expires_at=expires_at,
+                place=self._place(part, None if call.immutable else part.takes),
+            ),
+        )
+
+    def _write_group(self, part: _Part, group: Group, left: "deque[_Part]") -> None:
+        size, first = len(group.members), self._numbers
+        self._numbers += size
+        link = Link(part.id, part.queue)
+        stops = group.errors == "stop" and group.least is None
+        ids = [member_id(self._root, first + at) for at in range(size)]
+        begins: list[Link] = []
+        members: list[_Part] = []
+        for at in reversed(range(size)):  # who follows a member must be known before it
+            starts = None
+            if group.limit is not None and at + group.limit < size:
+                starts = begins[size - 1 - (at + group.limit)]
+            one = _Part(group.members[at], ids[at], up=Up(link, stops, starts), takes=part.takes)
+            spread: deque[_Part] = deque()
+            begins.append(self._spread(spread, one))
+            members += spread
+        begins.reverse()
+        self._heads_of(ids, begins)
+        left.extend(members)
+        running = part.id in self._started and size > 0
+        if running:
+            self._started.update(one.id for one in begins[: group.limit])
+        run = Run(
+            task=GROUP,
+            queue=part.queue,
+            generation=2 if running else 1,
+            keep=self._options.keep,
+            keep_failed=max(self._options.keep, KEEP_FAILED),
+            place=self._place(
+                part, part.takes, Members(first, size, group.errors, group.least, group.limit)
+            ),
+        )
+        self._write(part, run, starts=not running)
+        if size:
+            self._counters.append(Add(RUN, part.id, size))
+
+    def _heads_of(self, ids: list[str], begins: list[Link]) -> None:
+        for id, begin in zip(ids, begins, strict=True):
+            if id != begin.id:
+                self._head_by_id[id] = begin
+
+    def _place(self, part: _Part, takes: str | None, members: Members | None = None) -> Place:
+        on_error = None
+        if part.id == self._root and (call := self._options.on_error) is not None:
+            args, kwargs = msgspec.Raw(call.args), msgspec.Raw(call.kwargs)
+            on_error = ErrorCall(call.target.name, call.queue, args, kwargs)
+        return Place(
+            root=self._root,
+            next=part.next,
+            tail=part.tail,
+            up=part.up,
+            takes=takes,
+            head=self._head_by_id.get(part.id),
+            members=members,
+            on_error=on_error,
+            shape=self.shape if part.id == self._root else None,
+        )
+
+    def _write(self, part: _Part, run: Run, starts: bool = True) -> None:
+        begins = part.id in self._started and starts
+        if begins and not run.queue:  # an empty group alone: there is nothing to wait for
+            put, _ = end_run(part.id, 0, run, "done", self._now)
+            self._records.append(put)
+            return
+        put = put_run(part.id, run, "waiting" if begins else "suspended", 0)
+        check_message(put.value, {}, self._most)
+        self._records.append(put)
+        if begins:
+            message = run_message(part.id, run, 0.0, self._most)
+            self._messages.setdefault(run.queue, []).append(message)
+
+
+def shape_of(node: Node) -> str:
+    """What tells a plan from others: its parts and their arguments, as a digest."""
+    digest = hashlib.sha256()
+    left: list[Node | bytes] = [node]
+    while left:
+        part = left.pop()
+        if isinstance(part, bytes):
+            digest.update(part)
+        elif isinstance(part, Call):
+            for text in (part.target.name.encode(), part.args, part.kwargs):
+                digest.update(b"%d:%s" % (len(text), text))
+        elif isinstance(part, Chain):
+            left += [b")", *reversed(part.parts), b"chain("]
+        elif isinstance(part, Group):
+            left += [b")", *reversed(part.members), b"group("]
+    return digest.hexdigest()
+
+
+def _queue(node: Node) -> str:
+    """Where the message of a part goes: a group's to where its first call does, "" for none."""
+    left = [node]
+    while left:
+        node = left.pop()
+        if isinstance(node, Call):
+            return node.queue
+        if isinstance(node, Chain):
+            left += reversed(node.parts)
+        elif isinstance(node, Group):
+            left += reversed(node.members)
+    return ""

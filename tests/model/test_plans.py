@@ -1,0 +1,164 @@
+"""Any plan, under any deaths of workers: the same rows in the end as without, and what plain Python
+makes of it."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from taskflow import Broker, Registry, Worker, chain, group, task
+from taskflow.broker.record import RecordQuery
+from taskflow.errors import BrokerUnavailable, RunFailed
+from taskflow.tasks.canvas.node import Node
+from taskflow.tasks.task import Task
+from taskflow.testing import FaultBroker, ManualClock, memory_broker
+
+EXAMPLES = int(os.environ.get("TASKFLOW_PLANS", "40"))  # `make plans` takes thousands
+EVENTS = ("clean", "lost", "apply before", "apply after", "received")
+Made = tuple[str, Any]
+
+calls = st.integers(0, 9).map(lambda n: ("call", n))
+failing = st.just(("fail", 0))
+parts = st.recursive(
+    calls | failing,
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=3).map(lambda nodes: ("chain", nodes))
+        | st.tuples(st.lists(inner, max_size=3), st.sampled_from([None, 1, 2])).map(
+            lambda one: ("group", one)
+        )
+    ),
+    max_leaves=7,
+)
+
+
+class Failed(Exception):
+    """What the model says of a plan that fails."""
+
+
+def model(made: Made, before: Any = None) -> Any:
+    """What a plan is in plain Python: calls add up what they get, groups collect."""
+    kind, what = made
+    if kind == "call":
+        return what + weight(before)
+    if kind == "fail":
+        raise Failed
+    if kind == "chain":
+        for one in what:
+            before = model(one, before)
+        return before
+    members = []
+    for one in what[0]:
+        try:
+            members.append({"state": "done", "value": model(one, before)})
+        except Failed:
+            members.append({"state": "failed", "value": None})
+    return members
+
+
+def weight(value: Any) -> int:
+    """Of whatever comes before a call, a number."""
+    if isinstance(value, dict):
+        return weight(value["value"])
+    if isinstance(value, list):
+        return sum(map(weight, value), len(value))
+    return value or 0
+
+
+def calls_in(made: Made) -> bool:
+    """Whether there is anything to run at all."""
+    kind, what = made
+    if kind in ("call", "fail"):
+        return True
+    return any(map(calls_in, what if kind == "chain" else what[0]))
+
+
+def without_errors(value: Any) -> Any:
+    """Outcomes of members without their texts."""
+    if isinstance(value, dict):
+        return {"state": value["state"], "value": without_errors(value["value"])}
+    if isinstance(value, list):
+        return [without_errors(one) for one in value]
+    return value
+
+
+class System:
+    """A broker in memory, with one task that adds and one that fails."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.broker: Broker = memory_broker(clock=self.clock)
+        self.registry = Registry()
+        self.add: Task[..., Any] = task(registry=self.registry, name="add", retries=9, backoff=0)(
+            lambda *given: given[-1] + weight(given[0] if len(given) > 1 else None)
+        )
+
+        def fail(*given: Any) -> None:
+            raise ValueError
+
+        self.fail: Task[..., Any] = task(
+            registry=self.registry, name="fail", policy=None, retries=0, give_up_on=[ValueError]
+        )(fail)
+        self.worker = Worker(self.broker, registry=self.registry)
+
+    def node(self, made: Made) -> Node:
+        """The plan."""
+        kind, what = made
+        if kind == "call":
+            return self.add.s(what)
+        if kind == "fail":
+            return self.fail.s()
+        if kind == "chain":
+            return chain(*map(self.node, what))
+        members, limit = what
+        return group(map(self.node, members), errors="collect", limit=limit)
+
+    def run(self, made: Made, draw: Callable[[], str]) -> tuple[Any, dict[str, Any]]:
+        """Run a plan; answers its value (None when it failed) and how its rows ended."""
+        result = self.node(made).delay(broker=self.broker, id="plan")
+        faulty = FaultBroker(self.broker)
+        worker = Worker(faulty, registry=self.registry)
+        for _ in range(400):
+            event = draw()
+            if event == "received":
+                self.broker.receive("default")  # and dies
+                self.clock.advance(31)
+            elif event.startswith("apply"):
+                number = faulty.calls["apply"] + 1
+                faulty.fail("apply", number, "before" if event.endswith("before") else "after")
+            try:
+                jobs = worker.step(limit=1)
+            except BrokerUnavailable:
+                self.clock.advance(31)
+                continue
+            finally:
+                faulty.heal()
+            if not jobs and not self.broker.receive("default", limit=1, visibility=0):
+                self.clock.advance(31)
+                if result.ready and not worker.drain():
+                    break
+        assert result.ready, result.state
+        page = self.broker.list_records(RecordQuery(kind="run", limit=1000))
+        rows = {one.key: (one.state, one.count) for one in page.records}
+        try:
+            return without_errors(result.get(0)), rows
+        except RunFailed:
+            return None, rows
+        finally:
+            self.broker.close()
+
+
+@settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate, Phase.shrink])
+@given(made=parts.filter(calls_in), data=st.data())
+def test_deaths_change_nothing(made: Made, data: st.DataObject) -> None:
+    try:
+        wanted = model(made)
+    except Failed:
+        wanted = None
+    value, clean = System().run(made, lambda: "clean")
+    assert value == wanted
+    deaths = iter(data.draw(st.lists(st.sampled_from(EVENTS), max_size=25)))
+    value, rows = System().run(made, lambda: next(deaths, "clean"))
+    assert value == wanted
+    assert rows == clean
