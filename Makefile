@@ -79,6 +79,10 @@ contract-moto: $(VENV)/.ready ## Run the contract suite over the AWS broker in f
 chaos: $(VENV)/.ready ## 100,000 messages under 500 kills, stops, a lock, a full disk: nothing lost, 8 minutes
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
+.PHONY: chaos-chords
+chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are killed: each body ends once, 15 minutes
+	$(BIN)/python -m tests.crash.chords $(CHORDS)
+
 .PHONY: plans
 plans: $(VENV)/.ready ## 3,000 random plans of tasks under random deaths, against plain Python, 4 minutes
 	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py --timeout 1200

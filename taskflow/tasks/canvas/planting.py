@@ -117,9 +117,7 @@ class _Planting:
             after = _queue(nodes[at]) or after
             links.append(Link(id, after))
         links.reverse()
-        for at, link in enumerate(
-            links
-        ):  # an empty group at the end goes where the one before did
+        for at, link in enumerate(links):  # an empty group at the end goes where the one before did
             if not link.queue and at:
                 links[at] = Link(link.id, links[at - 1].queue)
         takes = part.takes
