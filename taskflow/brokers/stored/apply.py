@@ -1,5 +1,6 @@
 """The broker verb for what must happen together: changes, each all or nothing."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -28,6 +29,7 @@ from taskflow.brokers.stored.receipts import held
 from taskflow.brokers.stored.settle import bury_held, finish
 from taskflow.brokers.stored.waiters import RECORD
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
+from taskflow.message import Delivery
 from taskflow.stores.rows import Rows
 
 _VERSION_BITS = 31
@@ -36,6 +38,10 @@ _NO_FILTERS = Wanted((), ())
 
 class _Filtered(Exception):
     """A topic has filters that were not asked yet."""
+
+
+class _Refused(Exception):
+    """One of several changes is refused, and was not made so that it alone could be undone."""
 
 
 class _Answer(msgspec.Struct):
@@ -89,9 +95,10 @@ class Applier:
     ) -> list[Applied]:
         core = self._core
         core.unfinished = None
+        careful = False
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
-            answers, rings = [], set[str]()
+            answers, rings, handled = [], set[str](), Counter[int]()
             now = core.now()
             if names := _names(changes):
                 rows.records.lock(names)
@@ -101,20 +108,33 @@ class Applier:
                 self._written = 0
             for change in changes:
                 one = _Application(rows, change, self._intake, wanted, now, self._fresh)
+                one.fenced_first = careful
                 try:
-                    answer = rows.undoing(one.make)
+                    answer = rows.undoing(one.make) if careful else one.make()
                 except BrokerUnavailable:
                     raise
                 except BrokerError as refused:
+                    if not careful:
+                        raise _Refused from refused
                     answer = Applied(refused=refused)
                 else:
                     rings |= one.rings
+                    handled += one.handled
                 answers.append(answer)
+            for queue, count in handled.items():
+                rows.tally(queue, count, 0)
             return answers, rings
 
-        answers, _ = core.store.transact(
-            work, durable=durable, committed=lambda found: core.waiters.announce(found[1])
-        )
+        def transact() -> tuple[list[Applied], set[str]]:
+            return core.store.transact(
+                work, durable=durable, committed=lambda found: core.waiters.announce(found[1])
+            )
+
+        try:
+            answers, _ = transact()
+        except _Refused:  # as few are: once more, so that it can be undone by itself
+            careful = True
+            answers, _ = transact()
         now = core.now()
         for change, answer in zip(changes, answers, strict=True):
             for entry, ok in zip(change.settlements, answer.settled, strict=False):
@@ -145,7 +165,11 @@ class _Application:
         self._wanted = wanted
         self._now = now
         self._fresh = fresh
+        self.fenced_first = True
+        """Whether the fence is looked at before all else, although that may be told in the end."""
         self.rings: set[str] = set()
+        self.handled: Counter[int] = Counter()
+        """How many messages it acknowledged, by queue."""
 
     def make(self) -> Applied:
         """Do all of it. Raises BrokerError when it cannot be."""
@@ -160,14 +184,12 @@ class _Application:
                 settled=answer.settled,
                 repeated=True,
             )
-        if (fence := change.fence) is not None:
+        fence = change.fence
+        if fence is not None and (self.fenced_first or not self._finishes(fence)):
             queue = find_queue(rows, fence.queue)
             state = rows.fence(queue.id, held(fence), now)
             if state != "held" and (queue.fifo or state != "lapsed"):
-                raise LeaseLost(
-                    f"message {fence.id!r} of queue {fence.queue!r} is no longer held: its "
-                    f"receipt is {state}"
-                )
+                raise _lost(fence, state)
         for key in change.keys:
             if isinstance(key, Take):
                 rows.records.take(key.key, key.holder, key.until, now)
@@ -188,6 +210,12 @@ class _Application:
             noted = _write(_Answer(versions, counts, sent, settled)).decode()
             rows.records.note_applied(change.id, noted, now + change.remembered)
         return Applied(versions=versions, counts=counts, sent=sent, settled=settled)
+
+    def _finishes(self, fence: Delivery) -> bool:
+        """Whether the change itself acknowledges its fence: then that tells whether it holds."""
+        return any(
+            isinstance(one, Finish) and one.delivery is fence for one in self._change.settlements
+        )
 
     def _put(self, put: Put) -> int:
         if put.rings:
@@ -222,7 +250,11 @@ class _Application:
         queue = find_queue(rows, one.delivery.queue)
         match one:
             case Finish():
-                (done,) = finish(rows, queue, [one], now, fenced=True)
+                (done,) = finish(rows, queue, [one], now, fenced=True, tally=False)
+                if not done and one.delivery is self._change.fence:
+                    (state,) = rows.leases(queue.id, [held(one.delivery)], now)
+                    raise _lost(one.delivery, state)
+                self.handled[queue.id] += done
                 if queue.fifo:  # it may have kept back the rest of its group
                     self.rings.add(queue.name)
                 return done
@@ -235,6 +267,12 @@ class _Application:
             return rows.release(queue.id, [held(one.delivery)], now)[0]
         until = now + one.seconds
         return rows.hide(queue.id, [(held(one.delivery), until)], now, isinstance(one, Hide))[0]
+
+
+def _lost(fence: Delivery, state: str) -> LeaseLost:
+    return LeaseLost(
+        f"message {fence.id!r} of queue {fence.queue!r} is no longer held: its receipt is {state}"
+    )
 
 
 def _names(changes: Sequence[Change]) -> list[str]:

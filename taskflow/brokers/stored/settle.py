@@ -137,16 +137,24 @@ class Settler:
 
 
 def finish(
-    rows: Rows, queue: QueueRow, entries: Sequence[Finish], now: float, *, fenced: bool
+    rows: Rows,
+    queue: QueueRow,
+    entries: Sequence[Finish],
+    now: float,
+    *,
+    fenced: bool,
+    tally: bool = True,
 ) -> list[bool]:
-    """Delete messages of one queue, and remember those that want it."""
+    """Delete messages of one queue, and remember those that want it; count them, if not told that
+    the caller does."""
     chosen = [held(entry.delivery, fenced) for entry in entries]
     finished = [
         (entry.delivery.id, entry.delivery.topic, now + entry.remember) if entry.remember else None
         for entry in entries
     ]
     gone = rows.remove(queue.id, chosen, now if queue.fifo else None, finished, now)
-    rows.tally(queue.id, sum(gone), 0)
+    if tally:
+        rows.tally(queue.id, sum(gone), 0)
     return gone
 
 
