@@ -20,7 +20,7 @@ from taskflow.outgoing import outgoing
 from taskflow.publisher import default_broker
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.progress import PROGRESS, Step, read_step
-from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, row_of
+from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, row_of, state_of
 from taskflow.tasks.task_engine import load
 
 R = TypeVar("R")
@@ -59,12 +59,7 @@ class Result(Generic[R]):
     def state(self) -> State:
         """Where it stands. `unknown`: there is no such run, or not any more."""
         row = self._row()
-        if row is None:
-            return "unknown"
-        starts_at = row.run.starts_at
-        if row.state == "waiting" and starts_at and starts_at > self.broker.clock.now():
-            return "scheduled"
-        return row.state
+        return "unknown" if row is None else state_of(row, self.broker.clock.now())
 
     @property
     def ready(self) -> bool:
