@@ -27,7 +27,7 @@ def send(event: Event) -> None: ...
 
 
 TASKS = """
-from taskflow import Context, task
+from taskflow import Context, publish, task
 
 @task(result="1h", retries=0)
 def add(x: int, y: int = 1) -> int:
@@ -43,6 +43,12 @@ def send(to: str, *more: object, **named: object) -> None:
 def count(ctx: Context, to: int) -> int:
     ctx.progress(to / 2, to, "half")
     return to
+
+@task(queue="orders", retries=0)
+def place(id: str) -> None:
+    publish("order.created", id)
+    if id == "bad":
+        raise ValueError("no such order")
 """
 
 
