@@ -2,7 +2,10 @@
 
 import ast
 import configparser
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,6 +115,37 @@ def test_what_a_document_names_exists(document: str) -> None:
 )
 def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
     assert gone(f"It is `{quoted}` that does it.") == [quoted]
+
+
+PROGRAMS = ["docs/guides/tasks.md", "docs/guides/results.md"]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", PROGRAMS)
+def test_the_blocks_of_a_guide_are_a_program_that_prints_what_they_say(
+    document: str, tmp_path: Path
+) -> None:
+    program = "\n".join(PYTHON.findall((ROOT / document).read_text()))
+    (tmp_path / f"{Path(document).stem}.py").write_text(program)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "TASKFLOW_BROKER": "sqlite:///taskflow.db?durability=process",
+    }
+    ran = subprocess.run(
+        [sys.executable, f"{Path(document).stem}.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    said = PRINTED.findall(program)
+    assert len(said) == program.count("print("), "each says what it prints"
+    assert ran.stdout.splitlines() == said
 
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()

@@ -16,6 +16,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 COMMANDS = {
+    "call": ("call", "Call a task through its queue; --wait for its result."),
+    "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
@@ -25,6 +27,8 @@ COMMANDS = {
     "purge": ("purge", "Delete all messages of a queue for good."),
     "queues": ("queues", "Show what every queue holds, and what became of the rest."),
     "resume": ("queues", "Let workers receive from a queue again."),
+    "result": ("result", "Show what became of a run of a task."),
+    "runs": ("runs", "List the runs of tasks that are kept, the newest first."),
     "send": ("send", "Send a text to a queue as it is, as SendMessage does."),
     "serve": ("serve", "Serve the broker as SQS and SNS on one port, with a page at /."),
     "tags": ("tags", "Show the tags of a queue or topic; set some and remove others."),
@@ -81,10 +85,11 @@ class _Lines(logging.Formatter):
 @click.version_option(taskflow.__version__, prog_name="taskflow")
 @click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Default: INFO.")
 def main(log_level: str | None) -> None:
-    """Events, queues and workers: publish, work, look, repair.
+    """Tasks, events, queues and workers: call, publish, work, look, repair.
 
     Every option is read from its flag, else from a TASKFLOW_… variable, else from [taskflow] in
-    ./setup.cfg. Exit codes: 0 done, 1 the broker or a run failed, 2 bad input.
+    ./setup.cfg. Exit codes: 0 done, 1 the broker or a run failed, 2 bad input,
+    124 what was waited for has not ended in time.
 
     \b
     Example:

@@ -24,6 +24,7 @@ from taskflow.cli.signals import signals_to
 from taskflow.cli.supervise import Options, supervise
 from taskflow.config import setting, shown_address
 from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.publisher import using
 from taskflow.registry import Registry
 from taskflow.worker.health import HealthServer, write_heartbeat
 from taskflow.worker.pool import Pool
@@ -97,7 +98,7 @@ def work(options: Options, registry: Registry) -> None:
     grace = options.grace
     if grace is None:
         grace = float(_setting("grace", Seconds(), 30.0))
-    with opened(options.address, create=True) as broker, ExitStack() as around:
+    with opened(options.address, create=True) as broker, using(broker), ExitStack() as around:
         pool = Pool(
             Worker(broker, dict(options.queues), strict=options.strict, registry=registry),
             concurrency=threads,

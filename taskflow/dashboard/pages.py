@@ -9,6 +9,7 @@ from taskflow.broker.admin import Admin
 from taskflow.dashboard.changing import ChangingPages
 from taskflow.dashboard.forms import Refused, in_words
 from taskflow.dashboard.looking import LookingPages
+from taskflow.dashboard.run_page import RunPage
 from taskflow.dashboard.showing import GUARDED, render
 from taskflow.errors import BrokerError, BrokerUnavailable, QueueNotFound, TopicNotFound
 from taskflow.server.access import AllowsPage, PageVerb
@@ -50,6 +51,7 @@ def pages(
         ("GET", "/stats"): guarded(monitor.stats, "read"),
         ("GET", "/metrics"): guarded(monitor.metrics, "read"),
         ("GET", "/health"): monitor.health,
+        ("GET", "/runs/*"): RunPage(backend, allows).show,
         ("POST", "/_taskflow/reset"): guarded(monitor.reset, "manage")
         if allow_reset
         else _no_reset,

@@ -7,14 +7,14 @@ a browser sends on behalf of another site is refused either way.
 import inspect
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from taskflow.errors import InvalidName, QueueNotFound, TopicNotFound
 from taskflow.server.app import Action, Call, Caller, Result
 from taskflow.server.backend import Backend
-from taskflow.server.keys import Key, Keys, allows
+from taskflow.server.keys import Key, Keys, allows, covers
 from taskflow.server.origin import is_foreign, is_known_host
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.signing import (
@@ -43,8 +43,16 @@ TOPICS = ("TopicArn", "TargetArn", "Name", "ResourceArn", "SubscriptionArn")
 
 
 PageVerb = Literal["read", "receive", "manage"]
-AllowsPage = Callable[[HttpRequest, PageVerb], HttpResponse | None]
-"""None when whoever asks for a page may, else the answer."""
+
+
+class AllowsPage(Protocol):
+    """Whether whoever asks for a page may: None, else the answer."""
+
+    def __call__(
+        self, request: HttpRequest, verb: PageVerb, queue: str | None = None, /
+    ) -> HttpResponse | None:
+        """`queue`: with this one, with any at all (""), or with all queues and topics (None)."""
+        ...
 
 
 class Access:
@@ -213,22 +221,26 @@ class Access:
             return None, arn_of(name)
 
     # ---- pages ------------------------------------------------------------------------------
-    def allows_page(self, request: HttpRequest, verb: PageVerb) -> HttpResponse | None:
+    def allows_page(
+        self, request: HttpRequest, verb: PageVerb, queue: str | None = None, /
+    ) -> HttpResponse | None:
         """None when whoever asks for a page may see (`read`), see bodies (`receive`) or change
-        (`manage`) everything; else the answer: HTTP Basic, with a key's id and secret."""
+        (`manage`) everything, or what is in a queue; else the answer: HTTP Basic, with a key's id
+        and secret."""
         if self.open:
             return None if is_known_host(request, self._url) else _not_by_this_name()
         key = self._basic(request)
-        if key is not None and verb in key.verbs and "*" in key.queues and "*" in key.topics:
+        if key is not None and verb in key.verbs and _reaches(key, queue):
             return None
         status = 403 if key is not None else 401
+        what = "all queues and topics" if queue is None else "this queue"
         return HttpResponse(
             status,
             (
                 ("content-type", "text/plain; charset=utf-8"),
                 ("www-authenticate", 'Basic realm="taskflow", charset="UTF-8"'),
             ),
-            f"A key is needed that may {verb} all queues and topics.\n".encode(),
+            f"A key is needed that may {verb} {what}.\n".encode(),
         )
 
     def _basic(self, request: HttpRequest) -> Key | None:
@@ -250,6 +262,12 @@ def _signed_part(request: HttpRequest) -> Request:
 def _not_by_this_name() -> HttpResponse:
     headers = (("content-type", "text/plain; charset=utf-8"),)
     return HttpResponse(403, headers, b"Use the address of this machine, or localhost.\n")
+
+
+def _reaches(key: Key, queue: str | None) -> bool:
+    if queue is None:
+        return "*" in key.queues and "*" in key.topics
+    return bool(key.queues) and (not queue or covers(key, queue))
 
 
 def _spellings(service: str, name: str | None) -> list[str | None]:

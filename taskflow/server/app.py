@@ -100,7 +100,8 @@ class App:
     before the parameters are read. `admit` raises WireError for a request whose body is not even
     to be read.
     `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
-    `pages`: by (method, path), what else is served; a request for an action goes before them.
+    `pages`: by (method, path), what else is served; a request for an action goes before them. A
+    path that ends in `/*` is for all that have one more word.
     `region` is the server's own, for requests that name none. `public_url` is put into queue URLs
     instead of the host that the client used.
     `startup` and `shutdown` run with the server (ASGI lifespan).
@@ -173,7 +174,9 @@ class App:
         if JsonDialect.speaks(request) or _ACTION.search(request.query):
             return None
         method = "GET" if request.method == "HEAD" else request.method
-        return self._pages.get((method, request.path), _no_page if method == "GET" else None)
+        below = (method, f"{request.path.rpartition('/')[0]}/*")
+        found = self._pages.get((method, request.path)) or self._pages.get(below)
+        return found or (_no_page if method == "GET" else None)
 
     async def _show(
         self, page: Page, request: HttpRequest, receive: Receive

@@ -95,6 +95,11 @@ def allows(key: Key, service: str, action: str, resource_name: str | None) -> bo
     return any(_covers(glob, resource_name) for glob in globs)
 
 
+def covers(key: Key, queue: str) -> bool:
+    """Whether a queue is one of a key's."""
+    return any(_covers(glob, queue) for glob in key.queues)
+
+
 def _covers(glob: str, name: str) -> bool:
     """Whether a glob names it. Only `*` alone reaches into other regions (`us-west-2/orders`); in
     other globs a wildcard does not cross the slash."""

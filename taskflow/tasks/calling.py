@@ -45,7 +45,7 @@ class Calling(Generic[P, R]):
     def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
         """As `Task.call`; the result is kept for as long as that takes, if it is not anyway."""
         calling = self
-        if not self._keeps():
+        if not self.keeps:
             kept = Checked(**{**_as_dict(self._options), "keep": 60.0 + (timeout or 3600.0)})
             calling = Calling(self._target, self._parameters, kept)
         result = calling._submit(default_broker(), args, kwargs)
@@ -91,10 +91,12 @@ class Calling(Generic[P, R]):
         self, broker: Broker, id: str, created: bool = True, kept: bool | None = None
     ) -> Result[R]:
         returns = Any if self._parameters is None else self._parameters.returns
-        kept = self._keeps() if kept is None else kept
+        kept = self.keeps if kept is None else kept
         return Result(id, broker=broker, returns=returns, created=created, kept=kept)
 
-    def _keeps(self) -> bool:
+    @property
+    def keeps(self) -> bool:
+        """Whether its calls keep a result."""
         keep = self._options.keep
         return bool(self._target.keep if keep is None else keep)
 

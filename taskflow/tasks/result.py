@@ -21,7 +21,7 @@ from taskflow.publisher import default_broker
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.progress import PROGRESS, Step, read_step
-from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of
+from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of, state_of
 
 R = TypeVar("R")
 LOOK = 30.0  # seconds of one wait; a ring ends it sooner
@@ -59,12 +59,7 @@ class Result(Generic[R]):
     def state(self) -> State:
         """Where it stands. `unknown`: there is no such run, or not any more."""
         row = self._row()
-        if row is None:
-            return "unknown"
-        starts_at = row.run.starts_at
-        if row.state == "waiting" and starts_at and starts_at > self.broker.clock.now():
-            return "scheduled"
-        return row.state
+        return "unknown" if row is None else state_of(row, self.broker.clock.now())
 
     @property
     def ready(self) -> bool:

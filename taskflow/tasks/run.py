@@ -87,6 +87,14 @@ write_run = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder(Run).decode
 
 
+def state_of(row: Row, now: float) -> State:
+    """Where a run stands at a time: it is scheduled while its message waits for its delay, too."""
+    starts_at = row.run.starts_at
+    if row.state == "waiting" and starts_at is not None and starts_at > now:
+        return "scheduled"
+    return row.state
+
+
 def row_of(record: Record) -> Row:
     """The run in a record."""
     state: State = record.state if record.state in STATES else "unknown"

@@ -57,6 +57,10 @@ class TaskEngine:
         """A task by its name, on any of its queues."""
         return next((entry for (_, known), entry in self._tasks.items() if known == name), None)
 
+    def queues(self, name: str) -> list[str]:
+        """The queues of a task, the usual one first."""
+        return [queue for queue, known in self._tasks if known == name]
+
     # ---- before it runs -----------------------------------------------------------------------
     def takes(self, delivery: Delivery) -> bool:
         """Whether it is a task's message."""

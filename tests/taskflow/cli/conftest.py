@@ -26,14 +26,43 @@ def send(event: Event) -> None: ...
 """
 
 
+TASKS = """
+from taskflow import Context, publish, task
+
+@task(result="1h", retries=0)
+def add(x: int, y: int = 1) -> int:
+    if x < 0:
+        raise ValueError("below 0\\nsecond line")
+    return x + y
+
+@task(queue=("mails", "bulk"))
+def send(to: str, *more: object, **named: object) -> None:
+    print("sent", to, more, sorted(named.items()), flush=True)
+
+@task(result="1h")
+def count(ctx: Context, to: int) -> int:
+    ctx.progress(to / 2, to, "half")
+    return to
+
+@task(queue="orders", retries=0)
+def place(id: str) -> None:
+    publish("order.created", id)
+    if id == "bad":
+        raise ValueError("no such order")
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, with a module `shop` that holds handlers."""
+    """The current folder, with a module `shop` that holds handlers, and `jobs` with tasks."""
     (tmp_path / "shop.py").write_text(HANDLERS)
+    (tmp_path / "jobs.py").write_text(TASKS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     monkeypatch.setattr(default_registry, "_subscriptions", {})
     monkeypatch.setattr(default_registry, "_by_queue", {})
+    monkeypatch.setattr(default_registry, "_engines", {})
+    monkeypatch.setattr(default_registry, "engines", ())
     for name in KNOWN:
         monkeypatch.delenv(f"TASKFLOW_{name.upper()}", raising=False)
     before = set(sys.modules)

@@ -35,6 +35,10 @@ ALL = list(commands(main))
 def test_the_commands_are_these() -> None:
     assert {" ".join(path) for path in ALL} == {
         "",
+        "call",
+        "cancel",
+        "result",
+        "runs",
         "worker",
         "publish",
         "send",

@@ -1,5 +1,6 @@
 """`taskflow worker`: what it refuses, and a real one that stops on a signal."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -38,6 +39,17 @@ def test_without_handlers_it_exits_2_and_says_where_to_name_them(run: Run, folde
     assert result.exit_code == 2
     assert "--module, TASKFLOW_MODULES, or modules = in setup.cfg" in result.stderr
     assert not (folder / "taskflow.db").exists()
+
+
+def test_what_a_task_sends_goes_with_its_end(run: Run, broker: Broker) -> None:
+    """The worker's broker is the one that `publish` uses, wherever it was named."""
+    broker.subscribe("order.created", "plain")
+    address = ("-m", "jobs", "--broker", f"sqlite:///{Path.cwd()}/taskflow.db?durability=process")
+    for id in ("good", "bad"):
+        assert run("call", "jobs.place", id, *address).exit_code == 0
+    assert run("worker", "orders", "--burst", *address).exit_code == 0
+    assert broker.counts("orders-dlq").visible == 1
+    assert [json.loads(one.body)["data"] for one in broker.peek("plain")] == ["good"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ ADDRESSES = [
     ("POST", "/send", "manage"),
     ("GET", "/stats", "read"),
     ("GET", "/metrics", "read"),
+    ("GET", "/runs/*", "receive"),
     ("POST", "/_taskflow/reset", "manage"),
 ]
 
@@ -81,7 +82,7 @@ class Site:
         return text
 
 
-def allow_all(_: HttpRequest, __: str) -> None:
+def allow_all(_: HttpRequest, __: str, ___: str | None = None, /) -> None:
     """Everybody may do everything."""
 
 
@@ -527,7 +528,7 @@ class TestAccess:
     ) -> None:
         asked: list[str] = []
 
-        def refuse(request: HttpRequest, verb: str) -> HttpResponse:
+        def refuse(request: HttpRequest, verb: str, _: str | None = None, /) -> HttpResponse:
             assert (request.method, request.path) == (method, path)
             asked.append(verb)
             return HttpResponse(401, (("www-authenticate", "Basic"),), b"who?")

@@ -15,6 +15,15 @@ from tests.taskflow.worker.pools import WAIT, Watch, running
 DAY = 86400.0
 
 
+def until_running(broker: Broker, id: str) -> None:
+    """Wait until a run is said to run: woken, on the clock of the test."""
+    seen = broker.records("run", [id])[id]
+    while seen.state != "running":
+        found = broker.wait_record("run", id, seen.version, 10_000.0)
+        assert found is not None
+        seen = found
+
+
 def test_a_long_run_is_seen_running(
     taskflow_broker: Broker, taskflow_registry: Registry, watch: Watch
 ) -> None:
@@ -32,8 +41,7 @@ def test_a_long_run_is_seen_running(
         seen = threading.Event()
 
         def look() -> None:
-            while taskflow_broker.wait_record("run", result.id, 0, 0).state != "running":  # type: ignore[union-attr]
-                pass
+            until_running(taskflow_broker, result.id)
             seen.set()
             go_on.set()
 
@@ -77,8 +85,7 @@ def test_a_run_is_told_that_it_was_cancelled(
         running_now = threading.Event()
 
         def cancel() -> None:
-            while result.state != "running":
-                pass
+            until_running(taskflow_broker, result.id)
             assert result.cancel()
             running_now.set()
 

@@ -1,0 +1,23 @@
+"""Tasks by their names, where their code is here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from taskflow.registry import Registry
+from taskflow.tasks.call_options import check_options
+from taskflow.tasks.calling import Calling
+from taskflow.tasks.decorator import task_engine
+from taskflow.tasks.preparing import Target
+
+
+def find_calling(
+    registry: Registry, name: str, options: Mapping[str, Any]
+) -> Calling[..., Any] | None:
+    """A task of the registry, by its name or one that it had before, with options for its next
+    calls; None when it is not there (`send_task` calls it then). Raises as `Task.options` does."""
+    engine = task_engine(registry)
+    entry = engine.find_task(name)
+    if entry is None:
+        return None
+    target = Target(entry.name, engine.queues(entry.name), entry.keep, entry.keep_failed)
+    return Calling(target, entry.parameters, check_options(options))
