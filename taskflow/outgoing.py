@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
+from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Free, Publish, Put, Remove, Send, Take
 from taskflow.broker.traffic import Traffic
 from taskflow.message import Message
@@ -14,7 +15,7 @@ class Outgoing:
     `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
     """
 
-    def __init__(self, broker: Traffic) -> None:
+    def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.sends: list[Send | Publish] = []
         self.records: list[Put | Remove] = []

@@ -14,7 +14,7 @@ from taskflow.clock import Clock, Instant, epoch_seconds
 from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import Message, new_id
-from taskflow.outgoing import collecting
+from taskflow.outgoing import collecting, outgoing
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -22,8 +22,11 @@ _opened_by = 0  # the process that opened it; a fork opens its own
 
 
 def default_broker() -> Broker:
-    """The broker of this process, opened at the first call (`taskflow.open_broker()`)."""
+    """The broker of this process, opened at the first call (`taskflow.open_broker()`). Within a
+    task it is the one that the task came from."""
     global _default, _opened_by
+    if (out := outgoing.get()) is not None and not out.closed:
+        return out.broker
     with _lock:
         if _default is None or _opened_by not in (0, os.getpid()):
             _default = open_broker()

@@ -4,13 +4,14 @@ Topics, queues, dead-letter queues, subscriptions.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from taskflow.broker import QueueSettings
 from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSettings, TopicSubscription
+from taskflow.entry import Entry
 from taskflow.errors import QueueExists, TopicExists
 from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
 from taskflow.message import new_id
@@ -20,6 +21,7 @@ from taskflow.wire.differences import differences
 
 DEAD_LETTERS = QueueSettings(retention=MAX_RETENTION)
 TOPIC = TopicSettings()
+ROUND = (10, 30, 100, 300)
 NOT_OURS = ("policy", "others")
 """Attributes that code says nothing about (access, encryption): never compared, never changed."""
 
@@ -48,11 +50,17 @@ def settings_for(registry: Registry, queue: str) -> QueueSettings:
         QueueSettings(),
         visibility_timeout=handlers[0].visibility_timeout,
         dead_letter_queue=dlq_of(queue),
-        max_receives=min(
-            MAX_RECEIVES,
-            max(found.policy.max_attempts + found.spare_receives for found in handlers),
-        ),
+        max_receives=_max_receives(handlers),
     )
+
+
+def _max_receives(handlers: Sequence[Entry]) -> int:
+    """The net under the retries. Where workers bury what was never finished themselves, it is a
+    round number, so that another task on the queue seldom changes it."""
+    most = max(found.policy.max_attempts + found.spare_receives for found in handlers)
+    if any(found.spare_receives for found in handlers):
+        most = next((round for round in ROUND if round >= most), MAX_RECEIVES)
+    return min(MAX_RECEIVES, most)
 
 
 def all_settings(registry: Registry) -> dict[str, QueueSettings]:

@@ -41,7 +41,7 @@ def _cancel(broker: Broker, id: str) -> str | None:
     row = load(broker, [id]).get(id)
     if row is None and not _waits(broker, id):
         return None
-    if not cancel_call(broker, id):
+    if not cancel_call(broker, id, without_run=row is None):
         return "has ended before:"
     return "told to stop:" if row is not None and row.state == "running" else "cancelled"
 

@@ -16,10 +16,11 @@ CANCEL = "cancel"
 KEPT = 14 * 86400.0  # seconds: no message waits longer
 
 
-def cancel(broker: Broker, id: str) -> bool:
+def cancel(broker: Broker, id: str, *, without_run: bool = False) -> bool:
     """Cancel a call. A run that waits has ended when this returns; one that runs is told within a
-    second, and ends by itself. For a call without a run the word is kept until its message comes:
-    it counts for what starts more than a second later. False when it has ended before."""
+    second, and ends by itself. For a call `without_run` the word is kept until its message comes:
+    it counts for what starts more than a second later. False when it has ended before, or there is
+    nothing of that id."""
     while (record := broker.records(RUN, [id]).get(id)) is not None:
         row, now = row_of(record), broker.clock.now()
         if row.state in FINAL:
@@ -38,6 +39,8 @@ def cancel(broker: Broker, id: str) -> bool:
             return True
         if not isinstance(refused, VersionConflict):
             raise refused
+    if not without_run:
+        return False
     until = broker.clock.now() + KEPT
     broker.apply([Change(records=[Put(kind=CANCEL, key=id, value="{}", expires_at=until)])])
     return True

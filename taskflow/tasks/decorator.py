@@ -21,6 +21,7 @@ from taskflow.tasks.task import AsyncTask, Task, TaskBase
 from taskflow.tasks.task_engine import TaskEngine
 from taskflow.tasks.task_entry import TaskEntry
 
+C = TypeVar("C", bound=Context)
 P = ParamSpec("P")
 R = TypeVar("R")
 DEFAULT_QUEUE = "default"
@@ -33,14 +34,14 @@ class Decorator(Protocol):
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
-        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+        self, function: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[C, P], R], /) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
@@ -52,14 +53,14 @@ def task_engine(registry: Registry) -> TaskEngine:
 
 @overload
 def task(  # type: ignore[overload-overlap]
-    function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    function: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /
 ) -> AsyncTask[P, R]: ...
 @overload
 def task(  # type: ignore[overload-overlap]
     function: Callable[P, Coroutine[Any, Any, R]], /
 ) -> AsyncTask[P, R]: ...
 @overload
-def task(function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+def task(function: Callable[Concatenate[C, P], R], /) -> Task[P, R]: ...
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload

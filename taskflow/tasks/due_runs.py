@@ -18,10 +18,10 @@ TRY_AGAIN = 60.0  # seconds until what could not be sent is tried again
 log = logging.getLogger("taskflow.tasks")
 
 
-def ring_for(broker: Broker, due_at: float | None) -> None:
-    """Something is due then that was not known before: wake who waits for such things."""
+def ring_at(due_at: float) -> Put:
+    """Something is due then that was not known before: what wakes those who wait for that."""
     kind, key = BELL
-    broker.apply([Change(records=[Put(kind=kind, key=key, value=str(due_at), rings=True)])])
+    return Put(kind=kind, key=key, value=str(due_at), rings=True)
 
 
 def send_due(broker: Broker, worker: str) -> float | None:

@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 
 from taskflow.broker.change import Change, Free, Put, Send, Take
-from taskflow.errors import ConfigError
+from taskflow.errors import ConfigError, LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Message, new_id
 from taskflow.tasks.bodies import run_body, task_body
@@ -96,6 +96,8 @@ def prepare(
         )
         return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
     key = None if options.key is None else key_of(target.name, options.key)
+    if (size := len(args) + len(kwargs)) > most:
+        raise LimitExceeded(f"the arguments of {target.name} are {size} bytes; {most} are allowed")
     run = Run(
         task=target.name,
         queue=queue,

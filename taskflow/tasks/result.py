@@ -20,6 +20,7 @@ from taskflow.outgoing import outgoing
 from taskflow.publisher import default_broker
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.progress import PROGRESS, Step, read_step
 from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of, state_of
 
@@ -111,16 +112,20 @@ class Result(Generic[R]):
     def _wait(self, timeout: float | None) -> Row:
         broker = self.broker
         until = None if timeout is None else broker.clock.now() + timeout
-        record = broker.records(RUN, [self.id]).get(self.id)
-        while record is not None:
-            if record.state in FINAL:
-                return row_of(record)
+        row = load(broker, [self.id]).get(self.id)
+        while row is not None and row.state not in FINAL:
             left = LOOK if until is None else min(LOOK, until - broker.clock.now())
             if left <= 0:
                 raise ResultTimeout(
-                    f"run {self.id!r} of {record.label} is {record.state} after {timeout:g} s"
+                    f"run {self.id!r} of {row.run.task} is {row.state} after {timeout:g} s"
                 )
-            record = broker.wait_record(RUN, self.id, record.version, left)
+            record = broker.wait_record(RUN, self.id, row.version, left)
+            found = None if record is None else row_of(record)
+            if found is not None and found.version == row.version:
+                found = end_if_lost(broker, found)
+            row = found
+        if row is not None:
+            return row
         raise NoResult(f"there is no run {self.id!r}, or not any more")
 
     def _value(self, row: Row) -> R:
@@ -139,8 +144,9 @@ class Result(Generic[R]):
     # ---- changing -----------------------------------------------------------------------------
     def cancel(self) -> bool:
         """End it before its time: at once while it waits; while it runs it is told within about a
-        second (`ctx.cancelled`; a coroutine is cancelled). False when it has ended before."""
-        return cancel(self.broker, self.id)
+        second (`ctx.cancelled`; a coroutine is cancelled). False when it has ended before, or
+        there is no such run."""
+        return cancel(self.broker, self.id, without_run=not self._kept)
 
     def forget(self) -> None:
         """Remove what is kept of it now, not when its time is over. A run that has not ended is

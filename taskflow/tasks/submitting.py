@@ -10,7 +10,8 @@ from taskflow.broker.change import Change, Free, Put, Send
 from taskflow.errors import KeyTaken, RunExists, VersionConflict
 from taskflow.outgoing import collecting
 from taskflow.tasks.call_options import Checked
-from taskflow.tasks.due_runs import ring_for
+from taskflow.tasks.due_runs import ring_at
+from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.preparing import Prepared, end_run, put_run
 from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
 
@@ -25,6 +26,8 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
     if (out := collecting(broker)) is not None and call.take is None and options.id is None:
         out.records += change.records
         out.sends += change.sends
+        if call.put is not None and call.put.due_at is not None:
+            out.records.append(ring_at(call.put.due_at))
         return call.id, True
     if call.put is None:
         assert call.message is not None
@@ -32,9 +35,9 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
         return call.id, True
     while (refused := broker.apply([change])[0].refused) is not None:
         if isinstance(refused, KeyTaken) and refused.holder != call.id:
-            if options.on_key == "reject":
-                raise refused
-            if options.on_key == "keep":
+            if options.on_key != "replace" and _lives(broker, refused.holder):
+                if options.on_key == "reject":
+                    raise refused
                 return refused.holder, False
             change = _instead(broker, call, refused.holder)
         elif isinstance(refused, VersionConflict) and refused.key == call.id:
@@ -43,7 +46,7 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
         elif not isinstance(refused, VersionConflict):
             raise refused
     if call.message is None:
-        ring_for(broker, call.put.due_at)
+        broker.apply([Change(records=[ring_at(call.put.due_at or 0.0)])])
     return call.id, True
 
 
@@ -76,8 +79,15 @@ def _store(broker: Broker, calls: list[Prepared]) -> list[str]:
         broker.apply([Change(records=records, sends=sends)])[0].or_raise()
         due = [put.due_at for put in records if put.due_at is not None]
         if due:
-            ring_for(broker, min(due))
+            broker.apply([Change(records=[ring_at(min(due))])])
     return [call.id for call in calls]
+
+
+def _lives(broker: Broker, holder: str) -> bool:
+    """Whether the run that holds a key will end some time; one that will not has ended by this."""
+    row = load(broker, [holder]).get(holder)
+    row = None if row is None else end_if_lost(broker, row)
+    return row is not None and row.state not in FINAL
 
 
 def _instead(broker: Broker, call: Prepared, holder: str) -> Change:

@@ -7,12 +7,13 @@ import msgspec
 
 from taskflow import payload as json
 from taskflow.broker import Broker
-from taskflow.broker.change import Change
+from taskflow.broker.change import Change, Take
 from taskflow.broker.record import RecordQuery
 from taskflow.engine import Begins, Ended, Found
 from taskflow.entry import Arguments
 from taskflow.errors import BrokerError, DecodeError, NoHandler, Reject
 from taskflow.event import NO_TEXTS, Context, Event
+from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.message import Delivery
 from taskflow.outgoing import Outgoing, outgoing
 from taskflow.retry import Done, Outcome
@@ -102,6 +103,12 @@ class TaskEngine:
             if row.state in FINAL and row.state != "failed":  # a failed one comes from its DLQ
                 skipped = "cancelled" if row.state == "cancelled" else None
                 return Found(None, decided=Done(duplicate=True, skipped=skipped), work=work)
+            if row.state == "failed" and broker is not None and not work.is_group:
+                found = self._live_again(broker, work, row)
+                if found is not None:
+                    return found
+                row = work.row
+                assert row is not None
             if work.is_group:
                 over = row.state in FINAL
                 return Found(None, decided=Done(duplicate=over), work=work)
@@ -120,6 +127,19 @@ class TaskEngine:
         elif expires_at is not None and broker is not None and expires_at <= broker.clock.now():
             found.decided = Done(skipped="expired")
         return found
+
+    @staticmethod
+    def _live_again(broker: Broker, work: Work, row: Row) -> Found | None:
+        """A failed run whose message was redriven waits again, and has its key again; what is to
+        be done instead if it cannot."""
+        keys = [] if row.run.key is None else [Take(row.run.key, row.id)]
+        put = put_run(row.id, row.run, "waiting", row.version, rings=True)
+        answer = broker.apply([Change(keys=keys, records=[put])], durable=False)[0]
+        if answer.refused is not None:
+            work.row = None
+            return Found(None, refusal=Reject(f"it cannot run again: {answer.refused}"), work=work)
+        work.row = Row(row.id, "waiting", answer.versions[0], row.run, row.created_at)
+        return None
 
     def _cancelled(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> set[str]:
         """Which of these calls without a run were cancelled. Hardly any ever is, so it is asked
@@ -196,9 +216,15 @@ class TaskEngine:
         if work.row is None and entry.on_success is None:
             return None
         try:
-            return json.encode(value)
+            encoded = json.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise Reject(f"the result of {entry.name} cannot be kept: {error}") from error
+        if len(encoded) > MAX_MESSAGE_BYTES:
+            raise Reject(
+                f"the result of {entry.name} is {len(encoded)} bytes; {MAX_MESSAGE_BYTES} are "
+                "kept at most: store it elsewhere, and return where"
+            )
+        return encoded
 
     def failed(self, found: Found, outcome: Outcome) -> Outcome:
         """One that was told to stop has stopped."""

@@ -47,7 +47,8 @@ def drain(
             runs.append(_run(jobs[0]))
             if raise_errors and runs[-1].outcome.error is not None:
                 raise runs[-1].outcome.error
-        due = broker.next_due(*worker.queues) if advance else None
+        dues = [broker.next_due(*worker.queues), worker.tend()] if advance else []
+        due = min((one for one in dues if one is not None), default=None)
         if due is None:
             return runs
         if not isinstance(broker.clock, ManualClock):

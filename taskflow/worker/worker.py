@@ -94,11 +94,13 @@ class Worker:
             broker=self.broker,
         )
 
-    def tend(self) -> None:
-        """Do what is due by itself, which no message brings. (A pool has a thread for that.)"""
-        if self.broker.features.runs:
-            for engine in self.registry.engines:
-                engine.tend(self.broker, self._id)
+    def tend(self) -> float | None:
+        """Do what is due by itself, which no message brings; answers when something will be, None
+        for never. (A pool has a thread for that.)"""
+        if not self.broker.features.runs:
+            return None
+        found = [engine.tend(self.broker, self._id) for engine in self.registry.engines]
+        return min((due for due in found if due is not None), default=None)
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Job]:
         """One receive; run and settle what came, in this thread, one after the other. Answers what

@@ -9,6 +9,7 @@ import pytest
 from taskflow import Broker, Context, Registry, Result, Retry, RetryPolicy, task
 from taskflow.errors import (
     DecodeError,
+    LimitExceeded,
     NoResult,
     ResultTimeout,
     RunCancelled,
@@ -17,7 +18,7 @@ from taskflow.errors import (
     RunFailed,
     WouldDeadlock,
 )
-from taskflow.message import Message
+from taskflow.message import FAILURE, Message, plain_text
 from taskflow.tasks.bodies import run_body
 from taskflow.tasks.run import STATES
 from taskflow.testing import FaultBroker, ManualClock
@@ -561,3 +562,121 @@ def test_the_states_are_exactly_these() -> None:
         "unknown", "scheduled", "waiting", "running", "retrying", "suspended", "done", "failed",
         "cancelled", "expired",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["purged", "too old", "deleted"])
+def test_a_run_whose_message_is_gone_ends(
+    how: str,
+    taskflow_registry: Registry,
+    taskflow_broker: Broker,
+    taskflow_clock: ManualClock,
+    drain: Drain,
+) -> None:
+    """Nobody waits for ever, and nobody is kept from its key (case 5, case 61)."""
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: 1)
+    drain()
+    result = t.options(key="k").delay()
+    if how == "purged":
+        assert taskflow_broker.purge("default") == 1
+    elif how == "too old":
+        taskflow_clock.advance(taskflow_broker.settings("default").retention + 1)
+        assert taskflow_broker.receive("default") == []
+    else:
+        taskflow_broker.delete_queue("default")
+    got: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            result.get()
+        except RunFailed as error:
+            got.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while thread.is_alive():
+        taskflow_clock.wait_until(lambda parked: parked > 0 or bool(got), 10)
+        taskflow_clock.advance(31)
+        thread.join(0.01)
+    assert "its message is no longer in queue 'default'" in str(got[0])
+    drain()
+    assert t.options(key="k").delay().created
+
+
+def test_a_key_is_not_kept_by_a_run_whose_message_is_gone(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: 1)
+    drain()
+    first = t.options(key="k").delay()
+    taskflow_broker.purge("default")
+    second = t.options(key="k").delay()
+    assert second.created
+    assert (first.state, second.state) == ("failed", "waiting")
+
+
+def test_a_redriven_run_has_its_key_again(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    fails = [True, False, True, False]
+
+    @task(registry=taskflow_registry, name="t", retries=0)
+    def t() -> None:
+        if fails.pop(0):
+            raise ValueError
+
+    drain()
+    first = t.options(key="k").delay()
+    drain()
+    taskflow_broker.redrive("default-dlq")
+    drain()
+    assert first.state == "done"
+    third = t.options(key="k").delay()
+    drain()
+    fourth = t.options(key="k", delay=60).delay()
+    taskflow_broker.redrive("default-dlq")
+    drain()
+    assert (third.state, fourth.state) == ("failed", "scheduled")
+    (letter,) = taskflow_broker.peek("default-dlq")
+    assert "is held by" in plain_text(letter.attributes[FAILURE])
+
+
+def test_what_is_too_large_is_refused(
+    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
+) -> None:
+    t = task(registry=taskflow_registry, name="t", result="1h")(lambda size, *rest: "x" * size)
+    drain()
+    with pytest.raises(LimitExceeded, match="the arguments of t are 2000"):
+        t.delay(1, "x" * 2_000_000)
+    result = t.delay(2_000_000)
+    drain()
+    with pytest.raises(RunFailed, match="is 2000002 bytes; 1048576 are kept at most"):
+        result.get(0)
+
+
+def test_calls_inside_a_task_go_to_the_broker_it_came_from(taskflow_registry: Registry) -> None:
+    """Whatever the default one is."""
+    from taskflow import Worker
+    from taskflow.testing import memory_broker
+
+    seen: list[int] = []
+
+    @task(registry=taskflow_registry, name="child")
+    def child() -> None:
+        seen.append(1)
+
+    @task(registry=taskflow_registry, name="parent")
+    def parent() -> None:
+        child.delay()
+
+    broker = memory_broker()
+    worker = Worker(broker, registry=taskflow_registry)
+    broker.send("default", [Message("m", '{"task":"parent"}')])
+    assert len(worker.drain()) == 2
+    assert seen == [1]
+    broker.close()
+
+
+def test_an_unknown_id_is_not_cancelled(taskflow_broker: Broker) -> None:
+    assert not Result("never").cancel()
+    assert taskflow_broker.count_records("cancel") == {}
+    assert taskflow_broker.records("cancel", ["never"]) == {}
