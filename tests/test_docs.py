@@ -117,7 +117,7 @@ def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
     assert gone(f"It is `{quoted}` that does it.") == [quoted]
 
 
-PROGRAMS = ["docs/guides/tasks.md", "docs/guides/results.md"]
+PROGRAMS = ["docs/guides/tasks.md", "docs/guides/results.md", "docs/guides/plans.md"]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 
