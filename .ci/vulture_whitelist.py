@@ -22,6 +22,7 @@ _.try_again  # public: of an Outbox
 _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it
 _.GetPayment, _.ListPaymentMethods, _.RefundPayment, _.RemovePaymentMethod  # gRPC calls them
+_.si, _.starmap  # public: of a task, for parts of plans
 _.SavePaymentMethod  # gRPC calls it
 __getattr__, __dir__  # Python asks a module by them
 _.format_commands  # click calls it
