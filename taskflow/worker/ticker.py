@@ -12,9 +12,11 @@ log = logging.getLogger("taskflow.worker")
 
 
 class Ticker:
-    """Looks now and then (`Economy.look_every`) when something is due, and sees to it at its time. (It waits apart from
-    those who wait for messages: each ring would wake it, and hold them up.) With no engine there is
-    no thread."""
+    """Looks now and then (`Economy.look_every`) when something is due, and sees to it at its time.
+
+    (It waits apart from those who wait for messages: each ring would wake it, and hold them up.)
+    With no engine there is no thread.
+    """
 
     def __init__(self, broker: Broker, engines: Sequence[Engine], worker: str) -> None:
         self._broker = broker
