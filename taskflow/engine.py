@@ -17,9 +17,6 @@ from taskflow.event import Context
 from taskflow.message import Delivery
 from taskflow.retry import Outcome, RetryPolicy
 
-BELL = ("bell", "due")
-"""Kind and key of the record that rings when something is due sooner than `Engine.tend` said."""
-
 
 @dataclass(slots=True)
 class Found:
@@ -92,12 +89,18 @@ class Engine(Protocol):
         """What a failed attempt comes to: `outcome`, unless nobody wants the run any more."""
         ...
 
+    def is_plain(self, found: Found, outcome: Outcome) -> bool:
+        """Whether the broker's own verb for this outcome is all that it takes. Quick: it is asked
+        of every message."""
+        ...
+
     def settle(
         self, broker: Broker, ended: Ended, refused: BrokerError | None = None
     ) -> Change | None:
-        """The change that settles it, with a fence; None for what the broker's own verbs do. It is
-        asked again when its change was `refused`, since what it was made from has changed
-        meanwhile. Raises BrokerError when the broker cannot say what that is now."""
+        """The change that settles what is not plain, with a fence; None for what the broker's own
+        verbs do all the same. It is asked again when its change was `refused`, since what it was
+        made from has changed meanwhile. Raises BrokerError when the broker cannot say what that is
+        now."""
         ...
 
     def tend(self, broker: Broker, worker: str) -> float | None:

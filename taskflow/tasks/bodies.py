@@ -37,8 +37,8 @@ _write = msgspec.json.Encoder().encode
 
 def task_body(task: str, args: bytes, kwargs: bytes) -> str:
     """The body of a call without a run; the arguments are JSON."""
-    text = b'%s%s,"args":%s,"kwargs":%s}' % (_TASK.encode(), _write(task), args, kwargs)
-    return text.decode()
+    named = b',"kwargs":' + kwargs if kwargs != b"{}" else b""
+    return b"".join((_TASK.encode(), _write(task), b',"args":', args, named, b"}")).decode()
 
 
 def run_body(run: str, generation: int) -> str:

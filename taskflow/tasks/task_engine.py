@@ -25,12 +25,10 @@ from taskflow.tasks.due_runs import send_due
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.progress import Progress
 from taskflow.tasks.run import FINAL, Row, load
-from taskflow.tasks.settling import settlement
+from taskflow.tasks.settling import says_more, settlement
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
-
-LOOK_EVERY = 1.0  # seconds between two looks whether any call without a run was cancelled
 
 
 class TaskEngine:
@@ -143,11 +141,11 @@ class TaskEngine:
 
     def _cancelled(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> set[str]:
         """Which of these calls without a run were cancelled. Hardly any ever is, so it is asked
-        once a second whether there is one at all."""
+        now and then whether there is one at all."""
         if broker is None or not broker.features.runs:
             return set()
         now = broker.clock.elapsed()
-        if now - self._looked_at >= LOOK_EVERY:
+        if now - self._looked_at >= broker.economy.look_every:
             query = RecordQuery(kind=CANCEL, limit=1)
             self._any_cancelled = bool(broker.list_records(query).records)
             self._looked_at = now
@@ -261,13 +259,18 @@ class TaskEngine:
         return stopped
 
     # ---- after it -----------------------------------------------------------------------------
+    def is_plain(self, found: Found, outcome: Outcome) -> bool:
+        """A call without a run that succeeded, and from which nothing follows."""
+        work: Work | None = found.work
+        return work is None or (
+            work.row is None and isinstance(outcome, Done) and not says_more(found)
+        )
+
     def settle(
         self, broker: Broker, ended: Ended, refused: BrokerError | None = None
     ) -> Change | None:
         """Its end as one change: the run, its key, what it sent, and the message."""
-        work: Work | None = ended.found.work
-        if work is None:
-            return None
+        work: Work = ended.found.work
         if refused is not None and work.row is not None:
             work.row = load(broker, [work.row.id]).get(work.row.id)
         return settlement(broker, ended, work, refused)

@@ -5,24 +5,25 @@ import threading
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
-from taskflow.engine import BELL, Engine
+from taskflow.engine import Engine
 from taskflow.errors import BrokerError
 
 log = logging.getLogger("taskflow.worker")
 
-LONGEST = 10.0  # seconds between two looks, whatever nobody told
-AGAIN = 1.0  # seconds until a broker that failed is asked again
-
 
 class Ticker:
-    """Sleeps until something is due, or rings because it is due sooner than that. With no engine
-    there is no thread."""
+    """Looks now and then (`Economy.look_every`) when something is due, and sees to it at its time.
+
+    (It waits apart from those who wait for messages: each ring would wake it, and hold them up.)
+    With no engine there is no thread.
+    """
 
     def __init__(self, broker: Broker, engines: Sequence[Engine], worker: str) -> None:
         self._broker = broker
         self._engines = engines
         self._worker = worker
         self._closed = False
+        self._pause = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="taskflow-ticker", daemon=True)
 
     def start(self) -> None:
@@ -32,38 +33,36 @@ class Ticker:
 
     def close(self) -> None:
         """End, and wait for it."""
-        self._closed = True
-        self._broker.wake()
+        with self._pause:
+            self._closed = True
+            self._pause.notify()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
         failing = False
-        while not self._closed:
+        while True:
+            wait = self._broker.economy.look_every
             try:
-                self._turn()
+                wait = self._turn()
                 failing = False
             except BrokerError as error:
                 if not failing:
                     log.error("what is due cannot be looked at: %s", error)
                 failing = True
-                self._pause()
             except Exception:
                 log.exception("what was due failed, and is tried again")
-                self._pause()
+            with self._pause:
+                if self._closed:
+                    return
+                if wait > 0:
+                    self._broker.clock.wait(self._pause, wait)
+                if self._closed:
+                    return
 
-    def _turn(self) -> None:
-        """Do what is due, then wait for the next."""
-        broker, (kind, key) = self._broker, BELL
-        bell = broker.records(kind, [key]).get(key)
-        found = [engine.tend(broker, self._worker) for engine in self._engines]
-        dues = [due for due in found if due is not None]
-        wait = min([LONGEST, *(due - broker.clock.now() for due in dues)])
-        if wait > 0:
-            seen = 0 if bell is None else bell.version
-            broker.wait_record(kind, key, seen, wait, lambda: self._closed)
-
-    def _pause(self) -> None:
-        condition = threading.Condition()
-        with condition:
-            self._broker.clock.wait(condition, AGAIN)
+    def _turn(self) -> float:
+        """Do what is due; answers for how many seconds nothing is."""
+        dues = [engine.tend(self._broker, self._worker) for engine in self._engines]
+        now = self._broker.clock.now()
+        look = self._broker.economy.look_every
+        return min([look, *(due - now for due in dues if due is not None)])
