@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from taskflow.publisher import publish, publish_many
     from taskflow.registry import Registry, subscribe, use
     from taskflow.retry import RetryPolicy
+    from taskflow.scheduling.decorators import cron, every, once
+    from taskflow.scheduling.schedule import Schedule
+    from taskflow.scheduling.schedules import schedules
     from taskflow.tasks.decorator import send_task, task
     from taskflow.tasks.result import Result
     from taskflow.tasks.task import AsyncTask, Task
@@ -39,14 +42,19 @@ __all__ = [
     "Result",
     "Retry",
     "RetryPolicy",
+    "Schedule",
     "SystemClock",
     "Task",
     "TaskflowError",
     "Worker",
     "as_completed",
+    "cron",
+    "every",
+    "once",
     "open_broker",
     "publish",
     "publish_many",
+    "schedules",
     "send_task",
     "subscribe",
     "task",
@@ -66,6 +74,9 @@ _HOMES = {
     "publisher": ("publish", "publish_many"),
     "registry": ("Registry", "subscribe", "use"),
     "retry": ("RetryPolicy",),
+    "scheduling.decorators": ("cron", "every", "once"),
+    "scheduling.schedule": ("Schedule",),
+    "scheduling.schedules": ("schedules",),
     "tasks.decorator": ("send_task", "task"),
     "tasks.result": ("Result",),
     "tasks.task": ("AsyncTask", "Task"),

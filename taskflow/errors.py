@@ -12,6 +12,7 @@ TaskflowError
  │   ├─ QueueExists          declared again with other attributes
  │   ├─ TopicExists          declared again with other attributes
  │   ├─ MoveTaskNotFound     no running move of that handle
+ │   ├─ ScheduleNotFound     no schedule of that name
  │   ├─ ChangeRefused        a change that was not applied; nothing of it happened
  │   │   ├─ LeaseLost        its fence: the receipt is stale, or the lease has ended
  │   │   ├─ VersionConflict  a record is not in the version expected
@@ -154,6 +155,12 @@ class TopicExists(BrokerError):
 
 class MoveTaskNotFound(BrokerError):
     """No move task of that handle is running."""
+
+
+class ScheduleNotFound(_NotFound):
+    """No schedule of that name was put, or it was removed."""
+
+    kind = "schedule"
 
 
 class ChangeRefused(BrokerError):

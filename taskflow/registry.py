@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
-from taskflow.engine import Engine
+from taskflow.engine import Engine, Tender
 from taskflow.entry import Entry
 from taskflow.entry_options import common_options, file_of, name_of
 from taskflow.errors import BrokerError, RegistrationError
@@ -17,10 +18,14 @@ from taskflow.signature import Handler, read_signature
 from taskflow.subscription import Subscription
 
 E = TypeVar("E", bound=Engine)
+T = TypeVar("T", bound=Tender)
 F = TypeVar("F", bound=Handler)
 M = TypeVar("M", bound=Middleware)
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_WINDOW = 3600.0
+WITH_EVERY_WORKER = ("taskflow.scheduling.scheduler",)
+"""Modules above this one that have a `join(registry)`, which gives it a tender: whoever runs a
+worker fires schedules, whether or not the code of its handlers imports them."""
 
 
 class Registry:
@@ -32,6 +37,7 @@ class Registry:
         self._engines: dict[str, Engine] = {}
         self.engines: Sequence[Engine] = ()
         """Of the messages that are no events, in the order in which they are asked."""
+        self._tenders: dict[str, Tender] = {}
         self.middleware: list[Middleware] = []
 
     def subscribe(
@@ -137,6 +143,20 @@ class Registry:
             found = self._engines[kind] = make()
             self.engines = tuple(self._engines.values())
         return cast(E, found)
+
+    def tender(self, kind: str, make: Callable[[], T]) -> T:
+        """Who tends something that no message brings, made when it is first asked for."""
+        found = self._tenders.get(kind)
+        if found is None:
+            found = self._tenders[kind] = make()
+        return cast(T, found)
+
+    @property
+    def tenders(self) -> Sequence[Tender]:
+        """All who do what is due by itself: the engines, and others."""
+        for name in WITH_EVERY_WORKER:
+            import_module(name).join(self)
+        return (*self.engines, *self._tenders.values())
 
     def enter(self, entry: Entry, key: str) -> None:
         """Let a queue's workers know an entry, under a key of its own within the queue: the one

@@ -37,7 +37,7 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
                 raise refused
             if options.on_key == "keep":
                 return refused.holder, False
-            change = _instead(broker, call, refused.holder)
+            change = replace_holder(broker, call, refused.holder)
         elif isinstance(refused, VersionConflict) and refused.key == call.id:
             if _is_the_same(broker, call, options):
                 return call.id, False
@@ -81,7 +81,7 @@ def _store(broker: Broker, calls: list[Prepared]) -> list[str]:
     return [call.id for call in calls]
 
 
-def _instead(broker: Broker, call: Prepared, holder: str) -> Change:
+def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:
     """The call in place of who has its key: that one is cancelled, or told to stop."""
     change = call.change()
     before = load(broker, [holder]).get(holder)

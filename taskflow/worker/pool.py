@@ -114,7 +114,7 @@ class Pool:
         hooks = Hooks(self._help, self._replace, self._beat)
         upkeep = Upkeep(self._inflight, self._settler, self._broker, SHORT, hooks)
         upkeep.start()
-        ticker = Ticker(self._broker, self._worker.registry.engines, self._id)
+        ticker = Ticker(self._broker, self._worker.registry.tenders, self._id)
         ticker.start()
         with self._inflight.lock:
             for _ in range(self._concurrency):

@@ -1,11 +1,11 @@
-"""A pool's thread for what is due by itself: what engines tend, at its time."""
+"""A pool's thread for what is due by itself: what somebody tends, at its time."""
 
 import logging
 import threading
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
-from taskflow.engine import BELL, Engine
+from taskflow.engine import BELL, Tender
 from taskflow.errors import BrokerError
 
 log = logging.getLogger("taskflow.worker")
@@ -15,19 +15,19 @@ AGAIN = 1.0  # seconds until a broker that failed is asked again
 
 
 class Ticker:
-    """Sleeps until something is due, or rings because it is due sooner than that. With no engine
-    there is no thread."""
+    """Sleeps until something is due, or rings because it is due sooner than that. With nobody
+    who tends anything there is no thread."""
 
-    def __init__(self, broker: Broker, engines: Sequence[Engine], worker: str) -> None:
+    def __init__(self, broker: Broker, tenders: Sequence[Tender], worker: str) -> None:
         self._broker = broker
-        self._engines = engines
+        self._tenders = tenders
         self._worker = worker
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="taskflow-ticker", daemon=True)
 
     def start(self) -> None:
         """Begin."""
-        if self._engines and self._broker.features.runs:
+        if self._tenders and self._broker.features.runs:
             self._thread.start()
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Ticker:
         """Do what is due, then wait for the next."""
         broker, (kind, key) = self._broker, BELL
         bell = broker.records(kind, [key]).get(key)
-        found = [engine.tend(broker, self._worker) for engine in self._engines]
+        found = [tender.tend(broker, self._worker) for tender in self._tenders]
         dues = [due for due in found if due is not None]
         wait = min([LONGEST, *(due - broker.clock.now() for due in dues)])
         if wait > 0:

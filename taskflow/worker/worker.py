@@ -25,8 +25,8 @@ class Worker:
     A mapping gives queues weights: one of weight 6 is asked first six times as often as one of
     weight 1. `strict`: always in the order given, a later queue only when the earlier are empty.
     `observers` are told of each step of each message (taskflow.worker.observer).
-    Declares topics and queues when it is made. Raises QueueNotFound for a queue without a
-    handler, QueueExists when the broker's queues disagree with the subscriptions.
+    Declares topics, queues and schedules when it is made. Raises QueueNotFound for a queue without
+    a handler, QueueExists when the broker's queues disagree with the subscriptions.
     """
 
     def __init__(
@@ -66,8 +66,11 @@ class Worker:
         self.declare()
 
     def declare(self) -> None:
-        """Declare topics and queues. Once is enough, unless the broker's file is another one."""
+        """Declare topics, queues and schedules. Once is enough, unless the broker's file is
+        another one."""
         declare(self.broker, self.registry)
+        for tender in self.registry.tenders:
+            tender.declare(self.broker, self.queues)
         self._retention = {name: self.broker.settings(name).retention for name in self.queues}
 
     def queue_order(self) -> list[str]:
@@ -97,8 +100,8 @@ class Worker:
     def tend(self) -> None:
         """Do what is due by itself, which no message brings. (A pool has a thread for that.)"""
         if self.broker.features.runs:
-            for engine in self.registry.engines:
-                engine.tend(self.broker, self._id)
+            for tender in self.registry.tenders:
+                tender.tend(self.broker, self._id)
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Job]:
         """One receive; run and settle what came, in this thread, one after the other. Answers what
