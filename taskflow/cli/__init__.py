@@ -25,6 +25,7 @@ COMMANDS = {
     "purge": ("purge", "Delete all messages of a queue for good."),
     "queues": ("queues", "Show what every queue holds, and what became of the rest."),
     "resume": ("queues", "Let workers receive from a queue again."),
+    "schedule": ("schedule", "What is due by the clock: list, next, run-now, pause, resume."),
     "send": ("send", "Send a text to a queue as it is, as SendMessage does."),
     "serve": ("serve", "Serve the broker as SQS and SNS on one port, with a page at /."),
     "tags": ("tags", "Show the tags of a queue or topic; set some and remove others."),

@@ -55,8 +55,10 @@ def check_cron(expression: str, zone: str) -> str:
 def cron_after(fields: str, zone: str, moment: float) -> Iterator[float]:
     """The times (epoch seconds) later than a moment at which it is due, in order.
 
-    Each depends on the moment before it alone: going on from there gives the same ones.
+    Each depends on the moment before it alone: going on from there gives the same ones. Raises
+    ValueError for a zone that is not known here.
     """
+    find_zone(zone)
     found = _of_wall_clock if _is_fixed(fields) else _of_real_time
     try:
         yield from found(fields, zone, moment)

@@ -33,9 +33,11 @@ def what_is_due(
     shorter). `skip`: that one if it is on time. `all`: each, up to MOST of them, unless older than
     `catchup` if it was given. A tick may be late by `jitter` anyhow.
     """
-    found = timing.between(planned, now, MOST + 1)
-    newest = found[-1] if found else planned
-    after = timing.next(newest)
+    found, newest, after = [planned], planned, timing.next(planned)
+    if after is not None and after <= now:  # hardly ever; the rest is kept quick
+        found = timing.between(planned, now, MOST + 1)
+        newest = found[-1]
+        after = timing.next(newest)
     interval = 1e11 if after is None else after - newest
     if missed == "all":
         oldest = float("-inf") if catchup is None else now - catchup - jitter

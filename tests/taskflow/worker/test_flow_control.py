@@ -350,9 +350,9 @@ def test_a_running_pool_reports_and_retires(
     thread = start(pool)
     publish("made", 1)
     watch.until(failed)
-    taskflow_clock.wait_until_parked(5)
+    taskflow_clock.wait_until_parked(6)
     taskflow_clock.advance(10)  # a report each ten seconds
-    taskflow_clock.wait_until_parked(5)
+    taskflow_clock.wait_until_parked(6)
     (report,) = taskflow_broker.workers()
     assert (report.queues, report.slots) == (("work",), 3)
     assert [totals["failed"] for totals in report.handlers.values()] == [1]
