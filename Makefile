@@ -80,8 +80,8 @@ chaos: $(VENV)/.ready ## 100,000 messages under 500 kills, stops, a lock, a full
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 .PHONY: zones
-zones: $(VENV)/.ready ## Try schedules at each change of clocks in five years, in every zone there is, 2 minutes
-	TASKFLOW_TEST_ZONES=1 $(BIN)/python -m pytest tests/taskflow/scheduling/test_times.py -k every_zone --timeout 900
+zones: $(VENV)/.ready ## Try schedules at each change of clocks in five years, in every zone there is, 10 seconds
+	TASKFLOW_TEST_ZONES=1 $(BIN)/python -m pytest tests/taskflow/scheduling/test_times.py -k every_zone
 
 .PHONY: fuzz
 fuzz: $(VENV)/.ready ## 300,000 requests that are nearly right, at all that listens: no fault, 6 minutes
