@@ -12,7 +12,6 @@ TaskflowError
  │   ├─ QueueExists          declared again with other attributes
  │   ├─ TopicExists          declared again with other attributes
  │   ├─ MoveTaskNotFound     no running move of that handle
- │   ├─ ScheduleNotFound     no schedule of that name
  │   ├─ ChangeRefused        a change that was not applied; nothing of it happened
  │   │   ├─ LeaseLost        its fence: the receipt is stale, or the lease has ended
  │   │   ├─ VersionConflict  a record is not in the version expected
@@ -24,6 +23,7 @@ TaskflowError
  │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
  │           └─ FileReplaced  the broker file was deleted or replaced while it was open
+ ├─ ScheduleNotFound         no schedule of that name
  ├─ RunExists                a call has the id of a run that is another call
  ├─ ResultError             why Result.get answers nothing
  │   ├─ NoResult             none is kept, or there is no such run
@@ -105,6 +105,14 @@ class WouldDeadlock(ResultError):
     """`get` was called inside a task, which holds the slot that the other may need."""
 
 
+class ScheduleNotFound(TaskflowError):
+    """No schedule of that name was put, or it was removed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no schedule named {name!r}")
+
+
 class RunExists(TaskflowError):
     """The id of a call is that of a run which is another call."""
 
@@ -155,12 +163,6 @@ class TopicExists(BrokerError):
 
 class MoveTaskNotFound(BrokerError):
     """No move task of that handle is running."""
-
-
-class ScheduleNotFound(_NotFound):
-    """No schedule of that name was put, or it was removed."""
-
-    kind = "schedule"
 
 
 class ChangeRefused(BrokerError):
