@@ -13,6 +13,7 @@ _.heal  # public: of FaultBroker
 _.is_dlq  # server/page/home.html and queue.html read it
 _.isolation_level  # sqlite3 reads it of a connection
 _.lease_lost  # public: of a handler's Context
+_.missed_ticks  # public: of a Schedule
 _.next_cursor  # a field of a page of orders
 _.nudge, _.wait_until  # public: of ManualClock
 _.product_name  # a field of an order's items

@@ -13,7 +13,16 @@ from taskflow.errors import ConfigError
 
 FILE = "setup.cfg"
 SECTION = "taskflow"
-KNOWN = ("broker", "modules", "concurrency", "processes", "grace", "log_level")
+KNOWN = (
+    "broker",
+    "modules",
+    "concurrency",
+    "processes",
+    "grace",
+    "log_level",
+    "app",
+    "release",
+)
 
 
 def setting(name: str) -> str | None:

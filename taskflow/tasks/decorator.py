@@ -185,7 +185,7 @@ def task(
             registry.enter(entry, f"{KIND} {called}")
             engine.add(entry)
         target = Target(called, queues, keep, keep_failed)
-        return (AsyncTask if is_async else Task)(function, target, parameters)
+        return (AsyncTask if is_async else Task)(function, target, parameters, registry)
 
     return make if function is None else make(function)
 

@@ -36,7 +36,7 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
                 if options.on_key == "reject":
                     raise refused
                 return refused.holder, False
-            change = _instead(broker, call, refused.holder)
+            change = replace_holder(broker, call, refused.holder)
         elif isinstance(refused, VersionConflict) and refused.key == call.id:
             if _is_the_same(broker, call, options):
                 return call.id, False
@@ -82,7 +82,7 @@ def _lives(broker: Broker, holder: str) -> bool:
     return row is not None and row.state not in FINAL
 
 
-def _instead(broker: Broker, call: Prepared, holder: str) -> Change:
+def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:
     """The call in place of who has its key: that one is cancelled, or told to stop."""
     change = call.change()
     before = load(broker, [holder]).get(holder)

@@ -1,6 +1,6 @@
 """How a worker reads, runs and settles the messages of tasks: the engine of a registry's tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -192,11 +192,14 @@ class TaskEngine:
             arguments=arguments,
             work=work,
         )
-        if row is not None and work is not None and broker is not None:
+        if work is None:
+            return context
+        context.tick = work.body.tick
+        if row is not None and broker is not None:
             work.progress = Progress(broker, row.id)
             context.run, context.headers, context.tick = row.id, row.run.headers, row.run.tick
-            if row.run.tick is not None:
-                context.late = max(0.0, broker.clock.now() - row.run.tick)
+        if context.tick is not None and broker is not None:
+            context.late = max(0.0, broker.clock.now() - context.tick)
         return context
 
     def begin(self, found: Found, broker: Broker | None) -> None:
@@ -228,6 +231,9 @@ class TaskEngine:
         """One that was told to stop has stopped."""
         stopped = found.work is not None and found.work.cancelled
         return Done(skipped="cancelled") if stopped else outcome
+
+    def declare(self, broker: Broker, queues: Collection[str] | None = None) -> None:
+        """Tasks have nothing to declare beside their queues."""
 
     def tend(self, broker: Broker, worker: str) -> float | None:
         """Send what was called for a time that has come, and let go what was kept of plans."""

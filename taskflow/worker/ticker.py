@@ -1,12 +1,14 @@
-"""A pool's thread for what is due by itself: what engines tend, at its time."""
+"""A pool's thread for what is due by itself: what somebody tends, at its time."""
 
 import logging
 import threading
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
-from taskflow.engine import Engine
+from taskflow.broker.record import RecordQuery
+from taskflow.engine import Tender
 from taskflow.errors import BrokerError
+from taskflow.registry import EVERYBODYS, Registry
 
 log = logging.getLogger("taskflow.worker")
 
@@ -15,28 +17,40 @@ class Ticker:
     """Looks now and then (`Economy.look_every`) when something is due, and sees to it at its time.
 
     (It waits apart from those who wait for messages: each ring would wake it, and hold them up.)
-    With no engine there is no thread.
+    While nobody of the registry tends anything there is no thread.
     """
 
-    def __init__(self, broker: Broker, engines: Sequence[Engine], worker: str) -> None:
+    def __init__(self, broker: Broker, registry: Registry, worker: str) -> None:
         self._broker = broker
-        self._engines = engines
+        self._registry = registry
+        self._tenders: Sequence[Tender] = ()
         self._worker = worker
         self._closed = False
         self._pause = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="taskflow-ticker", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
-        if self._engines and self._broker.features.runs:
+        """Begin, if there is anything to tend."""
+        self._tenders = self._registry.tenders
+        if self._tenders and self._broker.features.runs:
             self._thread.start()
+
+    def look(self) -> None:
+        """Begin after all, if there are records by now that every worker tends. Raises BrokerError
+        when the broker cannot be used."""
+        if self._thread.ident is not None or not self._broker.features.runs:
+            return
+        for kind in EVERYBODYS:
+            if self._broker.list_records(RecordQuery(kind=kind, limit=1)).records:
+                self._registry.summon(kind)
+                self.start()
 
     def close(self) -> None:
         """End, and wait for it."""
         with self._pause:
             self._closed = True
             self._pause.notify()
-        if self._thread.is_alive():
+        if self._thread.ident is not None:
             self._thread.join()
 
     def _run(self) -> None:
@@ -62,7 +76,7 @@ class Ticker:
 
     def _turn(self) -> float:
         """Do what is due; answers for how many seconds nothing is."""
-        dues = [engine.tend(self._broker, self._worker) for engine in self._engines]
+        dues = [tender.tend(self._broker, self._worker) for tender in self._tenders]
         now = self._broker.clock.now()
         look = self._broker.economy.look_every
         return min([look, *(due - now for due in dues if due is not None)])
