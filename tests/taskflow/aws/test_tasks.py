@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from taskflow import Registry, RetryPolicy, Worker, chain, chord, task
+from taskflow import Registry, RetryPolicy, Worker, chain, chord, schedules, task
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.errors import RunFailed
 from taskflow.publisher import using
@@ -102,3 +102,16 @@ def test_many_calls(shop: Shop) -> None:
     results = task_.send_many(range(25))
     assert shop.drain() == 25
     assert sorted(one.get(0) for one in results) == list(range(25))
+
+
+@pytest.mark.parametrize("overlap", ["skip", "allow"])
+def test_a_schedule_fires_each_tick_once(overlap: Any, shop: Shop) -> None:
+    shop.worker.tend()
+    schedules.put("minutes", every=60, task=shop.add, args=(1,), overlap=overlap)
+    for _ in range(3):
+        shop.clock.advance(60)
+        shop.worker.tend()
+        shop.worker.tend()
+        shop.drain()
+    assert len(shop.begun) == 3
+    assert len({id for id, _ in shop.begun}) == 3
