@@ -25,20 +25,24 @@ class Ticker:
         self._registry = registry
         self._tenders: Sequence[Tender] = ()
         self._worker = worker
+        self._started = False
         self._closed = False
         self._pause = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="taskflow-ticker", daemon=True)
 
     def start(self) -> None:
-        """Begin, if there is anything to tend."""
-        self._tenders = self._registry.tenders
-        if self._tenders and self._broker.features.runs:
+        """Begin, if there is anything to tend; once. Thread-safe."""
+        with self._pause:
+            tenders = self._registry.tenders
+            if self._started or self._closed or not tenders or not self._broker.features.runs:
+                return
+            self._tenders, self._started = tenders, True
             self._thread.start()
 
     def look(self) -> None:
         """Begin after all, if there are records by now that every worker tends. Raises BrokerError
         when the broker cannot be used."""
-        if self._thread.ident is not None or not self._broker.features.runs:
+        if self._started or not self._broker.features.runs:
             return
         for kind in EVERYBODYS:
             if self._broker.list_records(RecordQuery(kind=kind, limit=1)).records:
@@ -50,7 +54,7 @@ class Ticker:
         with self._pause:
             self._closed = True
             self._pause.notify()
-        if self._thread.ident is not None:
+        if self._started:
             self._thread.join()
 
     def _run(self) -> None:
