@@ -1,7 +1,6 @@
 """Subscriptions: which handler takes which topic on which queue. Collected at import."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -155,8 +154,8 @@ class Registry:
     @property
     def tenders(self) -> Sequence[Tender]:
         """All who do what is due by itself: the engines, and others."""
-        for kind, module in EVERYBODYS.items():
-            if self.engines or module in sys.modules:  # else nobody pays for its import
+        if self.engines:  # a worker of events alone pays for their import when there are any
+            for kind in EVERYBODYS:
                 self.summon(kind)
         return (*self.engines, *self._tenders.values())
 

@@ -42,12 +42,8 @@ class Ticker:
     def look(self) -> None:
         """Begin after all, if there are records by now that every worker tends. Raises BrokerError
         when the broker cannot be used."""
-        if self._started or not self._broker.features.runs:
-            return
-        for kind in EVERYBODYS:
-            if self._broker.list_records(RecordQuery(kind=kind, limit=1)).records:
-                self._registry.summon(kind)
-                self.start()
+        if not self._started and summon(self._broker, self._registry):
+            self.start()
 
     def close(self) -> None:
         """End, and wait for it."""
@@ -84,3 +80,16 @@ class Ticker:
         now = self._broker.clock.now()
         look = self._broker.economy.look_every
         return min([look, *(due - now for due in dues if due is not None)])
+
+
+def summon(broker: Broker, registry: Registry) -> bool:
+    """Have somebody in the registry for the records that every worker tends, if there are any by
+    now; whether there are. Raises BrokerError when the broker cannot be used."""
+    if not broker.features.runs:
+        return False
+    found = [
+        kind for kind in EVERYBODYS if broker.list_records(RecordQuery(kind=kind, limit=1)).records
+    ]
+    for kind in found:
+        registry.summon(kind)
+    return bool(found)

@@ -16,6 +16,7 @@ from taskflow.worker.job import Job
 from taskflow.worker.job_intake import Intake
 from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Observer, Observers
+from taskflow.worker.ticker import summon
 from taskflow.worker.trouble_log import TroubleLog
 
 
@@ -101,6 +102,8 @@ class Worker:
         """Do what is due by itself, which no message brings; answers when something will be, None
         for never. (A pool has a thread for that.)"""
         if not self.broker.features.runs:
+            return None
+        if not self.registry.tenders and not summon(self.broker, self.registry):
             return None
         found = [tender.tend(self.broker, self._id) for tender in self.registry.tenders]
         return min((due for due in found if due is not None), default=None)
