@@ -12,11 +12,13 @@ from typing import TypeVar
 import apsw
 
 from taskflow import forking
+from taskflow.broker.prompt import WouldWait
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
+from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity
 from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.patience import LONGEST, Patience
@@ -62,11 +64,15 @@ class SqliteStore:
         self._file: FileIdentity | None = None
         self._generation = 0  # of the file; one more each time it was found to be another
         self._committed_in = threading.local()
-        self._patience = Patience()
+        haste = self._haste = Haste()
+        self.at_once = haste.at_once
+        self._patience = Patience(haste)
         self.poll_interval = None if path is None else 1.0
         self.durable = durable and path is not None
-        self._reading = Reading(self._path, self._renew)
-        self._writing = Writing(self._path, self._renew, self._count_commit)
+        self._reading = Reading(self._path, haste, self._renew)
+        self._writing = Writing(
+            self._path, haste, self._renew, self._count_commit, self._commit_syncs
+        )
         with forking.quiet(), self._translated():
             self._open()
             forking.tell(self)
@@ -154,6 +160,8 @@ class SqliteStore:
         """Raise FileReplaced when the path means another file now, having opened that one."""
         if self._file is None or self._file.holds() or self._writing.is_mine():
             return
+        if self._haste.on:  # opening takes a while
+            raise WouldWait
         with self._lock:
             if self._closed or self._rests:
                 return  # `_renew` opens it
@@ -183,6 +191,8 @@ class SqliteStore:
         committed: Callable[[T], None] | None = None,
         alone: bool = False,
     ) -> T:
+        if durable and self._disk is not None and self._haste.on:
+            raise WouldWait
         for last in (False, True):
             try:
                 return self._transact(work, durable, committed)
@@ -243,6 +253,9 @@ class SqliteStore:
         assert self._checkpointer is not None
         self._checkpointer.wal_has(pages)
         return apsw.SQLITE_OK
+
+    def _commit_syncs(self) -> bool:
+        return self._checkpointer is not None and self._checkpointer.starts_over()
 
     def hurry(self) -> None:
         self._patience.hurry()
