@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from taskflow.broker import Broker
 from taskflow.broker.prompt import Prompt, WouldWait
 from taskflow.broker.settings import Sent
-from taskflow.errors import QueueNotFound
+from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
 from taskflow.server.waiting import Waiting
@@ -71,9 +71,12 @@ class Backend:
         """Call a verb on a few rows: here, unless it would wait."""
         if self._prompt is not None:
             try:
-                return self._prompt.at_once(partial(verb, *args, **named))
-            except WouldWait:
-                pass  # in a thread, then
+                answer, wait = self._prompt.at_once(partial(verb, *args, **named))
+                if wait is not None:
+                    await self.run(wait)
+                return answer
+            except (WouldWait, FileReplaced):
+                pass  # nothing was done: in a thread, then
         return await self.run(verb, *args, **named)
 
     async def together(self, verbs: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:

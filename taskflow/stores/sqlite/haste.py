@@ -9,14 +9,16 @@ T = TypeVar("T")
 
 class Haste(threading.local):
     """Whether this thread is in a call that may wait for nobody; of each store its own. `changed`
-    when such a call had its transaction: one that wants several takes its time."""
+    when such a call had its transaction: one that wants several takes its time. `owes` when that
+    has yet to wait for the disk."""
 
     on = False
     changed = False
+    owes = False
 
-    def at_once(self, verb: Callable[[], T]) -> T:
+    def call(self, verb: Callable[[], T]) -> T:
         """Call it in haste. Where it would wait, the store raises WouldWait."""
-        self.on, self.changed = True, False
+        self.on, self.changed, self.owes = True, False, False
         try:
             return verb()
         finally:

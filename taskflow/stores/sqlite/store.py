@@ -65,7 +65,6 @@ class SqliteStore:
         self._generation = 0  # of the file; one more each time it was found to be another
         self._committed_in = threading.local()
         haste = self._haste = Haste()
-        self.at_once = haste.at_once
         self._patience = Patience(haste)
         self.poll_interval = None if path is None else 1.0
         self.durable = durable and path is not None
@@ -191,8 +190,6 @@ class SqliteStore:
         committed: Callable[[T], None] | None = None,
         alone: bool = False,
     ) -> T:
-        if durable and self._disk is not None and self._haste.on:
-            raise WouldWait
         for last in (False, True):
             try:
                 return self._transact(work, durable, committed)
@@ -218,9 +215,20 @@ class SqliteStore:
             committed(answer)
         for call in later:
             call()
-        if durable:
+        if durable and self._haste.on and self._disk is not None:
+            self._haste.owes = True
+        elif durable:
             self.sync()
         return answer
+
+    def at_once(self, verb: Callable[[], T]) -> tuple[T, Callable[[], None] | None]:
+        answer = self._haste.call(verb)
+        owes = self._haste.owes
+        return answer, partial(self._sync_change, self._committed_in.number) if owes else None
+
+    def _sync_change(self, generation: int) -> None:
+        self._committed_in.number = generation  # as if this thread had made it
+        self.sync()
 
     def single(self, work: Callable[[Rows], T]) -> T:
         return self.transact(work)  # one statement more or less costs nothing here

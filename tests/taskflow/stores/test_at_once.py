@@ -1,7 +1,7 @@
 """Verbs that may not wait: they are done at once, or say that they would wait and do nothing."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from taskflow.broker.prompt import WouldWait
 from taskflow.brokers import open_address
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.lending import MOST_GONE
-from taskflow.errors import QueueNotFound
+from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
 from taskflow.stores.sqlite import durability
 
@@ -32,14 +32,14 @@ def broker(path: Path, request: pytest.FixtureRequest) -> Iterator[StoredBroker]
         yield broker
 
 
-def send(broker: StoredBroker, id: str = "a") -> None:
-    broker.at_once(lambda: broker.send("work", [Message(id, "x")]))
+def send(broker: StoredBroker) -> Callable[[], None] | None:
+    return broker.at_once(lambda: broker.send("work", [Message("a", "x")]))[1]
 
 
 def test_what_need_not_wait_is_done(broker: StoredBroker) -> None:
-    send(broker)
-    (lent,) = broker.at_once(lambda: broker.receive("work"))
-    assert broker.at_once(lambda: broker.delete([Finish(lent)])) == [True]
+    assert send(broker) is None
+    (lent,), _ = broker.at_once(lambda: broker.receive("work"))
+    assert broker.at_once(lambda: broker.delete([Finish(lent)])) == ([True], None)
 
 
 def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> None:
@@ -47,7 +47,9 @@ def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> N
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(WouldWait):
             send(broker)
-        assert broker.at_once(lambda: broker.settings("work"))  # a look waits for no writer
+        assert broker.at_once(lambda: broker.settings("work"))[
+            0
+        ].retention  # a look waits for no writer
         other.execute("ROLLBACK")
     assert broker.counts("work").visible == 0
     send(broker)
@@ -74,11 +76,49 @@ def test_nobody_waits_for_another_thread(broker: StoredBroker) -> None:
 
 
 @pytest.mark.parametrize("broker", ["power"], indirect=True)
-def test_what_must_be_on_disk_is_not_sent_at_once(broker: StoredBroker) -> None:
-    with pytest.raises(WouldWait):
-        send(broker)
-    assert broker.counts("work").visible == 0
-    assert broker.at_once(lambda: broker.receive("work")) == []
+def test_what_must_be_on_disk_is_so_when_the_wait_is_over(
+    broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = threading.Event()
+    to_disk = durability._to_disk
+
+    def noted(file: int) -> None:
+        to_disk(file)
+        synced.set()
+
+    monkeypatch.setattr(durability, "_to_disk", noted)
+    wait = send(broker)
+    assert wait is not None
+    assert not synced.is_set()
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join(10)
+    assert synced.is_set()
+    assert broker.counts("work").visible == 1
+
+
+@pytest.mark.parametrize("broker", ["power"], indirect=True)
+def test_the_wait_tells_when_the_file_was_replaced_meanwhile(
+    broker: StoredBroker, path: Path
+) -> None:
+    wait = send(broker)
+    assert wait is not None
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink()
+    with pytest.raises(FileReplaced):
+        broker.store.check()  # another verb finds it, and opens the new one
+    raised: list[type[BaseException]] = []
+
+    def finish() -> None:
+        try:
+            wait()
+        except FileReplaced as error:
+            raised.append(type(error))
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    thread.join(10)
+    assert raised == [FileReplaced]
 
 
 def test_a_commit_that_begins_the_wal_anew_is_not_made_at_once(
