@@ -47,11 +47,13 @@ Send = Callable[[AsgiEvent], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the account they act in, their ARN, and the access key that signed."""
+    """Who asks: the account they act in, their ARN, and the access key that signed. `trusted` when
+    the server was open to everybody as they came."""
 
     account: str
     arn: str
     access_key_id: str = ""
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
+from taskflow.broker.prompt import Prompt, WouldWait
 from taskflow.broker.settings import Sent
-from taskflow.errors import QueueNotFound
+from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
 from taskflow.server.waiting import Waiting
@@ -30,6 +31,7 @@ from taskflow.wire.names import (
 P = ParamSpec("P")
 T = TypeVar("T")
 LONGEST_KEPT = 1024  # characters
+LONG = 64 * 1024  # bytes that are stored in a thread
 
 _parse_short_url = lru_cache(1024)(parse_queue_url)
 
@@ -43,8 +45,10 @@ def _parse_queue_url(url: str, region: str) -> QueueAddress:
 class Backend:
     """One broker as one AWS account sees it. `region` is the one whose names have no prefix.
 
-    Verbs run in `threads`, none on the event loop: any of them may wait for the disk, or for a
-    lock that another process holds. Several that wait for the disk together share one fsync.
+    Verbs run in `threads`, since any of them may wait for the disk, or for a lock that another
+    process holds. Several that wait for the disk together share one fsync. Only what touches a few
+    rows is tried on the event loop first, where the broker does such a thing `at_once` or says that
+    it would wait: to hand it to a thread and back costs more than it does itself.
     """
 
     broker: Broker
@@ -52,11 +56,28 @@ class Backend:
     threads: Executor
     account: str
     region: str
+    _prompt: Prompt | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        prompt = self.broker if isinstance(self.broker, Prompt) else None
+        object.__setattr__(self, "_prompt", prompt)
 
     async def run(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call a verb of the broker in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
+
+    async def run_short(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call a verb on a few rows: here, unless it would wait."""
+        if self._prompt is not None:
+            try:
+                answer, wait = self._prompt.at_once(partial(verb, *args, **named))
+                if wait is not None:
+                    await self.run(wait)
+                return answer
+            except (WouldWait, FileReplaced):
+                pass  # nothing was done: in a thread, then
+        return await self.run(verb, *args, **named)
 
     async def together(self, verbs: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call what calls several verbs that declare, in a thread, as one change."""
@@ -64,7 +85,9 @@ class Backend:
 
     async def send(self, queue: str, messages: Sequence[Message]) -> Sequence[Sent]:
         """The broker's `send`."""
-        return await self.run(self.broker.send, queue, messages)
+        short = sum(message.size for message in messages) <= LONG
+        run = self.run_short if short else self.run
+        return await run(self.broker.send, queue, messages)
 
     # ---- queues -----------------------------------------------------------------------------
     def queue_of(self, call: Call) -> str:

@@ -51,13 +51,10 @@ class Connection(HttpToolsProtocol):
             self._end()
             self.send_400_response(f"The head of the request is longer than {MAX_HEAD} bytes.")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_body:  # what comes behind a body is no header of the request
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._in_body = True
         super().on_headers_complete()
+        self.headers = []  # what comes behind a body is no header of the request: nobody reads it
 
     def on_message_complete(self) -> None:
         self._in_body = False

@@ -134,6 +134,7 @@ class Keys:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._name = os.fspath(path)
         self._seen: tuple[tuple[int, ...] | None, dict[str, Key]] = (None, {})
 
     @classmethod
@@ -204,7 +205,7 @@ class Keys:
     def _current(self) -> dict[str, Key]:
         before, keys = self._seen
         try:
-            stamp = _stamp(self.path.stat())
+            stamp = _stamp(os.stat(self._name))  # noqa: PTH116 - two for each request: it is quicker
         except (FileNotFoundError, NotADirectoryError):
             if before is None:
                 return keys

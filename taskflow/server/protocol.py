@@ -3,7 +3,7 @@
 import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -36,17 +36,28 @@ class HttpRequest:
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     peer: str = ""
+    _first: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Some twenty headers are asked for in the course of a request.
+        object.__setattr__(self, "_first", dict(reversed(self.headers)))
 
     def header(self, name: str) -> str:
         """The first header of that name (small letters), or ''."""
-        for key, text in self.headers:
-            if key == name:
-                return text
-        return ""
+        return self._first.get(name, "")
 
     def with_body(self, body: bytes) -> "HttpRequest":
         """The same request with its body."""
-        return replace(self, body=body)
+        return HttpRequest(
+            self.method,
+            self.scheme,
+            self.server,
+            self.path,
+            self.query,
+            self.headers,
+            body,
+            self.peer,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class ReceiveActions:
             raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
         queue = self._backend.queue_of(call)
         if wait is None:
-            wait = (await self._backend.run(self._broker.settings, queue)).receive_wait
+            wait = (await self._backend.run_short(self._broker.settings, queue)).receive_wait
         found = await self._poll(call, queue, limit, visibility, wait)
         names = frozenset(params.get("MessageAttributeNames", ()))
         return {"Messages": [self._show(one, wanted, names) for one in found] or None}
@@ -79,7 +79,9 @@ class ReceiveActions:
         was_parked = False
         while True:
             rung = waiting.rung(queue)
-            found, due = await self._backend.run(self._take, queue, limit, visibility, attempt)
+            found, due = await self._backend.run_short(
+                self._take, queue, limit, visibility, attempt
+            )
             if found and was_parked:  # who has just come is still there
                 await waiting.catch_up()
             if found and call.gone.is_set():
@@ -154,19 +156,19 @@ class ReceiveActions:
         good = [index for index, error in enumerate(errors) if error is None]
         if not good:
             # A queue that is not there is the first thing to say.
-            await self._backend.run(self._broker.settings, queue)
+            await self._backend.run_short(self._broker.settings, queue)
         answers = await self._deletes.do(queue, [Finish(held[index]) for index in good])
         if is_fifo(queue):
             for index, gone in zip(good, answers, strict=True):
                 if gone:
                     continue
-                if (await self._backend.run(self._broker.leases, [held[index]]))[0] != "gone":
+                if (await self._backend.run_short(self._broker.leases, [held[index]]))[0] != "gone":
                     reason = "The receipt handle has expired."
                     errors[index] = invalid_value(handles[index], "ReceiptHandle", reason)
         return errors
 
     async def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
-        return await self._backend.run(self._broker.delete, entries, fence=False)
+        return await self._backend.run_short(self._broker.delete, entries, fence=False)
 
     # ---- visibility -------------------------------------------------------------------------
     async def change_message_visibility(self, call: Call) -> Result:
@@ -184,7 +186,7 @@ class ReceiveActions:
         self, call: Call, entries: Sequence[Mapping[str, Any]]
     ) -> list[WireError | None]:
         queue = self._backend.queue_of(call)
-        return await self._backend.run(self._change_now, queue, call.now, entries)
+        return await self._backend.run_short(self._change_now, queue, call.now, entries)
 
     def _change_now(
         self, queue: str, now: float, entries: Sequence[Mapping[str, Any]]

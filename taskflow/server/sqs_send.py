@@ -48,14 +48,14 @@ class SendActions:
 
     async def send_message(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)
-        settings = await self._backend.run(self._broker.settings, queue)
+        settings = await self._backend.run_short(self._broker.settings, queue)
         message = self._read(call.params, call, queue, settings)
         (sent,) = await self._sends.do(queue, [message])
         return _answer(message, sent, queue)
 
     async def send_message_batch(self, call: Call) -> Result:
         queue = self._backend.queue_of(call)
-        settings = await self._backend.run(self._broker.settings, queue)
+        settings = await self._backend.run_short(self._broker.settings, queue)
         entries = check_batch(call.params["Entries"])
         if is_fifo(queue):
             _check_fifo_batch(entries, settings)

@@ -4,6 +4,7 @@ from random import Random
 
 from taskflow import forking
 from taskflow.broker.features import Features
+from taskflow.broker.prompt import Prompt
 from taskflow.broker.settings import Economy
 from taskflow.brokers.stored.apply import Applier
 from taskflow.brokers.stored.coordination import Coordinator
@@ -38,6 +39,8 @@ class StoredBroker:
         self.max_message_bytes = MAX_MESSAGE_BYTES
         self.features = Features(shared=store.poll_interval is not None)
         self.store = store
+        if isinstance(store, Prompt):
+            self.at_once = store.at_once
         core = Core(store, self.clock, self.random)
         intake = Intake()
 

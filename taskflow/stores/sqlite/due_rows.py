@@ -22,7 +22,7 @@ class DueRows:
 
     def __init__(self, connection: apsw.Connection, removal: Removal) -> None:
         self._connection = connection
-        self._execute = connection.execute
+        self._execute = connection.cursor().execute  # making one costs more than to use it
         self._removal = removal
 
     def due(

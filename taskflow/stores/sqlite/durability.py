@@ -99,11 +99,14 @@ class Checkpointer:
         self._condition = threading.Condition()
         self._pages = 0
         self._last = 0  # pages at the last checkpoint
+        self._now = 0  # pages at the last commit
+        self._copied = -1  # pages of a WAL that was copied as a whole
         self._closed = False
         self._thread: threading.Thread | None = None
 
     def wal_has(self, pages: int) -> None:
         """Told after each commit how long the WAL is."""
+        self._now = pages
         if pages < self._last:  # it started over
             self._last = 0
         if pages < self._last + CHECKPOINT_PAGES:
@@ -117,6 +120,10 @@ class Checkpointer:
                 )
                 self._thread.start()
             self._condition.notify()
+
+    def starts_over(self) -> bool:
+        """Whether the next commit begins the WAL anew: SQLite then waits for the disk, once."""
+        return self._copied == self._now
 
     def _run(self) -> None:
         connection = self._connect()
@@ -134,9 +141,10 @@ class Checkpointer:
 
     def _checkpoint(self, connection: apsw.Connection, pages: int) -> None:
         try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            all, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if pages >= RESET_PAGES:  # only what came meanwhile is copied under the write lock
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+                all, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            self._copied = copied if copied == all else -1
         except apsw.BusyError:
             pass  # another process is at it, or a reader holds on; the next commit asks again
         except apsw.Error as error:

@@ -12,11 +12,13 @@ from typing import TypeVar
 import apsw
 
 from taskflow import forking
+from taskflow.broker.prompt import WouldWait
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
+from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity
 from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.patience import LONGEST, Patience
@@ -62,11 +64,14 @@ class SqliteStore:
         self._file: FileIdentity | None = None
         self._generation = 0  # of the file; one more each time it was found to be another
         self._committed_in = threading.local()
-        self._patience = Patience()
+        haste = self._haste = Haste()
+        self._patience = Patience(haste)
         self.poll_interval = None if path is None else 1.0
         self.durable = durable and path is not None
-        self._reading = Reading(self._path, self._renew)
-        self._writing = Writing(self._path, self._renew, self._count_commit)
+        self._reading = Reading(self._path, haste, self._renew)
+        self._writing = Writing(
+            self._path, haste, self._renew, self._count_commit, self._commit_syncs
+        )
         with forking.quiet(), self._translated():
             self._open()
             forking.tell(self)
@@ -157,6 +162,8 @@ class SqliteStore:
         """Raise FileReplaced when the path means another file now, having opened that one."""
         if self._file is None or self._file.holds() or self._writing.is_mine():
             return
+        if self._haste.on:  # opening takes a while
+            raise WouldWait
         with self._lock:
             if self._closed or self._rests:
                 return  # `_renew` opens it
@@ -211,9 +218,20 @@ class SqliteStore:
             committed(answer)
         for call in later:
             call()
-        if durable:
+        if durable and self._haste.on and self._disk is not None:
+            self._haste.owes = True
+        elif durable:
             self.sync()
         return answer
+
+    def at_once(self, verb: Callable[[], T]) -> tuple[T, Callable[[], None] | None]:
+        answer = self._haste.call(verb)
+        owes = self._haste.owes
+        return answer, partial(self._sync_change, self._committed_in.number) if owes else None
+
+    def _sync_change(self, generation: int) -> None:
+        self._committed_in.number = generation  # as if this thread had made it
+        self.sync()
 
     def single(self, work: Callable[[Rows], T]) -> T:
         return self.transact(work)  # one statement more or less costs nothing here
@@ -253,6 +271,9 @@ class SqliteStore:
         assert self._checkpointer is not None
         self._checkpointer.wal_has(pages)
         return apsw.SQLITE_OK
+
+    def _commit_syncs(self) -> bool:
+        return self._checkpointer is not None and self._checkpointer.starts_over()
 
     def hurry(self) -> None:
         self._patience.hurry()

@@ -9,8 +9,10 @@ from typing import Any
 import apsw
 
 from taskflow import forking
+from taskflow.broker.prompt import WouldWait
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.rows import SqliteRows
 
 Execute = Callable[[str], Any]
@@ -20,11 +22,13 @@ class Reading:
     """`with` it to look at rows: the process's connection is yours until the end of the block.
 
     Written out, as is `Writing`: a generator would cost each message some microseconds. `renew` is
-    called when another process stands here than the one that was told what to `use`.
+    called when another process stands here than the one that was told what to `use`. A thread in
+    `haste` gets WouldWait where others wait.
     """
 
-    def __init__(self, path: Path | None, renew: Callable[[], None]) -> None:
+    def __init__(self, path: Path | None, haste: Haste, renew: Callable[[], None]) -> None:
         self._path = path
+        self._haste = haste
         self._renew = renew
         self._pid = 0
         self._lock: threading.RLock
@@ -41,13 +45,22 @@ class Reading:
         self._pid = 0
 
     def __enter__(self) -> Rows:
+        self._acquire()
+        return self._rows
+
+    def _acquire(self) -> None:
+        if self._haste.on:
+            if forking.pid != self._pid or not self._lock.acquire(blocking=False):
+                raise WouldWait
+            return
         if forking.pid != self._pid:
             self._renew()
         self._lock.acquire()
-        return self._rows
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
+        if isinstance(error, apsw.BusyError) and self._haste.on:
+            raise WouldWait from error
         if isinstance(error, apsw.Error | OSError):
             raise translate(error, self._path) from error
 
@@ -60,10 +73,16 @@ class Writing(Reading):
     """
 
     def __init__(
-        self, path: Path | None, renew: Callable[[], None], committed: Callable[[], None]
+        self,
+        path: Path | None,
+        haste: Haste,
+        renew: Callable[[], None],
+        committed: Callable[[], None],
+        syncs: Callable[[], bool],
     ) -> None:
-        super().__init__(path, renew)
+        super().__init__(path, haste, renew)
         self._committed = committed
+        self._syncs = syncs  # whether the next commit waits for the disk by itself
         self.depth = 0  # of blocks; guarded by the lock
         self.later: list[Callable[[], None]] = []
         """What to call when the outermost block is committed; guarded by the lock."""
@@ -71,10 +90,12 @@ class Writing(Reading):
         self._owner_pid = 0
 
     def __enter__(self) -> Rows:
-        if forking.pid != self._pid:
-            self._renew()
-        self._lock.acquire()
+        self._acquire()
         try:
+            if self._haste.on and not self.depth:
+                if self._haste.changed or self._syncs():
+                    raise WouldWait
+                self._haste.changed = True
             self._execute("SAVEPOINT inner" if self.depth else "BEGIN IMMEDIATE")
         except BaseException as error:
             super().__exit__(None, error, None)

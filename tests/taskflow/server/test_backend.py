@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from taskflow.broker.settings import QueueSettings
@@ -14,7 +15,7 @@ from taskflow.brokers import open_address
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
-from taskflow.server.backend import Backend
+from taskflow.server.backend import LONG, Backend
 from taskflow.server.waiting import Waiting
 
 HOME = ("000000000000", "us-east-1")
@@ -69,3 +70,38 @@ def test_a_disk_that_fails_fails_the_send(
     monkeypatch.setattr(broker.store, "sync", fail)
     with pytest.raises(BrokerFileError):
         send(broker)
+
+
+@pytest.mark.parametrize("broker", ["process"], indirect=True)
+def test_a_send_that_does_not_wait_needs_no_thread(broker: StoredBroker) -> None:
+    threads = ThreadPoolExecutor(1)
+    threads.shutdown()  # refuses whatever comes
+    backend = Backend(broker, Waiting(broker), threads, *HOME)
+    assert len(asyncio.run(backend.send("work", MESSAGES))) == 2
+
+
+def test_the_loop_turns_while_a_send_waits_for_another_process(
+    broker: StoredBroker, tmp_path: Path
+) -> None:
+    async def send_meanwhile() -> int:
+        sending = asyncio.ensure_future(backend.send("work", MESSAGES))
+        await backend.waiting.catch_up()
+        assert not sending.done()
+        other.execute("ROLLBACK")
+        return len(await sending)
+
+    with (
+        closing(apsw.Connection(f"{tmp_path}/broker.db")) as other,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        backend = Backend(broker, Waiting(broker), threads, *HOME)
+        other.execute("BEGIN IMMEDIATE")
+        assert asyncio.run(send_meanwhile()) == 2
+
+
+@pytest.mark.parametrize("broker", ["process"], indirect=True)
+def test_much_is_stored_in_a_thread(broker: StoredBroker) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        backend = Backend(broker, Waiting(broker), threads, *HOME)
+        asyncio.run(backend.send("work", [Message("a", "x" * (LONG + 1))]))
+        assert threads._threads  # it has been asked
