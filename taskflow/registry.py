@@ -33,6 +33,8 @@ class Registry:
         self.engines: Sequence[Engine] = ()
         """Of the messages that are no events, in the order in which they are asked."""
         self.middleware: list[Middleware] = []
+        self.modules: list[str] = []
+        """What `taskflow worker` imports beside the modules that it is told of."""
 
     def subscribe(
         self,

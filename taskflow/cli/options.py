@@ -88,11 +88,13 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def load_registry(modules: Sequence[str]) -> Registry:
-    """Import the modules with handlers, and answer what they subscribed.
+    """Import the modules with handlers, and those that they name, and answer what they subscribed.
 
     Raises ConfigError naming the module and the line when one does not import.
     """
-    for name in modules or (setting("modules") or "").replace(",", " ").split():
+    names = [*(modules or (setting("modules") or "").replace(",", " ").split())]
+    more = default_registry.modules
+    for name in _growing(names, more):
         if name.endswith(".py") or "/" in name or name.startswith("."):
             dotted = name.removeprefix("./").removesuffix(".py").strip("/.").replace("/", ".")
             raise ConfigError(f"{name!r} is a file; name the module, as import does: {dotted!r}")
@@ -106,6 +108,15 @@ def load_registry(modules: Sequence[str]) -> Registry:
             raise _failed(name, error) from error
     _keep_logging()
     return default_registry
+
+
+def _growing(first: Sequence[str], more: Sequence[str]) -> Iterator[str]:
+    """The names of `first`, then those of `more`, which grows meanwhile."""
+    yield from first
+    at = 0
+    while at < len(more):
+        yield more[at]
+        at += 1
 
 
 def _keep_logging() -> None:
