@@ -93,8 +93,7 @@ def load_registry(modules: Sequence[str]) -> Registry:
     Raises ConfigError naming the module and the line when one does not import.
     """
     names = [*(modules or (setting("modules") or "").replace(",", " ").split())]
-    more = default_registry.modules
-    for name in _growing(names, more):
+    for name in names:  # it grows meanwhile
         if name.endswith(".py") or "/" in name or name.startswith("."):
             dotted = name.removeprefix("./").removesuffix(".py").strip("/.").replace("/", ".")
             raise ConfigError(f"{name!r} is a file; name the module, as import does: {dotted!r}")
@@ -106,17 +105,9 @@ def load_registry(modules: Sequence[str]) -> Registry:
             raise _failed(name, error) from error
         except (Exception, SystemExit) as error:
             raise _failed(name, error) from error
+        names += [one for one in default_registry.modules if one not in names]
     _keep_logging()
     return default_registry
-
-
-def _growing(first: Sequence[str], more: Sequence[str]) -> Iterator[str]:
-    """The names of `first`, then those of `more`, which grows meanwhile."""
-    yield from first
-    at = 0
-    while at < len(more):
-        yield more[at]
-        at += 1
 
 
 def _keep_logging() -> None:
