@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from taskflow.celery.async_result import AsyncResult
+from taskflow.errors import RunCancelled, RunExpired, RunFailed
 from taskflow.tasks.canvas.links import member_id
 
 
@@ -44,33 +45,30 @@ class GroupResult(AsyncResult):
         return self.results
 
     def join(
-        self, timeout: float | None = None, propagate: bool = True, **options: Any
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        disable_sync_subtasks: bool = True,
+        **_: Any,
     ) -> list[Any]:
         """What the members returned, once all have ended; without `propagate` the exceptions of
-        those that raised are in the list. Raises as `AsyncResult.get`, for the first that
-        failed."""
-        clock = self.native.broker.clock
-        until = None if timeout is None else clock.now() + timeout
-        values = []
-        for one in self.results:
-            left = None if until is None else max(0.0, until - clock.now())
-            values.append(one.get(left, propagate, **options))
-        return values
+        those that raised are in the list. Raises as `AsyncResult.get`, for the first that failed;
+        for all of it when what comes before the group has failed."""
+        try:
+            values: list[Any] = self.native.get(timeout, allow_wait=not disable_sync_subtasks)
+            return values
+        except (RunFailed, RunExpired, RunCancelled):
+            ended = [one for one in self.results if one.ready()]
+        if len(ended) < len(self.results):
+            return [super().get(0, propagate, disable_sync_subtasks)]
+        return [one.get(0, propagate, disable_sync_subtasks) for one in ended]
 
-    get = join  # type: ignore[assignment]
+    get = join
     join_native = join
 
-    def ready(self) -> bool:
-        """Whether all members have ended."""
-        return all(one.ready() for one in self.results)
-
     def waiting(self) -> bool:
-        """Whether one has not."""
+        """Whether a member has not ended."""
         return not self.ready()
-
-    def successful(self) -> bool:
-        """Whether all have returned."""
-        return all(one.successful() for one in self.results)
 
     def failed(self) -> bool:
         """Whether one has failed."""

@@ -70,7 +70,7 @@ def _node(canvas: "Canvas", app: "Celery", defaults: Mapping[str, Any], *, alone
         if canvas.error_links:
             raise refuse("link_error in a canvas")
     if isinstance(canvas, Signature):
-        return _call(canvas, app, defaults)
+        return _call(canvas, defaults)
     defaults = {**defaults, **{name: canvas.options[name] for name in _given(canvas)}}
     if isinstance(canvas, Group):
         members = [_node(one, app, defaults, alone=False) for one in canvas.tasks]
@@ -84,7 +84,8 @@ def _node(canvas: "Canvas", app: "Celery", defaults: Mapping[str, Any], *, alone
     return chains.chain(*parts)
 
 
-def _call(one: Any, app: "Celery", defaults: Mapping[str, Any]) -> Call:
+def _call(one: Any, defaults: Mapping[str, Any]) -> Call:
+    app: Celery = one.app
     task = app.tasks.get(one.task)
     options = read_part(app, {**defaults, **one.options})
     target = Target(one.task, (app.queue_of(one.task, options.get("queue")),))

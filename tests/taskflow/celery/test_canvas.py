@@ -304,3 +304,23 @@ def test_what_is_no_part_of_a_canvas(t: Tasks, taskflow_broker: Broker) -> None:
         chain(t.add.s(1, 1).set(link=t.note.s()), t.add.s(1)).delay()
     with pytest.raises(NotPorted, match="for whatever part fails"):
         chain(t.add.s(1, 1).on_error(t.note.s()), t.add.s(1)).delay()
+
+
+def test_a_group_behind_what_failed_does_not_wait(t: Tasks, drain: Drain) -> None:
+    result = chain(t.fail.s(), group(t.add.s(1), t.add.s(2))).delay()
+    drain()
+    assert (result.ready(), result.state) == (True, states.FAILURE)
+    with pytest.raises(ValueError, match="no"):
+        result.get()
+    (error,) = result.get(propagate=False)
+    assert isinstance(error, ValueError)
+
+
+def test_parts_of_several_apps(t: Tasks, app: Celery, drain: Drain) -> None:
+    other = Celery("other", backend="taskflow://", registry=app.registry)
+    other.conf.task_default_queue = "others"
+    triple = other.task(name="other.triple")(lambda x: 3 * x)
+    drain()
+    result = chain(t.add.s(1, 1), triple.s(), t.add.s(1)).delay()
+    drain()
+    assert (triple.queue, t.add.queue, result.get()) == ("others", "celery", 7)
