@@ -86,6 +86,9 @@ chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are ki
 .PHONY: plans
 plans: $(VENV)/.ready ## 3,000 random plans of tasks under random deaths, against plain Python, 4 minutes
 	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py --timeout 1200
+.PHONY: zones
+zones: $(VENV)/.ready ## Try schedules at each change of clocks in five years, in every zone there is, 10 seconds
+	TASKFLOW_TEST_ZONES=1 $(BIN)/python -m pytest tests/taskflow/scheduling/test_times.py -k every_zone
 
 .PHONY: fuzz
 fuzz: $(VENV)/.ready ## 300,000 requests that are nearly right, at all that listens: no fault, 6 minutes

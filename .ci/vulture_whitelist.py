@@ -13,6 +13,7 @@ _.heal  # public: of FaultBroker
 _.is_dlq  # server/page/home.html and queue.html read it
 _.isolation_level  # sqlite3 reads it of a connection
 _.lease_lost  # public: of a handler's Context
+_.missed_ticks  # public: of a Schedule
 _.next_cursor  # a field of a page of orders
 _.nudge, _.wait_until  # public: of ManualClock
 _.product_name  # a field of an order's items
@@ -22,6 +23,7 @@ _.try_again  # public: of an Outbox
 _.wait_until_parked  # public: of ManualClock
 _.watch_requests  # the tests and benchmarks count AWS requests by it
 _.GetPayment, _.ListPaymentMethods, _.RefundPayment, _.RemovePaymentMethod  # gRPC calls them
+_.si, _.starmap  # public: of a task, for parts of plans
 _.SavePaymentMethod  # gRPC calls it
 __getattr__, __dir__  # Python asks a module by them
 _.format_commands  # click calls it

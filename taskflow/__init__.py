@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from taskflow.publisher import publish, publish_many
     from taskflow.registry import Registry, subscribe, use
     from taskflow.retry import RetryPolicy
+    from taskflow.scheduling.decorators import cron, every, once
+    from taskflow.scheduling.schedule import Schedule
+    from taskflow.scheduling.schedules import schedules
     from taskflow.tasks.canvas.chain import chain
     from taskflow.tasks.canvas.group import chord, group
     from taskflow.tasks.decorator import send_task, task
@@ -41,6 +44,7 @@ __all__ = [
     "Result",
     "Retry",
     "RetryPolicy",
+    "Schedule",
     "SystemClock",
     "Task",
     "TaskflowError",
@@ -48,10 +52,14 @@ __all__ = [
     "as_completed",
     "chain",
     "chord",
+    "cron",
+    "every",
     "group",
+    "once",
     "open_broker",
     "publish",
     "publish_many",
+    "schedules",
     "send_task",
     "subscribe",
     "task",
@@ -73,6 +81,9 @@ _HOMES = {
     "retry": ("RetryPolicy",),
     "tasks.canvas.chain": ("chain",),
     "tasks.canvas.group": ("chord", "group"),
+    "scheduling.decorators": ("cron", "every", "once"),
+    "scheduling.schedule": ("Schedule",),
+    "scheduling.schedules": ("schedules",),
     "tasks.decorator": ("send_task", "task"),
     "tasks.result": ("Result",),
     "tasks.task": ("AsyncTask", "Task"),

@@ -3,9 +3,10 @@
 import math
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Condition
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 
 class Clock(Protocol):
@@ -81,3 +82,46 @@ def epoch_seconds(what: str, moment: Instant) -> float:
 def to_datetime(seconds: float) -> datetime:
     """Epoch seconds as a datetime in UTC, for libraries that want one."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+@cache
+def find_zone(name: str) -> ZoneInfo:
+    """A time zone by its name (`Europe/Berlin`). Raises ValueError for one that this machine does
+    not know."""
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):  # what is no name may be a folder, or a path
+        raise ValueError(
+            f"the time zone {name!r} is not known here; they are called as 'Europe/Berlin' is, and "
+            "where the system has none, they come with: pip install tzdata"
+        ) from None
+
+
+def to_zone(seconds: float, zone: str) -> datetime:
+    """Epoch seconds as what the clocks of a time zone show. Raises ValueError as `find_zone`, and
+    for a year after 9999."""
+    try:
+        return datetime.fromtimestamp(seconds, find_zone(zone))
+    except OverflowError as error:
+        raise ValueError(f"{seconds} is no time: {error}") from None
+
+
+def zone_offset(seconds: float, zone: str) -> float:
+    """By how many seconds the clocks of a time zone are before UTC at that time."""
+    offset = to_zone(seconds, zone).utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()
+
+
+def moment_in_zone(what: str, moment: Instant | str, zone: str) -> float:
+    """Epoch seconds of a moment, which may be text as well: `2026-12-01T09:00`, in that time zone
+    if it says none. Raises as `epoch_seconds`, and ValueError for text that is no time."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            raise ValueError(
+                f"{what} is {moment!r}, which is no time; example: '2026-12-01T09:00'"
+            ) from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=find_zone(zone))
+    return epoch_seconds(what, moment)

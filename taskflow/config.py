@@ -14,7 +14,16 @@ from taskflow.errors import ConfigError
 FILE = "setup.cfg"
 SECTION = "taskflow"
 _named: str | None = None  # by the program itself
-KNOWN = ("broker", "modules", "concurrency", "processes", "grace", "log_level")
+KNOWN = (
+    "broker",
+    "modules",
+    "concurrency",
+    "processes",
+    "grace",
+    "log_level",
+    "app",
+    "release",
+)
 
 
 def setting(name: str) -> str | None:

@@ -5,7 +5,7 @@ of the registry that takes it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -16,9 +16,6 @@ from taskflow.errors import BrokerError
 from taskflow.event import Context
 from taskflow.message import Delivery
 from taskflow.retry import Outcome, RetryPolicy
-
-BELL = ("bell", "due")
-"""Kind and key of the record that rings when something is due sooner than `Engine.tend` said."""
 
 
 @dataclass(slots=True)
@@ -60,7 +57,22 @@ class Ended:
     failure: str | None
 
 
-class Engine(Protocol):
+class Tender(Protocol):
+    """Who does what is due by itself, which no message brings. Thread-safe."""
+
+    def declare(self, broker: Broker, queues: Collection[str] | None = None) -> None:
+        """A worker of these queues starts (None: of all): let the broker know what code says of
+        them. Idempotent. Raises BrokerError when the broker cannot be used."""
+        ...
+
+    def tend(self, broker: Broker, worker: str) -> float | None:
+        """Do what is due; answers when (epoch seconds) something will be next, None for never. All
+        workers may, and one of them, by its id, does. Raises BrokerError when the broker cannot be
+        used."""
+        ...
+
+
+class Engine(Tender, Protocol):
     """How messages of one kind are read, run and settled. Thread-safe."""
 
     def takes(self, delivery: Delivery) -> bool:
@@ -92,18 +104,18 @@ class Engine(Protocol):
         """What a failed attempt comes to: `outcome`, unless nobody wants the run any more."""
         ...
 
+    def is_plain(self, found: Found, outcome: Outcome) -> bool:
+        """Whether the broker's own verb for this outcome is all that it takes. Quick: it is asked
+        of every message."""
+        ...
+
     def settle(
         self, broker: Broker, ended: Ended, refused: BrokerError | None = None
     ) -> Change | None:
-        """The change that settles it, with a fence; None for what the broker's own verbs do. It is
-        asked again when its change was `refused`, since what it was made from has changed
-        meanwhile. Raises BrokerError when the broker cannot say what that is now."""
-        ...
-
-    def tend(self, broker: Broker, worker: str) -> float | None:
-        """Do what is due, apart from any message; answers when (epoch seconds) something will be
-        next, None for never. All workers may, and one of them, by its id, does. Raises BrokerError
-        when the broker cannot be used."""
+        """The change that settles what is not plain, with a fence; None for what the broker's own
+        verbs do all the same. It is asked again when its change was `refused`, since what it was
+        made from has changed meanwhile. Raises BrokerError when the broker cannot say what that is
+        now."""
         ...
 
     def watch(self, broker: Broker, running: Sequence[Found]) -> Sequence[Found]:

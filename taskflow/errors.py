@@ -24,6 +24,7 @@ TaskflowError
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
  │           └─ FileReplaced  the broker file was deleted or replaced while it was open
  ├─ NotPorted                of Celery, and not in `taskflow.celery`; it says what to use
+ ├─ ScheduleNotFound         no schedule of that name
  ├─ RunExists                a call has the id of a run that is another call
  ├─ ResultError             why Result.get answers nothing
  │   ├─ NoResult             none is kept, or there is no such run
@@ -107,6 +108,14 @@ class RunExpired(ResultError):
 
 class WouldDeadlock(ResultError):
     """`get` was called inside a task, which holds the slot that the other may need."""
+
+
+class ScheduleNotFound(TaskflowError):
+    """No schedule of that name was put, or it was removed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no schedule named {name!r}")
 
 
 class RunExists(TaskflowError):

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
-from taskflow.engine import Engine
+from taskflow.engine import Engine, Tender
 from taskflow.entry import Entry
 from taskflow.entry_options import common_options, file_of, name_of
 from taskflow.errors import BrokerError, RegistrationError
@@ -17,10 +18,14 @@ from taskflow.signature import Handler, read_signature
 from taskflow.subscription import Subscription
 
 E = TypeVar("E", bound=Engine)
+T = TypeVar("T", bound=Tender)
 F = TypeVar("F", bound=Handler)
 M = TypeVar("M", bound=Middleware)
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_WINDOW = 3600.0
+EVERYBODYS = {"schedule": "taskflow.scheduling.scheduler"}
+"""Records that every worker tends, whether or not its handlers' code knows of such: by their kind,
+a module above this one, whose `join(registry)` gives it who does so."""
 
 
 class Registry:
@@ -32,6 +37,7 @@ class Registry:
         self._engines: dict[str, Engine] = {}
         self.engines: Sequence[Engine] = ()
         """Of the messages that are no events, in the order in which they are asked."""
+        self._tenders: dict[str, Tender] = {}
         self.middleware: list[Middleware] = []
         self.modules: list[str] = []
         """What `taskflow worker` imports beside the modules that it is told of."""
@@ -139,6 +145,25 @@ class Registry:
             found = self._engines[kind] = make()
             self.engines = tuple(self._engines.values())
         return cast(E, found)
+
+    def tender(self, kind: str, make: Callable[[], T]) -> T:
+        """Who tends something that no message brings, made when it is first asked for."""
+        found = self._tenders.get(kind)
+        if found is None:
+            found = self._tenders[kind] = make()
+        return cast(T, found)
+
+    @property
+    def tenders(self) -> Sequence[Tender]:
+        """All who do what is due by itself: the engines, and others."""
+        if self.engines:  # a worker of events alone pays for their import when there are any
+            for kind in EVERYBODYS:
+                self.summon(kind)
+        return (*self.engines, *self._tenders.values())
+
+    def summon(self, kind: str) -> None:
+        """Have somebody who tends these records of EVERYBODYS, since there are some."""
+        import_module(EVERYBODYS[kind]).join(self)
 
     def enter(self, entry: Entry, key: str) -> None:
         """Let a queue's workers know an entry, under a key of its own within the queue: the one

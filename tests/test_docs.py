@@ -117,7 +117,12 @@ def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
     assert gone(f"It is `{quoted}` that does it.") == [quoted]
 
 
-PROGRAMS = ["docs/guides/tasks.md", "docs/guides/results.md", "docs/from-celery.md"]
+PROGRAMS = [
+    "docs/guides/tasks.md",
+    "docs/guides/results.md",
+    "docs/guides/plans.md",
+    "docs/from-celery.md",
+]
 OTHERS = "## From tasks to events"  # what follows are programs of their own: tests/e2e
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)

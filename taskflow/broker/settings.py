@@ -197,12 +197,14 @@ by somebody else since, or is no longer there."""
 
 class Economy(NamedTuple):
     """What workers should know of the price of a broker's calls: how many outcomes fill one, how
-    long (seconds) an outcome may wait for others, and how much work (seconds) is worth receiving
-    beyond what can start at once."""
+    long (seconds) an outcome may wait for others, how much work (seconds) is worth receiving
+    beyond what can start at once, and how often (seconds) to look at what nobody tells of: what is
+    due, what was cancelled."""
 
     batch: int = 1
     settle_within: float = 0.05
     prefetch: float = 0.02
+    look_every: float = 1.0
 
 
 Claim = Literal["free", "finished", "running"]

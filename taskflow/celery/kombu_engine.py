@@ -1,6 +1,6 @@
 """Messages that Celery sent: refused by name, and never decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
@@ -70,11 +70,18 @@ class KombuEngine:
         """It is as it was decided."""
         return outcome
 
+    def is_plain(self, found: Found, outcome: Outcome) -> bool:
+        """The broker's own verb does."""
+        return True
+
     def settle(
         self, broker: Broker, ended: Ended, refused: BrokerError | None = None
     ) -> Change | None:
-        """The broker's own verb does."""
+        """Nothing more is to be done."""
         return None
+
+    def declare(self, broker: Broker, queues: Collection[str] | None = None) -> None:
+        """Code says nothing of them."""
 
     def tend(self, broker: Broker, worker: str) -> float | None:
         """Nothing is due."""

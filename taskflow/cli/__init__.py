@@ -30,6 +30,7 @@ COMMANDS = {
     "resume": ("queues", "Let workers receive from a queue again."),
     "result": ("result", "Show what became of a run of a task."),
     "runs": ("runs", "List the runs of tasks that are kept, the newest first."),
+    "schedule": ("schedule", "What is due by the clock: list, next, run-now, pause, resume."),
     "send": ("send", "Send a text to a queue as it is, as SendMessage does."),
     "serve": ("serve", "Serve the broker as SQS and SNS on one port, with a page at /."),
     "tags": ("tags", "Show the tags of a queue or topic; set some and remove others."),

@@ -91,7 +91,7 @@ def call(
         if not wait:
             warn_of_memory(address)
         if calling is None:
-            _warn_of_name(task, task_engine(registry).names())
+            _warn_of_name(task, task_engine(registry).tasks.names())
         made = _submit(
             lambda: (
                 send_task(task, values, by_name, **options)

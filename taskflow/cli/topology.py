@@ -41,8 +41,9 @@ def apply(
 ) -> None:
     """Create what is missing in the broker, and change what disagrees. Nothing is removed.
 
-    What is wanted comes from the handlers, and from a file as `taskflow serve --init` takes it:
-    queues and topics that no handler names, attributes, access policies, filter policies.
+    What is wanted comes from the handlers and their schedules, and from a file as `taskflow serve
+    --init` takes it: queues and topics that no handler names, attributes, access policies, filter
+    policies.
 
     \b
     Example:
@@ -55,6 +56,8 @@ def apply(
         if file is not None:
             server_module("topology_file").declare_file(broker, file)
         declare(broker, registry, apply=True)
+        for tender in registry.tenders:
+            tender.declare(broker)
     if text := tree(registry):
         click.echo(text)
     if file is not None:

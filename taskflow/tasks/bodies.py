@@ -2,8 +2,9 @@
 
     {"task": "shop.mail.send", "args": ["ord_1"], "kwargs": {"urgent": true}}
 
-`args` and `kwargs` may be left out; `expires` (epoch seconds) and `headers` (text by name) may be
-there. A run's message names the run, and the task and its arguments are in its record:
+`args` and `kwargs` may be left out; `expires` (epoch seconds), `headers` (text by name) and `tick`
+(the time that a schedule planned it for) may be there. A run's message names the run, and the task
+and its arguments are in its record:
 
     {"run": "0198…", "generation": 1}
 """
@@ -27,6 +28,7 @@ class TaskBody(msgspec.Struct, kw_only=True):
     kwargs: msgspec.Raw = NO_KWARGS
     expires: float | None = None
     headers: Mapping[str, str] = {}
+    tick: float | None = None
     run: str | None = None
     generation: int = 0
 
@@ -35,10 +37,12 @@ _read = msgspec.json.Decoder(TaskBody).decode
 _write = msgspec.json.Encoder().encode
 
 
-def task_body(task: str, args: bytes, kwargs: bytes) -> str:
+def task_body(task: str, args: bytes, kwargs: bytes, tick: float | None = None) -> str:
     """The body of a call without a run; the arguments are JSON."""
-    text = b'%s%s,"args":%s,"kwargs":%s}' % (_TASK.encode(), _write(task), args, kwargs)
-    return text.decode()
+    named = b',"kwargs":' + kwargs if kwargs != b"{}" else b""
+    planned = b"" if tick is None else b',"tick":%s' % _write(tick)
+    text = (_TASK.encode(), _write(task), b',"args":', args, named, planned, b"}")
+    return b"".join(text).decode()
 
 
 def run_body(run: str, generation: int) -> str:

@@ -56,7 +56,6 @@ class Calling(Generic[P, R]):
         broker: Broker,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        tick: float | None = None,
     ) -> Prepared:
         """The call as what it stores. Raises as `delay` does."""
         if self._parameters is not None:
@@ -70,7 +69,6 @@ class Calling(Generic[P, R]):
             broker.clock.now(),
             broker.random,
             broker.max_message_bytes,
-            tick=tick,
         )
 
     def _submit(self, broker: Broker, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result[R]:

@@ -20,6 +20,7 @@ from taskflow.tasks.result import Result
 from taskflow.tasks.task import AsyncTask, Task, TaskBase
 from taskflow.tasks.task_engine import TaskEngine
 from taskflow.tasks.task_entry import TaskEntry
+from taskflow.tasks.task_table import TaskTable
 
 C = TypeVar("C", bound=Context)
 P = ParamSpec("P")
@@ -166,7 +167,7 @@ def task(
         called = name or task_name(function)
         parameters = read_parameters(function, called)
         is_async = inspect.iscoroutinefunction(function)
-        engine = task_engine(registry)
+        tasks = task_engine(registry).tasks
         for one in common:
             one["policy"] = chosen
             entry = TaskEntry(
@@ -181,11 +182,11 @@ def task(
                 on_failure=on_failure,
                 aliases=tuple(aliases),
             )
-            _check_name(engine, entry)
+            _check_name(tasks, entry)
             registry.enter(entry, f"{KIND} {called}")
-            engine.add(entry)
+            tasks.add(entry)
         target = Target(called, queues, keep, keep_failed)
-        return (AsyncTask if is_async else Task)(function, target, parameters)
+        return (AsyncTask if is_async else Task)(function, target, parameters, registry)
 
     return make if function is None else make(function)
 
@@ -215,10 +216,10 @@ def task_name(function: Callable[..., Any]) -> str:
     return f"{module}.{function.__qualname__}"
 
 
-def _check_name(engine: TaskEngine, entry: TaskEntry) -> None:
+def _check_name(tasks: TaskTable, entry: TaskEntry) -> None:
     """Two tasks of one name are told apart by nobody."""
     for name in (entry.name, *entry.aliases):
-        before = engine.get(entry.queue, name)
+        before = tasks.get(entry.queue, name)
         if before is not None and name_of(before.handler) != name_of(entry.handler):
             raise RegistrationError(
                 f"queue {entry.queue!r} has a task {name!r} already: {name_of(before.handler)}; "

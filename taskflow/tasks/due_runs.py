@@ -4,9 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Put, Send
+from taskflow.broker.change import Change, Send
 from taskflow.broker.record import RecordQuery
-from taskflow.engine import BELL
 from taskflow.errors import VersionConflict
 from taskflow.tasks.preparing import put_run, run_message
 from taskflow.tasks.run import RUN, Row, row_of
@@ -16,12 +15,6 @@ MOST = 500  # runs of one transaction
 TRY_AGAIN = 60.0  # seconds until what could not be sent is tried again
 
 log = logging.getLogger("taskflow.tasks")
-
-
-def ring_at(due_at: float) -> Put:
-    """Something is due then that was not known before: what wakes those who wait for that."""
-    kind, key = BELL
-    return Put(kind=kind, key=key, value=str(due_at), rings=True)
 
 
 def send_due(broker: Broker, worker: str) -> float | None:

@@ -15,9 +15,9 @@ def find_calling(
 ) -> Calling[..., Any] | None:
     """A task of the registry, by its name or one that it had before, with options for its next
     calls; None when it is not there (`send_task` calls it then). Raises as `Task.options` does."""
-    engine = task_engine(registry)
-    entry = engine.find_task(name)
+    tasks = task_engine(registry).tasks
+    entry = tasks.find_task(name)
     if entry is None:
         return None
-    target = Target(entry.name, engine.queues(entry.name), entry.keep, entry.keep_failed)
+    target = Target(entry.name, tasks.queues(entry.name), entry.keep, entry.keep_failed)
     return Calling(target, entry.parameters, check_options(options))

@@ -11,6 +11,7 @@ from taskflow import payload as json
 from taskflow.entry import Arguments
 from taskflow.errors import DecodeError, RegistrationError
 from taskflow.event import Context
+from taskflow.tasks.run import NO_KWARGS
 
 _read_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _read_dict = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -54,13 +55,22 @@ class Parameters:
         """The arguments in JSON, those `before` first, as the annotated types. Raises DecodeError
         for what does not fit the function as it is now."""
         try:
-            given, named = [*before, *_read_list(args)], _read_dict(kwargs)
+            given = [*before, *_read_list(args)] if before else _read_list(args)
+            named = {} if kwargs is NO_KWARGS else _read_dict(kwargs)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"args is no list, or kwargs no object, of JSON: {error}") from None
         try:
             self.check(task, given, named)
         except TypeError as error:
             raise DecodeError(f"the arguments do not fit: {error}") from None
+        decoders, positions = self.decoders, self.positions
+        if not named and len(given) <= len(positions):  # as most calls are
+            try:
+                return Arguments(
+                    [decoders[name](raw) for name, raw in zip(positions, given, strict=False)], {}
+                )
+            except DecodeError:
+                pass  # told below of which
         made = [
             self._one(self.positions[at] if at < len(self.positions) else "", self.others, raw)
             for at, raw in enumerate(given)

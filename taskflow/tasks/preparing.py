@@ -7,7 +7,7 @@ import msgspec
 
 from taskflow.broker.change import Change, Free, Put, Send, Take
 from taskflow.errors import ConfigError, LimitExceeded
-from taskflow.limits import is_fifo
+from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.call_options import Checked
@@ -17,6 +17,8 @@ LONGEST_DELAY = 900.0
 """Seconds that a message may be delayed anywhere; later than that, its run waits without one."""
 DEFAULT_KEEP = 3600.0
 """How long the run of a task without a result is kept after its end, when it has one."""
+LONGEST_WAIT = MAX_RETENTION + 86400.0
+"""Seconds after which the run of a schedule whose message is lost (purged) hinders no other."""
 KEEP_FAILED = 14 * 86400.0
 """How long a failed run is kept: as long as its message may be in the dead-letter queue."""
 
@@ -71,9 +73,12 @@ def prepare(
     most: int,
     *,
     tick: float | None = None,
+    lock: str | None = None,
 ) -> Prepared:
-    """What one call stores; the arguments are JSON. Raises ConfigError for a queue that the task
-    has not, LimitExceeded for what is too large."""
+    """What one call stores; the arguments are JSON. `tick` is the time that a schedule planned it
+    for, `lock` the key that it holds while it lives, as `change.Take` has it (it is taken for
+    LONGEST_WAIT at most). Raises ConfigError for a queue that the task has not, LimitExceeded for
+    what is too large."""
     queue = queue_of(target, options)
     id = options.id or new_id(now, random)
     delay = options.delay if options.at is None else max(0.0, options.at - now)
@@ -83,10 +88,10 @@ def prepare(
     keep = target.keep if options.keep is None else options.keep
     later = delay > LONGEST_DELAY
     dedup = id if is_fifo(queue) else None
-    if not (keep or options.key or later or tick is not None):
+    if not (keep or options.key or later or lock):
         message = Message(
             id,
-            task_body(target.name, args, kwargs),
+            task_body(target.name, args, kwargs, tick),
             delay=delay or None,
             group=options.group,
             deduplication_id=dedup,
@@ -95,7 +100,7 @@ def prepare(
             most=most,
         )
         return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
-    key = None if options.key is None else key_of(target.name, options.key)
+    key = lock if options.key is None else key_of(target.name, options.key)
     if (size := len(args) + len(kwargs)) > most:
         raise LimitExceeded(f"the arguments of {target.name} are {size} bytes; {most} are allowed")
     run = Run(
@@ -120,7 +125,7 @@ def prepare(
         put=put_run(
             id, run, "scheduled" if later else "waiting", 0, due_at=now + delay if later else None
         ),
-        take=None if key is None else Take(key, id),
+        take=None if key is None else Take(key, id, now + LONGEST_WAIT if key == lock else None),
     )
 
 

@@ -18,7 +18,7 @@ from taskflow.broker.change import (
     Settlement,
     Take,
 )
-from taskflow.engine import Ended
+from taskflow.engine import Ended, Found
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import NOTHING
@@ -38,8 +38,6 @@ def settlement(
     `refused` is why the one before was: what cannot be stored at all ends the run as failed.
     """
     outcome, row = ended.outcome, work.row
-    if row is None and isinstance(outcome, Done) and not _says_more(ended, work):
-        return None
     if isinstance(refused, LimitExceeded) and not isinstance(outcome, Dead):
         outcome = Dead(f"what it returned or sent cannot be stored: {refused}", refused)
     settling = _Settling(broker, ended, work)
@@ -60,9 +58,9 @@ def settlement(
             return settling.dead(outcome)
 
 
-def _says_more(ended: Ended, work: Work) -> bool:
+def says_more(found: Found) -> bool:
     """Whether more follows from a success without a run than that its message goes."""
-    out, entry = work.outgoing, ended.found.entry
+    out, entry = found.work.outgoing, found.entry
     if out is not None and (out.sends or out.records or out.keys):
         return True
     return isinstance(entry, TaskEntry) and entry.on_success is not None

@@ -10,7 +10,6 @@ from taskflow.broker.change import Change, Free, Put, Send
 from taskflow.errors import KeyTaken, RunExists, VersionConflict
 from taskflow.outgoing import collecting
 from taskflow.tasks.call_options import Checked
-from taskflow.tasks.due_runs import ring_at
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.preparing import Prepared, end_run, put_run
 from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
@@ -26,8 +25,6 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
     if (out := collecting(broker)) is not None and call.take is None and options.id is None:
         out.records += change.records
         out.sends += change.sends
-        if call.put is not None and call.put.due_at is not None:
-            out.records.append(ring_at(call.put.due_at))
         return call.id, True
     if call.put is None:
         assert call.message is not None
@@ -39,14 +36,12 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
                 if options.on_key == "reject":
                     raise refused
                 return refused.holder, False
-            change = _instead(broker, call, refused.holder)
+            change = replace_holder(broker, call, refused.holder)
         elif isinstance(refused, VersionConflict) and refused.key == call.id:
             if _is_the_same(broker, call, options):
                 return call.id, False
         elif not isinstance(refused, VersionConflict):
             raise refused
-    if call.message is None:
-        broker.apply([Change(records=[ring_at(call.put.due_at or 0.0)])])
     return call.id, True
 
 
@@ -77,9 +72,6 @@ def _store(broker: Broker, calls: list[Prepared]) -> list[str]:
         broker.send(sends[0].queue, sends[0].messages)
     else:
         broker.apply([Change(records=records, sends=sends)])[0].or_raise()
-        due = [put.due_at for put in records if put.due_at is not None]
-        if due:
-            broker.apply([Change(records=[ring_at(min(due))])])
     return [call.id for call in calls]
 
 
@@ -90,7 +82,7 @@ def _lives(broker: Broker, holder: str) -> bool:
     return row is not None and row.state not in FINAL
 
 
-def _instead(broker: Broker, call: Prepared, holder: str) -> Change:
+def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:
     """The call in place of who has its key: that one is cancelled, or told to stop."""
     change = call.change()
     before = load(broker, [holder]).get(holder)

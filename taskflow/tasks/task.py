@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from taskflow import payload as json
 from taskflow.broker import Broker
+from taskflow.registry import Registry
 from taskflow.tasks.call_options import NOTHING, CallOptions, check_options
 from taskflow.tasks.calling import Calling
 from taskflow.tasks.canvas.call import Call
@@ -31,12 +32,17 @@ class TaskBase(Generic[P, R]):
     __qualname__: str
 
     def __init__(
-        self, function: Callable[..., Any], target: Target, parameters: Parameters
+        self,
+        function: Callable[..., Any],
+        target: Target,
+        parameters: Parameters,
+        registry: Registry,
     ) -> None:
         functools.update_wrapper(cast(Any, self), function)
         self.function = function
         self.target = target
         self.parameters = parameters
+        self.registry = registry
 
     @property
     def name(self) -> str:
@@ -111,9 +117,13 @@ class AsyncTask(TaskBase[P, R]):
     """A task of an `async def` function: a plain call makes its coroutine."""
 
     def __init__(
-        self, function: Callable[..., Any], target: Target, parameters: Parameters
+        self,
+        function: Callable[..., Any],
+        target: Target,
+        parameters: Parameters,
+        registry: Registry,
     ) -> None:
-        super().__init__(function, target, parameters)
+        super().__init__(function, target, parameters, registry)
         if sys.version_info >= (3, 12):
             inspect.markcoroutinefunction(self)
 

@@ -33,7 +33,7 @@ def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
         if isinstance(outcome, Retry):
             outcome = final(job, retention)
         failure = failure_text(job, outcome) if isinstance(outcome, Dead) else None
-        if job.found is None:
+        if job.engine is None or job.found is None or job.engine.is_plain(job.found, outcome):
             plain.append((job, outcome, failure))
         else:
             engined.append((job, Ended(job.delivery, job.found, outcome, job.ended_at, failure)))

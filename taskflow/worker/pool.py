@@ -99,6 +99,7 @@ class Pool:
         """After `run`: handlers that could not be stopped go on, until the process ends."""
         self._id = new_id(self._started_at, self._broker.random)
         self._warned = False
+        self._ticker = Ticker(self._broker, worker.registry, self._id)
         self.recycled: str | None = None
 
     @property
@@ -114,8 +115,7 @@ class Pool:
         hooks = Hooks(self._help, self._replace, self._beat)
         upkeep = Upkeep(self._inflight, self._settler, self._broker, SHORT, hooks)
         upkeep.start()
-        ticker = Ticker(self._broker, self._worker.registry.engines, self._id)
-        ticker.start()
+        self._ticker.start()
         with self._inflight.lock:
             for _ in range(self._concurrency):
                 self._start_thread()
@@ -125,7 +125,7 @@ class Pool:
         if self.left_behind:
             self._broker.hurry()  # the grace is over: wait for no lock of another process
         self._settler.give_back(self._inflight.return_all(), "the worker stops")
-        ticker.close()
+        self._ticker.close()
         upkeep.close()
         if not self._loop_thread.close():
             self.left_behind = True
@@ -299,6 +299,7 @@ class Pool:
                     peak_memory() // 2**20,
                 )
         self._broker.report(self._report())
+        self._ticker.look()
         if self._broker.hold(UPKEEP, self._id, 3 * BEAT):  # one of many does it
             for _ in range(UPKEEP_STEPS):
                 if not self._broker.upkeep():

@@ -1,69 +1,95 @@
-"""A pool's thread for what is due by itself: what engines tend, at its time."""
+"""A pool's thread for what is due by itself: what somebody tends, at its time."""
 
 import logging
 import threading
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
-from taskflow.engine import BELL, Engine
+from taskflow.broker.record import RecordQuery
+from taskflow.engine import Tender
 from taskflow.errors import BrokerError
+from taskflow.registry import EVERYBODYS, Registry
 
 log = logging.getLogger("taskflow.worker")
 
-LONGEST = 10.0  # seconds between two looks, whatever nobody told
-AGAIN = 1.0  # seconds until a broker that failed is asked again
-
 
 class Ticker:
-    """Sleeps until something is due, or rings because it is due sooner than that. With no engine
-    there is no thread."""
+    """Looks now and then (`Economy.look_every`) when something is due, and sees to it at its time.
 
-    def __init__(self, broker: Broker, engines: Sequence[Engine], worker: str) -> None:
+    (It waits apart from those who wait for messages: each ring would wake it, and hold them up.)
+    While nobody of the registry tends anything there is no thread.
+    """
+
+    def __init__(self, broker: Broker, registry: Registry, worker: str) -> None:
         self._broker = broker
-        self._engines = engines
+        self._registry = registry
+        self._tenders: Sequence[Tender] = ()
         self._worker = worker
+        self._started = False
         self._closed = False
+        self._pause = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="taskflow-ticker", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
-        if self._engines and self._broker.features.runs:
+        """Begin, if there is anything to tend; once. Thread-safe."""
+        with self._pause:
+            tenders = self._registry.tenders
+            if self._started or self._closed or not tenders or not self._broker.features.runs:
+                return
+            self._tenders, self._started = tenders, True
             self._thread.start()
+
+    def look(self) -> None:
+        """Begin after all, if there are records by now that every worker tends. Raises BrokerError
+        when the broker cannot be used."""
+        if not self._started and summon(self._broker, self._registry):
+            self.start()
 
     def close(self) -> None:
         """End, and wait for it."""
-        self._closed = True
-        self._broker.wake()
-        if self._thread.is_alive():
+        with self._pause:
+            self._closed = True
+            self._pause.notify()
+        if self._started:
             self._thread.join()
 
     def _run(self) -> None:
         failing = False
-        while not self._closed:
+        while True:
+            wait = self._broker.economy.look_every
             try:
-                self._turn()
+                wait = self._turn()
                 failing = False
             except BrokerError as error:
                 if not failing:
                     log.error("what is due cannot be looked at: %s", error)
                 failing = True
-                self._pause()
             except Exception:
                 log.exception("what was due failed, and is tried again")
-                self._pause()
+            with self._pause:
+                if self._closed:
+                    return
+                if wait > 0:
+                    self._broker.clock.wait(self._pause, wait)
+                if self._closed:
+                    return
 
-    def _turn(self) -> None:
-        """Do what is due, then wait for the next."""
-        broker, (kind, key) = self._broker, BELL
-        bell = broker.records(kind, [key]).get(key)
-        found = [engine.tend(broker, self._worker) for engine in self._engines]
-        dues = [due for due in found if due is not None]
-        wait = min([LONGEST, *(due - broker.clock.now() for due in dues)])
-        if wait > 0:
-            seen = 0 if bell is None else bell.version
-            broker.wait_record(kind, key, seen, wait, lambda: self._closed)
+    def _turn(self) -> float:
+        """Do what is due; answers for how many seconds nothing is."""
+        dues = [tender.tend(self._broker, self._worker) for tender in self._tenders]
+        now = self._broker.clock.now()
+        look = self._broker.economy.look_every
+        return min([look, *(due - now for due in dues if due is not None)])
 
-    def _pause(self) -> None:
-        condition = threading.Condition()
-        with condition:
-            self._broker.clock.wait(condition, AGAIN)
+
+def summon(broker: Broker, registry: Registry) -> bool:
+    """Have somebody in the registry for the records that every worker tends, if there are any by
+    now; whether there are. Raises BrokerError when the broker cannot be used."""
+    if not broker.features.runs:
+        return False
+    found = [
+        kind for kind in EVERYBODYS if broker.list_records(RecordQuery(kind=kind, limit=1)).records
+    ]
+    for kind in found:
+        registry.summon(kind)
+    return bool(found)

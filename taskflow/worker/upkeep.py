@@ -20,7 +20,6 @@ HELP_AFTER = 0.005  # seconds after which other threads help with short work aft
 HOLD_UNSTARTED = 0.25  # seconds after which messages that no thread could take are given back
 INTERRUPT_AGAIN = 1.0  # seconds between two interrupts of a handler that swallows them
 GIVE_UP_AFTER = 5.0  # seconds a handler may ignore its interrupts
-WATCH = 1.0  # seconds between two looks after what runs for longer than that
 HELD = 5.0  # seconds the upkeep may be late before it says so
 BEAT = 10.0  # seconds between two reports
 
@@ -108,9 +107,10 @@ class Upkeep:
             self._settler.extend()
         for job in overdue:
             self._expire(job, elapsed)
-        if elapsed - self._watched_at >= WATCH:
+        look = self._broker.economy.look_every
+        if elapsed - self._watched_at >= look:
             self._watched_at = elapsed
-            self._watch([job for job in running if elapsed - job.started >= WATCH])
+            self._watch([job for job in running if elapsed - job.started >= look])
         if now >= self._next_beat:
             self._next_beat = now + BEAT
             try:

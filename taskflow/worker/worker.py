@@ -16,6 +16,7 @@ from taskflow.worker.job import Job
 from taskflow.worker.job_intake import Intake
 from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Observer, Observers
+from taskflow.worker.ticker import summon
 from taskflow.worker.trouble_log import TroubleLog
 
 
@@ -25,8 +26,8 @@ class Worker:
     A mapping gives queues weights: one of weight 6 is asked first six times as often as one of
     weight 1. `strict`: always in the order given, a later queue only when the earlier are empty.
     `observers` are told of each step of each message (taskflow.worker.observer).
-    Declares topics and queues when it is made. Raises QueueNotFound for a queue without a
-    handler, QueueExists when the broker's queues disagree with the subscriptions.
+    Declares topics, queues and schedules when it is made. Raises QueueNotFound for a queue without
+    a handler, QueueExists when the broker's queues disagree with the subscriptions.
     """
 
     def __init__(
@@ -66,8 +67,11 @@ class Worker:
         self.declare()
 
     def declare(self) -> None:
-        """Declare topics and queues. Once is enough, unless the broker's file is another one."""
+        """Declare topics, queues and schedules. Once is enough, unless the broker's file is
+        another one."""
         declare(self.broker, self.registry)
+        for tender in self.registry.tenders:
+            tender.declare(self.broker, self.queues)
         self._retention = {name: self.broker.settings(name).retention for name in self.queues}
 
     def queue_order(self) -> list[str]:
@@ -99,7 +103,9 @@ class Worker:
         for never. (A pool has a thread for that.)"""
         if not self.broker.features.runs:
             return None
-        found = [engine.tend(self.broker, self._id) for engine in self.registry.engines]
+        if not self.registry.tenders and not summon(self.broker, self.registry):
+            return None
+        found = [tender.tend(self.broker, self._id) for tender in self.registry.tenders]
         return min((due for due in found if due is not None), default=None)
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Job]:

@@ -9,6 +9,7 @@ from typing import Any
 from taskflow import Event, Pool, Registry, Worker, open_broker
 from taskflow.broker import Broker, Finish
 from taskflow.message import Message
+from taskflow.scheduling.due_schedules import fire, look
 
 
 def say(*words: object) -> None:
@@ -42,6 +43,16 @@ def consume_for_ever(broker: Broker) -> None:
         broker.delete([Finish(delivery, remember=60) for delivery in taken])
         for delivery in taken:
             say(delivery.id)
+
+
+def fire_for_ever(broker: Broker) -> None:
+    """Fire schedules, whoever else does; say how many were due."""
+    while True:
+        due, _ = look(broker, now := broker.clock.now())
+        fire(broker, due, now)
+        if due:
+            say(len(due))
+        broker.wait_record("bell", "due", 0, 0.01)
 
 
 def die_inside_handler(broker: Broker) -> None:

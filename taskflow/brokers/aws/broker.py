@@ -42,7 +42,7 @@ from taskflow.stores.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 
-ECONOMY = Economy(batch=MAX_ENTRIES, settle_within=0.25, prefetch=0.05)
+ECONOMY = Economy(batch=MAX_ENTRIES, settle_within=0.25, prefetch=0.05, look_every=15.0)
 """Requests cost money and time; leases last longer."""
 
 

@@ -15,7 +15,7 @@ from taskflow.celery.settings import SETTINGS
 from taskflow.config import address_of
 from taskflow.errors import ConfigError, NotPorted
 from taskflow.tasks.call_options import MAX_KEEP
-from taskflow.tasks.decorator import task_engine
+from taskflow.tasks.task_entry import TaskEntry
 
 NAMES = {
     "": "accept_content result_accept_content enable_utc imports include timezone",
@@ -164,8 +164,8 @@ def test_how_long_results_are_kept(
 ) -> None:
     app = app_of(taskflow_registry, result_failure_expires=9, **settings)
     task = app.task(name="t")(lambda: None)
-    entry = task_engine(taskflow_registry).find_task("t")
-    assert entry is not None
+    (entry,) = taskflow_registry.on("celery")
+    assert isinstance(entry, TaskEntry)
     assert (entry.keep, entry.keep_failed) == (keep, 9)
     assert task.native.target.keep == keep
 

@@ -61,6 +61,12 @@ def test_the_commands_are_these() -> None:
         "topology export",
         "pause",
         "resume",
+        "schedule",
+        "schedule list",
+        "schedule next",
+        "schedule run-now",
+        "schedule pause",
+        "schedule resume",
         "workers",
         "top",
         "serve",
@@ -195,7 +201,7 @@ def test_an_unknown_setting_exits_2_with_the_known_ones(run: Run) -> None:
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: setup.cfg [taskflow]: unknown setting 'brokr'; known: broker, modules, "
-        "concurrency, processes, grace, log_level\n"
+        "concurrency, processes, grace, log_level, app, release\n"
     )
 
 

@@ -105,7 +105,7 @@ def running(
 ) -> Iterator[Pool]:
     """A pool that works in a thread, until the block ends."""
     worker = Worker(broker, registry=registry, observers=[watch])
-    watch.ticks = bool(registry.engines)
+    watch.ticks = bool(registry.tenders) and broker.features.runs
     pool = watch.pool = Pool(worker, concurrency=concurrency, grace=grace)
     thread = threading.Thread(target=pool.run)
     thread.start()

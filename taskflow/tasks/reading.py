@@ -1,0 +1,160 @@
+"""Who the message of a task is for, and whether it may run: before anything does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Change, Take
+from taskflow.broker.record import RecordQuery
+from taskflow.engine import Found
+from taskflow.errors import DecodeError, NoHandler, Reject
+from taskflow.message import Delivery
+from taskflow.retry import Done
+from taskflow.tasks.bodies import TaskBody, read_body
+from taskflow.tasks.cancelling import CANCEL
+from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.preparing import message_id, put_run
+from taskflow.tasks.run import FINAL, Row, load
+from taskflow.tasks.task_table import TaskTable
+from taskflow.tasks.work import Work
+
+
+class Reader:
+    """Reads messages, and the runs that they name. Thread-safe."""
+
+    def __init__(self, tasks: TaskTable) -> None:
+        self._tasks = tasks
+        self._looks: WeakKeyDictionary[Broker, tuple[float, bool]] = WeakKeyDictionary()
+        """When it was looked whether any call was cancelled, and whether there was one."""
+
+    def find(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> list[Found]:
+        """The task of each message, and its run if it has one."""
+        bodies: list[TaskBody | DecodeError] = []
+        for delivery in deliveries:
+            try:
+                bodies.append(read_body(delivery))
+            except DecodeError as error:
+                bodies.append(error)
+        runs = {body.run for body in bodies if not isinstance(body, DecodeError) and body.run}
+        rows = {} if broker is None or not runs else load(broker, list(runs))
+        taken, over = ({}, set()) if broker is None else _in_plans(broker, rows)
+        gone = self._cancelled(broker, deliveries)
+        found = []
+        for delivery, body in zip(deliveries, bodies, strict=True):
+            if isinstance(body, DecodeError):
+                found.append(Found(None, refusal=body, work=None))
+                continue
+            id = body.run or ""
+            work = Work(body.task or "", body, row=rows.get(id), taken=taken.get(id))
+            ended = delivery.id in gone or id in over
+            found.append(self._judge(delivery, work, broker, ended))
+        return found
+
+    def _judge(
+        self, delivery: Delivery, work: Work, broker: Broker | None, cancelled: bool
+    ) -> Found:
+        body, row = work.body, work.row
+        if body.run is not None:
+            if (why := _mismatch(delivery, work, broker)) is not None:
+                work.row = None
+                return Found(None, refusal=Reject(why), work=work)
+            assert row is not None
+            work.task = row.run.task
+            if row.state in FINAL and row.state != "failed":  # a failed one comes from its DLQ
+                skipped = "cancelled" if row.state == "cancelled" else None
+                return Found(None, decided=Done(duplicate=True, skipped=skipped), work=work)
+            if row.state == "failed" and broker is not None and not work.is_group:
+                found = self._live_again(broker, work, row)
+                if found is not None:
+                    return found
+                row = work.row
+                assert row is not None
+            if work.is_group:
+                over = row.state in FINAL
+                return Found(None, decided=Done(duplicate=over), work=work)
+        entry = self._tasks.get(delivery.queue, work.task)
+        found = Found(entry, None if entry is None else entry.policy, work=work)
+        if entry is None:
+            found.refusal = NoHandler(
+                f"no task {work.task!r} on queue {delivery.queue!r}; is the module that defines it "
+                "loaded?"
+            )
+        elif row is None:
+            found.window = entry.window
+        expires_at = body.expires if row is None else row.run.expires_at
+        if cancelled or (row is not None and row.run.stop):
+            found.decided = Done(skipped="cancelled")
+        elif expires_at is not None and broker is not None and expires_at <= broker.clock.now():
+            found.decided = Done(skipped="expired")
+        return found
+
+    @staticmethod
+    def _live_again(broker: Broker, work: Work, row: Row) -> Found | None:
+        """A failed run whose message was redriven waits again, and has its key again; what is to
+        be done instead if it cannot."""
+        keys = [] if row.run.key is None else [Take(row.run.key, row.id)]
+        put = put_run(row.id, row.run, "waiting", row.version, rings=True)
+        answer = broker.apply([Change(keys=keys, records=[put])], durable=False)[0]
+        if answer.refused is not None:
+            work.row = None
+            return Found(None, refusal=Reject(f"it cannot run again: {answer.refused}"), work=work)
+        work.row = Row(row.id, "waiting", answer.versions[0], row.run, row.created_at)
+        return None
+
+    def _cancelled(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> set[str]:
+        """Which of these calls without a run were cancelled. Hardly any ever is, so it is asked
+        now and then whether there is one at all."""
+        if broker is None or not broker.features.runs:
+            return set()
+        now = broker.clock.elapsed()
+        looked_at, any_there = self._looks.get(broker, (float("-inf"), False))
+        if now - looked_at >= broker.economy.look_every:
+            query = RecordQuery(kind=CANCEL, limit=1)
+            any_there = bool(broker.list_records(query).records)
+            self._looks[broker] = (now, any_there)
+        if not any_there:
+            return set()
+        return set(broker.records(CANCEL, [one.id for one in deliveries]))
+
+
+def _in_plans(broker: Broker, rows: Mapping[str, Row]) -> tuple[dict[str, msgspec.Raw], set[str]]:
+    """What runs of plans take from what was before them, by their ids; and which of them are not
+    wanted any more, since the chain that they are in has ended."""
+    places = {id: row.run.place for id, row in rows.items() if row.run.place is not None}
+    if not places:
+        return {}, set()
+    asked = {one for place in places.values() for one in (place.takes, place.tail) if one}
+    found = load(broker, asked) if asked else {}
+    values = {
+        id: value_of(broker, found[id])
+        for id in {place.takes for place in places.values()}
+        if id in found
+    }
+    taken = {id: values[place.takes] for id, place in places.items() if place.takes in values}
+    over = {
+        id
+        for id, place in places.items()
+        if place.tail in found and found[place.tail].state in FINAL
+    }
+    return taken, over
+
+
+def _mismatch(delivery: Delivery, work: Work, broker: Broker | None) -> str | None:
+    """Why a message is not that of the run it names; None when it is."""
+    body, row = work.body, work.row
+    if broker is None:
+        return "it names a run, and runs need a broker: lambda_handler(queue, broker=…)"
+    if row is None:
+        return f"it names run {body.run!r}, which is not there (any more)"
+    wanted: Any
+    for what, has, wanted in (
+        ("queue", delivery.queue, row.run.queue),
+        ("generation", body.generation, row.run.generation),
+        ("id", delivery.id, message_id(row.id, row.run.generation)),
+    ):
+        if has != wanted:
+            return f"it names run {row.id!r}, whose message has the {what} {wanted!r}, not {has!r}"
+    return None

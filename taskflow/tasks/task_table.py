@@ -1,0 +1,31 @@
+"""The tasks that a registry knows."""
+
+from taskflow.tasks.task_entry import TaskEntry
+
+
+class TaskTable:
+    """Tasks by queue and name. Thread-safe once modules are imported."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[str, str], TaskEntry] = {}
+
+    def add(self, entry: TaskEntry) -> None:
+        """Know a task, by its name and those it had before."""
+        for name in (entry.name, *entry.aliases):
+            self._tasks[entry.queue, name] = entry
+
+    def get(self, queue: str, name: str) -> TaskEntry | None:
+        """A task of a queue."""
+        return self._tasks.get((queue, name))
+
+    def names(self) -> list[str]:
+        """The tasks there are, sorted."""
+        return sorted({entry.name for entry in self._tasks.values()})
+
+    def find_task(self, name: str) -> TaskEntry | None:
+        """A task by its name, on any of its queues."""
+        return next((entry for (_, known), entry in self._tasks.items() if known == name), None)
+
+    def queues(self, name: str) -> list[str]:
+        """The queues of a task, the usual one first."""
+        return [queue for queue, known in self._tasks if known == name]
