@@ -6,6 +6,7 @@ from typing import Any, overload
 
 from taskflow.celery import async_result, group_result
 from taskflow.celery.backends import check_backend, check_broker
+from taskflow.celery.beat import KIND, Beat
 from taskflow.celery.call_words import read_call, refused_attribute
 from taskflow.celery.conf import Conf
 from taskflow.celery.control import Control
@@ -54,6 +55,7 @@ class Celery:
             self.conf.read_object(config_source, namespace)
         given = {"broker_url": broker, "result_backend": backend, "include": include}
         self.conf.update({name: value for name, value in given.items() if value})
+        registry.tender(KIND, Beat).apps.append(self)
         if set_as_current:
             set_current(self)
 

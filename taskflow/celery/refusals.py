@@ -88,6 +88,7 @@ REFUSED: Mapping[str, str] = {
     # ---- of schedules
     "crontab with days of both kinds": "Celery wants both days to fit, cron one of them; write "
     "one, and look at the other in the task",
+    "options of a schedule": "beside queue: say them of the task, as expires= of @app.task",
     "relative schedule": "an interval is counted from the epoch, so that restarts do not move it",
     "schedule of another kind": "seconds, a timedelta or a crontab",
     # ---- in a queue

@@ -41,7 +41,7 @@ def _refused(means: str, prefix: str, names: str) -> None:
 _mapped("imports", (), "what taskflow worker imports beside its --module")
 _mapped("include", (), "what taskflow worker imports beside its --module")
 _mapped("timezone", "UTC", "the zone of schedules, and of an eta that says none")
-_mapped("beat_schedule", {}, "read by app.periodic_tasks()")
+_mapped("beat_schedule", {}, "schedules that any worker fires, each tick once")
 _mapped("broker_url", None, "the address of the broker, where TASKFLOW_BROKER says none")
 _mapped("result_backend", None, "'taskflow://': results are kept, beside the messages; None: not")
 _mapped("result_expires", 86400.0, "@task(result=...): how long a result is kept")

@@ -109,8 +109,8 @@ MET: dict[str, Trigger] = {
     "relative schedule": _schedule(schedule=9, relative=True),
     "schedule of another kind": _schedule(schedule=object()),
 }
-ELSEWHERE = {"retry beyond max_retries", "kombu message"}
-"""What is met in a worker, and tested there (test_tasks.py, and below)."""
+ELSEWHERE = {"retry beyond max_retries", "kombu message", "options of a schedule"}
+"""What is met in a worker, and tested there (test_tasks.py, test_beat.py, and below)."""
 
 
 def test_each_of_the_table_is_met_here() -> None:
