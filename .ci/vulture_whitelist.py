@@ -28,3 +28,9 @@ _.SavePaymentMethod  # gRPC calls it
 __getattr__, __dir__  # Python asks a module by them
 _.format_commands  # click calls it
 lambda_handler  # public: AWS Lambda calls it
+# public: Celery's names, for ported code
+_.add_periodic_task, _.autodiscover_tasks, _.config_from_object, _.control, _.periodic_tasks
+_.completed_count, _.date_done, _.from_string, _.join_native, _.link_error, _.restore, _.si
+_.delivery_info, _.is_eager, _.parent_id, _.root_id, _.task_id, _.update_state
+ALL_STATES, PROPAGATE_STATES
+_.__signature__  # inspect reads it of a function

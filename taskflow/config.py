@@ -13,6 +13,7 @@ from taskflow.errors import ConfigError
 
 FILE = "setup.cfg"
 SECTION = "taskflow"
+_named: str | None = None  # by the program itself
 KNOWN = (
     "broker",
     "modules",
@@ -79,5 +80,18 @@ def shown_address(address: str | None = None) -> str:
 
 
 def address_of(address: str | None = None) -> str:
-    """The address of a broker: the one given, else the one that is set, else the default."""
-    return address or setting("broker") or DEFAULT_ADDRESS
+    """The address of a broker: the one given, else the one that is set, else the one that the
+    program named, else the default."""
+    return address or setting("broker") or _named or DEFAULT_ADDRESS
+
+
+def name_broker(address: str | None) -> None:
+    """Let a program say which broker it is for, where no setting does; None takes it back. Raises
+    ConfigError when it named another one before: a process has one."""
+    global _named
+    if address is not None and _named not in (None, address):
+        raise ConfigError(
+            f"{shown_address(address)} is not {shown_address(_named)}, which this program named "
+            "before: a process has one broker"
+        )
+    _named = address

@@ -23,6 +23,7 @@ TaskflowError
  │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
  │           └─ FileReplaced  the broker file was deleted or replaced while it was open
+ ├─ NotPorted                of Celery, and not in `taskflow.celery`; it says what to use
  ├─ ScheduleNotFound         no schedule of that name
  ├─ RunExists                a call has the id of a run that is another call
  ├─ ResultError             why Result.get answers nothing
@@ -56,6 +57,10 @@ class ConfigError(TaskflowError):
 
 class DecodeError(TaskflowError):
     """A body is no CloudEvents JSON, or its data does not fit the handler's annotation."""
+
+
+class NotPorted(TaskflowError):
+    """Something that Celery has and `taskflow.celery` has not; the message says what to use."""
 
 
 class HandlerTimeout(TaskflowError):

@@ -39,6 +39,8 @@ class Registry:
         """Of the messages that are no events, in the order in which they are asked."""
         self._tenders: dict[str, Tender] = {}
         self.middleware: list[Middleware] = []
+        self.modules: list[str] = []
+        """What `taskflow worker` imports beside the modules that it is told of."""
 
     def subscribe(
         self,

@@ -117,7 +117,13 @@ def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
     assert gone(f"It is `{quoted}` that does it.") == [quoted]
 
 
-PROGRAMS = ["docs/guides/tasks.md", "docs/guides/results.md", "docs/guides/plans.md"]
+PROGRAMS = [
+    "docs/guides/tasks.md",
+    "docs/guides/results.md",
+    "docs/guides/plans.md",
+    "docs/from-celery.md",
+]
+OTHERS = "## From tasks to events"  # what follows are programs of their own: tests/e2e
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 
@@ -126,7 +132,8 @@ PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 def test_the_blocks_of_a_guide_are_a_program_that_prints_what_they_say(
     document: str, tmp_path: Path
 ) -> None:
-    program = "\n".join(PYTHON.findall((ROOT / document).read_text()))
+    text = (ROOT / document).read_text().partition(OTHERS)[0]
+    program = "\n".join(PYTHON.findall(text))
     (tmp_path / f"{Path(document).stem}.py").write_text(program)
     environment = {
         "PATH": os.environ["PATH"],
@@ -146,6 +153,25 @@ def test_the_blocks_of_a_guide_are_a_program_that_prints_what_they_say(
     said = PRINTED.findall(program)
     assert len(said) == program.count("print("), "each says what it prints"
     assert ran.stdout.splitlines() == said
+
+
+BEFORE = re.compile(
+    r"^```python before\n(.*?)^```\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+ADDRESSES = {
+    "from celery": "from taskflow.celery",
+    "amqp://guest@localhost//": "sqlite:///shop.db",
+    "redis://localhost": "taskflow://",
+}
+
+
+def test_before_and_after_differ_in_the_import_and_the_addresses_alone() -> None:
+    pairs = BEFORE.findall((ROOT / "docs/from-celery.md").read_text())
+    assert pairs
+    for before, after in pairs:
+        for old, new in ADDRESSES.items():
+            before = before.replace(old, new)
+        assert before == after
 
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()

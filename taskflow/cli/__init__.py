@@ -21,6 +21,7 @@ COMMANDS = {
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
+    "migrate-from-celery": ("migrate_from_celery", "Say what becomes of a Celery project's tasks."),
     "pause": ("queues", "Let no worker receive from a queue until it is resumed."),
     "peek": ("peek", "Look at the oldest messages of a queue without receiving them."),
     "publish": ("publish", "Publish an event to a topic and print its id."),
@@ -53,7 +54,7 @@ class _Group(click.Group):
         if name not in COMMANDS:  # one of a project that adds its own
             return super().get_command(ctx, name)
         module = import_module(f"taskflow.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

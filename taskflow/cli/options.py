@@ -88,11 +88,12 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def load_registry(modules: Sequence[str]) -> Registry:
-    """Import the modules with handlers, and answer what they subscribed.
+    """Import the modules with handlers, and those that they name, and answer what they subscribed.
 
     Raises ConfigError naming the module and the line when one does not import.
     """
-    for name in modules or (setting("modules") or "").replace(",", " ").split():
+    names = [*(modules or (setting("modules") or "").replace(",", " ").split())]
+    for name in names:  # it grows meanwhile
         if name.endswith(".py") or "/" in name or name.startswith("."):
             dotted = name.removeprefix("./").removesuffix(".py").strip("/.").replace("/", ".")
             raise ConfigError(f"{name!r} is a file; name the module, as import does: {dotted!r}")
@@ -104,6 +105,7 @@ def load_registry(modules: Sequence[str]) -> Registry:
             raise _failed(name, error) from error
         except (Exception, SystemExit) as error:
             raise _failed(name, error) from error
+        names += [one for one in default_registry.modules if one not in names]
     _keep_logging()
     return default_registry
 

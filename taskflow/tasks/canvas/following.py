@@ -84,7 +84,7 @@ class Following:
             error = run.error or RunError(type="", message=f"the plan was {state}")
             told = {"run": root, "state": state, "error": error.type, "message": error.message}
             given: list[msgspec.Raw] = msgspec.json.decode(call.args, type=list[msgspec.Raw])
-            args = msgspec.json.encode([told, *given])
+            args = msgspec.json.encode(given if call.immutable else [told, *given])
             id = f"{root}.error"
             body = task_body(call.task, args, bytes(call.kwargs))
             self.sends.append(Send(call.queue, [Message(id, body)]))

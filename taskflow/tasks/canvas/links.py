@@ -51,12 +51,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ErrorCall(msgspec.Struct, frozen=True, array_like=True):
-    """A call that is made if the plan fails; its arguments are JSON."""
+    """A call that is made if the plan fails; its arguments are JSON. `immutable`: they are all."""
 
     task: str
     queue: str
     args: msgspec.Raw
     kwargs: msgspec.Raw
+    immutable: bool = False
 
 
 def member_id(root: str, number: int) -> str:

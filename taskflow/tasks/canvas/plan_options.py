@@ -18,7 +18,8 @@ DEFAULT_KEEP = 86400.0
 class PlanOptions(TypedDict, total=False):
     """`plan.delay(…)`. `id`: of the run that stands for the plan. `result`: how long it is kept
     after its end with all its parts, a day by default. `on_error`: a call that is made once if the
-    plan fails, with a dict that says what went wrong before its own arguments."""
+    plan fails, with a dict that says what went wrong before its own arguments (`si`: without
+    it)."""
 
     id: str
     result: Duration

@@ -207,7 +207,7 @@ class _Planting:
         on_error = None
         if part.id == self._root and (call := self._options.on_error) is not None:
             args, kwargs = msgspec.Raw(call.args), msgspec.Raw(call.kwargs)
-            on_error = ErrorCall(call.target.name, call.queue, args, kwargs)
+            on_error = ErrorCall(call.target.name, call.queue, args, kwargs, call.immutable)
         return Place(
             root=self._root,
             next=part.next,

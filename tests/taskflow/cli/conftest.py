@@ -63,6 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(default_registry, "_by_queue", {})
     monkeypatch.setattr(default_registry, "_engines", {})
     monkeypatch.setattr(default_registry, "engines", ())
+    monkeypatch.setattr(default_registry, "modules", [])
     for name in KNOWN:
         monkeypatch.delenv(f"TASKFLOW_{name.upper()}", raising=False)
     before = set(sys.modules)

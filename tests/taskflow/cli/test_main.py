@@ -70,6 +70,7 @@ def test_the_commands_are_these() -> None:
         "workers",
         "top",
         "serve",
+        "migrate-from-celery",
         "keys",
         "keys add",
         "keys list",
