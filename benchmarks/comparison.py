@@ -37,8 +37,10 @@ class Comparison:
                 low += [" ".join(row[:4])] if row and row[-1] else []
         head = ["peer", "workload", "figure", "now/before", "single rounds", "rounds"]
         parts = [grid([*head, "before", "now", ""], rows)]
-        parts += [f"FAILED {failure}\n" for failure in self._failures()]
-        parts.append(f"Below {ENOUGH}: {'; '.join(low) if low else 'none'}.\n")
+        failures = self._failures()
+        parts += [f"FAILED {failure}\n" for failure in failures]
+        said = f"Below {ENOUGH}: {'; '.join(low) if low else 'none'} of {len(rows)} figures"
+        parts.append(f"{said}, {len(failures)} samples failed.\n")
         return "\n".join(parts)
 
     def _row(self, peer: str, figure: Figure) -> list[str]:

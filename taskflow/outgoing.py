@@ -1,10 +1,10 @@
 """What a task sends while it runs, kept until it has ended: sent if it succeeds, and only then."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Add, Change, Free, Publish, Put, Remove, Send, Take
+from taskflow.broker.change import Add, Change, Publish, Put, Remove, Send
 from taskflow.broker.traffic import Traffic
 from taskflow.message import Message
 
@@ -20,7 +20,6 @@ class Outgoing:
         self.sends: list[Send | Publish] = []
         self.records: list[Put | Remove] = []
         self.counters: list[Add] = []
-        self.keys: list[Take | Free] = []
         self.closed = False
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
@@ -29,15 +28,17 @@ class Outgoing:
 
     def change(self) -> Change:
         """All there is, as a change of its own."""
-        return Change(
-            keys=self.keys, records=self.records, counters=self.counters, sends=self.sends
-        )
+        return Change(records=self.records, counters=self.counters, sends=self.sends)
 
-    def flush(self, store: Callable[["Outgoing"], object]) -> None:
-        """Let `store` send what there is now, without waiting for the end."""
-        if self.sends or self.records or self.keys:
-            store(self)
-            self.sends, self.records, self.counters, self.keys = [], [], [], []
+    def __bool__(self) -> bool:
+        """Whether anything was sent."""
+        return bool(self.sends or self.records)
+
+    def flush(self) -> None:
+        """Send what there is now, without waiting for the end. Raises what the broker does."""
+        if self:
+            self.broker.apply([self.change()])[0].or_raise()
+            self.sends, self.records, self.counters = [], [], []
 
 
 outgoing: ContextVar[Outgoing | None] = ContextVar("taskflow_outgoing", default=None)

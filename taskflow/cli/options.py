@@ -15,6 +15,7 @@ import taskflow
 from taskflow.broker import Broker
 from taskflow.broker.admin import Admin
 from taskflow.config import address_of, open_broker, setting
+from taskflow.durations import seconds_of
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.registry import Registry, default_registry
@@ -238,20 +239,14 @@ class Seconds(click.ParamType[float]):
     """A duration: `90`, `1.5`, or with a unit: `90s`, `15m`, `2h`, `1d`."""
 
     name = "duration"
-    _units = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # noqa: RUF012 - click's own style
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        text = str(value)
-        unit = self._units.get(text[-1:], None)
         try:
-            seconds = float(text if unit is None else text[:-1]) * (unit or 1)
+            return seconds_of("it", str(value))
         except ValueError:
-            seconds = -1.0
-        if not 0 <= seconds < float("inf"):
             self.fail(f"{value!r} is no duration; examples: 90, 1.5, 90s, 15m, 2h, 1d", param, ctx)
-        return seconds
 
 
 class Bytes(click.ParamType[int]):

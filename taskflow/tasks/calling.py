@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar
 
+import msgspec
+
 from taskflow import payload as json
 from taskflow.broker import Broker
 from taskflow.publisher import default_broker
@@ -46,7 +48,7 @@ class Calling(Generic[P, R]):
         """As `Task.call`; the result is kept for as long as that takes, if it is not anyway."""
         calling = self
         if not self.keeps:
-            kept = Checked(**{**_as_dict(self._options), "keep": 60.0 + (timeout or 3600.0)})
+            kept = msgspec.structs.replace(self._options, keep=60.0 + (timeout or 3600.0))
             calling = Calling(self._target, self._parameters, kept)
         result = calling._submit(default_broker(), args, kwargs)
         return result.get(timeout)
@@ -97,7 +99,3 @@ class Calling(Generic[P, R]):
         """Whether its calls keep a result."""
         keep = self._options.keep
         return bool(self._target.keep if keep is None else keep)
-
-
-def _as_dict(options: Checked) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__struct_fields__}

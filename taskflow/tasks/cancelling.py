@@ -1,14 +1,12 @@
 """Ending a run before its time: at once when it waits, by telling it when it runs."""
 
-import msgspec
-
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
 from taskflow.broker.record import RecordQuery
 from taskflow.errors import VersionConflict
 from taskflow.tasks.canvas.conducting import stop_all
 from taskflow.tasks.canvas.following import Following
-from taskflow.tasks.preparing import put_run
+from taskflow.tasks.preparing import stop_run
 from taskflow.tasks.run import FINAL, RUN, row_of
 
 CANCEL = "cancel"
@@ -26,8 +24,7 @@ def cancel(broker: Broker, id: str, *, without_run: bool = False) -> bool:
         if row.state in FINAL:
             return False
         if row.state == "running":
-            stopping = msgspec.structs.replace(row.run, stop=True)
-            change = Change(records=[put_run(id, stopping, "running", row.version)])
+            change = Change(records=[stop_run(row, now)[0]])
         else:
             following = Following(broker, now)
             following.end(row, row.run, "cancelled")

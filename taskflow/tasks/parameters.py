@@ -63,14 +63,6 @@ class Parameters:
             self.check(task, given, named)
         except TypeError as error:
             raise DecodeError(f"the arguments do not fit: {error}") from None
-        decoders, positions = self.decoders, self.positions
-        if not named and len(given) <= len(positions):  # as most calls are
-            try:
-                return Arguments(
-                    [decoders[name](raw) for name, raw in zip(positions, given, strict=False)], {}
-                )
-            except DecodeError:
-                pass  # told below of which
         made = [
             self._one(self.positions[at] if at < len(self.positions) else "", self.others, raw)
             for at, raw in enumerate(given)

@@ -11,7 +11,7 @@ from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.call_options import Checked
-from taskflow.tasks.run import RUN, Run, State, write_run
+from taskflow.tasks.run import RUN, Row, Run, State, write_run
 
 LONGEST_DELAY = 900.0
 """Seconds that a message may be delayed anywhere; later than that, its run waits without one."""
@@ -186,3 +186,11 @@ def end_run(
     run = msgspec.structs.replace(run, finished_at=now)
     put = put_run(id, run, state, version, expires_at=now + keep, rings=True)
     return put, [] if run.key is None else [Free(run.key, id)]
+
+
+def stop_run(row: Row, now: float) -> tuple[Put, Sequence[Free]]:
+    """A run that nobody wants any more: one that runs is told to stop, any other one ends."""
+    if row.state == "running":
+        run = msgspec.structs.replace(row.run, stop=True)
+        return put_run(row.id, run, "running", row.version), []
+    return end_run(row.id, row.version, row.run, "cancelled", now)

@@ -98,7 +98,7 @@ class Result(Generic[R]):
         self._check_kept()
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout is {timeout!r}; seconds, 0 or more, or None")
-        check_may_wait(self.broker, allow_wait)
+        check_may_wait(allow_wait)
         return self._value(self._wait(timeout))
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -150,14 +150,12 @@ class Result(Generic[R]):
 
     def forget(self) -> None:
         """Remove what is kept of it now, not when its time is over. A run that has not ended is
-        cancelled by that."""
+        cancelled by that, and goes in its time: its message still names it."""
         broker = self.broker
         while (row := load(broker, [self.id]).get(self.id)) is not None:
             if row.state not in FINAL:
                 cancel(broker, self.id)
-                if row.state == "running":
-                    return
-                continue
+                return
             gone = [Remove(RUN, self.id, row.version), Remove(PROGRESS, self.id)]
             if broker.apply([Change(records=gone)])[0].refused is None:
                 return
@@ -186,7 +184,7 @@ class Result(Generic[R]):
         return self.id
 
 
-def check_may_wait(broker: Broker, allowed: bool) -> None:
+def check_may_wait(allowed: bool) -> None:
     """Raise WouldDeadlock inside a task, unless it is `allowed`; then what the task has sent so far
     is sent at once, since it may be waited for."""
     out = outgoing.get()
@@ -198,4 +196,4 @@ def check_may_wait(broker: Broker, allowed: bool) -> None:
             "on_success=, a chain or a chord, or allow_wait=True if the run belongs to another "
             "worker"
         )
-    out.flush(lambda now: broker.apply([now.change()])[0].or_raise())
+    out.flush()

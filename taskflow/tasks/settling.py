@@ -61,9 +61,7 @@ def settlement(
 def says_more(found: Found) -> bool:
     """Whether more follows from a success without a run than that its message goes."""
     out, entry = found.work.outgoing, found.entry
-    if out is not None and (out.sends or out.records or out.keys):
-        return True
-    return isinstance(entry, TaskEntry) and entry.on_success is not None
+    return bool(out) or (isinstance(entry, TaskEntry) and entry.on_success is not None)
 
 
 def _lives_again(row: Row, outcome: Outcome) -> bool:
@@ -98,7 +96,6 @@ class _Settling:
             self._sends += out.sends
             self._records += out.records
             self._counters += out.counters
-            self._keys += out.keys
         if work.row is not None:
             result = NULL if value is None else msgspec.Raw(value)
             run = msgspec.structs.replace(self._attempted(work.row), result=result, error=None)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Free, Put, Send
+from taskflow.broker.change import Change, Free, Send
 from taskflow.errors import KeyTaken, RunExists, VersionConflict
 from taskflow.outgoing import collecting
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.lost import end_if_lost
-from taskflow.tasks.preparing import Prepared, end_run, put_run
+from taskflow.tasks.preparing import Prepared, stop_run
 from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
 
 AT_ONCE = 1000  # calls in one transaction
@@ -21,15 +21,14 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
     """Store one call; answers the id of its run, and whether this call made it: with a key or an id
     that is there already, it is the one that is there. Within a task it is stored when that has
     succeeded. Raises RunExists, KeyTaken, and what the broker does."""
-    change = call.change()
-    if (out := collecting(broker)) is not None and call.take is None and options.id is None:
-        out.records += change.records
-        out.sends += change.sends
+    if call.take is None and options.id is None and collecting(broker) is not None:
+        _store(broker, [call])
         return call.id, True
     if call.put is None:
         assert call.message is not None
         broker.send(call.queue, [call.message])
         return call.id, True
+    change = call.change()
     while (refused := broker.apply([change])[0].refused) is not None:
         if isinstance(refused, KeyTaken) and refused.holder != call.id:
             if options.on_key != "replace" and _lives(broker, refused.holder):
@@ -84,21 +83,14 @@ def _lives(broker: Broker, holder: str) -> bool:
 
 def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:
     """The call in place of who has its key: that one is cancelled, or told to stop."""
+    assert call.take is not None
     change = call.change()
     before = load(broker, [holder]).get(holder)
-    if before is None or before.state in FINAL:
-        put: Put | None = None
-    elif before.state == "running":
-        stopping = msgspec.structs.replace(before.run, stop=True, key=None)
-        put = put_run(holder, stopping, "running", before.version)
-    else:
-        put, _ = end_run(holder, before.version, before.run, "cancelled", broker.clock.now())
-    key = call.take.key if call.take is not None else ""
-    return msgspec.structs.replace(
-        change,
-        keys=[Free(key, holder), *change.keys],
-        records=[*([put] if put is not None else []), *change.records],
-    )
+    records = list(change.records)
+    if before is not None and before.state not in FINAL:
+        records.insert(0, stop_run(before, broker.clock.now())[0])
+    keys = [Free(call.take.key, holder), *change.keys]
+    return msgspec.structs.replace(change, keys=keys, records=records)
 
 
 def _is_the_same(broker: Broker, call: Prepared, options: Checked) -> bool:

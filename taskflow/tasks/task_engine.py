@@ -120,8 +120,11 @@ class TaskEngine:
         return encoded
 
     def failed(self, found: Found, outcome: Outcome) -> Outcome:
-        """One that was told to stop has stopped."""
-        stopped = found.work is not None and found.work.cancelled
+        """One that was told to stop has stopped. What it sends from now on is of no attempt."""
+        work: Work | None = found.work
+        if work is not None and work.outgoing is not None:
+            work.outgoing.closed = True
+        stopped = work is not None and work.cancelled
         return Done(skipped="cancelled") if stopped else outcome
 
     def declare(self, broker: Broker, queues: Collection[str] | None = None) -> None:
@@ -149,10 +152,10 @@ class TaskEngine:
                 run = msgspec.structs.replace(row.run, started_at=broker.clock.now())
                 put = put_run(id, run, "running", row.version, rings=True)
                 changes.append(Change(records=[put]))
-                begun.append((found, run))
-        for (found, run), answer in zip(begun, broker.apply(changes, durable=False), strict=True):
+                begun.append((found, row, run))
+        answers = broker.apply(changes, durable=False) if changes else []
+        for (found, row, run), answer in zip(begun, answers, strict=True):
             if answer.refused is None:
-                row = found.work.row
                 found.work.row = Row(row.id, "running", answer.versions[0], run, row.created_at)
         return stopped
 

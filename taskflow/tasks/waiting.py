@@ -26,7 +26,7 @@ def as_completed(
     if not left:
         return
     broker = next(iter(left.values())).broker
-    check_may_wait(broker, allow_wait)
+    check_may_wait(allow_wait)
     until = None if timeout is None else broker.clock.now() + timeout
     seen: dict[str, int] = {}
     while left:

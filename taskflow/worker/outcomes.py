@@ -26,21 +26,9 @@ def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
     dead: list[tuple[Delivery, str]] = []
     by_kind: tuple[list[Job], list[Job], list[Job]] = ([], [], [])
     answers = Answers()
-    plain: list[tuple[Job, Outcome, str | None]] = []
     engined: list[tuple[Job, Ended]] = []
-    for job in jobs:
-        outcome = job.outcome
-        if isinstance(outcome, Retry):
-            outcome = final(job, retention)
-        failure = failure_text(job, outcome) if isinstance(outcome, Dead) else None
-        if job.engine is None or job.found is None or job.engine.is_plain(job.found, outcome):
-            plain.append((job, outcome, failure))
-        else:
-            engined.append((job, Ended(job.delivery, job.found, outcome, job.ended_at, failure)))
-    if engined:
-        left = tell_engines(broker, engined, answers)
-        plain += [(job, ended.outcome, ended.failure) for job, ended in left]
-    for job, outcome, failure in plain:
+
+    def sort(job: Job, outcome: Outcome, failure: str | None) -> None:
         match outcome:
             case Done(duplicate=duplicate):
                 done.append(Finish(job.delivery, 0.0 if duplicate else job.window))
@@ -52,6 +40,18 @@ def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
                 assert failure is not None
                 dead.append((job.delivery, failure))
                 by_kind[2].append(job)
+
+    for job in jobs:
+        outcome = job.outcome
+        if isinstance(outcome, Retry):
+            outcome = final(job, retention)
+        failure = failure_text(job, outcome) if isinstance(outcome, Dead) else None
+        if job.engine is None or job.found is None or job.engine.is_plain(job.found, outcome):
+            sort(job, outcome, failure)
+        else:
+            engined.append((job, Ended(job.delivery, job.found, outcome, job.ended_at, failure)))
+    for job, ended in tell_engines(broker, engined, answers) if engined else ():
+        sort(job, ended.outcome, ended.failure)
     _call(broker.delete, done, by_kind[0], answers)
     _call(broker.change_visibility, retries, by_kind[1], answers)
     _call(broker.dead_letter, dead, by_kind[2], answers)

@@ -55,7 +55,7 @@ class Ticker:
 
     def _run(self) -> None:
         failing = False
-        while True:
+        while not self._closed:
             wait = self._broker.economy.look_every
             try:
                 wait = self._turn()
@@ -67,12 +67,8 @@ class Ticker:
             except Exception:
                 log.exception("what was due failed, and is tried again")
             with self._pause:
-                if self._closed:
-                    return
-                if wait > 0:
+                if wait > 0 and not self._closed:
                     self._broker.clock.wait(self._pause, wait)
-                if self._closed:
-                    return
 
     def _turn(self) -> float:
         """Do what is due; answers for how many seconds nothing is."""

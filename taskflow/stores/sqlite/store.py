@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,12 +16,13 @@ from taskflow.broker.prompt import WouldWait
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.connecting import check_sqlite_version, connect, make_private
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity
 from taskflow.stores.sqlite.migration import prepare
-from taskflow.stores.sqlite.patience import LONGEST, Patience
+from taskflow.stores.sqlite.patience import Patience
 from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.stores.sqlite.transaction import (
     Reading,
@@ -33,8 +34,6 @@ from taskflow.stores.sqlite.transaction import (
 T = TypeVar("T")
 
 log = logging.getLogger("taskflow.store")
-
-PAGE_SIZE = 2048  # bytes: a publish writes four pages, of which little changes
 
 
 class SqliteStore:
@@ -83,7 +82,7 @@ class SqliteStore:
             raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         real = None if path is None else Path(os.path.realpath(path))
         if real is not None:
-            _make_private(real)
+            make_private(real)
         connection = connect(real)
         connection.set_busy_handler(self._patience)
         try:
@@ -320,48 +319,3 @@ class SqliteStore:
             yield
         except (apsw.Error, OSError) as error:
             raise translate(error, self._path) from error
-
-
-def _make_private(path: Path) -> None:
-    """A new broker file is its owner's alone: bodies and keys lie in it. (SQLite gives the WAL the
-    same rights; who shares the file changes them.)"""
-    with suppress(OSError):  # it exists; what else is wrong SQLite says better
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:
-    """A connection as the broker needs it.
-
-    synchronous=NORMAL: commits do not wait for the disk (`durability` does that, apart), the
-    file cannot be corrupted by a power cut. `checkpoints`: closing the last one empties the WAL.
-    """
-    connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
-    try:
-        connection.set_busy_timeout(int(LONGEST * 1000))
-        connection.pragma("page_size", PAGE_SIZE)  # of a new file; an old one keeps its own
-        connection.pragma("synchronous", "normal")
-        connection.pragma("foreign_keys", True)
-        connection.pragma("temp_store", "memory")
-        connection.pragma("cache_size", -16_000)
-        connection.wal_autocheckpoint(0)
-        if not checkpoints:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def check_sqlite_version(version: str) -> None:
-    """Raise BrokerUnavailable for an SQLite with the WAL-reset race (3.7.0 to 3.51.2).
-
-    Two connections that write or checkpoint at once could lose rows:
-    https://sqlite.org/wal.html#walresetbug. Fixed in 3.51.3, 3.50.7 and 3.44.6.
-    """
-    found = tuple(int(part) for part in version.split("."))
-    fixed = found >= (3, 51, 3) or (3, 50, 7) <= found < (3, 51) or (3, 44, 6) <= found < (3, 45)
-    if not fixed:
-        raise BrokerUnavailable(
-            f"apsw brings SQLite {version}, which can lose rows (WAL-reset race); "
-            "install apsw 3.51.3 or newer"
-        )

@@ -9,7 +9,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change
 from taskflow.tasks.canvas.following import Following, starts
 from taskflow.tasks.canvas.links import Link, Members, Place, member_id
-from taskflow.tasks.preparing import end_run, put_run
+from taskflow.tasks.preparing import put_run, stop_run
 from taskflow.tasks.run import FINAL, Row, RunError, load
 
 PAGE = 1000  # runs that are read at a time
@@ -67,7 +67,9 @@ def stop_all(broker: Broker, rows: Iterable[Row], now: float) -> None:
         for row in left.popleft():
             if row.state in FINAL:
                 continue
-            changes.append(_stopping(row, now))
+            put, freed = stop_run(row, now)  # of a plan: it goes when the plan does
+            put = msgspec.structs.replace(put, expires_at=None)
+            changes.append(Change(keys=freed, records=[put]))
             if row.run.place is not None and row.run.place.members is not None:
                 left.append(rows_of(broker, row.run.place, row.run.place.members))
             if len(changes) == AT_ONCE:
@@ -75,16 +77,6 @@ def stop_all(broker: Broker, rows: Iterable[Row], now: float) -> None:
                 changes = []
         if changes:
             broker.apply(changes, durable=False)
-
-
-def _stopping(row: Row, now: float) -> Change:
-    if row.state == "running":
-        run = msgspec.structs.replace(row.run, stop=True)
-        return Change(records=[put_run(row.id, run, "running", row.version)])
-    put, freed = end_run(row.id, row.version, row.run, "cancelled", now)
-    if row.run.place is not None:
-        put = msgspec.structs.replace(put, expires_at=None)
-    return Change(keys=freed, records=[put])
 
 
 def value_of(broker: Broker, row: Row) -> msgspec.Raw:

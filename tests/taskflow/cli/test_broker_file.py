@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+import taskflow.stores.sqlite.connecting as connecting
 import taskflow.stores.sqlite.migration as migration
 import taskflow.stores.sqlite.store as store
 from taskflow import Broker, open_broker
@@ -112,7 +113,7 @@ def broker_file() -> Iterator[Broker]:
 
 def small(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
     """From now on a broker file may hold so many pages: SQLite then says that the disk is full."""
-    connect = store.connect
+    connect = connecting.connect
 
     def connect_small(path: Path | None) -> object:
         connection = connect(path)

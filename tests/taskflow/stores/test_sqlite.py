@@ -18,8 +18,9 @@ from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable, LimitExceeded
 from taskflow.message import Message
 from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite.connecting import check_sqlite_version, connect
 from taskflow.stores.sqlite.migration import MIGRATIONS, SCHEMA_VERSION
-from taskflow.stores.sqlite.store import SqliteStore, check_sqlite_version, connect
+from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
 
 

@@ -38,7 +38,7 @@ def test_a_long_run_is_seen_running(
     with running(taskflow_broker, taskflow_registry, watch):
         result = t.delay()
         assert inside.wait(WAIT)
-        seen = threading.Event()
+        seen, done = threading.Event(), watch.done(1)
 
         def look() -> None:
             until_running(taskflow_broker, result.id)
@@ -49,7 +49,7 @@ def test_a_long_run_is_seen_running(
         thread.start()
         watch.until(seen)
         thread.join(WAIT)
-        watch.until(watch.done(1))
+        watch.until(done)
         assert result.get(0) == 1
 
 

@@ -12,13 +12,9 @@ from taskflow.errors import (
     LimitExceeded,
     NoResult,
     ResultTimeout,
-    RunCancelled,
-    RunExists,
-    RunExpired,
     RunFailed,
-    WouldDeadlock,
 )
-from taskflow.message import FAILURE, Message, plain_text
+from taskflow.message import Message
 from taskflow.tasks.bodies import run_body
 from taskflow.tasks.run import STATES
 from taskflow.testing import FaultBroker, ManualClock
@@ -108,205 +104,6 @@ def test_a_call_may_keep_its_result_although_its_task_does_not(
         without.get(0)
 
 
-def test_an_id_is_one_run(
-    taskflow_registry: Registry, drain: Drain, recwarn: pytest.WarningsRecorder
-) -> None:
-    runs: list[int] = []
-
-    @task(registry=taskflow_registry, name="t", result="1h")
-    def t(x: int) -> int:
-        runs.append(x)
-        return x
-
-    other = task(registry=taskflow_registry, name="other", result="1h")(lambda x: None)
-    drain()
-    first = t.options(id="order-1").delay(1)
-    again = t.options(id="order-1").delay(1)
-    assert (first.created, again.created) == (True, False)
-    with pytest.warns(UserWarning, match="with other arguments"):
-        t.options(id="order-1").delay(2)
-    with pytest.raises(RunExists, match="other arguments"):
-        t.options(id="order-1", strict=True).delay(2)
-    with pytest.raises(RunExists, match="it is one of t, not of other"):
-        other.options(id="order-1").delay(1)
-    assert drain() == 1
-    assert runs == [1]
-    assert t.options(id="order-1").delay(1).get(0) == 1
-    assert drain() == 0
-
-
-def test_a_key_has_one_run_at_a_time(taskflow_registry: Registry, drain: Drain) -> None:
-    runs: list[int] = []
-
-    @task(registry=taskflow_registry)
-    def sync(n: int) -> None:
-        runs.append(n)
-
-    drain()
-    keyed = sync.options(key="customer-7")
-    first, second = keyed.delay(1), keyed.delay(2)
-    assert (first.id == second.id, second.created) == (True, False)
-    assert sync.options(key="customer-8").delay(3).created
-    assert drain() == 2
-    assert runs == [1, 3]
-    assert keyed.delay(4).created
-    assert drain() == 1
-
-
-def test_a_key_may_replace_or_reject(taskflow_registry: Registry, drain: Drain) -> None:
-    runs: list[int] = []
-
-    @task(registry=taskflow_registry)
-    def sync(n: int) -> None:
-        runs.append(n)
-
-    drain()
-    first = sync.options(key="k").delay(1)
-    second = sync.options(key="k", on_key="replace").delay(2)
-    assert first.id != second.id
-    assert (first.state, second.state) == ("cancelled", "waiting")
-    with pytest.raises(Exception, match="is held by"):
-        sync.options(key="k", on_key="reject").delay(3)
-    assert drain() == 2  # the first message comes, and is not run
-    assert runs == [2]
-
-
-@pytest.mark.parametrize("end", ["done", "failed", "cancelled", "expired", "rejected"])
-def test_every_end_frees_the_key(
-    end: str, taskflow_registry: Registry, taskflow_clock: ManualClock, drain: Drain
-) -> None:
-    @task(registry=taskflow_registry, retries=0)
-    def t(how: str) -> None:
-        if how == "failed":
-            raise ValueError(how)
-
-    drain()
-    keyed = t.options(key="k", expires=60)
-    first = keyed.delay(end) if end != "rejected" else keyed.delay(1)  # type: ignore[arg-type]
-    if end == "cancelled":
-        assert first.cancel()
-    if end == "expired":
-        taskflow_clock.advance(61)
-    drain()
-    assert first.state == ("failed" if end == "rejected" else end)
-    assert keyed.delay(end).created
-
-
-def test_cancel_a_waiting_run(taskflow_registry: Registry, drain: Drain) -> None:
-    runs: list[int] = []
-    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
-    drain()
-    result = t.delay()
-    assert result.cancel()
-    assert result.state == "cancelled"
-    with pytest.raises(RunCancelled):
-        result.get()
-    assert drain() == 1
-    assert runs == []
-    assert not result.cancel()
-
-
-def test_cancel_between_two_attempts(taskflow_registry: Registry, later: Later) -> None:
-    runs: list[int] = []
-
-    @task(registry=taskflow_registry, result="1h", policy=FIXED)
-    def t() -> None:
-        runs.append(1)
-        raise ValueError
-
-    later(0)
-    result = t.delay()
-    later(0)
-    assert result.cancel()
-    later(10)
-    assert (result.state, runs) == ("cancelled", [1])
-
-
-def test_a_run_that_was_cancelled_while_it_ran_stays_so(
-    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
-) -> None:
-    @task(registry=taskflow_registry, result="1h")
-    def t() -> str:
-        assert result.cancel()  # nobody has said yet that it runs
-        return "done all the same"
-
-    drain()
-    result = t.delay()
-    drain()
-    assert result.state == "cancelled"
-    assert taskflow_broker.counts("default").in_flight == 0
-
-
-def test_cancel_a_call_without_a_run(taskflow_registry: Registry, later: Later) -> None:
-    runs: list[int] = []
-
-    @task(registry=taskflow_registry)
-    def t(n: int) -> None:
-        runs.append(n)
-
-    later(0)
-    first, second = t.options(delay=60).delay(1), t.options(delay=60).delay(2)
-    assert first.cancel()
-    later(61)
-    assert runs == [2]
-    assert second
-
-
-def test_an_expired_call_does_not_start(taskflow_registry: Registry, later: Later) -> None:
-    runs: list[int] = []
-
-    @task(registry=taskflow_registry)
-    def t() -> None:
-        runs.append(1)
-
-    later(0)
-    kept = t.options(expires="1m", result="1h").delay()
-    t.options(expires="1m").delay()
-    later(61)
-    assert (runs, kept.state) == ([], "expired")
-    with pytest.raises(RunExpired):
-        kept.get()
-
-
-@pytest.mark.parametrize("delay", [60.0, 3 * DAY, 100 * DAY])
-def test_a_delay_may_be_long(delay: float, taskflow_registry: Registry, later: Later) -> None:
-    runs: list[int] = []
-    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
-    later(0)
-    result = t.options(delay=delay).delay()
-    assert result.state == "scheduled"
-    later(delay - 1)
-    assert (runs, result.state) == ([], "scheduled")
-    later(2)
-    assert (runs, result.state) == ([1], "done")
-
-
-def test_a_long_delay_is_cancelled_at_once(taskflow_registry: Registry, later: Later) -> None:
-    runs: list[int] = []
-    t = task(registry=taskflow_registry, name="t")(lambda: runs.append(1))
-    later(0)
-    result = t.options(delay="30d").delay()
-    assert result.cancel()
-    assert later(31 * DAY) == 0
-    assert runs == []
-
-
-def test_what_is_due_but_has_no_queue_holds_nobody(
-    taskflow_registry: Registry, taskflow_broker: Broker, later: Later
-) -> None:
-    runs: list[int] = []
-    t = task(registry=taskflow_registry, name="t")(lambda: runs.append(1))
-    gone = task(registry=Registry(), name="gone", queue="gone")(lambda: None)
-    later(0)
-    lost = gone.options(delay=DAY).delay()
-    t.options(delay=DAY + 1).delay()
-    later(DAY + 2)
-    assert (runs, lost.state) == ([1], "scheduled")
-    taskflow_broker.create_queue("gone")
-    later(61)
-    assert lost.state == "waiting"
-
-
 def test_a_forged_message_of_a_run_is_dead_lettered_and_touches_nothing(
     taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
 ) -> None:
@@ -375,96 +172,6 @@ def test_a_result_of_another_type_than_promised(taskflow_registry: Registry, dra
     assert Result(result.id).get(0) == "text"
 
 
-def test_what_follows_success_and_failure(taskflow_registry: Registry, drain: Drain) -> None:
-    told: list[Any] = []
-
-    @task(registry=taskflow_registry, name="succeeded")
-    def succeeded(value: int) -> None:
-        told.append(value)
-
-    @task(registry=taskflow_registry, name="failed")
-    def failed(what: dict[str, Any]) -> None:
-        told.append(what)
-
-    @task(registry=taskflow_registry, name="t", retries=0, on_success=succeeded, on_failure=failed)
-    def t(x: int) -> int:
-        if x < 0:
-            raise ValueError("below 0")
-        return x + 1
-
-    drain()
-    t.delay(1)
-    drain()
-    assert told.pop() == 2
-    call = t.delay(-1)
-    drain()
-    assert told.pop() == {
-        "task": "t",
-        "id": call.id,
-        "reason": "failed 1 times",
-        "error": "ValueError",
-        "message": "below 0",
-    }
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_what_a_task_sends_is_sent_if_it_succeeds_and_only_then(
-    kept: bool, taskflow_registry: Registry, taskflow_broker: Broker, later: Later
-) -> None:
-    from taskflow import publish
-
-    seen: list[str] = []
-    fails = [True, False]
-    taskflow_registry.subscribe("order.paid", queue="audit")(lambda event: seen.append(event))
-
-    @task(registry=taskflow_registry, name="child")
-    def child(x: int) -> None:
-        seen.append(f"child {x}")
-
-    @task(registry=taskflow_registry, name="parent", policy=FIXED, result="1h" if kept else None)
-    def parent() -> None:
-        child.delay(1)
-        child.send_many([(2,), (3,)])
-        assert publish("order.paid", "paid").reached == 1
-        assert taskflow_broker.counts("default").visible == 0
-        if fails.pop(0):
-            raise ValueError
-
-    later(0)
-    parent.delay()
-    assert later(0) == 1
-    assert seen == []
-    assert later(1) == 5
-    assert sorted(seen) == ["child 1", "child 2", "child 3", "paid"]
-
-
-def test_get_inside_a_task_might_wait_for_its_own_slot(
-    taskflow_registry: Registry, drain: Drain
-) -> None:
-    @task(registry=taskflow_registry, name="child", result="1h")
-    def child() -> int:
-        return 1
-
-    @task(registry=taskflow_registry, name="parent", retries=0, result="1h")
-    def parent() -> None:
-        child.delay().get()
-
-    @task(registry=taskflow_registry, name="patient", retries=0, result="1h")
-    def patient() -> str:
-        result = child.delay()
-        with pytest.raises(ResultTimeout):
-            result.get(0, allow_wait=True)  # which is sent at once then
-        return result.state
-
-    drain()
-    refused, waited = parent.delay(), patient.delay()
-    drain()
-    with pytest.raises(RunFailed, match="WouldDeadlock: waiting"):
-        refused.get(0)
-    assert waited.get(0) == "waiting"
-    assert issubclass(WouldDeadlock, Exception)
-
-
 def test_a_retry_keeps_all_that_the_call_said(taskflow_registry: Registry, later: Later) -> None:
     seen: list[Any] = []
 
@@ -502,17 +209,6 @@ def test_progress_is_stored_ten_times_a_second_and_at_the_end(
     drain()
     assert [step.done for step in seen] == [1, 1, 1, 4]
     assert result.progress == (4, 4, "rows")
-
-
-def test_forget(taskflow_registry: Registry, drain: Drain) -> None:
-    runs: list[int] = []
-    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: runs.append(1))
-    drain()
-    ended, waiting = t.delay(), t.delay()
-    ended.forget()
-    drain()
-    waiting.forget()
-    assert (ended.state, waiting.state, runs) == ("unknown", "unknown", [1])
 
 
 def test_a_store_that_is_down_keeps_the_message(
@@ -602,44 +298,6 @@ def test_a_run_whose_message_is_gone_ends(
     assert t.options(key="k").delay().created
 
 
-def test_a_key_is_not_kept_by_a_run_whose_message_is_gone(
-    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
-) -> None:
-    t = task(registry=taskflow_registry, name="t", result="1h")(lambda: 1)
-    drain()
-    first = t.options(key="k").delay()
-    taskflow_broker.purge("default")
-    second = t.options(key="k").delay()
-    assert second.created
-    assert (first.state, second.state) == ("failed", "waiting")
-
-
-def test_a_redriven_run_has_its_key_again(
-    taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
-) -> None:
-    fails = [True, False, True, False]
-
-    @task(registry=taskflow_registry, name="t", retries=0)
-    def t() -> None:
-        if fails.pop(0):
-            raise ValueError
-
-    drain()
-    first = t.options(key="k").delay()
-    drain()
-    taskflow_broker.redrive("default-dlq")
-    drain()
-    assert first.state == "done"
-    third = t.options(key="k").delay()
-    drain()
-    fourth = t.options(key="k", delay=60).delay()
-    taskflow_broker.redrive("default-dlq")
-    drain()
-    assert (third.state, fourth.state) == ("failed", "scheduled")
-    (letter,) = taskflow_broker.peek("default-dlq")
-    assert "is held by" in plain_text(letter.attributes[FAILURE])
-
-
 def test_what_is_too_large_is_refused(
     taskflow_registry: Registry, taskflow_broker: Broker, drain: Drain
 ) -> None:
@@ -651,32 +309,3 @@ def test_what_is_too_large_is_refused(
     drain()
     with pytest.raises(RunFailed, match="is 2000002 bytes; 1048576 are kept at most"):
         result.get(0)
-
-
-def test_calls_inside_a_task_go_to_the_broker_it_came_from(taskflow_registry: Registry) -> None:
-    """Whatever the default one is."""
-    from taskflow import Worker
-    from taskflow.testing import memory_broker
-
-    seen: list[int] = []
-
-    @task(registry=taskflow_registry, name="child")
-    def child() -> None:
-        seen.append(1)
-
-    @task(registry=taskflow_registry, name="parent")
-    def parent() -> None:
-        child.delay()
-
-    broker = memory_broker()
-    worker = Worker(broker, registry=taskflow_registry)
-    broker.send("default", [Message("m", '{"task":"parent"}')])
-    assert len(worker.drain()) == 2
-    assert seen == [1]
-    broker.close()
-
-
-def test_an_unknown_id_is_not_cancelled(taskflow_broker: Broker) -> None:
-    assert not Result("never").cancel()
-    assert taskflow_broker.count_records("cancel") == {}
-    assert taskflow_broker.records("cancel", ["never"]) == {}
