@@ -20,6 +20,7 @@ MAX_RECEIVE_WAIT = 20.0
 MAX_IN_FLIGHT = 120_000
 MAX_MOVE_RATE = 500
 MAX_TAGS = 50
+MAX_SLOT = 600
 DEDUPLICATION_WINDOW = 300.0
 MAX_VISIBILITY = 12 * 3600.0
 MAX_RETENTION = 14 * 86400.0
@@ -106,6 +107,21 @@ def check_group(what: str, text: str) -> str:
     if not isinstance(text, str) or not _GROUP.fullmatch(text):
         raise LimitExceeded(
             f"{what} is {text!r}; 1 to 128 letters, digits and punctuation are allowed"
+        )
+    return text
+
+
+def check_slot(text: str) -> str:
+    """Return what names a limit and its key (`Message.slot`), else raise LimitExceeded.
+
+    1 to 600 characters without control characters, but for the newline between the two.
+    """
+    if not isinstance(text, str) or not 1 <= len(text) <= MAX_SLOT:
+        raise LimitExceeded(f"slot is {text!r}; 1 to {MAX_SLOT} characters are allowed")
+    name, _, key = text.partition("\n")
+    if not name or not (name + key).isprintable():
+        raise LimitExceeded(
+            f"slot is {text!r}; a name, and perhaps a newline and a key, without control characters"
         )
     return text
 

@@ -16,6 +16,7 @@ from taskflow.limits import (
     check_id,
     check_message,
     check_seconds,
+    check_slot,
 )
 
 
@@ -50,8 +51,11 @@ class Message(msgspec.Struct, frozen=True):
     them on others. `deduplication_id` is for FIFO queues and topics: a second one within five
     minutes is the first one again. `trace` is an X-Ray header, `sender` who sent it.
     `run` names the run (a record) that it is for, `expires_at` (epoch seconds) when it need not be
-    handled any more, `priority` is `high`, `normal` or `low`, and `headers` are text by name that
-    handlers see: brokers carry these four, and do nothing with them.
+    handled any more, and `headers` are text by name that handlers see: brokers carry these three,
+    and do nothing with them. `priority` is `high`, `normal` (as None is) or `low`: of what is due
+    in a standard queue the higher comes first, and the lower at least once in ten times. `slot`
+    names what a message shares a limit with (`Holding.limits`): the limit, and after a newline the
+    key that it counts by, if it has one. (`Broker.features`: `priorities`, `limits`.)
     `subject` and `bodies` (another body for some protocols: sqs, http, https) are for topics.
     `most` is how many bytes it may have (`Broker.max_message_bytes`), `size` how many it has.
     Raises LimitExceeded (`taskflow.limits`). `msgspec.structs.replace` makes another.
@@ -71,6 +75,7 @@ class Message(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     priority: Priority | None = None
     headers: Mapping[str, str] = {}
+    slot: str | None = None
     most: int = MAX_MESSAGE_BYTES
     size: int = 0
 
@@ -92,6 +97,8 @@ class Message(msgspec.Struct, frozen=True):
             raise LimitExceeded(
                 f"priority is {self.priority!r}; allowed are {', '.join(PRIORITIES)}"
             )
+        if self.slot is not None:
+            check_slot(self.slot)
         msgspec.structs.force_setattr(self, "size", size)
         if self.delay:
             check_seconds("delay", self.delay, 0, float("inf"))
@@ -140,6 +147,7 @@ class Delivery:
     expires_at: float | None = None
     priority: Priority | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    slot: str | None = None
 
 
 def plain_text(value: str | Attribute) -> str:

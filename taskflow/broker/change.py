@@ -24,9 +24,11 @@ class Keep(msgspec.Struct, frozen=True):
 
 
 class GiveBack(msgspec.Struct, frozen=True):
-    """Make a message visible at once, as if it had not been received."""
+    """Make a message visible at once, as if it had not been received. `slot`: from now on it counts
+    there (`Message.slot`)."""
 
     delivery: Delivery
+    slot: str | None = None
 
 
 class Bury(msgspec.Struct, frozen=True):

@@ -17,7 +17,8 @@ class Features(NamedTuple):
     `long_delays`: a delay may be longer than 15 minutes. `large_messages`: a message may have
     1 MiB. `fifo`: FIFO queues and topics. `duplicates`: a standard queue
     stores no message that it holds (same id and topic). `fair_groups`: message groups share a
-    standard queue. `suspects`: `receive` heeds `holding`. `dead_letters`: redrive policies, and
+    standard queue. `priorities`: of what is due the higher comes first. `limits`: `receive` heeds
+    those of `holding`. `suspects`: `receive` heeds `holding`. `dead_letters`: redrive policies, and
     `dead_letter`. `filters`: subscriptions choose by filter policy. `envelopes`: subscriptions
     that are not raw. `urls`: subscriptions of http and https, whose messages wait in a hidden
     queue. `tags`: `tag_queue`, `tag_topic`, and what describes both. `repairs`: `redrive`, `purge`,
@@ -34,6 +35,8 @@ class Features(NamedTuple):
     fifo: bool = True
     duplicates: bool = True
     fair_groups: bool = True
+    priorities: bool = True
+    limits: bool = True
     suspects: bool = True
     dead_letters: bool = True
     filters: bool = True

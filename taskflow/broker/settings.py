@@ -19,12 +19,24 @@ from taskflow.limits import (
 from taskflow.message import Delivery
 
 
+class Limit(NamedTuple):
+    """How many messages of one slot (`Message.slot`) may be held at once, and how many may start
+    in a second; None for any number."""
+
+    most: int | None = None
+    rate: float | None = None
+
+
+NO_LIMITS: Mapping[str, Limit] = {}
+
+
 class Holding(NamedTuple):
-    """What a worker says it holds when it asks for more: messages, and how many of them are
-    suspects (`Delivery.suspect`)."""
+    """What a worker says when it asks for more: how many messages it holds, how many of them are
+    suspects (`Delivery.suspect`), and by name the limits that it knows (`Message.slot`)."""
 
     messages: int = 0
     suspects: int = 0
+    limits: Mapping[str, Limit] = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

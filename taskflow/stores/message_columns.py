@@ -21,6 +21,7 @@ class Extra(msgspec.Struct, omit_defaults=True):
     expires_at: float | None = None
     priority: Priority | None = None
     headers: Mapping[str, str] = {}
+    slot: str | None = None
 
 
 NOTHING = Extra()
@@ -39,6 +40,7 @@ def write_extra(message: Message) -> str | None:
         and message.run is None
         and message.expires_at is None
         and message.priority is None
+        and message.slot is None
         and not message.headers
     ):
         return None
@@ -54,6 +56,7 @@ def write_extra(message: Message) -> str | None:
             message.expires_at,
             message.priority,
             message.headers,
+            message.slot,
         )
     ).decode()
 

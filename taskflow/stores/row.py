@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from taskflow.broker.settings import Holding, QueueSettings, TopicSettings, TopicSubscription
+from taskflow.stores.turns import Turns
 
 
 class QueueRow(NamedTuple):
@@ -32,7 +33,8 @@ class Target(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One stored message. `source` is the id of the queue a dead letter came from."""
+    """One stored message. `source` is the id of the queue a dead letter came from; `level` is HIGH,
+    NORMAL or LOW."""
 
     seq: int
     id: str
@@ -46,6 +48,8 @@ class Row(NamedTuple):
     attributes: str
     extra: str | None
     receipt: int | None
+    level: int | None = None
+    slot: str | None = None
 
     @property
     def lapsed(self) -> bool:
@@ -58,6 +62,13 @@ AHEAD = 1
 SPOKEN = 2
 """In a stored receipt: its holder has said itself when the message is to be visible again."""
 
+
+PACED = 2
+"""In place of a receipt: nobody has it, and when it is due its turn at a rate has come."""
+PARKED_AT = 9e15
+"""The `visible_at` of a row that is due and waits for its slot."""
+HIGH, NORMAL, LOW = 0, None, 2
+LEVELS: Sequence[int | None] = (HIGH, NORMAL, LOW)
 
 ANY = -1
 """In place of a receipt: whichever the row carries."""
@@ -77,7 +88,9 @@ class Ask(NamedTuple):
     A row sent at or before `kept_from` is past its retention; one with `most` counted receives is
     worn out (None: never, or there is nowhere to go). `holding`: as a worker asks, so that what
     lapsed comes alone, or what is before the first of it. `noisy`: groups that come after the
-    others, in this order.
+    others, in this order. `turns` is there when the queue has rows of other levels than NORMAL, and
+    says whose turn it is. A row whose slot is full, by the `limits` of `holding`, is parked; one
+    that comes too early for its rate is hidden until then.
     """
 
     limit: int
@@ -87,18 +100,31 @@ class Ask(NamedTuple):
     most: int | None
     holding: Holding | None
     noisy: Sequence[str] = ()
+    turns: Turns | None = None
 
 
 class Lent(NamedTuple):
     """What `lend` found. `rows` are as they were before they were lent, `receive_count` without a
     receive that does not count; `receipt` is theirs now, with AHEAD where that holds. `old` and
     `worn` are not lent: they are the caller's to drop and to move; with `holding`, nothing is lent
-    beside them."""
+    beside them. So many were `put_off`, for their slots: there may be others in their place."""
 
     rows: list[Row]
     old: list[Row]
     worn: list[Row]
     receipt: int
+    put_off: int = 0
+
+
+class Kinds(NamedTuple):
+    """What a standard queue holds beside plain messages: some with message groups, some of another
+    level than NORMAL."""
+
+    grouped: bool
+    leveled: bool
+
+
+PLAIN = Kinds(False, False)
 
 
 class Lone(NamedTuple):

@@ -17,7 +17,7 @@ from taskflow.broker.settings import (
 )
 from taskflow.message import Message
 from taskflow.stores.records import Records
-from taskflow.stores.row import Ask, Held, Lent, Lone, Moved, QueueRow, Row, Target, TopicRow
+from taskflow.stores.row import Ask, Held, Kinds, Lent, Lone, Moved, QueueRow, Row, Target, TopicRow
 
 T = TypeVar("T")
 
@@ -150,8 +150,18 @@ class Rows(Protocol):
         caller's until the transaction ends."""
         ...
 
-    def any_grouped(self, queue: int) -> bool:
-        """Whether a standard queue holds messages with message groups."""
+    def kinds(self, queue: int) -> Kinds:
+        """What a standard queue holds beside plain messages."""
+        ...
+
+    def unpark(self, queue: int, slots: Sequence[str]) -> bool:
+        """For each of these slots, which may be named several times, make one parked row of
+        each level due again; whether there was one."""
+        ...
+
+    def parked(self, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
+        """Queues (by number) and slots for which rows are parked: those after that one, in order,
+        `limit` at most."""
         ...
 
     def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
@@ -220,8 +230,10 @@ class Rows(Protocol):
         whether their holder is done with them (SPOKEN)."""
         ...
 
-    def release(self, queue: int, held: Sequence[Held], now: float) -> list[bool]:
-        """Visible now, one receive less, no receipt."""
+    def release(
+        self, queue: int, held: Sequence[Held], now: float, slot: str | None = None
+    ) -> list[bool]:
+        """Visible now, one receive less, no receipt; from now on of that slot, if one is given."""
         ...
 
     def move(self, queue: int, rows: Sequence[Moved], now: float) -> list[bool]:

@@ -66,7 +66,14 @@ class AwsBroker:
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or RANDOM
         self.economy = ECONOMY
-        self.features = Features(atomic=False, hosts=True, duplicates=False, suspects=False)
+        self.features = Features(
+            atomic=False,
+            hosts=True,
+            duplicates=False,
+            priorities=False,
+            limits=False,
+            suspects=False,
+        )
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
         self.api = api
         self._alone = threading.RLock()

@@ -26,9 +26,10 @@ from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.receipts import held
-from taskflow.brokers.stored.settle import bury_held, finish
+from taskflow.brokers.stored.settle import bury_held, finish, free_slots, keeps_others_back
 from taskflow.brokers.stored.waiters import RECORD
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
+from taskflow.limits import check_slot
 from taskflow.message import Delivery
 from taskflow.stores.rows import Rows
 
@@ -255,7 +256,7 @@ class _Application:
                     (state,) = rows.leases(queue.id, [held(one.delivery)], now)
                     raise _lost(one.delivery, state)
                 self.handled[queue.id] += done
-                if queue.fifo:  # it may have kept back the rest of its group
+                if keeps_others_back(one.delivery):
                     self.rings.add(queue.name)
                 return done
             case Bury():
@@ -264,9 +265,15 @@ class _Application:
                 return moved[0]
         self.rings.add(queue.name)  # parked receivers reckoned with the old time
         if isinstance(one, GiveBack):
-            return rows.release(queue.id, [held(one.delivery)], now)[0]
-        until = now + one.seconds
-        return rows.hide(queue.id, [(held(one.delivery), until)], now, isinstance(one, Hide))[0]
+            if one.slot is not None:
+                check_slot(one.slot)
+            (done,) = rows.release(queue.id, [held(one.delivery)], now, one.slot)
+        else:
+            until, spoken = now + one.seconds, isinstance(one, Hide)
+            (done,) = rows.hide(queue.id, [(held(one.delivery), until)], now, spoken)
+        if not isinstance(one, Keep):
+            free_slots(rows, queue, [one.delivery])
+        return done
 
 
 def _lost(fence: Delivery, state: str) -> LeaseLost:

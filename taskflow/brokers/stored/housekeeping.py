@@ -14,6 +14,7 @@ class Upkeep:
     def __init__(self, core: Core, moves: Moves) -> None:
         self._core = core
         self._moves = moves
+        self._parked = (0, "")  # the slot that was looked at last
 
     def run(self, limit: int = 1000) -> bool:
         """Do a step of each kind; whether there is more to do at once."""
@@ -22,11 +23,30 @@ class Upkeep:
         gone = store.transact(lambda rows: rows.records.expire(self._core.now(), limit))
         gone = max(gone, store.transact(lambda rows: rows.sweep(limit)))
         store.transact(lambda rows: rows.forget(self._core.now(), limit))
+        self._unpark(limit)
         for queue in store.look(lambda rows: rows.queues()):
             if store.look(partial(self._holds_old, queue=queue)):
                 store.transact(partial(self._drop_old, queue=queue))
                 more = True
         return more or gone >= limit
+
+    def _unpark(self, limit: int) -> None:
+        """Look again at what waits for slots: some may have become free without a word, or more
+        may be allowed now."""
+        store = self._core.store
+        found = store.look(lambda rows: rows.parked(self._parked, limit))
+        self._parked = found[-1] if len(found) == limit else (0, "")
+
+        def unpark(rows: Rows) -> set[str]:
+            rows_of = [(rows.queue_of(queue), slot) for queue, slot in found]
+            return {
+                queue.name
+                for queue, slot in rows_of
+                if queue is not None and rows.unpark(queue.id, [slot])
+            }
+
+        if found:
+            store.transact(unpark, committed=self._core.waiters.announce)
 
     def _holds_old(self, rows: Rows, *, queue: str) -> bool:
         found = rows.queue(queue)

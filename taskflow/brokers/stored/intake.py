@@ -167,6 +167,16 @@ class Intake:
                 raise LimitExceeded(
                     f"queue {queue.name!r} is FIFO: its messages have no delays of their own"
                 )
+            if message.priority not in (None, "normal"):
+                raise LimitExceeded(
+                    f"queue {queue.name!r} is FIFO, and a message of priority "
+                    f"{message.priority!r} would overtake its group"
+                )
+            if message.slot is not None:
+                raise LimitExceeded(
+                    f"queue {queue.name!r} is FIFO: it runs one of each group at once, and knows "
+                    "no other limit"
+                )
         per_group = settings.deduplication_scope == "messageGroup"
         return Deduplication(rows, f"queue:{queue.id}", per_group, messages, now)
 

@@ -10,8 +10,9 @@ from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.row import AHEAD, Ask, QueueRow, Row
+from taskflow.stores.row import AHEAD, PLAIN, Ask, QueueRow, Row
 from taskflow.stores.rows import Rows
+from taskflow.stores.turns import Turns
 
 MOST_GONE = 1000  # in one transaction: others wait for it
 NOISY_IN_FLIGHT = 30
@@ -24,6 +25,7 @@ class Lending:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._room: Counter[int] = Counter()  # until in-flight messages are counted again
+        self._turns: dict[int, Turns] = {}
 
     def lend(
         self,
@@ -106,23 +108,27 @@ class Lending:
         is too old goes, what is worn out is buried, and others are taken in their place."""
         settings = queue.settings
         most = settings.max_receives
-        noisy = self._noisy(rows, queue, now)
+        kinds = PLAIN if queue.fifo else rows.kinds(queue.id)
+        noisy = self._noisy(rows, queue, now) if kinds.grouped else []
+        turns = self._turns.setdefault(queue.id, Turns()) if kinds.leveled else None
         taken: list[Row] = []
         gone = 0
         while len(taken) < limit and gone < MOST_GONE:
             kept_from = now - settings.retention
-            ask = Ask(limit - len(taken), receipt, until, kept_from, most, holding, noisy)
+            ask = Ask(limit - len(taken), receipt, until, kept_from, most, holding, noisy, turns)
             lent = rows.lend(queue, ask, now)
             if lent.old:
                 rows.drop_old(queue.id, [row.seq for row in lent.old])
+                rows.unpark(queue.id, [row.slot for row in lent.old if row.slot is not None])
             if lent.worn and rows.queue(settings.dead_letter_queue or "") is None:
                 most = None  # they have nowhere to go: they are lent
             elif lent.worn:
                 woken |= bury_worn(rows, queue, lent.worn, now)
                 gone += len(lent.worn)
             taken += lent.rows
-            gone += len(lent.old)
-            if not (lent.old or lent.worn):
+            gone += len(lent.old) + lent.put_off
+            settled = not (lent.old or lent.worn or lent.put_off)
+            if settled or (holding is not None and taken):
                 receipt = lent.receipt
                 break
         self._room[queue.id] -= len(taken)
@@ -134,8 +140,6 @@ class Lending:
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
         """
-        if queue.fifo or not rows.any_grouped(queue.id):
-            return []
         groups = rows.tenants_in_flight(queue.id, now).items()
         many = sorted((count, name) for name, count in groups if count >= NOISY_IN_FLIGHT)
         if not many:

@@ -7,7 +7,7 @@ from taskflow.brokers.stored.lookup import find_queue
 from taskflow.errors import LimitExceeded
 from taskflow.message import FAILURE, Delivery
 from taskflow.stores.message_columns import read_attributes, read_extra
-from taskflow.stores.row import Moved, QueueRow, Row
+from taskflow.stores.row import PARKED_AT, Moved, QueueRow, Row
 from taskflow.stores.rows import Rows
 from taskflow.wire.failure_record import never_finished, write_failure
 
@@ -22,6 +22,8 @@ def delivery(
     until: float | None = None,
 ) -> Delivery:
     """A row as it is handed out."""
+    # One that waits for its slot is due as long as it has been there.
+    visible_at = row.sent_at if row.visible_at == PARKED_AT else row.visible_at
     made = Delivery(
         row.id,
         row.topic,
@@ -32,7 +34,7 @@ def delivery(
         receive_count,
         row.sent_at,
         first_received_at,
-        row.visible_at if until is None else until,
+        visible_at if until is None else until,
         False,
         row.seq,
     )
@@ -42,7 +44,9 @@ def delivery(
         made.trace, made.sender, made.subject = extra.trace, extra.sender, extra.subject
         made.received_before = extra.received
         made.run, made.expires_at = extra.run, extra.expires_at
-        made.priority, made.headers = extra.priority, extra.headers
+        made.priority, made.headers, made.slot = extra.priority, extra.headers, extra.slot
+    if row.slot is not None:
+        made.slot = row.slot
     if row.source is not None and (source := rows.queue_of(row.source)):
         made.source = source.name
     return made
@@ -57,7 +61,7 @@ def anew(letter: Row, now: float) -> Row:
 
 def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: float) -> set[str]:
     """Move rows into the DLQ, each with its failure record; answers the queues to ring: the DLQ,
-    and a FIFO queue whose groups a row may have kept back."""
+    and a queue of which a row may have kept others back: its group, or its slot."""
     target = queue.settings.dead_letter_queue
     if target is None:
         raise LimitExceeded(f"queue {queue.name!r} has no dead-letter queue")
@@ -69,7 +73,8 @@ def bury(rows: Rows, queue: QueueRow, failed: Sequence[tuple[Row, str]], now: fl
     rows.move(queue.id, letters, now)
     rows.expire(to.id, now - to.settings.retention)
     rows.tally(queue.id, 0, len(failed))
-    return {target, queue.name} if queue.fifo else {target}
+    freed = rows.unpark(queue.id, [row.slot for row, _ in failed if row.slot is not None])
+    return {target, queue.name} if queue.fifo or freed else {target}
 
 
 def bury_worn(rows: Rows, queue: QueueRow, worn: Sequence[Row], now: float) -> set[str]:

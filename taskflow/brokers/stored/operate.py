@@ -7,7 +7,7 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.letters import anew, delivery
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.message import Delivery
-from taskflow.stores.row import Moved, QueueRow
+from taskflow.stores.row import Moved
 from taskflow.stores.rows import Rows
 
 
@@ -73,15 +73,15 @@ class Operator:
     def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
         """Delete messages."""
 
-        def drop(rows: Rows) -> tuple[int, QueueRow]:
+        def drop(rows: Rows) -> int:
             row = find_queue(rows, queue)
-            chosen = [found.seq for found in rows.select(row.id, ids, limit)]
-            rows.drop(row.id, chosen)
-            return len(chosen), row
+            chosen = rows.select(row.id, ids, limit)
+            rows.drop(row.id, [found.seq for found in chosen])
+            rows.unpark(row.id, [found.slot for found in chosen if found.slot is not None])
+            return len(chosen)
 
-        gone, row = self._core.store.transact(drop)
-        if row.fifo:  # they may have kept back the rest of their groups
-            self._core.waiters.announce([queue])
+        gone = self._core.store.transact(drop)
+        self._core.waiters.announce([queue])  # they may have kept others back
         return gone
 
     def purged(self, queue: str) -> None:

@@ -25,7 +25,7 @@ def held(delivery: Delivery, fenced: bool = True) -> Held:
         found = Held(int(seq), int(lease))
     except ValueError:
         return _STALE
-    if found.receipt < 0:
+    if found.receipt < 1 << _TIME_BITS:  # what was parked or paced has a small number, and no owner
         return _STALE
     return found if fenced else Held(found.seq, ANY)
 

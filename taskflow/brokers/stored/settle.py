@@ -29,9 +29,8 @@ class Settler:
             return finish(rows, queue, chosen, now, fenced=queue.fifo or fence)
 
         answers = self._settle(entries, lambda entry: entry.delivery.queue, delete)
-        # What was acknowledged may have kept back the rest of its group.
         self._core.waiters.announce(
-            {entry.delivery.queue for entry in entries if is_fifo(entry.delivery.queue)}
+            {one.delivery.queue for one in entries if keeps_others_back(one.delivery)}
         )
         return answers
 
@@ -68,7 +67,10 @@ class Settler:
         ) -> list[bool]:
             fenced = queue.fifo or fence
             entries = [(held(delivery, fenced), now + seconds) for delivery, seconds in chosen]
-            return rows.hide(queue.id, entries, now, spoken)
+            hidden = rows.hide(queue.id, entries, now, spoken)
+            if spoken:
+                free_slots(rows, queue, [delivery for delivery, _ in chosen])
+            return hidden
 
         answers = self._settle(wanted, lambda entry: entry[0].queue, hide)
         now = self._core.now()
@@ -85,7 +87,9 @@ class Settler:
         def release(
             rows: Rows, queue: QueueRow, chosen: Sequence[Delivery], now: float
         ) -> list[bool]:
-            return rows.release(queue.id, [held(delivery) for delivery in chosen], now)
+            released = rows.release(queue.id, [held(delivery) for delivery in chosen], now)
+            free_slots(rows, queue, chosen)
+            return released
 
         answers = self._settle(deliveries, lambda delivery: delivery.queue, release)
         self._core.waiters.announce({delivery.queue for delivery in deliveries})
@@ -153,9 +157,22 @@ def finish(
         for entry in entries
     ]
     gone = rows.remove(queue.id, chosen, now if queue.fifo else None, finished, now)
+    free_slots(rows, queue, [entry.delivery for entry in entries])
     if tally:
         rows.tally(queue.id, sum(gone), 0)
     return gone
+
+
+def free_slots(rows: Rows, queue: QueueRow, deliveries: Sequence[Delivery]) -> None:
+    """Let as many come as these kept back: they run no more."""
+    slots = [one.slot for one in deliveries if one.slot is not None]
+    if slots:
+        rows.unpark(queue.id, slots)
+
+
+def keeps_others_back(delivery: Delivery) -> bool:
+    """Whether others can be received once it is settled: those of its group, or of its slot."""
+    return delivery.slot is not None or is_fifo(delivery.queue)
 
 
 def bury_held(

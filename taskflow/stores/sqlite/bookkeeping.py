@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
-from taskflow.stores.sqlite.columns import encode
+from taskflow.stores.sqlite.columns import PARKED, encode
 
 MANY = 10_000  # rows: counting them one by one would take its time
 
@@ -87,9 +87,11 @@ class Books:
         self, queue: int, now: float, sent_after: float
     ) -> tuple[int, int, int, float | None]:
         found: tuple[int, int, int, float | None] = self._connection.execute(
-            """SELECT count(*) FILTER (WHERE visible_at <= ?2),
-                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count > 0),
-                      count(*) FILTER (WHERE visible_at > ?2 AND receive_count = 0),
+            f"""SELECT count(*) FILTER (WHERE visible_at <= ?2 OR visible_at = {PARKED}),
+                      count(*) FILTER (WHERE visible_at > ?2 AND visible_at < {PARKED}
+                                             AND receive_count > 0),
+                      count(*) FILTER (WHERE visible_at > ?2 AND visible_at < {PARKED}
+                                             AND receive_count = 0),
                       min(sent_at)
                FROM message WHERE queue = ?1 AND sent_at > ?3""",
             (queue, now, sent_after),
@@ -107,9 +109,15 @@ class Books:
         if oldest is None or oldest <= sent_after:
             return self._count_few(queue, now, sent_after)
         in_flight, delayed = self._connection.execute(
-            """SELECT count(*) FILTER (WHERE receive_count > 0),
+            f"""SELECT count(*) FILTER (WHERE receive_count > 0),
                       count(*) FILTER (WHERE receive_count = 0)
-               FROM message WHERE queue = ? AND visible_at > ?""",
+               FROM (SELECT receive_count FROM message
+                     WHERE queue = ?1 AND level IS NULL AND visible_at > ?2
+                       AND visible_at < {PARKED}
+                     UNION ALL
+                     SELECT receive_count FROM message
+                     WHERE queue = ?1 AND level IN (0, 2) AND visible_at > ?2
+                       AND visible_at < {PARKED})""",
             (queue, now),
         ).get
         visible = self._total(queue) - in_flight - delayed

@@ -6,15 +6,29 @@ statistics here, would rather read a whole queue in order.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import apsw
 
-from taskflow.stores.row import QueueRow, Row
-from taskflow.stores.sqlite.columns import COLUMNS, FRESH, FRESH_LANES, encode
+from taskflow.stores.row import LEVELS, PACED, Kinds, QueueRow, Row
+from taskflow.stores.sqlite.columns import AT_LEVEL, COLUMNS, FRESH, FRESH_LANES, PARKED, encode
 from taskflow.stores.sqlite.removal import Removal
 
 NEVER = float("-inf")
+_LEVELS = ("level IS NULL", "level = 0", "level = 2")  # each has its index
+_ANY_DUE = "SELECT 1 WHERE " + " OR ".join(
+    f"EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2)"
+    for level in _LEVELS
+)
+_NEXT_DUE = "SELECT min(next) FROM ({})".format(
+    " UNION ALL ".join(
+        "SELECT min(visible_at) AS next FROM message "
+        f"WHERE queue = ?1 AND {level} AND visible_at > ?2 AND visible_at < {PARKED}"
+        for level in _LEVELS
+    )
+)
+_ANY_LANE = "SELECT 1 FROM lane WHERE queue = ? AND ready_at <= ? LIMIT 1"
+_NEXT_LANE = "SELECT min(ready_at) FROM lane WHERE queue = ? AND ready_at > ?"
 
 
 class DueRows:
@@ -25,51 +39,63 @@ class DueRows:
         self._execute = connection.cursor().execute  # making one costs more than to use it
         self._removal = removal
 
-    def due(
+    def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
+        if queue.fifo:
+            return self.due_in_order(queue, now, limit)
+        found: list[Row] = []
+        for level in LEVELS:
+            if len(found) < limit:
+                found += self.due_at(level, queue, now, limit - len(found))
+        return found
+
+    def due_at(
+        self,
+        level: int | None,
+        queue: QueueRow,
+        now: float,
+        limit: int,
+        without_lapsed: bool = False,
+    ) -> list[Row]:
+        """The rows of one level of a standard queue, perhaps without those whose lease lapsed."""
+        also = f"AND {FRESH}" if without_lapsed else ""
+
+        def look(after: float) -> list[Row]:
+            # Visible since some time after `after`. (Who was before then was sent before then.)
+            return [
+                Row._make(found)
+                for found in self._execute(
+                    f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
+                        WHERE m.queue = ? AND {AT_LEVEL[level]}
+                          AND m.visible_at <= ? AND m.visible_at > ? {also}
+                        ORDER BY m.visible_at, m.seq LIMIT ?""",
+                    (queue.id, now, after, limit),
+                )
+            ]
+
+        return self._without_old(queue, now, look)
+
+    def due_in_order(
         self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
     ) -> list[Row]:
-        look = self._due_fresh if without_lapsed else self._due
-        if queue.fifo:
-            look = self._due_in_fresh_lanes if without_lapsed else self._due_in_lanes
-        found = look(queue.id, now, limit, NEVER)
+        """The rows of a FIFO queue, perhaps without groups whose first lease lapsed."""
+        also = FRESH_LANES if without_lapsed else ""
+        return self._without_old(
+            queue, now, lambda after: self._due_in_lanes(queue.id, now, limit, after, also)
+        )
+
+    def _without_old(
+        self, queue: QueueRow, now: float, look: Callable[[float], list[Row]]
+    ) -> list[Row]:
+        found = look(NEVER)
         kept_from = now - queue.settings.retention
         if found and found[0].sent_at <= kept_from:
             # There may be a million more of them: drop some, and look behind the others.
             self._removal.expire(queue.id, kept_from)
-            found = look(queue.id, now, limit, kept_from)
+            found = look(kept_from)
         return found
 
-    def _due(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
-        """Visible since some time after `after`. (Who was before then was sent before then.)"""
-        return [
-            Row._make(found)
-            for found in self._execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
-                    WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
-                    ORDER BY m.visible_at, m.seq LIMIT ?""",
-                (queue, now, after, limit),
-            )
-        ]
-
-    def _due_fresh(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
-        """As `_due`, without those whose lease lapsed."""
-        return [
-            Row._make(found)
-            for found in self._execute(
-                f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
-                    WHERE m.queue = ? AND m.visible_at <= ? AND m.visible_at > ?
-                      AND {FRESH}
-                    ORDER BY m.visible_at, m.seq LIMIT ?""",
-                (queue, now, after, limit),
-            )
-        ]
-
-    def _due_in_fresh_lanes(self, queue: int, now: float, limit: int, after: float) -> list[Row]:
-        """As `_due_in_lanes`, without groups whose first message's lease lapsed."""
-        return self._due_in_lanes(queue, now, limit, after, FRESH_LANES)
-
     def _due_in_lanes(
-        self, queue: int, now: float, limit: int, after: float, also: str = ""
+        self, queue: int, now: float, limit: int, after: float, also: str
     ) -> list[Row]:
         """Of each group whose first message is visible, all up to its first hidden one; without
         those that were stored before `after`."""
@@ -97,37 +123,36 @@ class DueRows:
                 found.append(Row._make(row))
         return found
 
-    def any_grouped(self, queue: int) -> bool:
-        found = self._execute(
-            """SELECT 1 FROM message INDEXED BY message_tenant
-               WHERE queue = ? AND tenant IS NOT NULL LIMIT 1""",
+    def kinds(self, queue: int) -> Kinds:
+        found: tuple[int, int] = self._execute(
+            """SELECT EXISTS (SELECT 1 FROM message INDEXED BY message_group
+                              WHERE queue = ?1 AND tenant IS NOT NULL),
+                      EXISTS (SELECT 1 FROM message INDEXED BY message_level
+                              WHERE queue = ?1 AND level IS NOT NULL)""",
             (queue,),
         ).get
-        return found is not None
+        return Kinds(bool(found[0]), bool(found[1]))
 
     def any_due(self, queue: QueueRow, now: float) -> bool:
-        table, column = ("lane", "ready_at") if queue.fifo else ("message", "visible_at")
-        found = self._execute(
-            f"SELECT 1 FROM {table} WHERE queue = ? AND {column} <= ? LIMIT 1", (queue.id, now)
-        ).get
-        return found is not None
+        look = _ANY_LANE if queue.fifo else _ANY_DUE
+        return self._execute(look, (queue.id, now)).get is not None
 
     def next_due(self, queue: QueueRow, now: float) -> float | None:
-        table, column = ("lane", "ready_at") if queue.fifo else ("message", "visible_at")
-        found: float | None = self._execute(
-            f"SELECT min({column}) FROM {table} WHERE queue = ? AND {column} > ?", (queue.id, now)
-        ).get
+        look = _NEXT_LANE if queue.fifo else _NEXT_DUE
+        found: float | None = self._execute(look, (queue.id, now)).get
         return found
 
     def due_fairly(
         self,
+        level: int | None,
         queue: int,
         now: float,
         limit: int,
         noisy: Sequence[str],
         without_lapsed: bool = False,
     ) -> list[Row]:
-        also = f"AND {FRESH}" if without_lapsed else ""
+        """The rows of one level, those of noisy groups after the others."""
+        also = f"AND {AT_LEVEL[level]}" + (f" AND {FRESH}" if without_lapsed else "")
         quiet = self._due_of_others(queue, now, limit, noisy, also)
         for tenant in noisy:
             if len(quiet) >= limit:
@@ -192,17 +217,21 @@ class DueRows:
     def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
         return dict(
             self._connection.execute(
-                """SELECT tenant, count(*) FROM message
-                   WHERE queue = ? AND visible_at > ? AND receipt IS NOT NULL
-                     AND tenant IS NOT NULL GROUP BY tenant""",
+                f"""SELECT tenant, count(*) FROM message
+                   WHERE queue = ? AND visible_at > ? AND visible_at < {PARKED}
+                     AND receipt <> {PACED} AND tenant IS NOT NULL GROUP BY tenant""",
                 (queue, now),
             )
         )
 
     def count_in_flight(self, queue: int, now: float, most: int) -> int:
+        held = f"visible_at > ?2 AND visible_at < {PARKED} AND receipt <> {PACED}"
         found: int = self._execute(
-            """SELECT count(*) FROM (SELECT 1 FROM message WHERE queue = ? AND visible_at > ?
-                                     AND receipt IS NOT NULL LIMIT ?)""",
+            f"""SELECT count(*) FROM (
+                   SELECT 1 FROM message WHERE queue = ?1 AND level IS NULL AND {held}
+                   UNION ALL
+                   SELECT 1 FROM message WHERE queue = ?1 AND level IN (0, 2) AND {held}
+                   LIMIT ?3)""",
             (queue, now, most),
         ).get
         return found

@@ -11,13 +11,14 @@ from taskflow.message import Message
 from taskflow.stores.message_columns import read_extra, with_received
 from taskflow.stores.row import Moved, QueueRow, Row
 from taskflow.stores.sqlite.bodies import SqliteBodies
-from taskflow.stores.sqlite.columns import encode
+from taskflow.stores.sqlite.columns import LEVEL_OF, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.removal import Removal
 
-_INSERT = """INSERT INTO message (queue, seq, visible_at, sent_at, id, topic, lane, tenant)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+_INSERT = """INSERT INTO message
+                 (queue, seq, visible_at, sent_at, id, topic, lane, tenant, level, slot)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 
 
 class Insertion:
@@ -60,7 +61,8 @@ class Insertion:
         delay, group, fifo = message.delay, message.group, queue.fifo
         due = now + (queue.settings.delay if delay is None else delay)
         lane, tenant = (group, None) if fifo else (None, group)
-        row = (queue.id, seq, due, now, message.id, topic, lane, tenant)
+        level = None if message.priority is None else LEVEL_OF.get(message.priority)
+        row = (queue.id, seq, due, now, message.id, topic, lane, tenant, level, message.slot)
         self._insert_one(_INSERT, row)
         if not self._connection.changes():  # it is held already, or was until its retention ended
             self._drop_expired(queue, [message.id], now)
@@ -116,6 +118,8 @@ class Insertion:
                 topic,
                 message.group if fifo else None,
                 None if fifo else message.group,
+                None if message.priority is None else LEVEL_OF.get(message.priority),
+                message.slot,
             )
             for seq, message in messages
         ]
@@ -210,8 +214,8 @@ class Insertion:
         before = extra.received + row.receive_count if source is not None else 0
         self._execute(
             """INSERT INTO message
-                   (queue, seq, visible_at, sent_at, id, topic, source, lane, tenant)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                   (queue, seq, visible_at, sent_at, id, topic, source, lane, tenant, level, slot)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 to.id,
                 seq,
@@ -222,6 +226,9 @@ class Insertion:
                 source,
                 group if to.fifo else None,
                 None if to.fifo else group,
+                # A dead letter has no level and no slot until it comes back.
+                LEVEL_OF.get(extra.priority) if source is None and not to.fifo else None,
+                extra.slot if source is None else None,
             ),
         )
         self._bodies.put(seq, row.body, row.attributes, with_received(row.extra, before))

@@ -88,13 +88,16 @@ class LeaseRows:
         self._lanes.refresh(queue, self._lanes.of(queue, [one.seq for one, _ in held]))
         return hidden
 
-    def release(self, queue: int, held: Sequence[Held], now: float) -> list[bool]:
+    def release(
+        self, queue: int, held: Sequence[Held], now: float, slot: str | None = None
+    ) -> list[bool]:
         released = [
             self._changed(
                 """UPDATE message
-                   SET visible_at = ?, receive_count = receive_count - 1, receipt = NULL
+                   SET visible_at = ?, receive_count = receive_count - 1, receipt = NULL,
+                       slot = coalesce(?, slot)
                    WHERE queue = ? AND seq = ? AND (receipt & -3) = ?""",
-                (now, queue, seq, receipt),
+                (now, slot, queue, seq, receipt),
             )
             for seq, receipt in held
         ]

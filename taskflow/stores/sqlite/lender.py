@@ -2,25 +2,24 @@
 
 from collections.abc import Sequence
 
-from taskflow.stores.row import AHEAD, Ask, Lent, QueueRow, Row
+from taskflow.stores.row import AHEAD, LEVELS, NORMAL, Ask, Lent, QueueRow, Row
 from taskflow.stores.sqlite.due_rows import DueRows
 from taskflow.stores.sqlite.lease_rows import LeaseRows
+from taskflow.stores.sqlite.slot_rows import SlotRows
 
 
 class Lender:
-    """Two statements, which nobody comes between: SQLite has one writer."""
+    """A few statements, which nobody comes between: SQLite has one writer."""
 
-    def __init__(self, due: DueRows, leases: LeaseRows) -> None:
+    def __init__(self, due: DueRows, leases: LeaseRows, slots: SlotRows) -> None:
         self._due = due
         self._leases = leases
+        self._slots = slots
 
     def lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent:
         holding = ask.holding
         fresh_only = holding is not None and holding.suspects > 0
-        if ask.noisy:
-            found = self._due.due_fairly(queue.id, now, ask.limit, ask.noisy, fresh_only)
-        else:
-            found = self._due.due(queue, now, ask.limit, fresh_only)
+        found = self._find(queue, ask, now, fresh_only)
         if holding is not None:
             found = [_counted(row) for row in found]
         old, worn, rows = [], [], []
@@ -33,6 +32,11 @@ class Lender:
                 rows.append(row)
         if holding is not None and (old or worn):
             rows = []  # what comes along with which is known once those are gone
+        put_off = 0
+        if holding is not None and holding.limits and any(row.slot is not None for row in rows):
+            admitted = self._slots.admit(queue.id, rows, holding.limits, now)
+            put_off = len(rows) - len(admitted)
+            rows = admitted
         receipt = ask.receipt
         if holding is not None and rows:
             rows = _before_the_first_lapsed(rows)
@@ -43,7 +47,22 @@ class Lender:
             count = 1 if len(rows) > 1 else 1 - _uncounted(rows[0])
             seqs = [row.seq for row in rows]
             self._leases.hold(queue.id, seqs, receipt, ask.until, now, count)
-        return Lent(rows, old, worn, receipt)
+        return Lent(rows, old, worn, receipt, put_off)
+
+    def _find(self, queue: QueueRow, ask: Ask, now: float, fresh_only: bool) -> list[Row]:
+        """What is due, in the order in which it is to start."""
+        due, limit = self._due, ask.limit
+        if queue.fifo:
+            return due.due_in_order(queue, now, limit, fresh_only)
+
+        def look(level: int | None) -> list[Row]:
+            if ask.noisy:
+                return due.due_fairly(level, queue.id, now, limit, ask.noisy, fresh_only)
+            return due.due_at(level, queue, now, limit, fresh_only)
+
+        if ask.turns is None:
+            return look(NORMAL)
+        return ask.turns.merge([look(level) for level in LEVELS], limit)
 
 
 def _uncounted(row: Row) -> int:

@@ -9,16 +9,19 @@ _LEND = """
 UPDATE message SET visible_at = ?1, receive_count = 1, receipt = ?2,
                    first_received_at = coalesce(first_received_at, ?3)
 WHERE queue = ?4
-  AND seq = (SELECT seq FROM message WHERE queue = ?4 AND visible_at <= ?3
+  AND seq = (SELECT seq FROM message WHERE queue = ?4 AND level IS NULL AND visible_at <= ?3
              ORDER BY visible_at, seq LIMIT 1)
-  AND receive_count = 0 AND receipt IS NULL AND source IS NULL AND sent_at > ?5
-  AND NOT EXISTS (SELECT 1 FROM message WHERE queue = ?4 AND visible_at <= ?3 LIMIT 1 OFFSET 1)
+  AND receive_count = 0 AND receipt IS NULL AND source IS NULL AND slot IS NULL AND sent_at > ?5
+  AND NOT EXISTS (SELECT 1 FROM message WHERE queue = ?4 AND level IS NULL AND visible_at <= ?3
+                  LIMIT 1 OFFSET 1)
+  AND NOT EXISTS (SELECT 1 FROM message
+                  WHERE queue = ?4 AND level IN (0, 2) AND visible_at <= ?3)
   AND (SELECT stamp FROM declared) = ?6
 RETURNING seq, id, topic, 0, first_received_at, sent_at, visible_at, source,
           (SELECT body FROM body WHERE body.seq = message.seq),
           (SELECT attributes FROM body WHERE body.seq = message.seq),
           (SELECT extra FROM body WHERE body.seq = message.seq),
-          receipt,
+          receipt, NULL, NULL,
           EXISTS (SELECT 1 FROM finished f WHERE f.queue = ?4 AND f.id = message.id
                     AND f.topic = message.topic AND f.expires_at > ?3)"""
 

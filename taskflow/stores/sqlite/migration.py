@@ -13,15 +13,28 @@ from taskflow.errors import BrokerFileError
 log = logging.getLogger("taskflow.store")
 
 APPLICATION_ID = 0x7461736B  # "task"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MIGRATIONS = {
     1: "ALTER TABLE queue ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
     2: """ALTER TABLE payload RENAME TO body;
           CREATE TABLE shared (seq INTEGER PRIMARY KEY, queues TEXT NOT NULL) STRICT;""",
+    3: """ALTER TABLE message ADD COLUMN level INTEGER;
+          ALTER TABLE message ADD COLUMN slot TEXT;
+          DROP INDEX message_due;
+          CREATE INDEX message_due ON message (queue, visible_at, seq) WHERE level IS NULL;
+          CREATE INDEX message_level ON message (queue, level, visible_at, seq)
+              WHERE level IS NOT NULL;
+          DROP INDEX message_tenant;
+          CREATE INDEX message_group ON message (queue, tenant, level, visible_at, seq)
+              WHERE tenant IS NOT NULL;
+          CREATE INDEX message_held ON message (queue, slot)
+              WHERE slot IS NOT NULL AND receipt IS NOT NULL;
+          CREATE INDEX message_parked ON message (queue, slot, level, seq)
+              WHERE slot IS NOT NULL AND visible_at = 9e15;""",
 }
 """What makes a file of a version one of the next. Where a process that still has it open must not
-go on as before, a table it needs has another name after that: its next statement fails, and nothing
-is lost."""
+go on as before, a table or an index it names has another name after that: its next statement fails,
+and nothing is lost."""
 
 
 def prepare(connection: apsw.Connection, path: Path | None) -> None:

@@ -18,6 +18,7 @@ from taskflow.stores.sqlite.lender import Lender
 from taskflow.stores.sqlite.lone_lender import LoneLender
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
+from taskflow.stores.sqlite.slot_rows import SlotRows
 
 T = TypeVar("T")
 
@@ -66,8 +67,10 @@ class SqliteRows:
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
         due = DueRows(connection, removal)
-        self.due, self.any_due, self.any_grouped = due.due, due.any_due, due.any_grouped
-        self.lend = Lender(due, leases).lend
+        self.due, self.any_due, self.kinds = due.due, due.any_due, due.kinds
+        slots = SlotRows(connection, declared)
+        self.unpark, self.parked = slots.unpark, slots.parked
+        self.lend = Lender(due, leases, slots).lend
         self.lend_lone = LoneLender(connection, declared).lend_lone
         self.next_due, self.select = due.next_due, due.select
         self.count_in_flight = due.count_in_flight

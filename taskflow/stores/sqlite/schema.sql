@@ -54,7 +54,9 @@ CREATE TABLE subscription (
 -- seq is the microsecond in which the message was stored, or the next free number: it orders
 -- messages as they came.
 -- receipt is NULL until the first receive; source is the queue a dead letter came from.
--- The message group is lane on a FIFO queue, tenant on a standard one.
+-- The message group is lane on a FIFO queue, tenant on a standard one. level is 0 for high, NULL for
+-- normal and 2 for low: most rows are in message_due alone. slot is what shares a limit; a row that
+-- waits for it has the visible_at 9e15.
 CREATE TABLE message (
     queue             INTEGER NOT NULL REFERENCES queue (id),
     seq               INTEGER NOT NULL,
@@ -68,13 +70,20 @@ CREATE TABLE message (
     source            INTEGER,
     lane              TEXT,
     tenant            TEXT,
+    level             INTEGER,
+    slot              TEXT,
     PRIMARY KEY (queue, seq)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX message_due ON message (queue, visible_at, seq);
+CREATE INDEX message_due ON message (queue, visible_at, seq) WHERE level IS NULL;
+CREATE INDEX message_level ON message (queue, level, visible_at, seq) WHERE level IS NOT NULL;
 CREATE UNIQUE INDEX message_id ON message (queue, id, topic);
 CREATE INDEX message_lane ON message (queue, lane, seq) WHERE lane IS NOT NULL;
-CREATE INDEX message_tenant ON message (queue, tenant, visible_at, seq) WHERE tenant IS NOT NULL;
+CREATE INDEX message_group ON message (queue, tenant, level, visible_at, seq)
+    WHERE tenant IS NOT NULL;
+CREATE INDEX message_held ON message (queue, slot) WHERE slot IS NOT NULL AND receipt IS NOT NULL;
+CREATE INDEX message_parked ON message (queue, slot, level, seq)
+    WHERE slot IS NOT NULL AND visible_at = 9e15;
 
 -- What does not change: written once, however often the message is received, and for however many
 -- queues: seq is that of the rows in all of them.

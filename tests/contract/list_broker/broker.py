@@ -52,6 +52,8 @@ class ListBroker:
             shared=False,
             fifo=False,
             fair_groups=False,
+            priorities=False,
+            limits=False,
             suspects=False,
             envelopes=False,
             urls=False,

@@ -20,7 +20,7 @@ MESSAGES = {
     "plain": Message("1", "x"),
     "with attributes": Message("1", "x", {"a": "b", "n": Attribute("Binary", b"\x00")}),
     "of a group": Message("1", "x", group="g", trace="t", sender="s"),
-    "of a run": Message("1", "x", run="r", expires_at=9.0, priority="low", headers={"h": "v"}),
+    "of a run": Message("1", "x", run="r", expires_at=9.0, priority="normal", headers={"h": "v"}),
 }
 
 

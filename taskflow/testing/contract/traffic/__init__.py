@@ -12,7 +12,9 @@ from taskflow.testing.contract.traffic.fifo import *
 from taskflow.testing.contract.traffic.limits_in_flight import *
 from taskflow.testing.contract.traffic.long_poll import *
 from taskflow.testing.contract.traffic.older_receipts import *
+from taskflow.testing.contract.traffic.priorities import *
 from taskflow.testing.contract.traffic.receipt_times import *
+from taskflow.testing.contract.traffic.slots import *
 from taskflow.testing.contract.traffic.suspects import *
 
 __all__ = collected(globals())

@@ -1,0 +1,108 @@
+"""The limits of slots, in SQL: which of the rows that are due may start, and who comes next.
+
+A row whose slot is full is parked: nobody looks at it until one of its slot is settled. So each
+waits at the cost of two small writes, however many wait, and holds nobody else back.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import apsw
+
+from taskflow.broker.settings import Limit
+from taskflow.stores.row import PACED, SPOKEN, Row
+from taskflow.stores.sqlite.columns import PARKED, encode
+from taskflow.stores.sqlite.declared import DeclaredRows
+
+_UNLIMITED = Limit()
+_FIRST = (
+    "SELECT * FROM (SELECT seq FROM message INDEXED BY message_parked "
+    f"WHERE queue = ?1 AND slot = ?2 AND visible_at = {PARKED} AND {{}} ORDER BY seq LIMIT 1)"
+)
+_LEVELS = ("level IS NULL", "level = 0", "level = 2")
+_UNPARK = (
+    "UPDATE message SET visible_at = sent_at WHERE queue = ?1 AND seq IN "
+    f"({' UNION ALL '.join(map(_FIRST.format, _LEVELS))})"
+)
+_NEXT_PARKED = f"""
+SELECT q.id, m.slot FROM queue q CROSS JOIN message m INDEXED BY message_parked ON m.queue = q.id
+WHERE m.visible_at = {PARKED} AND m.slot IS NOT NULL
+  AND (q.id = ?1 AND m.slot > ?2 OR q.id > ?1)
+ORDER BY q.id, m.slot LIMIT 1"""
+_PARK = f"""
+UPDATE message SET visible_at = {PARKED},
+                   receipt = CASE WHEN receipt IS NULL OR receipt = {PACED} THEN receipt
+                                  WHEN receipt & {SPOKEN} THEN NULL
+                                  ELSE receipt & 1 END
+WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))"""
+
+
+class SlotRows:
+    """What is held of a slot are its leases: a worker that dies frees it when they end."""
+
+    def __init__(self, connection: apsw.Connection, declared: DeclaredRows) -> None:
+        self._connection = connection
+        self._execute = connection.cursor().execute
+        self._declared = declared
+
+    def admit(
+        self, queue: int, rows: Sequence[Row], limits: Mapping[str, Limit], now: float
+    ) -> list[Row]:
+        """Of rows that are due, those that may start now. The others are parked, or hidden until
+        their turn: that of a rate is paid for when it is given."""
+        room: dict[str, int] = {}
+        started: Counter[str] = Counter()
+        admitted, parked = [], []
+        for row in rows:
+            limit = limits.get(row.slot.partition("\n")[0]) if row.slot is not None else None
+            if row.slot is None or limit is None:
+                admitted.append(row)
+                continue
+            if limit.most is not None:
+                if row.slot not in room:
+                    room[row.slot] = limit.most - self._count_held(queue, row.slot, now)
+                if room[row.slot] <= started[row.slot]:
+                    parked.append(row.seq)
+                    continue
+            if limit.rate is not None and row.receipt != PACED and not row.lapsed:
+                left = self._declared.draw(f"slot {row.slot}", limit.rate, 1, now)
+                if left < 0:
+                    self._hide(queue, row.seq, now - left / limit.rate)
+                    continue
+            started[row.slot] += 1
+            admitted.append(row)
+        if parked:
+            self._execute(_PARK, (queue, encode(parked).decode()))
+        return admitted
+
+    def _count_held(self, queue: int, slot: str, now: float) -> int:
+        found: int = self._execute(
+            f"""SELECT count(*) FROM message INDEXED BY message_held
+                WHERE queue = ? AND slot = ? AND receipt IS NOT NULL AND NOT receipt & {SPOKEN}
+                  AND visible_at > ? AND visible_at < {PARKED}""",
+            (queue, slot, now),
+        ).get
+        return found
+
+    def _hide(self, queue: int, seq: int, until: float) -> None:
+        self._execute(
+            "UPDATE message SET visible_at = ?, receipt = ? WHERE queue = ? AND seq = ?",
+            (until, PACED, queue, seq),
+        )
+
+    def unpark(self, queue: int, slots: Sequence[str]) -> bool:
+        if not slots:
+            return False
+        before = self._connection.total_changes()
+        for slot in slots:
+            self._execute(_UNPARK, (queue, slot))
+        return self._connection.total_changes() > before
+
+    def parked(self, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = []
+        while len(found) < limit:
+            after = self._execute(_NEXT_PARKED, after).get
+            if after is None:
+                break
+            found.append(after)
+        return found
