@@ -25,7 +25,8 @@ class Found:
     `entry` is None when this worker knows nobody, `refusal` says why it cannot be run and counts as
     the failure of the attempt; `decided` is how it ends without being run. `work` is the engine's
     own. `policy` None is that of messages which nobody handles; `window` is for how long (seconds)
-    the queue is to remember that the message was finished.
+    the queue is to remember that the message was finished. `slot` is where it counts
+    (`Message.slot`), if its message does not say so.
     """
 
     entry: Entry | None
@@ -33,6 +34,7 @@ class Found:
     window: float = 0.0
     refusal: Exception | None = None
     decided: Outcome | None = None
+    slot: str | None = None
     work: Any = field(default=None, repr=False)
 
 

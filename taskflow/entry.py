@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from taskflow.broker.settings import Limit
 from taskflow.event import Context
 from taskflow.retry import RetryPolicy
 from taskflow.signature import Handler
@@ -35,9 +36,16 @@ class Entry:
     concurrency: int | None
     rate: float | None
     is_async: bool
+    limit: Limit | None = None
+    """What holds for its slots (`Message.slot`), which have its names, over all workers."""
     spare_receives: int = 0
     """How many receives beyond the last attempt its queue allows before it buries a message itself:
     with one, a worker sees what was never finished, and can say so where it is asked for."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What its slots may be called."""
+        return (self.name,)
 
     def arguments(self, context: Context) -> Arguments:
         """What this run is called with."""

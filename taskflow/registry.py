@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeVar, cast
 
+from taskflow.broker.settings import Limit
 from taskflow.engine import Engine, Tender
 from taskflow.entry import Entry
 from taskflow.entry_options import common_options, file_of, name_of
@@ -34,6 +35,8 @@ class Registry:
     def __init__(self) -> None:
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self._by_queue: dict[str, dict[str, Entry]] = {}
+        self.limits: dict[str, Limit] = {}
+        """What holds for the slots of its entries, over all workers."""
         self._engines: dict[str, Engine] = {}
         self.engines: Sequence[Engine] = ()
         """Of the messages that are no events, in the order in which they are asked."""
@@ -175,6 +178,10 @@ class Registry:
                     f"{other.visibility_timeout:g}, {entry.name} says {entry.visibility_timeout:g}"
                 )
         self._by_queue.setdefault(entry.queue, {})[key] = entry
+        for name in entry.names:
+            self.limits.pop(name, None)
+            if entry.limit is not None:
+                self.limits[name] = entry.limit
 
     def _add(self, new: Subscription) -> None:
         old = self._subscriptions.get((new.queue, new.topic))

@@ -22,6 +22,7 @@ from taskflow.cli.options import (
     warn_of_memory,
 )
 from taskflow.errors import QueueNotFound
+from taskflow.message import PRIORITIES
 from taskflow.publisher import using
 from taskflow.registry import Registry
 from taskflow.tasks.decorator import send_task, task_engine
@@ -47,6 +48,7 @@ def _with_waiting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--delay", type=Seconds(), help="Due so much later: 90, 15m, 2h, 30d.")
 @click.option("--at", metavar="TIME", help="Due then: 2026-01-31T12:00:00Z, or epoch seconds.")
 @click.option("--expires", type=Seconds(), help="It does not start later than that from now.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Of what is due, high comes first.")
 @click.option("--key", help="While a run with this key waits or runs, there is no other.")
 @click.option("--id", "run_id", help="The run's id; a new one by default.")
 @click.option("--result", "keep", type=Seconds(), help="Keep its result so long: 15m, 2h, 1d.")
@@ -158,7 +160,7 @@ def _read_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the call as `Task.options` has them."""
     found = {
         name: given[name]
-        for name in ("queue", "delay", "expires", "key")
+        for name in ("queue", "delay", "expires", "priority", "key")
         if given[name] is not None
     }
     if (at := given["at"]) is not None:

@@ -8,6 +8,7 @@ import msgspec
 from taskflow.clock import Instant, epoch_seconds
 from taskflow.durations import Duration, seconds_of
 from taskflow.limits import check_group, check_headers, check_id
+from taskflow.message import PRIORITIES, Priority
 
 OnKey = Literal["keep", "replace", "reject"]
 MAX_KEEP = 10 * 366 * 86400.0
@@ -23,7 +24,11 @@ class CallOptions(TypedDict, total=False):
     one: the same id is the same run. `key`: while a run of the task with this key waits or runs,
     there is no other; `on_key` says what becomes of a second one: `keep` the first (the default),
     `replace` it, or `reject` the call with KeyTaken. `group`: the message group of a FIFO queue.
-    `tenant`: on other queues, those of many share fairly. `headers`: text that its context shows.
+    `tenant`: on other queues, those of many share fairly. `priority`: of what is due the higher
+    starts first, and the lower at least once in ten times. `debounce`: it is due so long after the
+    last call with its key, `max_wait` after the first at the latest; the calls before are
+    cancelled. `throttle`: the first call with a key runs, and those of so long after it are that
+    one. `headers`: text that its context shows.
     `result`: how long the result is kept, `result_failed` that of a failure; None for no result.
     `strict`: the same id with other arguments is an error, not a warning.
     """
@@ -37,6 +42,10 @@ class CallOptions(TypedDict, total=False):
     on_key: OnKey
     group: str
     tenant: str
+    priority: Priority
+    debounce: Duration
+    max_wait: Duration
+    throttle: Duration
     headers: Mapping[str, str]
     result: Duration | None
     result_failed: Duration
@@ -45,7 +54,8 @@ class CallOptions(TypedDict, total=False):
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a call as numbers: `delay` in seconds, `expires_in` too, `at` and `expires_at` in
-    epoch seconds; `keep` None when nothing was said of a result, 0 for none."""
+    epoch seconds; `keep` None when nothing was said of a result, 0 for none; `max_wait` None for
+    no end. `key_by`: the arguments whose values are the key."""
 
     queue: str | None = None
     delay: float = 0.0
@@ -55,21 +65,31 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     key: str | None = None
     on_key: OnKey = "keep"
+    key_by: tuple[str, ...] = ()
     group: str | None = None
+    priority: Priority | None = None
+    debounce: float = 0.0
+    max_wait: float | None = None
+    throttle: float = 0.0
     headers: dict[str, str] = {}
     keep: float | None = None
     keep_failed: float | None = None
     strict: bool = False
 
+    @property
+    def keyed(self) -> bool:
+        """Whether there is one call of its key at a time."""
+        return bool(self.key or self.key_by or self.debounce or self.throttle)
+
 
 NOTHING = Checked()
 
 
-def check_options(given: Mapping[str, Any]) -> Checked:
-    """Options as they were given. Raises TypeError for one that nobody knows, ValueError and
-    LimitExceeded for a value that cannot be."""
+def check_options(given: Mapping[str, Any], defaults: Checked = NOTHING) -> Checked:
+    """Options as they were given, else as the task has them. Raises TypeError for one that nobody
+    knows, ValueError and LimitExceeded for a value that cannot be."""
     if not given:
-        return NOTHING
+        return defaults
     known = CallOptions.__annotations__
     if unknown := [name for name in given if name not in known]:
         raise TypeError(
@@ -77,6 +97,7 @@ def check_options(given: Mapping[str, Any]) -> Checked:
         )
     if "delay" in given and "at" in given:
         raise ValueError("give delay or at, not both")
+    _check_pace(given, defaults)
     if "group" in given and "tenant" in given:
         raise ValueError("give group (a FIFO queue) or tenant (others), not both")
     found: dict[str, Any] = {
@@ -95,7 +116,12 @@ def check_options(given: Mapping[str, Any]) -> Checked:
     if (expires := given.get("expires")) is not None:
         found.update(_expires(expires))
     if (key := given.get("key")) is not None:
-        found["key"] = check_key(key)
+        found["key"], found["key_by"] = check_key(key), ()
+    if (priority := given.get("priority")) is not None:
+        found["priority"] = check_priority(priority)
+    for name in ("debounce", "max_wait", "throttle"):
+        if name in given:
+            found[name] = seconds_of(name, given[name])
     for name in ("group", "tenant"):
         if (group := given.get(name)) is not None:
             found["group"] = check_group(f"the {name}", group)
@@ -106,7 +132,38 @@ def check_options(given: Mapping[str, Any]) -> Checked:
         found["keep"] = keep_of("result", given["result"])
     if "result_failed" in given:
         found["keep_failed"] = keep_of("result_failed", given["result_failed"])
-    return Checked(**found)
+    checked = msgspec.structs.replace(defaults, **found)
+    if checked.max_wait is not None and checked.max_wait < checked.debounce:
+        raise ValueError(
+            f"max_wait is {checked.max_wait:g} s; debounce, {checked.debounce:g} s, or more"
+        )
+    return checked
+
+
+def _check_pace(given: Mapping[str, Any], defaults: Checked) -> None:
+    """Raise ValueError for what does not go together."""
+    debounced = bool(given.get("debounce", defaults.debounce))
+    throttled = bool(given.get("throttle", defaults.throttle))
+    if debounced and throttled:
+        raise ValueError("give debounce or throttle, not both")
+    if "max_wait" in given and not debounced:
+        raise ValueError("max_wait is the most that debounce waits; give that too")
+    if not (debounced or throttled):
+        return
+    kind = "debounce" if debounced else "throttle"
+    clash = {"debounce": ("delay", "at", "id", "on_key"), "throttle": ("id", "on_key")}[kind]
+    for name in clash:
+        if name in given:
+            raise ValueError(f"give {kind} or {name}, not both")
+
+
+def check_priority(priority: Priority) -> Priority:
+    """Return a priority. Raises ValueError for one that nobody knows."""
+    if priority not in PRIORITIES:
+        raise ValueError(
+            f"priority is {priority!r}; {', '.join(map(repr, PRIORITIES))} are allowed"
+        )
+    return priority
 
 
 def check_key(key: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from taskflow.publisher import default_broker
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.parameters import Parameters
 from taskflow.tasks.preparing import Prepared, Target, prepare
+from taskflow.tasks.priorities import check_priorities
 from taskflow.tasks.result import Result
 from taskflow.tasks.submitting import submit, submit_many
 
@@ -41,6 +43,8 @@ class Calling(Generic[P, R]):
         if self._options.id is not None or self._options.key is not None:
             raise ValueError("send_many makes many runs, and an id or a key is of one")
         broker = broker or default_broker()
+        if self._options.keyed:  # each may be one that is there already
+            return [self._submit(broker, *_given(one)) for one in calls]
         ids = submit_many(broker, self._prepare_all(broker, calls))
         return [self._result(broker, id) for id in ids]
 
@@ -58,34 +62,43 @@ class Calling(Generic[P, R]):
         broker: Broker,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
+        first_at: float | None = None,
     ) -> Prepared:
-        """The call as what it stores. Raises as `delay` does."""
-        if self._parameters is not None:
-            self._parameters.check(self._target.name, args, kwargs)
+        """The call as what it stores, one of those whose first was made then. Raises as `delay`
+        does."""
+        target, parameters, options = self._target, self._parameters, self._options
+        slot = None
+        if parameters is not None:
+            parameters.check(target.name, args, kwargs)
+            if target.flow is not None and broker.features.limits:
+                slot = target.flow.slot(target.name, parameters, args, kwargs)
+            if options.key_by:
+                key = parameters.key(target.name, options.key_by, args, kwargs)
+                options = msgspec.structs.replace(options, key=key)
+        if options.priority is not None:
+            check_priorities(broker)
         given, named = json.encode_arguments(args, kwargs)
         return prepare(
-            self._target,
+            target,
             given,
             named,
-            self._options,
+            options,
             broker.clock.now(),
             broker.random,
             broker.max_message_bytes,
+            slot=slot,
+            first_at=first_at,
         )
 
     def _submit(self, broker: Broker, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result[R]:
         call = self.prepare(broker, args, kwargs)
-        id, created = submit(broker, call, self._options)
+        again = partial(self.prepare, broker, args, kwargs)
+        id, created = submit(broker, call, self._options, again)
         return self._result(broker, id, created, call.put is not None)
 
     def _prepare_all(self, broker: Broker, calls: Iterable[Any]) -> Iterator[Prepared]:
         for one in calls:
-            if isinstance(one, tuple):
-                yield self.prepare(broker, one, {})
-            elif isinstance(one, dict):
-                yield self.prepare(broker, (), one)
-            else:
-                yield self.prepare(broker, (one,), {})
+            yield self.prepare(broker, *_given(one))
 
     def _result(
         self, broker: Broker, id: str, created: bool = True, kept: bool | None = None
@@ -99,3 +112,10 @@ class Calling(Generic[P, R]):
         """Whether its calls keep a result."""
         keep = self._options.keep
         return bool(self._target.keep if keep is None else keep)
+
+
+def _given(one: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """A call of `send_many` as its arguments, by place and by name."""
+    if isinstance(one, tuple):
+        return one, {}
+    return ((), one) if isinstance(one, dict) else ((one,), {})

@@ -10,16 +10,20 @@ from taskflow.durations import Duration
 from taskflow.entry_options import common_options, name_of
 from taskflow.errors import RegistrationError, Retry
 from taskflow.event import Context
+from taskflow.limits import is_fifo
+from taskflow.message import Priority
 from taskflow.registry import DEFAULT_TIMEOUT, DEFAULT_WINDOW, Registry, default_registry
 from taskflow.retry import RetryPolicy
-from taskflow.tasks.call_options import CallOptions, check_options, keep_of
+from taskflow.tasks.call_defaults import read_defaults
+from taskflow.tasks.call_options import CallOptions, OnKey, check_options, keep_of
 from taskflow.tasks.calling import Calling
+from taskflow.tasks.flow import LimitOption, RateOption, check_names, read_shares
 from taskflow.tasks.parameters import read_parameters
 from taskflow.tasks.preparing import Target
 from taskflow.tasks.result import Result
 from taskflow.tasks.task import AsyncTask, Task, TaskBase
 from taskflow.tasks.task_engine import TaskEngine
-from taskflow.tasks.task_entry import TaskEntry
+from taskflow.tasks.task_entry import TaskEntry, target_of
 from taskflow.tasks.task_table import TaskTable
 
 C = TypeVar("C", bound=Context)
@@ -84,7 +88,14 @@ def task(
     window: float = DEFAULT_WINDOW,
     visibility_timeout: float = 30.0,
     concurrency: int | None = None,
-    rate: str | float | None = None,
+    rate: RateOption | None = None,
+    limit: LimitOption | None = None,
+    priority: Priority | None = None,
+    key: str | Sequence[str] | None = None,
+    on_key: OnKey = "keep",
+    debounce: Duration | None = None,
+    max_wait: Duration | None = None,
+    throttle: Duration | None = None,
     registry: Registry = default_registry,
 ) -> Decorator: ...
 
@@ -110,7 +121,14 @@ def task(
     window: float = DEFAULT_WINDOW,
     visibility_timeout: float = 30.0,
     concurrency: int | None = None,
-    rate: str | float | None = None,
+    rate: RateOption | None = None,
+    limit: LimitOption | None = None,
+    priority: Priority | None = None,
+    key: str | Sequence[str] | None = None,
+    on_key: OnKey = "keep",
+    debounce: Duration | None = None,
+    max_wait: Duration | None = None,
+    throttle: Duration | None = None,
     registry: Registry = default_registry,
     **unknown: Any,
 ) -> Any:
@@ -123,7 +141,11 @@ def task(
     failed, two weeks by default, for as long as the message may be redriven. `retry_on`: only these
     exceptions are tried again; `give_up_on`: these are not. `on_success` and `on_failure` are
     tasks, called with what it returned, or with a dict that says what went wrong, in the
-    transaction that settles it. Other options as for `subscribe`.
+    transaction that settles it. `limit`: how many of its calls run at once over all workers, or
+    for each value of an argument (`("customer_id", 2)`); `rate` too may be of each value. `key`:
+    while a call with these arguments waits or runs, there is no other (`CallOptions.key`).
+    `priority`, `on_key`, `debounce`, `max_wait` and `throttle` are the options of its calls that
+    say nothing else (`CallOptions`). Other options as for `subscribe`.
     Raises RegistrationError for whatever cannot be, saying how to mend it.
     """
     if unknown:
@@ -140,8 +162,10 @@ def task(
     try:
         keep = keep_of("result", result)
         keep_failed = keep_of("result_failed", result_failed)
+        defaults = read_defaults(priority, key, on_key, debounce, max_wait, throttle)
     except ValueError as error:
         raise RegistrationError(f"task: {error}") from None
+    flow, rate = read_shares(limit, rate)
     common = [
         common_options(
             "task",
@@ -166,10 +190,17 @@ def task(
             raise RegistrationError(f"{function!r} is no function; a task is one")
         called = name or task_name(function)
         parameters = read_parameters(function, called)
+        check_names("key=", called, defaults.key_by, parameters)
+        check_names("limit= or rate=", called, () if flow is None else flow.by, parameters)
         is_async = inspect.iscoroutinefunction(function)
         tasks = task_engine(registry).tasks
         for one in common:
             one["policy"] = chosen
+            if flow is not None and is_fifo(one["queue"]):
+                raise RegistrationError(
+                    f"{called} has limits and the FIFO queue {one['queue']!r}, which runs one of "
+                    "each group at once and knows no other limit; use a standard queue"
+                )
             entry = TaskEntry(
                 **one,
                 handler=function,
@@ -181,11 +212,14 @@ def task(
                 on_success=on_success,
                 on_failure=on_failure,
                 aliases=tuple(aliases),
+                limit=None if flow is None else flow.limit,
+                flow=flow,
+                defaults=defaults,
             )
             _check_name(tasks, entry)
             registry.enter(entry, f"{KIND} {called}")
             tasks.add(entry)
-        target = Target(called, queues, keep, keep_failed)
+        target = target_of(entry, queues)
         return (AsyncTask if is_async else Task)(function, target, parameters, registry)
 
     return make if function is None else make(function)

@@ -7,7 +7,7 @@ from taskflow.registry import Registry
 from taskflow.tasks.call_options import check_options
 from taskflow.tasks.calling import Calling
 from taskflow.tasks.decorator import task_engine
-from taskflow.tasks.preparing import Target
+from taskflow.tasks.task_entry import target_of
 
 
 def find_calling(
@@ -19,5 +19,5 @@ def find_calling(
     entry = tasks.find_task(name)
     if entry is None:
         return None
-    target = Target(entry.name, tasks.queues(entry.name), entry.keep, entry.keep_failed)
-    return Calling(target, entry.parameters, check_options(options))
+    target = target_of(entry, tasks.queues(entry.name))
+    return Calling(target, entry.parameters, check_options(options, target.defaults))

@@ -11,6 +11,7 @@ from taskflow import payload as json
 from taskflow.entry import Arguments
 from taskflow.errors import DecodeError, RegistrationError
 from taskflow.event import Context
+from taskflow.tasks.call_options import MAX_KEY
 from taskflow.tasks.run import NO_KWARGS
 
 _read_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -44,6 +45,27 @@ class Parameters:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{task}{self.signature}: {error}") from None
+
+    def key(
+        self, task: str, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> str:
+        """The values of these arguments as a key: text as it is, everything else as JSON. Raises
+        TypeError for a call that the function would not take, ValueError for a long one."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{task}{self.signature}: {error}") from None
+        bound.apply_defaults()
+        values = [bound.arguments[name] for name in names]
+        key = json.encode(values[0] if len(values) == 1 else values).decode()
+        if key.startswith('"'):  # as text does, and whatever JSON makes text of
+            key = msgspec.json.decode(key)
+        if len(key) > MAX_KEY:
+            raise ValueError(
+                f"{', '.join(names)} of {task} has {len(key)} characters as a key; {MAX_KEY} are "
+                "allowed"
+            )
+        return key
 
     def decode(
         self,

@@ -10,7 +10,8 @@ from taskflow.errors import ConfigError, LimitExceeded
 from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.tasks.bodies import run_body, task_body
-from taskflow.tasks.call_options import Checked
+from taskflow.tasks.call_options import NOTHING, Checked
+from taskflow.tasks.flow import Flow
 from taskflow.tasks.run import RUN, Row, Run, State, write_run
 
 LONGEST_DELAY = 900.0
@@ -25,12 +26,15 @@ KEEP_FAILED = 14 * 86400.0
 
 class Target(msgspec.Struct, frozen=True):
     """A task as a caller knows it: its queues, the usual one first, and how long (seconds) what
-    became of it is kept; 0 for not at all."""
+    became of it is kept; 0 for not at all. `flow`: its limits. `defaults`: the options of its calls
+    that are not said otherwise."""
 
     name: str
     queues: Sequence[str]
     keep: float = 0.0
     keep_failed: float = 0.0
+    flow: Flow | None = None
+    defaults: Checked = NOTHING
 
 
 def queue_of(target: Target, options: Checked) -> str:
@@ -74,33 +78,48 @@ def prepare(
     *,
     tick: float | None = None,
     lock: str | None = None,
+    slot: str | None = None,
+    first_at: float | None = None,
 ) -> Prepared:
     """What one call stores; the arguments are JSON. `tick` is the time that a schedule planned it
     for, `lock` the key that it holds while it lives, as `change.Take` has it (it is taken for
-    LONGEST_WAIT at most). Raises ConfigError for a queue that the task has not, LimitExceeded for
+    LONGEST_WAIT at most), `slot` as in Message. `first_at`: when the first of the calls was made
+    that it stands for. Raises ConfigError for a queue that the task has not, LimitExceeded for
     what is too large."""
     queue = queue_of(target, options)
     id = options.id or new_id(now, random)
     delay = options.delay if options.at is None else max(0.0, options.at - now)
+    if options.debounce:
+        first_at = now if first_at is None else first_at
+        due = now + options.debounce
+        if options.max_wait is not None:
+            due = min(due, first_at + options.max_wait)
+        delay = max(0.0, due - now)
     expires_at = options.expires_at
     if options.expires_in is not None:
         expires_at = now + options.expires_in
     keep = target.keep if options.keep is None else options.keep
     later = delay > LONGEST_DELAY
     dedup = id if is_fifo(queue) else None
-    if not (keep or options.key or later or lock):
+    keyed = options.key is not None or options.keyed
+    if not (keep or keyed or later or lock):
         message = Message(
             id,
             task_body(target.name, args, kwargs, tick),
             delay=delay or None,
             group=options.group,
             deduplication_id=dedup,
+            priority=options.priority,
+            slot=slot,
             expires_at=expires_at,
             headers=options.headers,
             most=most,
         )
         return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
-    key = lock if options.key is None else key_of(target.name, options.key)
+    key = key_of(target.name, options.key or "") if keyed else lock
+    until = now + LONGEST_WAIT if key == lock else None
+    if options.throttle:
+        keep, until = max(keep or DEFAULT_KEEP, options.throttle), now + options.throttle
     if (size := len(args) + len(kwargs)) > most:
         raise LimitExceeded(f"the arguments of {target.name} are {size} bytes; {most} are allowed")
     run = Run(
@@ -110,8 +129,11 @@ def prepare(
         kwargs=msgspec.Raw(kwargs),
         keep=keep or DEFAULT_KEEP,
         keep_failed=options.keep_failed or target.keep_failed or max(keep, KEEP_FAILED),
-        key=key,
+        key=None if options.throttle else key,
         group=options.group,
+        priority=options.priority,
+        slot=slot,
+        first_at=first_at,
         headers=options.headers,
         expires_at=expires_at,
         tick=tick,
@@ -125,7 +147,7 @@ def prepare(
         put=put_run(
             id, run, "scheduled" if later else "waiting", 0, due_at=now + delay if later else None
         ),
-        take=None if key is None else Take(key, id, now + LONGEST_WAIT if key == lock else None),
+        take=None if key is None else Take(key, id, until),
     )
 
 
@@ -141,6 +163,8 @@ def run_message(id: str, run: Run, delay: float, most: int) -> Message:
         run_body(id, run.generation),
         delay=delay or None,
         group=run.group,
+        priority=run.priority,
+        slot=run.slot,
         deduplication_id=message_id(id, run.generation) if is_fifo(run.queue) else None,
         run=id,
         most=most,

@@ -18,6 +18,7 @@ from taskflow.tasks.cancelling import CANCEL
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.run import FINAL, Row, load
+from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
 
@@ -89,6 +90,8 @@ class Reader:
             found.decided = Done(skipped="cancelled")
         elif expires_at is not None and broker is not None and expires_at <= broker.clock.now():
             found.decided = Done(skipped="expired")
+        elif delivery.slot is None and entry is not None and entry.flow is not None:
+            found.slot = _slot_of(entry, work, broker)
         return found
 
     @staticmethod
@@ -140,6 +143,21 @@ def _in_plans(broker: Broker, rows: Mapping[str, Row]) -> tuple[dict[str, msgspe
         if place.tail in found and found[place.tail].state in FINAL
     }
     return taken, over
+
+
+def _slot_of(entry: TaskEntry, work: Work, broker: Broker | None) -> str | None:
+    """Where a call counts whose sender did not know; None where nothing is counted."""
+    if entry.flow is None or broker is None or not broker.features.limits:
+        return None
+    args, kwargs = work.body.args, work.body.kwargs
+    if work.row is not None:
+        args, kwargs = work.row.run.args, work.row.run.kwargs
+    before = () if work.taken is None else (work.taken,)
+    try:
+        given = entry.parameters.decode(entry.name, args, kwargs, before)
+        return entry.flow.slot(entry.name, entry.parameters, given.args, given.kwargs)
+    except Exception:  # it is refused when it is to run, and says why
+        return None
 
 
 def _mismatch(delivery: Delivery, work: Work, broker: Broker | None) -> str | None:

@@ -7,6 +7,7 @@ import msgspec
 
 from taskflow.broker.record import Record
 from taskflow.broker.runs import Runs
+from taskflow.message import Priority
 from taskflow.tasks.canvas.links import Place
 
 RUN = "run"
@@ -47,7 +48,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is stale. `attempts` have begun. `keep` and `keep_failed`: how long it stays after its end.
     `key` is the unique key that it holds while it lives. `stop`: it was cancelled while it ran.
     `place` is where it stands in its plan, if it is part of one.
-    `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once.
+    `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once,
+    `first_at` when the first of the calls was made that it stands for (debounce).
     """
 
     task: str
@@ -59,6 +61,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keep_failed: float
     key: str | None = None
     group: str | None = None
+    priority: Priority | None = None
+    slot: str | None = None
+    first_at: float | None = None
     headers: dict[str, str] = {}
     expires_at: float | None = None
     tick: float | None = None

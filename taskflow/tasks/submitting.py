@@ -1,7 +1,7 @@
 """Storing calls of tasks: one, or many at once."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -17,10 +17,13 @@ from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
 AT_ONCE = 1000  # calls in one transaction
 
 
-def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]:
+def submit(
+    broker: Broker, call: Prepared, options: Checked, again: Callable[[float], Prepared]
+) -> tuple[str, bool]:
     """Store one call; answers the id of its run, and whether this call made it: with a key or an id
     that is there already, it is the one that is there. Within a task it is stored when that has
-    succeeded. Raises RunExists, KeyTaken, and what the broker does."""
+    succeeded. `again` makes the call anew, as one of those whose first was made then. Raises
+    RunExists, KeyTaken, and what the broker does."""
     if call.take is None and options.id is None and collecting(broker) is not None:
         _store(broker, [call])
         return call.id, True
@@ -31,6 +34,11 @@ def submit(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]
     change = call.change()
     while (refused := broker.apply([change])[0].refused) is not None:
         if isinstance(refused, KeyTaken) and refused.holder != call.id:
+            if options.throttle:
+                return refused.holder, False
+            if options.debounce:
+                call, change = _debounce(broker, call, refused.holder, again)
+                continue
             if options.on_key != "replace" and _lives(broker, refused.holder):
                 if options.on_key == "reject":
                     raise refused
@@ -79,6 +87,24 @@ def _lives(broker: Broker, holder: str) -> bool:
     row = load(broker, [holder]).get(holder)
     row = None if row is None else end_if_lost(broker, row)
     return row is not None and row.state not in FINAL
+
+
+def _debounce(
+    broker: Broker, call: Prepared, holder: str, again: Callable[[float], Prepared]
+) -> tuple[Prepared, Change]:
+    """The call that takes a key over: instead of a run that waits still, or after one that does
+    not any more, which goes on without the key."""
+    before = load(broker, [holder]).get(holder)
+    starts_at = None if before is None else before.run.starts_at
+    waits = before is not None and before.state in ("scheduled", "waiting")
+    if waits and before is not None and starts_at is not None and starts_at > broker.clock.now():
+        first_at = before.run.first_at
+        call = again(before.created_at if first_at is None else first_at)
+        return call, replace_holder(broker, call, holder)
+    assert call.take is not None
+    change = call.change()
+    keys = [Free(call.take.key, holder), *change.keys]
+    return call, msgspec.structs.replace(change, keys=keys)
 
 
 def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 from taskflow import payload as json
 from taskflow.broker import Broker
 from taskflow.registry import Registry
-from taskflow.tasks.call_options import NOTHING, CallOptions, check_options
+from taskflow.tasks.call_options import CallOptions, check_options
 from taskflow.tasks.calling import Calling
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.group import Group, group
@@ -74,7 +74,8 @@ class TaskBase(Generic[P, R]):
 
     def options(self, **options: Unpack[CallOptions]) -> Calling[P, R]:
         """The task with options for its next calls: `add.options(delay="5m").delay(1, 2)`."""
-        return Calling(self.target, self.parameters, check_options(options))
+        chosen = check_options(options, self.target.defaults)
+        return Calling(self.target, self.parameters, chosen)
 
     def s(self, *args: Any, **kwargs: Any) -> Call:
         """The call as a part of a plan: what comes before it there is its first argument. Raises
@@ -95,7 +96,7 @@ class TaskBase(Generic[P, R]):
         return group([self.s(*value) for value in values], **options)
 
     def _calling(self) -> Calling[P, R]:
-        return Calling(self.target, self.parameters, NOTHING)
+        return Calling(self.target, self.parameters, self.target.defaults)
 
     def __reduce__(self) -> str:
         return self.__qualname__

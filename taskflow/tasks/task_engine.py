@@ -9,7 +9,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change
 from taskflow.engine import Begins, Ended, Found
 from taskflow.entry import Arguments
-from taskflow.errors import BrokerError, Reject
+from taskflow.errors import BrokerError, ConfigError, Reject
 from taskflow.event import NO_TEXTS, Context, Event
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.message import Delivery
@@ -128,7 +128,16 @@ class TaskEngine:
         return Done(skipped="cancelled") if stopped else outcome
 
     def declare(self, broker: Broker, queues: Collection[str] | None = None) -> None:
-        """Tasks have nothing to declare beside their queues."""
+        """Tasks have nothing to declare beside their queues. Raises ConfigError for limits that the
+        broker does not hold."""
+        limited = [one for one in self.tasks.entries() if one.flow is not None]
+        for entry in limited:
+            if not broker.features.limits and (queues is None or entry.queue in queues):
+                raise ConfigError(
+                    f"task {entry.name} has limits over all workers, which this broker cannot "
+                    "hold: use concurrency= (in each process), rate= (of all its starts), or a "
+                    "FIFO queue (one of each group at once)"
+                )
 
     def tend(self, broker: Broker, worker: str) -> float | None:
         """Send what was called for a time that has come, and let go what was kept of plans."""

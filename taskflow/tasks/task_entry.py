@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from taskflow.entry import Arguments, Entry
 from taskflow.event import Context
+from taskflow.tasks.call_options import NOTHING, Checked
+from taskflow.tasks.flow import Flow
 from taskflow.tasks.parameters import Parameters
+from taskflow.tasks.preparing import Target
 from taskflow.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEntry(Entry):
     """`keep` and `keep_failed`: for how long (seconds) results are kept, 0 for none. `on_success`
-    and `on_failure` are called with what came of it. `aliases` are its names of before."""
+    and `on_failure` are called with what came of it. `aliases` are its names of before. `flow` are
+    its limits, `defaults` the options of its calls."""
 
     spare_receives: int = 1
     parameters: Parameters
@@ -25,8 +29,20 @@ class TaskEntry(Entry):
     on_success: "TaskBase[..., Any] | None" = None
     on_failure: "TaskBase[..., Any] | None" = None
     aliases: Sequence[str] = ()
+    flow: Flow | None = None
+    defaults: Checked = NOTHING
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Its name, and those of before."""
+        return (self.name, *self.aliases)
 
     def arguments(self, context: Context) -> Arguments:
         """What the message says, and the context where it is wanted."""
         assert isinstance(context, TaskContext)
         return self.parameters.with_context(context.arguments, context)
+
+
+def target_of(entry: TaskEntry, queues: Sequence[str]) -> Target:
+    """The task as its callers know it."""
+    return Target(entry.name, queues, entry.keep, entry.keep_failed, entry.flow, entry.defaults)

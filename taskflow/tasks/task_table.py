@@ -11,12 +11,16 @@ class TaskTable:
 
     def add(self, entry: TaskEntry) -> None:
         """Know a task, by its name and those it had before."""
-        for name in (entry.name, *entry.aliases):
+        for name in entry.names:
             self._tasks[entry.queue, name] = entry
 
     def get(self, queue: str, name: str) -> TaskEntry | None:
         """A task of a queue."""
         return self._tasks.get((queue, name))
+
+    def entries(self) -> list[TaskEntry]:
+        """All tasks, once for each queue that they are on."""
+        return list({(one.queue, one.name): one for one in self._tasks.values()}.values())
 
     def names(self) -> list[str]:
         """The tasks there are, sorted."""

@@ -7,9 +7,9 @@ Pure: no broker, no handler. `Settler` and `Intake` do what the steps call for.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from taskflow.broker.settings import Holding
+from taskflow.broker.settings import Holding, Limit
 from taskflow.clock import Clock
 from taskflow.retry import Done, Outcome
 from taskflow.worker.job import Job, State
@@ -304,10 +304,10 @@ class Inflight:
         """How many are held."""
         return len(self._held)
 
-    def holding(self) -> Holding:
-        """What is held, for a receive."""
+    def holding(self, limits: Mapping[str, Limit]) -> Holding:
+        """What is held, for a receive that heeds these limits."""
         with self.lock:
-            return Holding(len(self._held) - self._lost - self._telling, self.suspects)
+            return Holding(len(self._held) - self._lost - self._telling, self.suspects, limits)
 
     def check(self) -> None:
         """Raises AssertionError unless every job is where its state says, and nowhere else."""

@@ -67,6 +67,11 @@ class Job:
         return self.entry.window if self.entry else 0.0
 
     @property
+    def slot(self) -> str | None:
+        """Where it counts, which its message did not say."""
+        return None if self.found is None else self.found.slot
+
+    @property
     def handler(self) -> str:
         """The handler's name, `-` when there is none."""
         return self.entry.name if self.entry else "-"

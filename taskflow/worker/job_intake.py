@@ -36,7 +36,11 @@ class Intake:
         then given back.
         """
         deliveries = self._broker.receive(
-            *queues, limit=limit, wait=wait, stop=stop, holding=self._inflight.holding()
+            *queues,
+            limit=limit,
+            wait=wait,
+            stop=stop,
+            holding=self._inflight.holding(self._registry.limits),
         )
         jobs = [find_job(delivery, self._registry) for delivery in deliveries]
         self._inflight.receive(jobs)  # from here on they have an owner, whatever fails
@@ -51,6 +55,10 @@ class Intake:
 
     def _sort(self, jobs: list[Job]) -> list[Job]:
         identify(jobs, self._broker, self._registry)
+        if astray := [job for job in jobs if job.slot is not None]:
+            self._inflight.return_received(astray)
+            self._settler.give_back(astray, "its slot was not known before")
+            jobs = [job for job in jobs if job not in astray]
         if any(job.delivery.group is not None for job in jobs):
             jobs, behind = divide(jobs)
             self._inflight.return_received(behind)

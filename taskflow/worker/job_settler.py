@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
+from taskflow.broker.change import Change, GiveBack
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
@@ -100,7 +101,7 @@ class Settler:
         if not jobs:
             return None
         try:
-            answers = self._broker.give_back([job.delivery for job in jobs])
+            answers = self._give_back(jobs)
         except BrokerUnavailable as error:
             self._inflight.postpone(jobs, error, TRY_AGAIN)
             self._complain("messages wait to be given back: %s", error)
@@ -114,6 +115,12 @@ class Settler:
                 (self._inflight.given_back if ok else self._inflight.refused)([job])
         log.info("gave back %d messages: %s", len(jobs), why)
         return None
+
+    def _give_back(self, jobs: Sequence[Job]) -> Sequence[bool]:
+        if not any(job.slot for job in jobs):
+            return self._broker.give_back([job.delivery for job in jobs])
+        back = [GiveBack(job.delivery, job.slot) for job in jobs]
+        return self._broker.apply([Change(settlements=back)])[0].or_raise().settled
 
     def _complain(self, text: str, error: Exception) -> None:
         """Say once that the broker fails, not at every try."""

@@ -32,8 +32,8 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     `due`: not to be handled before. `sent`: when it was first sent, if this is a copy of it.
     `attempts`: of the copies before this one. `source`, `failure`: of a dead letter. `key`: its
-    deduplication id where SQS has none or another. `run`, `expires`, `priority` and `headers` as in
-    Message. `empty`: names and types of attributes without
+    deduplication id where SQS has none or another. `run`, `expires`, `priority`, `headers` and `slot`
+    as in Message. `empty`: names and types of attributes without
     a value, which AWS does not take. `more`: names, types and values of what was too many for a
     copy of somebody else's message, bytes in base64.
     """
@@ -51,6 +51,7 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
     expires: float | None = None
     priority: Priority | None = None
     headers: Mapping[str, str] = {}
+    slot: str | None = None
     empty: dict[str, str] = {}
     more: dict[str, tuple[str, str]] = {}
 
@@ -64,6 +65,7 @@ def carry_over(kept: Message | Delivery, **more: Any) -> Carried:
         expires=kept.expires_at,
         priority=kept.priority,
         headers=kept.headers,
+        slot=kept.slot,
         **more,
     )
 
@@ -72,6 +74,7 @@ def put_carried(delivery: Delivery, carried: Carried) -> None:
     """Give a received message what was carried with it and has no place of its own on AWS."""
     delivery.run, delivery.expires_at = carried.run, carried.expires
     delivery.priority, delivery.headers = carried.priority, carried.headers
+    delivery.slot = carried.slot
 
 
 _encode = msgspec.json.Encoder().encode

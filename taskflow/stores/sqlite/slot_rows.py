@@ -14,7 +14,6 @@ from taskflow.stores.row import PACED, SPOKEN, Row
 from taskflow.stores.sqlite.columns import PARKED, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 
-_UNLIMITED = Limit()
 _FIRST = (
     "SELECT * FROM (SELECT seq FROM message INDEXED BY message_parked "
     f"WHERE queue = ?1 AND slot = ?2 AND visible_at = {PARKED} AND {{}} ORDER BY seq LIMIT 1)"

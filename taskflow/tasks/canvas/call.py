@@ -8,7 +8,7 @@ from taskflow.tasks.call_options import CallOptions, Checked, check_options
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.preparing import Target, queue_of
 
-_MAY_BE = ("queue", "expires", "group", "tenant", "headers")
+_MAY_BE = ("queue", "expires", "group", "tenant", "priority", "headers")
 
 
 class Call(Node):
@@ -28,7 +28,7 @@ class Call(Node):
         self.args = args
         self.kwargs = kwargs
         self.immutable = immutable
-        self.chosen = options or Checked()
+        self.chosen = options or Checked(priority=target.defaults.priority)
         self.queue = queue_of(target, self.chosen)
         if is_fifo(self.queue):
             raise ValueError(
@@ -37,15 +37,15 @@ class Call(Node):
             )
 
     def options(self, **options: Unpack[CallOptions]) -> "Call":
-        """The call with a queue, an expiry, a group or tenant, or headers. Raises ValueError for
-        what only a call of its own may have."""
+        """The call with a queue, an expiry, a group or tenant, a priority, or headers. Raises
+        ValueError for what only a call of its own may have."""
         _check(options)
         return Call(
             self.target,
             self.args,
             self.kwargs,
             immutable=self.immutable,
-            options=check_options(options),
+            options=check_options(options, self.chosen),
         )
 
     def __repr__(self) -> str:

@@ -100,4 +100,4 @@ def starts(links: Sequence[Link]) -> list[Send]:
 
 def _message(link: Link, generation: int) -> Message:
     id = message_id(link.id, generation)
-    return Message(id, run_body(link.id, generation), run=link.id)
+    return Message(id, run_body(link.id, generation), run=link.id, priority=link.priority)

@@ -4,12 +4,15 @@ from typing import Literal
 
 import msgspec
 
+from taskflow.message import Priority
+
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """Another run of the plan, and the queue that its message goes to."""
+    """Another run of the plan, the queue that its message goes to, and its priority there."""
 
     id: str
     queue: str
+    priority: Priority | None = None
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True):

@@ -79,6 +79,7 @@ def test_a_message_is_noted_with_every_field_it_has() -> None:
         expires_at=9.0,
         priority="low",
         headers={"h": "v"},
+        slot="s\nk",
         most=2_000_000,
     )
     bare = Message("1", "x")

@@ -117,12 +117,14 @@ def test_the_queue_of_a_task_that_is_here_is_declared(run: Run) -> None:
 
 def test_options_of_the_call(run: Run, broker: Broker) -> None:
     options = ["--delay", "15m", "--expires", "2h", "--key", "k", "--id", "r1", "--result", "1d"]
+    options += ["--priority", "high"]
     assert run("call", "jobs.send", "x", *JOBS, "--queue", "bulk", *options).stdout == "r1\n"
     run_ = run_of(broker, "r1").run
     (message,) = broker.peek("bulk")
     assert message.visible_at == pytest.approx(message.sent_at + 900, abs=0.01)
     assert run_.expires_at == pytest.approx(message.sent_at + 7200, abs=1)
     assert (run_.key, run_.keep) == ("task/jobs.send/k", 86400)
+    assert (run_.priority, message.priority) == ("high", "high")
 
 
 @pytest.mark.parametrize("at", ["2100-01-31T12:00:00Z", "2100-01-31T13:00:00+01:00", "4105080000"])
