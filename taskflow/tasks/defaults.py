@@ -26,13 +26,16 @@ BUILT_IN: Mapping[str, Any] = {
 """The options of `@task` that a setting may say, and what they are where none does."""
 
 PREFIX = "task_"
+_WHO = "task"
+_KEPT = ("result", "result_failed")
+_OWN = (*_KEPT, "idempotent")  # not among what every decorator has
 
 
 def fill_in(said: Mapping[str, Any]) -> dict[str, Any]:
     """What the decorator said, then what settings say, then what is built in.
 
-    A `policy` that was said has retries and a backoff of its own, `window` or `idempotent` says
-    that of the other. Raises ConfigError for a setting that cannot be, naming where it stands.
+    A `policy` that was said has retries and a backoff of its own, and who says a `window` wants
+    one. Raises ConfigError for a setting that cannot be, naming where it stands.
     """
     unwanted: set[str] = set()
     if said.get("policy") is not None:
@@ -64,14 +67,11 @@ def _checked(name: str, text: str) -> Any:
             keep_of(name, value)
         elif name != "idempotent":
             rules = {key: one for key, one in BUILT_IN.items() if key not in _OWN}
-            common_options("task", policy=None, **{**rules, name: value})
+            common_options(_WHO, policy=None, **{**rules, name: value})
     except (ValueError, RegistrationError) as error:
-        raise ConfigError(f"{place_of(PREFIX + name)} is {text!r}: {error}") from None
+        why = str(error).removeprefix(f"{_WHO}: ")
+        raise ConfigError(f"{place_of(PREFIX + name)} is {text!r}: {why}") from None
     return value
-
-
-_KEPT = ("result", "result_failed")
-_OWN = (*_KEPT, "idempotent")  # not among what every decorator has
 
 
 def _whole(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from taskflow import Context, task
+from taskflow import Context, Reject, task
 
 
 class Line(BaseModel):
@@ -15,6 +15,8 @@ class Line(BaseModel):
 @task(queue="reports", result="1h", retries=2)
 async def make_report(ctx: Context, title: str, lines: list[Line]) -> str:
     """The report as text."""
+    if not lines:
+        raise Reject("a report has one line at least")
     text = [title]
     for number, line in enumerate(lines, 1):
         text.append(f"{line.name}: {line.cents}")

@@ -28,3 +28,11 @@ def test_a_report_is_made_after_the_request(client):
 
 def test_what_is_no_report_is_not_found(client):
     assert client.get("/reports/nosuch").status_code == 404
+
+
+def test_why_a_report_could_not_be_made(client):
+    id = client.post("/reports", json={"title": "May", "lines": []}).json()["id"]
+    drain(app.state.broker, raise_errors=False)
+    failed = client.get(f"/reports/{id}")
+    assert failed.status_code == 500
+    assert failed.json() == {"detail": "a report has one line at least"}

@@ -245,6 +245,7 @@ def test_a_setting_that_cannot_be_is_refused_at_import(
         made(taskflow_registry)
     assert str(in_file.value).startswith(f"setup.cfg [taskflow] task_{name} is {text!r}: ")
     assert reason in str(in_file.value)
+    assert ": task: " not in str(in_file.value)
     monkeypatch.setenv(f"TASKFLOW_TASK_{name.upper()}", text)
     write()
     with pytest.raises(ConfigError) as in_environment:
