@@ -2,6 +2,7 @@
 
 import configparser
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from urllib.parse import unquote, urlsplit
@@ -23,7 +24,20 @@ KNOWN = (
     "log_level",
     "app",
     "release",
+    "task_queue",
+    "task_retries",
+    "task_backoff",
+    "task_timeout",
+    "task_result",
+    "task_result_failed",
+    "task_idempotent",
+    "task_window",
+    "task_visibility_timeout",
+    "task_concurrency",
+    "task_rate",
 )
+_Stamp = tuple[int, int, int, int]
+_read: tuple[_Stamp, dict[str, str]] | None = None  # the file as it was last read
 
 
 def setting(name: str) -> str | None:
@@ -31,12 +45,45 @@ def setting(name: str) -> str | None:
 
     Raises ConfigError when the file's section holds a name that is not in KNOWN.
     """
-    from_environment = os.environ.get(f"TASKFLOW_{name.upper()}")
-    return from_environment or file_settings().get(name)
+    return os.environ.get(_variable(name)) or file_settings().get(name)
 
 
-def file_settings() -> dict[str, str]:
-    """The `[taskflow]` section of ./setup.cfg."""
+def settings_under(start: str) -> dict[str, str]:
+    """The settings that are there, of those whose names begin so. Raises as `setting` does."""
+    in_file = file_settings()
+    found = {
+        name: os.environ.get(_variable(name)) or in_file.get(name)
+        for name in KNOWN
+        if name.startswith(start)
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def place_of(name: str) -> str:
+    """Where a setting was found, for people who are to mend it."""
+    variable = _variable(name)
+    return variable if os.environ.get(variable) else f"{FILE} [{SECTION}] {name}"
+
+
+def _variable(name: str) -> str:
+    return f"TASKFLOW_{name.upper()}"
+
+
+def file_settings() -> Mapping[str, str]:
+    """The `[taskflow]` section of ./setup.cfg; read again when the file has changed, since each
+    task that is defined asks."""
+    global _read
+    try:
+        found = Path(FILE).stat()
+    except OSError:
+        return {}
+    stamp = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+    if _read is None or _read[0] != stamp:
+        _read = (stamp, _read_file())
+    return _read[1]
+
+
+def _read_file() -> dict[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(Path(FILE), encoding="utf-8")

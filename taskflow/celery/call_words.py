@@ -6,14 +6,13 @@ from zoneinfo import ZoneInfo
 
 from taskflow.celery.refusals import REFUSED, refuse
 from taskflow.celery.settings import JSON
-from taskflow.celery.task_options import keep_seconds
+from taskflow.celery.task_options import keep_seconds, priority_of
 from taskflow.errors import NotPorted
 
 if TYPE_CHECKING:
     from taskflow.celery.app import Celery
 
 _REFUSED = {
-    "priority": "priority",
     "exchange": "exchange",
     "routing_key": "routing_key",
     "compression": "compression",
@@ -26,7 +25,7 @@ _REFUSED = {
     "stamped_headers": "stamp",
 }
 _WITHOUT_EFFECT = ("retry", "retry_policy", "add_to_parent", "expires", "serializer")
-IN_A_CANVAS = ("queue", "expires", "headers")
+IN_A_CANVAS = ("queue", "expires", "priority", "headers")
 
 
 def read_call(app: "Celery", given: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +39,9 @@ def read_call(app: "Celery", given: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name in _REFUSED:
             raise refuse(_REFUSED[name], value)
+        if name == "priority":
+            found[name] = priority_of(value)
+            continue
         if name == "countdown":
             found["delay"] = max(0.0, value)
         elif name == "eta":

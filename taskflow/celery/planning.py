@@ -9,7 +9,7 @@ from taskflow.celery.call_words import IN_A_CANVAS, read_part
 from taskflow.celery.group_result import GroupResult
 from taskflow.celery.refusals import refuse
 from taskflow.celery.task_options import keep_seconds
-from taskflow.tasks.call_options import check_options
+from taskflow.tasks.call_options import Checked, check_options
 from taskflow.tasks.canvas import chain as chains
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.group import Group as Members
@@ -96,7 +96,7 @@ def _call(one: Any, defaults: Mapping[str, Any]) -> Call:
         target,
         *json.encode_arguments(one.args, one.kwargs),
         immutable=one.immutable,
-        options=check_options(options),
+        options=check_options(options, Checked(priority=target.defaults.priority)),
     )
 
 

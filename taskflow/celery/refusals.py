@@ -24,8 +24,8 @@ REFUSED: Mapping[str, str] = {
     "exchange": "there are no exchanges: queue= says where a task waits, a topic of taskflow who "
     "hears an event",
     "routing_key": "there are no exchanges: queue= says where a task waits",
-    "priority": "there are no priorities yet: give urgent tasks a queue of their own, and "
-    "`taskflow worker urgent:6 rest`",
+    "priority": "0 to 9 mean the opposite on Redis and RabbitMQ; priorities have names: "
+    "priority='high', 'normal' or 'low', of a task or of a call",
     "base": _HOOKS,
     "store_errors_even_if_ignored": "what fails for good is a dead letter with its error, whether "
     "its result is kept or not",

@@ -125,7 +125,7 @@ _refused(
     "default_queue_type create_missing_queue_type create_missing_queue_exchange_type",
 )
 _refused(
-    "there are no priorities yet: give urgent tasks a queue of their own",
+    "priorities have names ('high', 'normal', 'low'), of a task or of a call",
     "task_",
     "default_priority queue_max_priority inherit_parent_priority",
 )
@@ -181,7 +181,7 @@ _refused(
 _refused(
     "there is no remote control: taskflow queues, runs, pause and cancel",
     "control_",
-    "queue_ttl queue_expires queue_exclusive queue_durable",
+    "exchange queue_ttl queue_expires queue_exclusive queue_durable",
 )
 _refused(
     "messages are not signed: who may send is said by keys (taskflow serve) or IAM",
@@ -189,8 +189,32 @@ _refused(
     "certificate cert_store key key_password digest",
 )
 
-GROUPS = tuple({name.split("_")[0] + "_" for name in SETTINGS if "_" in name})
-"""What the names of settings begin with."""
+_BACKENDS = {
+    "arangodb_": "backend_settings",
+    "azureblockblob_": "base_path connection_timeout container_name read_timeout "
+    "retry_increment_base retry_initial_backoff_sec retry_max_attempts",
+    "cache_": "backend backend_options",
+    "cassandra_": "auth_kwargs auth_provider bundle_path entry_ttl keyspace options port "
+    "read_consistency servers table write_consistency",
+    "cosmosdbsql_": "collection_name consistency_level database_name max_retry_attempts "
+    "max_retry_wait_time",
+    "couchbase_": "backend_settings",
+    "database_": "create_tables_at_setup engine_callback engine_options short_lived_sessions "
+    "table_names table_schemas url",
+    "elasticsearch_": "max_retries retry_on_timeout save_meta_as_text timeout",
+    "gcs_": "base_path bucket project ttl",
+    "mongodb_": "backend_settings",
+    "redis_": "backend_use_ssl db host max_connections password port retry_on_timeout "
+    "socket_connect_timeout socket_keepalive socket_timeout username",
+    "s3_": "access_key_id base_path bucket endpoint_url region secret_access_key",
+}
+"""What each of Celery's result backends is told, by what the names begin with."""
+for _prefix, _names in _BACKENDS.items():
+    _refused("results lie beside the messages: backend='taskflow://'", _prefix, _names)
+
+GROUPS = tuple({name.split("_")[0] + "_" for name in SETTINGS if "_" in name} - _BACKENDS.keys())
+"""What the names of settings begin with; what begins like those of a backend (`redis_url`) may be a
+name of the project's own."""
 BEFORE_TASKS = frozenset(
     name
     for name, setting in SETTINGS.items()

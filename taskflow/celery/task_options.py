@@ -12,6 +12,7 @@ from taskflow.celery.settings import JSON
 from taskflow.durations import seconds_of
 from taskflow.errors import HandlerInterrupt, HandlerTimeout, RegistrationError, Retry
 from taskflow.limits import MAX_RECEIVES
+from taskflow.message import PRIORITIES, Priority
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.call_options import MAX_KEEP
 
@@ -45,6 +46,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     time_limit: float | None = None
     soft_time_limit: float | None = None
     rate_limit: str | float | None = None
+    priority: Priority | None = None
     expires: Any = None
     typing: bool = True
     pydantic: bool = False
@@ -74,10 +76,19 @@ def read_options(
             raise RegistrationError(
                 f"{name}: there is no option {option!r} of a task; {', '.join(known)} are known"
             )
+    if (priority := options.get("priority")) is not None:
+        priority_of(priority)
     for option in ("autoretry_for", "dont_autoretry_for"):
         if option in options:
             options[option] = tuple(options[option] or ())
     return TaskOptions(**{option: options[option] for option in options if option in known})
+
+
+def priority_of(value: Any) -> Priority:
+    """A priority by its name. Raises NotPorted for a number."""
+    if value not in PRIORITIES:
+        raise refuse("priority", value)
+    return value  # type: ignore[no-any-return]
 
 
 def native_options(options: TaskOptions, conf: Conf, name: str) -> dict[str, Any]:
@@ -99,6 +110,7 @@ def native_options(options: TaskOptions, conf: Conf, name: str) -> dict[str, Any
         "result": keep,
         "result_failed": None if failed is None else keep_seconds(failed),
         "rate": rate or None,
+        "priority": options.priority,
     }
 
 

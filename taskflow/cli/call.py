@@ -71,7 +71,7 @@ def call(
 
     Each of ARGS is JSON, or text where it is no JSON. Put -- before what begins with a dash.
     Without the module that defines the task (--module) it is called by its name alone: nobody
-    checks the arguments, and its queue is --queue or "default".
+    checks the arguments, and its queue is --queue, or that of tasks which name none.
 
     With --wait the id goes to standard error, and the result to standard output, as JSON. Exit
     codes: 1 when it failed, 124 when it has not ended within --timeout.

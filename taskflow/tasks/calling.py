@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -48,7 +48,13 @@ class Calling(Generic[P, R]):
         ids = submit_many(broker, self._prepare_all(broker, calls))
         return [self._result(broker, id) for id in ids]
 
-    def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+    @overload  # a parameter `timeout` of the function itself cannot be given by this name
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, *args: Any, timeout: float | None, **kwargs: Any) -> R: ...
+    def call(  # type: ignore[misc]
+        self, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> R:
         """As `Task.call`; the result is kept for as long as that takes, if it is not anyway."""
         calling = self
         if not self.keeps:

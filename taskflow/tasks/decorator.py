@@ -6,17 +6,20 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from msgspec import UNSET, UnsetType
+
 from taskflow.durations import Duration
 from taskflow.entry_options import common_options, name_of
 from taskflow.errors import RegistrationError, Retry
 from taskflow.event import Context
 from taskflow.limits import is_fifo
 from taskflow.message import Priority
-from taskflow.registry import DEFAULT_TIMEOUT, DEFAULT_WINDOW, Registry, default_registry
+from taskflow.registry import Registry, default_registry
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.call_defaults import read_defaults
 from taskflow.tasks.call_options import CallOptions, OnKey, check_options, keep_of
 from taskflow.tasks.calling import Calling
+from taskflow.tasks.defaults import default_queue, fill_in
 from taskflow.tasks.flow import LimitOption, RateOption, check_names, read_shares
 from taskflow.tasks.parameters import read_parameters
 from taskflow.tasks.preparing import Target
@@ -29,7 +32,6 @@ from taskflow.tasks.task_table import TaskTable
 C = TypeVar("C", bound=Context)
 P = ParamSpec("P")
 R = TypeVar("R")
-DEFAULT_QUEUE = "default"
 KIND = "task"
 
 
@@ -71,24 +73,24 @@ def task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def task(
     *,
-    queue: str | Sequence[str] = DEFAULT_QUEUE,
+    queue: str | Sequence[str] = ...,
     name: str | None = None,
     aliases: Iterable[str] = (),
-    retries: int | None = None,
-    backoff: float | None = None,
+    retries: int | None = ...,
+    backoff: float | None = ...,
     policy: RetryPolicy | None = None,
     retry_on: Sequence[type[BaseException]] | None = None,
     give_up_on: Sequence[type[BaseException]] = (),
-    timeout: float | None = DEFAULT_TIMEOUT,
-    result: Duration | None = None,
-    result_failed: Duration | None = None,
+    timeout: float | None = ...,
+    result: Duration | None = ...,
+    result_failed: Duration | None = ...,
     on_success: TaskBase[..., Any] | None = None,
     on_failure: TaskBase[..., Any] | None = None,
-    idempotent: bool = True,
-    window: float = DEFAULT_WINDOW,
-    visibility_timeout: float = 30.0,
-    concurrency: int | None = None,
-    rate: RateOption | None = None,
+    idempotent: bool = ...,
+    window: float = ...,
+    visibility_timeout: float = ...,
+    concurrency: int | None = ...,
+    rate: RateOption | None = ...,
     limit: LimitOption | None = None,
     priority: Priority | None = None,
     key: str | Sequence[str] | None = None,
@@ -104,24 +106,24 @@ def task(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    queue: str | Sequence[str] = DEFAULT_QUEUE,
+    queue: str | Sequence[str] | UnsetType = UNSET,
     name: str | None = None,
     aliases: Iterable[str] = (),
-    retries: int | None = None,
-    backoff: float | None = None,
+    retries: int | UnsetType | None = UNSET,
+    backoff: float | UnsetType | None = UNSET,
     policy: RetryPolicy | None = None,
     retry_on: Sequence[type[BaseException]] | None = None,
     give_up_on: Sequence[type[BaseException]] = (),
-    timeout: float | None = DEFAULT_TIMEOUT,
-    result: Duration | None = None,
-    result_failed: Duration | None = None,
+    timeout: float | UnsetType | None = UNSET,
+    result: Duration | UnsetType | None = UNSET,
+    result_failed: Duration | UnsetType | None = UNSET,
     on_success: TaskBase[..., Any] | None = None,
     on_failure: TaskBase[..., Any] | None = None,
-    idempotent: bool = True,
-    window: float = DEFAULT_WINDOW,
-    visibility_timeout: float = 30.0,
-    concurrency: int | None = None,
-    rate: RateOption | None = None,
+    idempotent: bool | UnsetType = UNSET,
+    window: float | UnsetType = UNSET,
+    visibility_timeout: float | UnsetType = UNSET,
+    concurrency: int | UnsetType | None = UNSET,
+    rate: RateOption | UnsetType | None = UNSET,
     limit: LimitOption | None = None,
     priority: Priority | None = None,
     key: str | Sequence[str] | None = None,
@@ -145,42 +147,48 @@ def task(
     for each value of an argument (`("customer_id", 2)`); `rate` too may be of each value. `key`:
     while a call with these arguments waits or runs, there is no other (`CallOptions.key`).
     `priority`, `on_key`, `debounce`, `max_wait` and `throttle` are the options of its calls that
-    say nothing else (`CallOptions`). Other options as for `subscribe`.
-    Raises RegistrationError for whatever cannot be, saying how to mend it.
+    say nothing else (`CallOptions`). Other options as for `subscribe`. What is left out is what
+    settings say (`[taskflow] task_retries = 5`), read here, when the function becomes a task.
+    Raises RegistrationError for whatever cannot be, saying how to mend it; ConfigError for a
+    setting that cannot.
     """
     if unknown:
         known = [one for one in inspect.signature(task).parameters if one != "unknown"][1:]
         raise RegistrationError(
             f"task does not know {', '.join(map(repr, unknown))}; it knows {', '.join(known)}"
         )
-    queues = (queue,) if isinstance(queue, str) else tuple(queue)
+    said = {
+        "queue": queue,
+        "retries": UNSET if retries is None else retries,
+        "backoff": UNSET if backoff is None else backoff,
+        "policy": policy,
+        "timeout": timeout,
+        "result": result,
+        "result_failed": result_failed,
+        "idempotent": idempotent,
+        "window": window,
+        "visibility_timeout": visibility_timeout,
+        "concurrency": concurrency,
+        "rate": rate,
+    }
+    options = fill_in({name: value for name, value in said.items() if value is not UNSET})
+    wanted = options.pop("queue")
+    queues = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     if not queues:
-        raise RegistrationError("task names no queue; leave queue= out for 'default'")
+        raise RegistrationError("task names no queue; leave queue= out for the usual one")
     for what, one in (("on_success", on_success), ("on_failure", on_failure)):
         if one is not None and not isinstance(one, TaskBase):
             raise RegistrationError(f"{what} is {one!r}; a task is wanted")
     try:
-        keep = keep_of("result", result)
-        keep_failed = keep_of("result_failed", result_failed)
+        keep = keep_of("result", options.pop("result"))
+        keep_failed = keep_of("result_failed", options.pop("result_failed"))
         defaults = read_defaults(priority, key, on_key, debounce, max_wait, throttle)
     except ValueError as error:
         raise RegistrationError(f"task: {error}") from None
-    flow, rate = read_shares(limit, rate)
-    common = [
-        common_options(
-            "task",
-            queue=one,
-            retries=retries,
-            backoff=backoff,
-            policy=policy,
-            timeout=timeout,
-            window=window if idempotent else None,
-            visibility_timeout=visibility_timeout,
-            concurrency=concurrency,
-            rate=rate,
-        )
-        for one in queues
-    ]
+    if not options.pop("idempotent"):
+        options["window"] = None
+    flow, options["rate"] = read_shares(limit, options["rate"])
+    common = [common_options("task", queue=one, **options) for one in queues]
     chosen = _with_rules(common[0]["policy"], retry_on, give_up_on)
 
     def make(function: Callable[..., Any]) -> Any:
@@ -232,9 +240,9 @@ def send_task(
     **options: Unpack[CallOptions],
 ) -> Result[Any]:
     """Call a task by its name, without its code: nobody checks the arguments before it runs.
-    Options and errors as for `Task.options` and `delay`; `queue` is the task's, "default" if it is
-    left out."""
-    target = Target(name, (options.get("queue", DEFAULT_QUEUE),))
+    Options and errors as for `Task.options` and `delay`; `queue` is the task's, if it is left out
+    the one of tasks that name none."""
+    target = Target(name, (options.get("queue") or default_queue(),))
     calling: Calling[..., Any] = Calling(target, None, check_options(options))
     return calling.delay(*args, **(kwargs or {}))
 

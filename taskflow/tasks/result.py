@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from taskflow import payload as json
 from taskflow.broker import Broker
@@ -24,17 +24,52 @@ from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.progress import PROGRESS, Step, read_step
 from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of, state_of
 
-R = TypeVar("R")
+if TYPE_CHECKING:  # typing has defaults of type variables from Python 3.13 on
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    R = DefaultedTypeVar("R", default=Any)
+else:
+    R = TypeVar("R")
 LOOK = 30.0  # seconds of one wait; a ring ends it sooner
 
 
 class Result(Generic[R]):
     """One call of a task. Compared and hashed by its id; it may be sent anywhere as that text.
 
+    `returns`: the type that its value is decoded into, and that `get()` has for a type checker.
     `created`: whether this call made the run; False when one of the same `key` or `id` was there.
     Every look raises BrokerUnavailable when the broker cannot be used.
     """
 
+    @overload
+    def __init__(
+        self,
+        id: str,
+        *,
+        broker: Broker | None = None,
+        created: bool = True,
+        kept: bool = True,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        id: str,
+        *,
+        broker: Broker | None = None,
+        returns: type[R],
+        created: bool = True,
+        kept: bool = True,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Result[Any]",
+        id: str,
+        *,
+        broker: Broker | None = None,
+        returns: Any,
+        created: bool = True,
+        kept: bool = True,
+    ) -> None: ...
     def __init__(
         self,
         id: str,

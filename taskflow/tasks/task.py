@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from taskflow import payload as json
 from taskflow.broker import Broker
@@ -67,9 +67,16 @@ class TaskBase(Generic[P, R]):
         each thousand in one transaction; answers their results in order."""
         return self._calling().send_many(calls, broker=broker)
 
-    def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+    @overload  # a parameter `timeout` of the function itself cannot be given by this name
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, *args: Any, timeout: float | None, **kwargs: Any) -> R: ...
+    def call(  # type: ignore[misc]
+        self, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> R:
         """Call it through its queue, and wait for what it returns, `timeout` seconds at most.
-        Raises what `delay` and `Result.get` raise."""
+        Raises what `delay` and `Result.get` raise. (A type checker sees the arguments where no
+        `timeout` is given: Python has no type for a function with one parameter more.)"""
         return self._calling().call(*args, timeout=timeout, **kwargs)
 
     def options(self, **options: Unpack[CallOptions]) -> Calling[P, R]:

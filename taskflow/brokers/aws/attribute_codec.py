@@ -32,9 +32,9 @@ class Carried(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     `due`: not to be handled before. `sent`: when it was first sent, if this is a copy of it.
     `attempts`: of the copies before this one. `source`, `failure`: of a dead letter. `key`: its
-    deduplication id where SQS has none or another. `run`, `expires`, `priority`, `headers` and `slot`
-    as in Message. `empty`: names and types of attributes without
-    a value, which AWS does not take. `more`: names, types and values of what was too many for a
+    deduplication id where SQS has none or another. `run`, `expires`, `priority`, `headers` and
+    `slot` as in Message. `empty`: names and types of attributes without a value, which AWS does not
+    take. `more`: names, types and values of what was too many for a
     copy of somebody else's message, bytes in base64.
     """
 

@@ -201,7 +201,23 @@ def test_an_unknown_setting_exits_2_with_the_known_ones(run: Run) -> None:
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: setup.cfg [taskflow]: unknown setting 'brokr'; known: broker, modules, "
-        "concurrency, processes, grace, log_level, app, release\n"
+        "concurrency, processes, grace, log_level, app, release, task_queue, task_retries, "
+        "task_backoff, task_timeout, task_result, task_result_failed, task_idempotent, "
+        "task_window, task_visibility_timeout, task_concurrency, task_rate\n"
+    )
+
+
+def test_a_default_of_tasks_that_cannot_be_exits_2_with_its_place(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings_file("task_retries = many")
+    (tmp_path / "retried.py").write_text("from taskflow import task\n\n\n@task\ndef f(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = run("topology", "--module", "retried")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        "retried.py, line 4: ConfigError: setup.cfg [taskflow] task_retries is 'many': "
+        "a whole number is wanted\n"
     )
 
 

@@ -1,0 +1,1 @@
+"""Orders, and the receipts that follow them."""
