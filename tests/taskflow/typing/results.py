@@ -34,5 +34,7 @@ def look_at(results: list[Result]) -> None:
 
 
 Result(17)  # error: call-overload, reportArgumentType
-send_task("shop.add", priority=3)  # error: call-arg, reportCallIssue
+send_task("shop.add", urgency=3)  # error: call-arg, reportCallIssue
+send_task("shop.add", priority=3)  # error: arg-type, reportArgumentType
+send_task("shop.add", priority="high")
 value = add.delay(1).valu  # error: attr-defined, reportAttributeAccessIssue
