@@ -50,6 +50,11 @@ class Runs(Protocol):
         `stop()` is true. Each wake looks at all of them: a hundred or so at a time."""
         ...
 
+    def secure(self) -> None:
+        """Return when what was read here so far is as safe as a publish that was answered: who is
+        told of a result may act on it."""
+        ...
+
     def holders(self, keys: Collection[str]) -> dict[str, str]:
         """Who has these keys (`change.Take`, `Coordination.hold`); without those that are free."""
         ...

@@ -54,9 +54,10 @@ class Store(Protocol):
         """What tells the time (epoch seconds) of all who share the store, by the clock here."""
         ...
 
-    def sync(self) -> None:
-        """Return when everything committed so far survives a power cut, if the store was asked
-        for that. Raises FileReplaced as `check` does: no promise is made for what is gone."""
+    def sync(self, everybodys: bool = False) -> None:
+        """Return when everything committed here so far survives a power cut, if the store was
+        asked for that; with `everybodys`, what others committed and was seen here too. Raises
+        FileReplaced as `check` does: no promise is made for what is gone."""
         ...
 
     def check(self) -> None:

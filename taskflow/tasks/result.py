@@ -160,6 +160,7 @@ class Result(Generic[R]):
                 found = end_if_lost(broker, found)
             row = found
         if row is not None:
+            broker.secure()
             return row
         raise NoResult(f"there is no run {self.id!r}, or not any more")
 

@@ -54,7 +54,11 @@ class Inflight:
         """Since when (the clock's `elapsed`) something is to be told; later than now: not before
         then, since the broker fails."""
         self.placed_at = 0.0
-        self.pace = 1.0  # seconds a handler takes on average; slow until proven short
+        self.pace = 1.0
+        """Seconds that a handler takes: the median of the last few, since one that waited for the
+        processor says nothing of it. Slow until proven short."""
+        self._paces = [1.0] * 5
+        self._ended = 0
         self.finished = 0
         self.suspects = 0  # held and not ended; nothing that lapsed is received meanwhile
 
@@ -119,7 +123,9 @@ class Inflight:
             if job.state is not RUNNING:
                 return False
             seconds = max(0.0, self._clock.elapsed() - job.started)
-            self.pace += (max(1e-6, seconds) - self.pace) / 5
+            self._paces[self._ended % len(self._paces)] = max(1e-6, seconds)
+            self._ended += 1
+            self.pace = sorted(self._paces)[len(self._paces) // 2]
             self._end(job, outcome, at, seconds)
             return True
 

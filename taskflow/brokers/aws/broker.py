@@ -145,6 +145,7 @@ class AwsBroker:
         self.wait_record = self._state.wait_record
         self.wait_records = self._state.wait_records
         self.holders = self._state.holders
+        self.secure = self._state.secure
 
         operations = Operations(clock, directory, receiver, settler, lent, receipts, tally, pauses)
         self.counts = operations.counts

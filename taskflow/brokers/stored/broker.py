@@ -87,5 +87,5 @@ class StoredBroker:
         self.records, self.list_records = runs.records, runs.list_records
         self.count_records = runs.count_records
         self.wait_record, self.wait_records = runs.wait_record, runs.wait_records
-        self.holders = runs.holders
+        self.holders, self.secure = runs.holders, runs.secure
         self.close = core.close

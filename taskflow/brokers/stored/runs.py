@@ -78,6 +78,10 @@ class Runs:
                 if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
                     return {}
 
+    def secure(self) -> None:
+        """Wait for the disk, if the store was opened for that."""
+        self._core.store.sync(everybodys=True)
+
     def holders(self, keys: Collection[str]) -> dict[str, str]:
         """Who has keys."""
         now = self._core.now()

@@ -29,6 +29,7 @@ class DiskSync:
         self._condition = threading.Condition()
         self._commits = 1  # what was committed before, by a connection closed for a fork
         self._synced = 0
+        self._seen = -1
         self._syncing = False
         self._failed: OSError | None = None
         self._file = os.open(f"{database}-wal", os.O_RDONLY)
@@ -42,6 +43,14 @@ class DiskSync:
     def committed(self) -> None:
         """Count a commit; called while the store's lock is held."""
         self._commits += 1
+
+    def seen(self, version: int) -> None:
+        """Count what others have committed, if the database was seen in this version for the first
+        time (SQLite's data version)."""
+        with self._condition:
+            if version != self._seen:
+                self._seen = version
+                self._commits += 1
 
     def wait(self) -> None:
         """Return when every commit counted so far is on disk. Raises OSError if it cannot be."""

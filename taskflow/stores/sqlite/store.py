@@ -249,12 +249,16 @@ class SqliteStore:
     def time(self, clock: Clock) -> Callable[[], float]:
         return clock.now  # one machine, one clock
 
-    def sync(self) -> None:
+    def sync(self, everybodys: bool = False) -> None:
         if self._file is None or self._writing.is_mine():  # else when that is committed
             return
         disk = self._disk
         if disk is not None:
             with self._translated():
+                if everybodys:
+                    with self._reading:
+                        version = self._connection.data_version()
+                    disk.seen(version)
                 disk.wait()
         self.check()
         if getattr(self._committed_in, "number", self._generation) != self._generation:
