@@ -2,8 +2,10 @@
 
     {"task": "shop.mail.send", "args": ["ord_1"], "kwargs": {"urgent": true}}
 
-`args` and `kwargs` may be left out; `expires` (epoch seconds), `headers` (text by name) and `tick`
-(the time that a schedule planned it for) may be there. A run's message names the run, and the task
+`args` and `kwargs` may be left out; `expires` (epoch seconds), `headers` (text by name), `result`
+(for how long the result is kept: seconds, or text such as "1d") and `tick` (the time that a
+schedule planned it for) may be there. With `result` the first worker that sees it makes a run of
+it, whose id is that of the message. A run's message names the run, and the task
 and its arguments are in its record:
 
     {"run": "0198…", "generation": 1}
@@ -28,6 +30,7 @@ class TaskBody(msgspec.Struct, kw_only=True):
     kwargs: msgspec.Raw = NO_KWARGS
     expires: float | None = None
     headers: Mapping[str, str] = {}
+    result: float | str | None = None
     tick: float | None = None
     run: str | None = None
     generation: int = 0

@@ -16,6 +16,7 @@ from taskflow.retry import Done
 from taskflow.tasks.bodies import TaskBody, read_body
 from taskflow.tasks.cancelling import CANCEL
 from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.run import FINAL, Row, load
 from taskflow.tasks.task_entry import TaskEntry
@@ -41,6 +42,12 @@ class Reader:
                 bodies.append(error)
         runs = {body.run for body in bodies if not isinstance(body, DecodeError) and body.run}
         rows = {} if broker is None or not runs else load(broker, list(runs))
+        wanted = [
+            (delivery, body)
+            for delivery, body in zip(deliveries, bodies, strict=True)
+            if not isinstance(body, DecodeError) and body.result is not None
+        ]
+        made = {} if broker is None or not wanted else make_runs(broker, self._tasks, wanted)
         taken, over = ({}, set()) if broker is None else _in_plans(broker, rows)
         gone = self._cancelled(broker, deliveries)
         found = []
@@ -50,6 +57,11 @@ class Reader:
                 continue
             id = body.run or ""
             work = Work(body.task or "", body, row=rows.get(id), taken=taken.get(id))
+            if isinstance(one := made.get(delivery.id), Row):
+                work.row = one
+            elif one is not None:
+                found.append(Found(None, refusal=one, work=work))
+                continue
             ended = delivery.id in gone or id in over
             found.append(self._judge(delivery, work, broker, ended))
         return found
@@ -64,6 +76,7 @@ class Reader:
                 return Found(None, refusal=Reject(why), work=work)
             assert row is not None
             work.task = row.run.task
+        if row is not None:
             if row.state in FINAL and row.state != "failed":  # a failed one comes from its DLQ
                 skipped = "cancelled" if row.state == "cancelled" else None
                 return Found(None, decided=Done(duplicate=True, skipped=skipped), work=work)

@@ -49,7 +49,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `key` is the unique key that it holds while it lives. `stop`: it was cancelled while it ran.
     `place` is where it stands in its plan, if it is part of one.
     `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once,
-    `first_at` when the first of the calls was made that it stands for (debounce).
+    `first_at` when the first of the calls was made that it stands for (debounce). `waits`: how
+    long after what is before it in its plan.
     """
 
     task: str
@@ -64,6 +65,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: Priority | None = None
     slot: str | None = None
     first_at: float | None = None
+    waits: float = 0.0
     headers: dict[str, str] = {}
     expires_at: float | None = None
     tick: float | None = None

@@ -8,7 +8,9 @@ from taskflow.tasks.call_options import CallOptions, Checked, check_options
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.preparing import Target, queue_of
 
-_MAY_BE = ("queue", "expires", "group", "tenant", "priority", "headers")
+MOST_DELAY = 86400.0
+"""Seconds that a part of a plan may wait at most after what is before it."""
+_MAY_BE = ("queue", "delay", "expires", "group", "tenant", "priority", "headers")
 
 
 class Call(Node):
@@ -37,16 +39,17 @@ class Call(Node):
             )
 
     def options(self, **options: Unpack[CallOptions]) -> "Call":
-        """The call with a queue, an expiry, a group or tenant, a priority, or headers. Raises
-        ValueError for what only a call of its own may have."""
+        """The call with a queue, a delay after what is before it (a day at most), an expiry, a
+        group or tenant, a priority, or headers. Raises ValueError for what only a call of its own
+        may have."""
         _check(options)
-        return Call(
-            self.target,
-            self.args,
-            self.kwargs,
-            immutable=self.immutable,
-            options=check_options(options, self.chosen),
-        )
+        chosen = check_options(options, self.chosen)
+        if chosen.delay > MOST_DELAY:
+            raise ValueError(
+                f"delay is {chosen.delay:g} s; {MOST_DELAY:g} s at most in a plan: call what comes "
+                "later by a call of its own"
+            )
+        return Call(self.target, self.args, self.kwargs, immutable=self.immutable, options=chosen)
 
     def __repr__(self) -> str:
         return f"<call of {self.target.name}>"

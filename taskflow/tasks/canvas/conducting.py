@@ -101,4 +101,4 @@ def _heads(broker: Broker, place: Place, members: Members) -> Iterator[Link]:
         if at >= most:
             return
         head = None if one.run.place is None else one.run.place.head
-        yield head or Link(one.id, one.run.queue)
+        yield head or Link(one.id, one.run.queue, one.run.priority, one.run.waits)

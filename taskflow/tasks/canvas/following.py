@@ -100,4 +100,10 @@ def starts(links: Sequence[Link]) -> list[Send]:
 
 def _message(link: Link, generation: int) -> Message:
     id = message_id(link.id, generation)
-    return Message(id, run_body(link.id, generation), run=link.id, priority=link.priority)
+    return Message(
+        id,
+        run_body(link.id, generation),
+        delay=link.delay if generation == 1 and link.delay else None,
+        run=link.id,
+        priority=link.priority,
+    )

@@ -8,11 +8,13 @@ from taskflow.message import Priority
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """Another run of the plan, the queue that its message goes to, and its priority there."""
+    """Another run of the plan, the queue that its message goes to, its priority there, and how long
+    (seconds) it waits after what is before it."""
 
     id: str
     queue: str
     priority: Priority | None = None
+    delay: float = 0.0
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True):

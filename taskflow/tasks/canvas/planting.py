@@ -10,7 +10,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Put, Send
 from taskflow.errors import RunExists, VersionConflict
 from taskflow.limits import check_message
-from taskflow.message import Message, Priority, new_id
+from taskflow.message import Message, new_id
 from taskflow.outgoing import collecting
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.chain import Chain
@@ -109,17 +109,17 @@ class _Planting:
         if not isinstance(part.node, Chain):
             queue = _queue(part.node) or after
             left.append(part._replace(queue=queue))
-            return Link(part.id, queue, _priority(part.node))
+            return _link(part.id, queue, part.node)
         nodes = part.node.parts
         links: list[Link] = []
         for at in reversed(range(len(nodes))):
             id = part.id if at == len(nodes) - 1 else self._number()
             after = _queue(nodes[at]) or after
-            links.append(Link(id, after, _priority(nodes[at])))
+            links.append(_link(id, after, nodes[at]))
         links.reverse()
         for at, link in enumerate(links):  # an empty group at the end goes where the one before did
             if not link.queue and at:
-                links[at] = Link(link.id, links[at - 1].queue, link.priority)
+                links[at] = msgspec.structs.replace(link, queue=links[at - 1].queue)
         takes = part.takes
         for at, (node, link) in enumerate(zip(nodes, links, strict=True)):
             last = link.id == part.id
@@ -157,6 +157,7 @@ class _Planting:
                 keep_failed=max(self._options.keep, KEEP_FAILED),
                 group=chosen.group,
                 priority=chosen.priority,
+                waits=chosen.delay,
                 headers=chosen.headers,
                 expires_at=expires_at,
                 place=self._place(part, None if call.immutable else part.takes),
@@ -231,7 +232,7 @@ class _Planting:
         check_message(put.value, {}, self._most)
         self._records.append(put)
         if begins:
-            message = run_message(part.id, run, 0.0, self._most)
+            message = run_message(part.id, run, run.waits, self._most)
             self._messages.setdefault(run.queue, []).append(message)
 
 
@@ -253,9 +254,11 @@ def shape_of(node: Node) -> str:
     return digest.hexdigest()
 
 
-def _priority(node: Node) -> Priority | None:
-    """That of a call; a group's own message is for nobody to wait for."""
-    return node.chosen.priority if isinstance(node, Call) else None
+def _link(id: str, queue: str, node: Node) -> Link:
+    """Where a part begins. (A group's own message is for nobody to wait for.)"""
+    if isinstance(node, Call):
+        return Link(id, queue, node.chosen.priority, node.chosen.delay)
+    return Link(id, queue)
 
 
 def _queue(node: Node) -> str:

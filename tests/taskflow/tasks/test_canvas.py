@@ -313,7 +313,7 @@ def test_a_task_may_start_a_plan(taskflow_registry: Registry, t: Tasks, drain: D
     assert made.get(0) == 3
 
 
-@pytest.mark.parametrize("options", [{"id": "x"}, {"key": "k"}, {"delay": 1}, {"result": "1h"}])
+@pytest.mark.parametrize("options", [{"id": "x"}, {"key": "k"}, {"at": 1}, {"result": "1h"}])
 def test_a_part_of_a_plan_has_no_options_of_a_call_alone(options: Any, t: Tasks) -> None:
     with pytest.raises(ValueError, match="a call in a plan has no"):
         t.add.s(1).options(**options)
@@ -323,3 +323,32 @@ def test_what_json_cannot_carry_is_refused_when_the_part_is_made(t: Tasks) -> No
     with pytest.raises(TypeError, match="argument 1"):
         t.add.s(object())
     assert isinstance(t.add, Task)
+
+
+def test_a_part_may_wait_after_what_is_before_it(t: Tasks, drain: Drain, later: Later) -> None:
+    drain()
+    plan = chain(
+        t.add.s(1, 1),
+        t.add.s(10).options(delay=60),
+        group([t.add.s(1).options(delay="1m"), t.add.s(2)], limit=2),
+    ).delay()
+    drain()
+    assert drain() == 0
+    assert later(59) == 0
+    assert later(1) == 3  # it, the group, and the member that waits for nothing
+    assert later(59) == 0
+    later(1)
+    assert plan.get(0) == [13, 14]
+
+
+def test_a_plan_may_begin_later(t: Tasks, drain: Drain, later: Later) -> None:
+    drain()
+    plan = chain(t.add.s(1, 1).options(delay=60), t.add.s(10)).delay()
+    assert drain() == 0
+    later(60)
+    assert plan.get(0) == 12
+
+
+def test_a_part_waits_a_day_at_most(t: Tasks) -> None:
+    with pytest.raises(ValueError, match="delay is 86401 s; 86400 s at most in a plan"):
+        t.add.s(1).options(delay=86401)
