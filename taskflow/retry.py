@@ -128,8 +128,12 @@ def text_of(error: BaseException) -> str:
 
 
 def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
-    """An exception as data for a failure record: type, text, and the end of the traceback."""
-    kind = type(error)
+    """An exception as data for a failure record: type, text, and the end of the traceback. A
+    `Retry` that was raised from another one is that one: it only says when."""
+    named = error
+    if isinstance(error, errors.Retry) and error.__cause__ is not None:
+        named = error.__cause__
+    kind = type(named)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     try:
         trace = "".join(traceback.format_exception(error))
@@ -137,6 +141,6 @@ def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
         trace = "<its traceback cannot be written>"
     return {
         "error": f"{module}{kind.__qualname__}",
-        "message": text_of(error)[:most],
+        "message": text_of(named)[:most],
         "traceback": trace[-most:],
     }

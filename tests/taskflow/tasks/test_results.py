@@ -14,7 +14,7 @@ from taskflow.errors import (
     ResultTimeout,
     RunFailed,
 )
-from taskflow.message import Message
+from taskflow.message import FAILURE, Message, plain_text
 from taskflow.tasks.bodies import run_body
 from taskflow.tasks.run import STATES
 from taskflow.testing import FaultBroker, ManualClock
@@ -309,3 +309,23 @@ def test_what_is_too_large_is_refused(
     drain()
     with pytest.raises(RunFailed, match="is 2000002 bytes; 1048576 are kept at most"):
         result.get(0)
+
+
+def test_a_retry_from_an_exception_keeps_what_that_was(
+    taskflow_registry: Registry, drain: Callable[[], int], taskflow_broker: Broker
+) -> None:
+    @task(registry=taskflow_registry, name="t", result="1h", retries=0)
+    def t() -> None:
+        try:
+            raise ConnectionError("no route")
+        except ConnectionError as error:
+            raise Retry(after=5) from error
+
+    drain()
+    result = t.delay()
+    drain()
+    assert result.error is not None
+    assert (result.error.type, result.error.message) == ("ConnectionError", "no route")
+    assert "Retry" in result.error.traceback
+    (letter,) = taskflow_broker.peek("default-dlq")
+    assert '"error": "ConnectionError"' in plain_text(letter.attributes[FAILURE])
