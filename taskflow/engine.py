@@ -6,8 +6,9 @@ of the registry that takes it.
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
@@ -18,8 +19,7 @@ from taskflow.message import Delivery
 from taskflow.retry import Outcome, RetryPolicy
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct, eq=False):
     """What an engine makes of a message: who handles it, and what is known before it runs.
 
     `entry` is None when this worker knows nobody, `refusal` says why it cannot be run and counts as
@@ -35,7 +35,7 @@ class Found:
     refusal: Exception | None = None
     decided: Outcome | None = None
     slot: str | None = None
-    work: Any = field(default=None, repr=False)
+    work: Any = None
 
 
 class Begins(NamedTuple):
@@ -47,8 +47,7 @@ class Begins(NamedTuple):
     logger: logging.LoggerAdapter[logging.Logger]
 
 
-@dataclass(slots=True)
-class Ended:
+class Ended(msgspec.Struct, eq=False):
     """A run that has ended, for its engine: `failure` is the record of a dead letter (JSON), None
     for all others; `at` in epoch seconds."""
 

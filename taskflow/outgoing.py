@@ -3,24 +3,25 @@
 from collections.abc import Sequence
 from contextvars import ContextVar
 
+import msgspec
+
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Publish, Put, Remove, Send
 from taskflow.broker.traffic import Traffic
 from taskflow.message import Message
 
 
-class Outgoing:
+class Outgoing(msgspec.Struct, eq=False):
     """Collects for one run. Thread-safe, as lists are: a handler may send from threads of its own.
 
     `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
     """
 
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.sends: list[Send | Publish] = []
-        self.records: list[Put | Remove] = []
-        self.counters: list[Add] = []
-        self.closed = False
+    broker: Broker
+    sends: list[Send | Publish] = []
+    records: list[Put | Remove] = []
+    counters: list[Add] = []
+    closed: bool = False
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Publish these in the end."""

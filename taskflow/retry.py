@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import msgspec
+
 from taskflow import errors
 from taskflow.limits import MAX_RECEIVES
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The handler returned, or had finished this event before.
 
     `value` is what an engine keeps of what it returned; `skipped` says why it was not called.
@@ -23,16 +24,14 @@ class Done:
     skipped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """The attempt failed; the message is hidden for `after` seconds, then tried again."""
 
     after: float
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True):
     """The message goes to the dead-letter queue, with `reason`."""
 
     reason: str

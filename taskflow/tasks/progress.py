@@ -50,6 +50,8 @@ class Progress:
 
     def unsaid(self) -> Put | None:
         """What was said last, if it is not stored: as a record."""
+        if self._unsaid is None:
+            return None
         with self._lock:
             step, self._unsaid = self._unsaid, None
         if step is None:

@@ -1,7 +1,5 @@
 """What the engine of tasks holds of one message, from its receive until it is settled."""
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 from taskflow.outgoing import Outgoing
@@ -10,8 +8,7 @@ from taskflow.tasks.progress import Progress
 from taskflow.tasks.run import Row
 
 
-@dataclass(slots=True, eq=False)
-class Work:
+class Work(msgspec.Struct, eq=False):
     """`row` is the run as it was last seen, None for a call without one. `task` is what the call
     names. `taken` is what came before it in its plan, as JSON. `cancelled`: somebody wants it to
     stop."""
@@ -19,9 +16,9 @@ class Work:
     task: str
     body: TaskBody
     row: Row | None = None
-    taken: msgspec.Raw | None = field(default=None, repr=False)
+    taken: msgspec.Raw | None = None
     outgoing: Outgoing | None = None
-    progress: Progress | None = field(default=None, repr=False)
+    progress: Progress | None = None
     cancelled: bool = False
 
     @property

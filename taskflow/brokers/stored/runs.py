@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 
 from taskflow.broker.record import Record, RecordPage, RecordQuery
-from taskflow.brokers.stored.apply import ring_of
+from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.core import Core
 from taskflow.errors import LimitExceeded
 

@@ -1,0 +1,200 @@
+"""One change on its way into the store: all of it, in the order of its fields."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from taskflow.broker.change import (
+    Add,
+    Applied,
+    Bury,
+    Change,
+    GiveBack,
+    Hide,
+    Keep,
+    Publish,
+    Put,
+    Send,
+    Settlement,
+    Take,
+)
+from taskflow.broker.settings import Finish, Sent
+from taskflow.brokers.stored.change_limits import check_change
+from taskflow.brokers.stored.fanout import Wanted, has_filters
+from taskflow.brokers.stored.finishing import Finishing
+from taskflow.brokers.stored.intake import Intake
+from taskflow.brokers.stored.lookup import find_queue
+from taskflow.brokers.stored.receipts import held
+from taskflow.brokers.stored.settle import bury_held, finish, free_slots, keeps_others_back
+from taskflow.brokers.stored.waiters import RECORD
+from taskflow.errors import LeaseLost
+from taskflow.limits import check_slot
+from taskflow.message import Delivery
+from taskflow.stores.rows import Rows
+
+_NO_FILTERS = Wanted((), ())
+
+
+class Filtered(Exception):
+    """A topic has filters that were not asked yet."""
+
+
+class _Answer(msgspec.Struct):
+    """What is kept of an applied change that has an id."""
+
+    versions: list[int]
+    counts: list[int | None]
+    sent: list[list[Sent]]
+    settled: list[bool]
+
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(_Answer).decode
+
+
+class Application:
+    """One change on its way into the store."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        change: Change,
+        intake: Intake,
+        wanted: dict[int, Wanted],
+        now: float,
+        fresh: Callable[[], int],
+    ) -> None:
+        self._rows = rows
+        self._change = change
+        self._intake = intake
+        self._wanted = wanted
+        self._now = now
+        self._fresh = fresh
+        self.finishing: Finishing | None = None
+        """Where what is acknowledged waits for that of the other changes, if it can."""
+        self.fenced_first = True
+        """Whether the fence is looked at before all else, although that may be told in the end."""
+        self.rings: set[str] = set()
+        self.handled: Counter[int] = Counter()
+        """How many messages it acknowledged, by queue."""
+
+    def make(self) -> Applied:
+        """Do all of it. Raises BrokerError when it cannot be."""
+        rows, change, now = self._rows, self._change, self._now
+        check_change(change)
+        if change.id is not None and (known := rows.records.applied(change.id, now)) is not None:
+            answer = _read(known)
+            return Applied(
+                versions=answer.versions,
+                counts=answer.counts,
+                sent=answer.sent,
+                settled=answer.settled,
+                repeated=True,
+            )
+        fence = change.fence
+        if fence is not None and (self.fenced_first or not self._finishes(fence)):
+            queue = find_queue(rows, fence.queue)
+            state = rows.fence(queue.id, held(fence), now)
+            if state != "held" and (queue.fifo or state != "lapsed"):
+                raise _lost(fence, state)
+        for key in change.keys:
+            if isinstance(key, Take):
+                rows.records.take(key.key, key.holder, key.until, now)
+            else:
+                rows.records.free(key.key, key.holder)
+        versions = []
+        for record in change.records:
+            if isinstance(record, Put):
+                versions.append(self._put(record))
+            else:
+                rows.records.remove(record, now)
+                versions.append(0)
+                self.rings.add(ring_of(record.kind, record.key))
+        counts = [self._add(add) for add in change.counters]
+        sent = [self._send(one) for one in change.sends]
+        settled: list[bool] = []
+        for settlement in change.settlements:
+            later = self.finishing
+            if later is not None and isinstance(settlement, Finish) and later.takes(settlement):
+                later.add(settlement, settled)
+            else:
+                settled.append(self._settle(settlement))
+        if change.id is not None:
+            noted = _write(_Answer(versions, counts, sent, settled)).decode()
+            rows.records.note_applied(change.id, noted, now + change.remembered)
+        return Applied(versions=versions, counts=counts, sent=sent, settled=settled)
+
+    def _finishes(self, fence: Delivery) -> bool:
+        """Whether the change itself acknowledges its fence: then that tells whether it holds."""
+        return any(
+            isinstance(one, Finish) and one.delivery is fence for one in self._change.settlements
+        )
+
+    def _put(self, put: Put) -> int:
+        if put.rings:
+            self.rings.add(ring_of(put.kind, put.key))
+        return self._rows.records.put(put, self._fresh(), self._now)
+
+    def _add(self, add: Add) -> int | None:
+        count = self._rows.records.add(add, self._now)
+        if count == 0:
+            for one in add.then:
+                if isinstance(one, Put):
+                    self._put(one)
+                else:
+                    self._send(one)
+        return count
+
+    def _send(self, send: Send | Publish) -> list[Sent]:
+        rows, now = self._rows, self._now
+        if isinstance(send, Send):
+            queue = find_queue(rows, send.queue)
+            self.rings.add(queue.name)
+            return self._intake.add(rows, queue, "", send.messages, now)
+        wanted = self._wanted.get(id(send), _NO_FILTERS)
+        targets = rows.subscribed(send.topic)
+        if targets != wanted.targets and has_filters(targets):
+            raise Filtered
+        self.rings.update(target.queue.name for target in targets)
+        return self._intake.publish(rows, send.topic, targets, send.messages, wanted, now)
+
+    def _settle(self, one: Settlement) -> bool:
+        rows, now = self._rows, self._now
+        queue = find_queue(rows, one.delivery.queue)
+        match one:
+            case Finish():
+                (done,) = finish(rows, queue, [one], now, fenced=True, tally=False)
+                if not done and one.delivery is self._change.fence:
+                    (state,) = rows.leases(queue.id, [held(one.delivery)], now)
+                    raise _lost(one.delivery, state)
+                self.handled[queue.id] += done
+                if keeps_others_back(one.delivery):
+                    self.rings.add(queue.name)
+                return done
+            case Bury():
+                moved, rung = bury_held(rows, queue, [(one.delivery, one.failure)], now)
+                self.rings |= rung
+                return moved[0]
+        self.rings.add(queue.name)  # parked receivers reckoned with the old time
+        if isinstance(one, GiveBack):
+            if one.slot is not None:
+                check_slot(one.slot)
+            (done,) = rows.release(queue.id, [held(one.delivery)], now, one.slot)
+        else:
+            until, spoken = now + one.seconds, isinstance(one, Hide)
+            (done,) = rows.hide(queue.id, [(held(one.delivery), until)], now, spoken)
+        if not isinstance(one, Keep):
+            free_slots(rows, queue, [one.delivery])
+        return done
+
+
+def _lost(fence: Delivery, state: str) -> LeaseLost:
+    return LeaseLost(
+        f"message {fence.id!r} of queue {fence.queue!r} is no longer held: its receipt is {state}"
+    )
+
+
+def ring_of(kind: str, key: str) -> str:
+    """What rings when a record changes: no queue is called so."""
+    return f"{RECORD}{kind}/{key}"
