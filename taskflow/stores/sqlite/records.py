@@ -13,22 +13,22 @@ from taskflow.stores.sqlite.columns import encode
 _FIELDS = Record.__struct_fields__
 _COLUMNS = ", ".join(f"r.{name}" for name in _FIELDS)
 _ALIVE = "(r.expires_at IS NULL OR r.expires_at > :now)"
-_GONE = "(record.expires_at IS NOT NULL AND record.expires_at <= :now)"
+_GONE = "(record.expires_at IS NOT NULL AND record.expires_at <= ?10)"
+# ?1 kind, key, value, parent, ?5 label, state, due_at, expires_at, expected, ?10 now, fresh version
 _PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, label, state, due_at,
                                expires_at, created_at, changed_at)
-           VALUES (:kind, :key, :fresh, :value, :parent, :label, :state, :due_at,
-                   :expires_at, :now, :now)
+           VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
            ON CONFLICT (kind, key) DO UPDATE SET
                version = record.version + 1, value = excluded.value, parent = excluded.parent,
                label = excluded.label, state = excluded.state, due_at = excluded.due_at,
                expires_at = excluded.expires_at, changed_at = excluded.changed_at
-           WHERE :expected IS NULL AND NOT {_GONE}
+           WHERE ?9 IS NULL AND NOT {_GONE}
            RETURNING version"""
-_REPLACE = f"""UPDATE record AS r SET version = r.version + 1, value = :value, parent = :parent,
-                   label = :label, state = :state, due_at = :due_at, expires_at = :expires_at,
-                   changed_at = :now
-               WHERE r.kind = :kind AND r.key = :key AND r.version = :expected AND {_ALIVE}
-               RETURNING version"""
+_REPLACE = """UPDATE record AS r SET version = r.version + 1, value = ?3, parent = ?4,
+                  label = ?5, state = ?6, due_at = ?7, expires_at = ?8, changed_at = ?10
+              WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
+                AND (r.expires_at IS NULL OR r.expires_at > ?10)
+              RETURNING version"""
 
 
 class SqliteRecords:
@@ -111,23 +111,17 @@ class SqliteRecords:
         )
 
     def put(self, put: Put, fresh: int, now: float) -> int:
-        values = {
-            "kind": put.kind,
-            "key": put.key,
-            "fresh": fresh,
-            "value": put.value,
-            "parent": put.parent,
-            "label": put.label,
-            "state": put.state,
-            "due_at": put.due_at,
-            "expires_at": put.expires_at,
-            "expected": put.expected,
-            "now": now,
-        }
-        # A version expected is one that is there: an insert would never be right.
-        version: int | None = self._execute(_REPLACE if put.expected else _PUT, values).get
-        if version is None and not put.expected and self._drop_expired(put.kind, put.key, now):
-            version = self._execute(_PUT, values).get  # as one that never was
+        values = (
+            *(put.kind, put.key, put.value, put.parent, put.label, put.state),
+            *(put.due_at, put.expires_at, put.expected, now),
+        )
+        version: int | None
+        if put.expected:  # one that is there: an insert would never be right
+            version = self._execute(_REPLACE, values).get
+        else:
+            version = self._execute(_PUT, (*values, fresh)).get
+            if version is None and self._drop_expired(put.kind, put.key, now):
+                version = self._execute(_PUT, (*values, fresh)).get  # as one that never was
         if version is None:
             self._conflict(put.kind, put.key, put.expected or 0, now)
         assert version is not None
@@ -208,4 +202,18 @@ class SqliteRecords:
 
 
 def _record(row: Any) -> Record:
-    return Record(**dict(zip(_FIELDS, row, strict=True)))
+    kind, key, version, value, parent, label, state, due_at, expires_at, count, made, changed = row
+    return Record(
+        kind=kind,
+        key=key,
+        version=version,
+        value=value,
+        parent=parent,
+        label=label,
+        state=state,
+        due_at=due_at,
+        expires_at=expires_at,
+        count=count,
+        created_at=made,
+        changed_at=changed,
+    )
