@@ -119,6 +119,15 @@ class DueRows:
         ).get
         return found
 
+    def count_due(self, queue: QueueRow, now: float, most: int) -> int:
+        table, column = ("lane", "ready_at") if queue.fifo else ("message", "visible_at")
+        found: int = self._execute(
+            f"""SELECT count(*) FROM (SELECT 1 FROM {table} WHERE queue = ? AND {column} <= ?
+                                      LIMIT ?)""",
+            (queue.id, now, most),
+        ).get
+        return found
+
     def due_fairly(
         self,
         queue: int,
