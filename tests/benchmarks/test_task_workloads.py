@@ -165,6 +165,7 @@ def test_results_come_back_one_at_a_time() -> None:
     assert 0 < done["p50_ms"] <= done["p99_ms"] <= done["max_ms"]
 
 
+@pytest.mark.slow
 def test_schedules_are_due_after_they_were_put() -> None:
     with Session(OURS) as session:
         done = session.send("schedules", 3)
