@@ -130,7 +130,7 @@ wheel: $(VENV)/.ready ## Build the wheel and try it in an empty environment
 	touch $@
 
 .PHONY: bench
-bench: .venv-bench/.ready ## Measure taskflow beside its peers, 16 minutes (make bench BENCH=--quick: 2)
+bench: .venv-bench/.ready ## Measure taskflow beside its peers, 28 minutes (make bench BENCH=--quick: 4)
 	@command -v redis-server >/dev/null || { test $$(id -u) = 0 && apt-get install -y redis-server; } || \
 	echo 'redis-server is missing (apt-get install redis-server): peers that need it will fail'
 	.venv-bench/bin/python -m benchmarks $(BENCH)

@@ -15,16 +15,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import plot, report
+from benchmarks import plot, report, task_workloads, workloads
 from benchmarks.catalog import BY_NAME, PEERS, Peer
 from benchmarks.comparison import BEFORE, Comparison, alternated
 from benchmarks.figure import Figure, figures
 from benchmarks.results import Results, describe_machine, read
 from benchmarks.tree import ROOT, Tree, checkout
-from benchmarks.workloads import ONCE, QUICK, RUN, TITLES, Sample, Size, failed, idle
+from benchmarks.workloads import ONCE, QUICK, Sample, Size, failed, idle
 
 FOLDER = Path(__file__).parent / "results"
-LETTERS = "abcdefgh"
+RUN = workloads.RUN | task_workloads.RUN
+TITLES = workloads.TITLES | task_workloads.TITLES
+LETTERS = "".join(TITLES)
 OURS = [peer.name for peer in PEERS if peer.name.startswith("taskflow")]
 
 
@@ -124,7 +126,10 @@ def compare(options: argparse.Namespace) -> Results:
         for waiting, cost in sample.get("microseconds", {}).items():
             sample[f"us_at_{waiting}"] = cost
     sizes = (QUICK if options.quick else Size()).backlogs
-    wanted = [*figures(report.TABLES), *(Figure("f", f"us_at_{waiting}") for waiting in sizes)]
+    wanted = [
+        *figures([*report.TABLES, *report.TASK_TABLES]),
+        *(Figure("f", f"us_at_{waiting}") for waiting in sizes),
+    ]
     print(Comparison(results, options.peers, wanted).markdown())
     return results
 

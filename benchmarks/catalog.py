@@ -1,8 +1,8 @@
 """The peers: how each one's worker is started, word for word, and how much it is given to do.
 
 Every worker is one process with ten threads or ten tasks at once, as near as the peer comes to
-it, logs warnings only and keeps no results. Options that make a peer faster are set where its
-documentation or published benchmarks set them.
+it, logs warnings only and keeps results only where a workload asks for them. Options that make a
+peer faster are set where its documentation or published benchmarks set them.
 """
 
 from collections.abc import Mapping
@@ -41,14 +41,17 @@ class Peer:
         return [self.two] if self.two else [self.worker] * processes
 
 
-def _taskflow(name: str, durability: str, workloads: str, **options: str) -> Peer:
+def _taskflow(
+    name: str, durability: str, workloads: str, module: str = "on_taskflow", **options: str
+) -> Peer:
+    what = "taskflow's tasks" if module.endswith("tasks") else "taskflow"
     remark = ", not idempotent" if options else ""
     return Peer(
         name=name,
-        title=f"taskflow, durability={durability}{remark}",
-        module="benchmarks.peers.on_taskflow",
+        title=f"{what}, durability={durability}{remark}",
+        module=f"benchmarks.peers.{module}",
         store="file",
-        worker="taskflow --log-level WARNING worker jobs -c 10 -m benchmarks.peers.on_taskflow"
+        worker=f"taskflow --log-level WARNING worker jobs -c 10 -m benchmarks.peers.{module}"
         " --broker {store}",
         batches=True,
         workloads=workloads,
@@ -67,9 +70,11 @@ _TASKIQ = "taskiq worker benchmarks.peers.on_taskiq:broker --max-async-tasks 10 
 _RQ = "--worker-class rq.worker.SimpleWorker --url {store} bench"
 
 PEERS = [
-    _taskflow("taskflow", "process", "abcdefgh"),
+    _taskflow("taskflow", "process", "abcdefghi"),
     _taskflow("taskflow-power", "power", "abdg"),
     _taskflow("taskflow-plain", "process", "ae", BENCH_IDEMPOTENT="no"),
+    _taskflow("taskflow-tasks", "process", "ijklmn", "on_taskflow_tasks"),
+    _taskflow("taskflow-tasks-power", "power", "k", "on_taskflow_tasks"),
     Peer(
         name="celery-threads",
         title="Celery, Redis, threads pool",
@@ -78,6 +83,7 @@ PEERS = [
         worker=_CELERY + " -P threads -c 10",
         jobs=5_000,
         batches=True,
+        workloads="abcdeghijklm",
         libraries=("celery", "kombu", "redis", "hiredis"),
     ),
     Peer(
@@ -99,6 +105,7 @@ PEERS = [
         worker="dramatiq benchmarks.peers.on_dramatiq -p 1 -t 10",
         two="dramatiq benchmarks.peers.on_dramatiq -p 2 -t 10",
         jobs=10_000,
+        workloads="abcdeghijklm",
         libraries=("dramatiq", "redis", "hiredis"),
     ),
     Peer(
@@ -107,6 +114,7 @@ PEERS = [
         module="benchmarks.peers.on_huey",
         store="redis",
         worker=_HUEY,
+        workloads="abcdeghijklm",
         libraries=("huey", "redis", "hiredis"),
     ),
     Peer(
@@ -115,6 +123,7 @@ PEERS = [
         module="benchmarks.peers.on_huey",
         store="file",
         worker=_HUEY + " -m 0.1",
+        workloads="abcdeghijklm",
         libraries=("huey",),
     ),
     Peer(
@@ -126,6 +135,7 @@ PEERS = [
         two=_TASKIQ + " --workers 2",
         jobs=10_000,
         batches=True,
+        workloads="abcdeghijkl",
         libraries=("taskiq", "taskiq-redis", "redis", "hiredis", "uvloop"),
     ),
     Peer(

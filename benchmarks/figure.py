@@ -8,6 +8,9 @@ HIGHER = ("rate", "per_cpu")
 LEFT_OUT = {
     "jobs",
     "lost",
+    "calls",
+    "members",
+    "schedules",
     "run_twice",
     "over_ideal",
     "max_ms",

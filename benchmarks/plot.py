@@ -13,6 +13,9 @@ PANELS = (
     ("b", "batches_rate", "(b) enqueue in batches, messages/s"),
     ("d", "p50_ms", "(d) hand-over, median in ms"),
     ("h", "rss_mb", "(h) memory of a worker, MB"),
+    ("j", "rate", "(j) tasks with results kept, tasks/s"),
+    ("k", "p50_ms", "(k) send, run, get: median in ms"),
+    ("m", "rate", "(m) chord, members/s"),
 )
 TITLES = {name: peer.title for name, peer in BY_NAME.items()}
 

@@ -51,17 +51,19 @@ class Notes:
 _notes = Notes(os.environ[VARIABLE]) if VARIABLE in os.environ else None
 
 
-def work(number: int, sent: float, seconds: float) -> None:
-    """The handler of threads: `seconds` of waiting, as for a network; 0 is a no-op."""
+def work(number: int, sent: float, seconds: float) -> int:
+    """The handler of threads: `seconds` of waiting, as for a network; 0 is a no-op. Its result, for
+    those who keep one, is its number."""
     assert _notes
     started = ended = time.monotonic()
     if seconds:
         _never.wait(seconds)
         ended = time.monotonic()
     _notes.add(number, sent, started, ended)
+    return number
 
 
-async def work_async(number: int, sent: float, seconds: float) -> None:
+async def work_async(number: int, sent: float, seconds: float) -> int:
     """The handler of event loops, for peers that are made for them."""
     assert _notes
     started = ended = time.monotonic()
@@ -69,6 +71,7 @@ async def work_async(number: int, sent: float, seconds: float) -> None:
         await asyncio.sleep(seconds)  # noqa: TID251 - the work itself is to wait
         ended = time.monotonic()
     _notes.add(number, sent, started, ended)
+    return number
 
 
 class Records:

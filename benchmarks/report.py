@@ -88,6 +88,66 @@ TABLES: Sequence[tuple[str, str, Sequence[Column]]] = (
 )
 
 
+TASKS: Sequence[Column] = (
+    *DRAIN,
+    ("sent one by one/s", "one_rate", number),
+    ("CPU s per 1,000 sent", "one_cpu_per_1000", thousandths),
+)
+TASK_TABLES: Sequence[tuple[str, str, Sequence[Column]]] = (
+    ("i", "drain of no-op tasks without results, one process, concurrency 10", TASKS),
+    ("j", "the same, every result kept", TASKS),
+    (
+        "k",
+        "send, run in another process, get the result: one at a time",
+        (
+            ("p50 ms", "p50_ms", hundredths),
+            ("p99 ms", "p99_ms", hundredths),
+            ("max ms", "max_ms", hundredths),
+            ("calls/s", "rate", number),
+            ("CPU s per 1,000", "cpu_per_1000", hundredths),
+        ),
+    ),
+    (
+        "l",
+        "many at once, one process, nobody receives",
+        (
+            ("tasks", "jobs", number),
+            ("sent/s", "many_rate", number),
+            ("CPU s per 1,000", "many_cpu_per_1000", thousandths),
+            ("sent/s with results", "kept_rate", number),
+            ("CPU s per 1,000 with results", "kept_cpu_per_1000", thousandths),
+        ),
+    ),
+    (
+        "m",
+        "a chord of no-op tasks, until the result of its body",
+        (
+            ("members", "members", number),
+            ("s", "wall", hundredths),
+            ("of it until all is sent", "stored_s", hundredths),
+            ("members/s", "rate", number),
+            ("CPU s per 1,000", "cpu_per_1000", thousandths),
+            ("peak memory MB", "peak_mb", number),
+            ("run twice", "run_twice", number),
+        ),
+    ),
+    (
+        "n",
+        "schedules that are due at one moment, four worker processes",
+        (
+            ("schedules", "schedules", number),
+            ("first after ms", "first_ms", number),
+            ("half after ms", "p50_ms", number),
+            ("last after ms", "last_ms", number),
+            ("CPU s", "cpu", hundredths),
+            ("put/s", "put_rate", number),
+            ("lost", "lost", number),
+            ("run twice", "run_twice", number),
+        ),
+    ),
+)
+
+
 def markdown(results: Results) -> str:
     """The whole report."""
     parts = [
@@ -97,12 +157,19 @@ def markdown(results: Results) -> str:
         "Machine: " + ", ".join(f"{key} {value}" for key, value in results.machine.items()) + ".\n",
         *([_targets(results)] if judge(results) else []),
     ]
-    for workload, title, columns in TABLES:
+    parts += _tables(results, TABLES)
+    parts += _backlog(results)
+    parts += _tables(results, TASK_TABLES)
+    return "\n".join(parts)
+
+
+def _tables(results: Results, tables: Sequence[tuple[str, str, Sequence[Column]]]) -> list[str]:
+    parts = []
+    for workload, title, columns in tables:
         if results.peers(workload):
             parts += [f"## ({workload}) {title}\n", _when(results, workload)]
             parts.append(_table(results, workload, columns))
-    parts += _backlog(results)
-    return "\n".join(parts)
+    return parts
 
 
 def _when(results: Results, workload: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks import accounting, probe
+from benchmarks import accounting, probe, sender
 from benchmarks.catalog import Peer
 from benchmarks.stores import STORES
 from benchmarks.tree import ROOT
@@ -30,10 +30,14 @@ class BenchmarkError(Exception):
 
 
 class Session:
-    """Starts the store on entry, ends every process it started on exit (by pid)."""
+    """Starts the store on entry, ends every process it started on exit (by pid).
 
-    def __init__(self, peer: Peer, within: float = 180.0) -> None:
+    `within`: seconds that all of it may take. `keep`: the peer stores the results of jobs.
+    """
+
+    def __init__(self, peer: Peer, within: float = 180.0, keep: bool = False) -> None:
         self.peer = peer
+        self._keep = keep
         self._deadline = time.monotonic() + within
         self._workers: list[subprocess.Popen[bytes]] = []
         self._pause = threading.Event()
@@ -73,7 +77,7 @@ class Session:
     def send(self, verb: str, *arguments: object) -> dict[str, Any]:
         """Run the peer's sender to its end; its sample, with the store's CPU seconds."""
         before = accounting.cpu_seconds(self._store.pids)
-        sender = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.sender", self.peer.module, verb]
             + [str(argument) for argument in arguments],
             cwd=self._folder,
@@ -83,12 +87,14 @@ class Session:
             text=True,
         )
         try:
-            output, errors = sender.communicate(timeout=self._left())
-        except BaseException:
-            sender.kill()
-            sender.communicate()
+            output, errors = process.communicate(timeout=self._left())
+        except BaseException as error:
+            process.kill()
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise BenchmarkError(f"sender: no end of {verb} in time") from error
             raise
-        if sender.returncode:
+        if process.returncode:
             raise BenchmarkError(f"sender: {_last_line(errors)}")
         sample: dict[str, Any] = json.loads(output) if output else {}
         return sample | {"store_cpu": accounting.cpu_seconds(self._store.pids) - before}
@@ -113,6 +119,7 @@ class Session:
             | {
                 "BENCH_STORE": self._address,
                 probe.VARIABLE: str(self._notes),
+                sender.VARIABLE: "kept" if self._keep else "no",
                 "PYTHONPATH": str(ROOT),
             }
             | dict(self.peer.options)

@@ -6,6 +6,7 @@ from benchmarks.catalog import BY_NAME
 from benchmarks.results import Results
 
 OURS = "taskflow"
+TASKS = "taskflow-tasks"
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,33 @@ class Judge:
         least: float = 0.0,
         most: float = 0.0,
         theirs: str = "",
+        mine: str = OURS,
     ) -> None:
         """taskflow's figure over the rival's, which may be another one (`theirs`)."""
-        ours = self.median(workload, OURS, metric)
+        ours = self.median(workload, mine, metric)
         other = self.median(workload, rival, theirs or metric)
         if ours is None or not other:
             return
-        mine = self._results.by_round(workload, OURS, metric)
+        own = self._results.by_round(workload, mine, metric)
         rivals = self._results.by_round(workload, rival, theirs or metric)
-        each = [mine[number] / rivals[number] for number in mine if rivals.get(number)]
+        each = [own[number] / rivals[number] for number in own if rivals.get(number)]
         self._add(workload, what, least or most, ours / other, rival, bool(least), each)
 
-    def limit(self, workload: str, metric: str, what: str, most: float) -> None:
+    def limit(
+        self,
+        workload: str,
+        metric: str,
+        what: str,
+        *,
+        most: float = 0.0,
+        least: float = 0.0,
+        mine: str = OURS,
+    ) -> None:
         """taskflow's figure on its own."""
-        ours = self.median(workload, OURS, metric)
+        ours = self.median(workload, mine, metric)
         if ours is not None:
-            each = list(self._results.by_round(workload, OURS, metric).values())
-            self._add(workload, what, most, ours, "", False, each)
+            each = list(self._results.by_round(workload, mine, metric).values())
+            self._add(workload, what, least or most, ours, "", bool(least), each)
 
     def growth(self, what: str, most: float) -> None:
         """The cost of the largest backlog over that of the smallest."""
@@ -124,12 +135,31 @@ def judge(results: Results) -> list[Verdict]:
         least=30,
         theirs="one_rate",
     )
-    court.limit("c", "over_ideal", "share of time over the ideal", 0.03)
+    court.limit("c", "over_ideal", "share of time over the ideal", most=0.03)
     for metric in ("p50_ms", "p99_ms"):
         rival = court.best("d", metric, more=False, store="redis")
         court.ratio("d", metric, rival, f"hand-over {metric[:3]}, best Redis peer", most=1)
     court.growth("cost of a message by backlog", 1.3)
-    court.limit("g", "worker_share", "share of a core, waiting", 0.01)
+    court.limit("g", "worker_share", "share of a core, waiting", most=0.01)
     court.ratio("h", "rss_mb", "celery-threads", "memory of a worker", most=1)
     court.ratio("h", "rss_mb", "dramatiq", "memory of a worker", most=1)
+    _judge_tasks(court)
     return court.verdicts
+
+
+def _judge_tasks(court: Judge) -> None:
+    fastest = court.best("i", "rate", more=True, store="redis")
+    court.ratio("i", "rate", OURS, "tasks a second, over events", least=0.95, mine=TASKS)
+    court.ratio("i", "rate", fastest, "tasks a second, fastest on Redis", least=7, mine=TASKS)
+    fastest = court.best("j", "rate", more=True)
+    court.limit("j", "rate", "tasks a second with results", least=10_000, mine=TASKS)
+    court.ratio("j", "rate", fastest, "tasks a second with results", least=4, mine=TASKS)
+    court.limit("k", "p50_ms", "send, run, get: median ms", most=2.3, mine=TASKS)
+    court.limit("k", "p99_ms", "send, run, get: p99 ms", most=6, mine=TASKS)
+    power = f"{TASKS}-power"
+    court.limit("k", "p99_ms", "send, run, get: p99 ms, durability=power", most=8, mine=power)
+    court.limit("l", "many_rate", "send_many a second", least=60_000, mine=TASKS)
+    court.limit("l", "kept_rate", "send_many a second with results", least=20_000, mine=TASKS)
+    court.limit("m", "wall", "chord of 10,000, s", most=1.5, mine=TASKS)
+    court.ratio("m", "rate", "celery-threads", "members of a chord a second", least=10, mine=TASKS)
+    court.limit("n", "last_ms", "last of the schedules, ms", most=1000, mine=TASKS)

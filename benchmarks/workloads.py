@@ -21,7 +21,7 @@ IO_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; `drain` is a share of each peer's own number of jobs."""
+    """How much of everything; `drain` and `tasks` are shares of each peer's own number of jobs."""
 
     drain: float = 1.0
     one: int = 3_000
@@ -31,9 +31,18 @@ class Size:
     gap: float = 0.02
     idle: float = 20.0
     backlogs: tuple[int, ...] = (1_000, 100_000, 1_000_000)
+    tasks: float = 0.5
+    sends: int = 1_000
+    calls: int = 305
+    many: int = 100_000
+    members: int = 10_000
+    schedules: int = 10_000
 
 
-QUICK = Size(0.1, 300, 2_000, 100, 30, 0.02, 3.0, (1_000, 10_000, 50_000))
+QUICK = Size(
+    *(0.1, 300, 2_000, 100, 30, 0.02, 3.0, (1_000, 10_000, 50_000)),
+    *(0.05, 200, 55, 10_000, 300, 500),
+)
 
 
 def drain(peer: Peer, size: Size, processes: int = 1) -> Sample:
@@ -41,14 +50,19 @@ def drain(peer: Peer, size: Size, processes: int = 1) -> Sample:
     jobs = int(peer.jobs * size.drain)
     with Session(peer) as session:
         session.send("batches" if peer.batches else "one", jobs, 0)
-        popped = session.start(peer.commands(processes))
-        session.wait_for(1)
-        before = session.cpu()
-        session.wait_for(jobs)
-        session.rest(SETTLE)
-        after = session.cpu()
-        peak = session.peak_memory()
-        runs = session.records()
+        return drained(session, jobs, peer.commands(processes))
+
+
+def drained(session: Session, jobs: int, commands: list[str]) -> Sample:
+    """Start workers on a queue that is full, and see it emptied."""
+    popped = session.start(commands)
+    session.wait_for(1)
+    before = session.cpu()
+    session.wait_for(jobs)
+    session.rest(SETTLE)
+    after = session.cpu()
+    peak = session.peak_memory()
+    runs = session.records()
     first, last = min(run.started for run in runs), max(run.ended for run in runs)
     workers, store = (later - early for later, early in zip(after, before, strict=True))
     return {
@@ -211,5 +225,5 @@ RUN: dict[str, Callable[[Peer, Size], Sample]] = {
     "h": start_up,
 }
 """All but (g), which is not run peer by peer."""
-ONCE = "cf"
+ONCE = "cfn"
 """Measured in the first round only: they take turns, or their time, within themselves."""

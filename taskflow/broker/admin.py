@@ -134,6 +134,12 @@ class Admin(Protocol):
         """How much a queue holds."""
         ...
 
+    def waiting(self, queue: str, most: int) -> int:
+        """How many messages of a queue may be received now, counted up to `most`: it costs no more
+        for a longer queue. 0 while the queue is paused. Messages past their retention may count; of
+        a FIFO queue's group, one message or all."""
+        ...
+
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
         """Look at messages, oldest first, without receiving them (receipts are empty)."""
         ...

@@ -10,7 +10,7 @@ class Features(NamedTuple):
     (`taskflow.testing.contract`) leaves out what needs it. A verb that a broker says it has not
     need not be there; settings and messages that ask for such a thing are refused with
     LimitExceeded. No field speaks of what every broker does: publish, send, receive and settle on
-    standard queues with delay and retention, long polls, declaring, `counts` and `peek`.
+    standard queues with delay and retention, long polls, declaring, `counts`, `waiting`, `peek`.
 
     `atomic`: what `apply` is given, and what `together` declares, happens together or not at all.
     `shared`: other processes may use it at the same time. `hosts`: those of other hosts too.

@@ -246,7 +246,10 @@ class MoveTask:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a running worker says of itself. Times in epoch seconds, `seconds` of run time."""
+    """What a running worker says of itself. Times in epoch seconds, `seconds` of run time.
+
+    `scaling`: why it has as many slots as it has, empty unless it autoscales and has changed.
+    """
 
     id: str
     host: str
@@ -258,6 +261,7 @@ class WorkerReport:
     handlers: Mapping[str, Mapping[str, float]]
     failures: Sequence[Mapping[str, Any]]
     seen_at: float = 0.0
+    scaling: str = ""
 
 
 def _check_bytes(what: str, size: int, most: int) -> None:

@@ -14,6 +14,7 @@ from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
+from taskflow.worker.bounds import Bounds
 from taskflow.worker.health import HealthServer
 from taskflow.worker.supervisor import Supervisor
 
@@ -25,8 +26,8 @@ class Options:
     """The flags of `taskflow worker`."""
 
     queues: tuple[tuple[str, float], ...]
-    concurrency: int | None
-    async_concurrency: int
+    concurrency: Bounds | None
+    async_concurrency: Bounds
     processes: int | None
     strict: bool
     grace: float | None

@@ -65,6 +65,7 @@ class View:
         reports = self._broker.workers()
         parts = [
             self._queues(counts, now - self._at),
+            *([scaled(reports)] if any(report.scaling for report in reports) else []),
             slowest(reports),
             failures(reports),
         ]
@@ -89,6 +90,15 @@ class View:
                 str(found.expired),
             )
         return table
+
+
+def scaled(reports: list[WorkerReport]) -> "Table":
+    """The workers that have grown or shrunk, and why they did so last."""
+    table = new_table("HOST", "QUEUES", "PID", "BUSY", "SLOTS", "LAST CHANGE OF SLOTS", left=True)
+    for one in [report for report in reports if report.scaling][:SHOWN]:
+        numbers = (str(one.pid), str(one.busy), str(one.slots))
+        table.add_row(one.host, ",".join(one.queues), *numbers, one.scaling)
+    return table
 
 
 def slowest(reports: list[WorkerReport]) -> "Table":
@@ -116,7 +126,7 @@ def slowest(reports: list[WorkerReport]) -> "Table":
 
 def failures(reports: list[WorkerReport]) -> "Table":
     """The latest failed attempts of all workers."""
-    table = new_table("FAILED AT", "QUEUE", "HANDLER", "OUTCOME", "ERROR", "EVENT")
+    table = new_table("FAILED AT", "QUEUE", "HANDLER", "OUTCOME", "ERROR", "EVENT", left=True)
     found = [failure for report in reports for failure in report.failures]
     for one in sorted(found, key=lambda failure: failure["at"], reverse=True)[:SHOWN]:
         keys = ("queue", "handler", "outcome", "error", "event")
@@ -124,11 +134,11 @@ def failures(reports: list[WorkerReport]) -> "Table":
     return table
 
 
-def new_table(*heads: str) -> "Table":
-    """An empty table with these columns; all but the first are to the right."""
+def new_table(*heads: str, left: bool = False) -> "Table":
+    """An empty table with these columns; all but the first are to the right, or none is."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for number, head in enumerate(heads):
-        table.add_column(head, justify="left" if number == 0 or len(heads) == 6 else "right")
+        table.add_column(head, justify="left" if left or number == 0 else "right")
     return table

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -26,6 +26,7 @@ from taskflow.config import setting, shown_address
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.publisher import using
 from taskflow.registry import Registry
+from taskflow.worker.bounds import Bounds, read_bounds
 from taskflow.worker.health import HealthServer, write_heartbeat
 from taskflow.worker.pool import Pool
 from taskflow.worker.supervisor import RECYCLED
@@ -35,16 +36,39 @@ log = logging.getLogger("taskflow.worker")
 
 HEARTBEAT_SECONDS = 5.0
 
+T = TypeVar("T")
+
+
+class AtOnce(click.ParamType[Bounds]):
+    """How many at once: `8`, or between two numbers: `2..32`."""
+
+    name = "number or range"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Bounds:
+        try:
+            return read_bounds("it", value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
 
 @click.command()
 @click.argument("queues", nargs=-1, type=WeightedQueue(), metavar="QUEUE[:WEIGHT]...")
-@click.option("--concurrency", "-c", type=click.IntRange(1), help="Threads. Default: 8.")
+@click.option(
+    "--concurrency",
+    "-c",
+    type=AtOnce(),
+    metavar="N|N..M",
+    help="Threads; 2..32: as many of them as the backlog asks for. Default: 8.",
+)
 @click.option(
     "--async-concurrency",
-    type=click.IntRange(1),
-    default=100,
+    type=AtOnce(),
+    metavar="N|N..M",
+    default="100",
     show_default=True,
-    help="`async def` handlers at once, on one event loop.",
+    help="`async def` handlers at once, on one event loop; 10..500: by the backlog.",
 )
 @click.option("--processes", "-p", type=click.IntRange(1), help="Processes. Default: 1.")
 @click.option("--strict", is_flag=True, help="Always ask the queues in the order given.")
@@ -79,7 +103,7 @@ def worker(**flags: Any) -> None:
     for name, _ in options.queues:
         if not registry.on(name):
             raise QueueNotFound(name, registry.queues())
-    processes = options.processes or int(_setting("processes", click.IntRange(1), 1))
+    processes = options.processes or _setting("processes", click.IntRange(1), 1)
     several = processes > 1 or options.reload or options.max_tasks or options.max_memory
     if several and options.supervised is None:
         if options.heartbeat_file is not None:
@@ -93,11 +117,11 @@ def worker(**flags: Any) -> None:
 
 def work(options: Options, registry: Registry) -> None:
     """One worker process."""
-    threads = options.concurrency or int(_setting("concurrency", click.IntRange(1), 8))
+    threads = options.concurrency or _setting("concurrency", AtOnce(), Bounds(8, 8))
     before = threading.enumerate()
     grace = options.grace
     if grace is None:
-        grace = float(_setting("grace", Seconds(), 30.0))
+        grace = _setting("grace", Seconds(), 30.0)
     with opened(options.address, create=True) as broker, using(broker), ExitStack() as around:
         pool = Pool(
             Worker(broker, dict(options.queues), strict=options.strict, registry=registry),
@@ -120,7 +144,7 @@ def work(options: Options, registry: Registry) -> None:
         names = [name for name, _ in options.queues] or registry.queues()
         where = shown_address(options.address)
         log.info(
-            "working on %s of %s with %d threads, pid %d",
+            "working on %s of %s with %s threads, pid %d",
             *(", ".join(names), where, threads, os.getpid()),
         )
         pool.run()
@@ -172,13 +196,12 @@ def _every(
     return end
 
 
-def _setting(name: str, kind: click.ParamType[Any], default: float) -> float:
-    """A number from the environment or setup.cfg, under the rules of its flag."""
+def _setting(name: str, kind: click.ParamType[T], default: T) -> T:
+    """A setting from the environment or setup.cfg, under the rules of its flag."""
     text = setting(name)
     if not text:
         return default
     try:
-        number: float = kind.convert(text, None, None)
+        return kind.convert(text, None, None)
     except click.BadParameter as error:
         raise ConfigError(f"{name}: {error.message}") from error
-    return number

@@ -178,6 +178,11 @@ class Rows(Protocol):
         another transaction has."""
         ...
 
+    def count_due(self, queue: QueueRow, now: float, most: int) -> int:
+        """How many rows `lend` could find, of a FIFO queue how many groups; counts no further than
+        `most`."""
+        ...
+
     def delay_again(self, queue: int, delay: float) -> None:
         """Make rows never received due that long after they were sent."""
         ...

@@ -78,6 +78,12 @@ def read_heartbeat(path: Path, now: float, stale_after: float) -> tuple[list[str
     return ([] if found["live"] else found["reasons"]), found["reasons"]
 
 
+def processor_seconds() -> float:
+    """The processor time that this process has used, all its threads together."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def peak_memory() -> int:
     """The most memory this process has had resident, in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

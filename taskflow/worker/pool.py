@@ -8,31 +8,27 @@ turns out slower than that is spread over the threads, and what they cannot take
 """
 
 import logging
-import os
-import socket
 import threading
 
-from taskflow.broker import WorkerReport
-from taskflow.errors import BrokerError
-from taskflow.message import new_id
 from taskflow.retry import Outcome, decide
-from taskflow.worker.health import peak_memory
+from taskflow.worker.bounds import read_bounds
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
 from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
+from taskflow.worker.reporter import Reporter
 from taskflow.worker.run_tally import Tally
+from taskflow.worker.run_times import RunTimes
+from taskflow.worker.scaler import Scaler
 from taskflow.worker.slots import ASYNC, SYNC, Slots
-from taskflow.worker.ticker import Ticker
 from taskflow.worker.timeouts import LoopThread, Running
 from taskflow.worker.trouble_log import TroubleLog
-from taskflow.worker.upkeep import BEAT, Hooks, Upkeep
+from taskflow.worker.upkeep import Hooks, Upkeep
 from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 
-UPKEEP, UPKEEP_STEPS = "taskflow.upkeep", 10  # small ones: leases are extended between them
 STALLED_AFTER = 3 * LONG_POLL  # seconds without progress of a receive loop that has free slots
 
 
@@ -40,47 +36,53 @@ class Pool:
     """Threads that run a worker's handlers until `stop`.
 
     `concurrency`: `def` handlers at once; `async_concurrency`: `async def` handlers at once, on
-    one event loop. `burst`: stop when nothing is due any more. `max_tasks` runs or `max_memory`
-    bytes (resident, at its peak) stop the pool gracefully, as does, with `replaceable`, a handler
-    that cannot be stopped; `recycled` then tells why.
+    one event loop; `"2..32"` and `(2, 32)` are between 2 and 32, by what waits. `burst`: stop when
+    nothing is due any more. `max_tasks` runs or `max_memory` bytes (resident, at its peak) stop the
+    pool gracefully, as does, with `replaceable`, a handler that cannot be stopped; `recycled` then
+    tells why.
 
     `stop` is graceful: nothing new is received, messages not yet started are given back, running
     handlers may finish within `grace` seconds, then they are given back too. `stop_now` does not
-    wait. Giving back burns no attempt.
+    wait. Giving back burns no attempt. Raises ValueError for a concurrency that is none.
     """
 
     def __init__(
         self,
         worker: Worker,
         *,
-        concurrency: int = 8,
-        async_concurrency: int = 100,
+        concurrency: int | str | tuple[int, int] = 8,
+        async_concurrency: int | str | tuple[int, int] = 100,
         grace: float = 30.0,
         burst: bool = False,
         max_tasks: int | None = None,
         max_memory: int | None = None,
         replaceable: bool = False,
     ) -> None:
-        if concurrency < 1 or async_concurrency < 1:
-            raise ValueError(f"concurrency is {concurrency}, {async_concurrency}; 1 or more")
+        bounds = {
+            SYNC: read_bounds("concurrency", concurrency),
+            ASYNC: read_bounds("async_concurrency", async_concurrency),
+        }
         self._worker = worker
         self._broker = worker.broker
         self._clock = worker.broker.clock
-        self._concurrency = concurrency
         self._grace = grace
         self._burst = burst
         self._max_tasks = max_tasks
-        self._max_memory = max_memory
         self._replaceable = replaceable
         asynchronous = any(
             found.is_async for name in worker.queues for found in worker.registry.on(name)
         )
-        slots = Slots(worker.registry, {SYNC: concurrency, ASYNC: async_concurrency})
-        self._tally = Tally()
-        self._observers = Observers((self._tally, TroubleLog(), *worker.observers))
+        self._kinds = (SYNC, ASYNC) if asynchronous else (SYNC,)
+        self._slots = slots = Slots(worker.registry, {kind: bounds[kind].least for kind in bounds})
+        tally, times = Tally(), RunTimes()
+        told = (times,) if any(one.scales for one in bounds.values()) else ()
+        self._observers = Observers((tally, TroubleLog(), *told, *worker.observers))
         self._inflight = Inflight(self._clock, self._observers, slots)
         self._settler = Settler(self._broker, self._inflight, worker.retention)
-        self._most_threads = concurrency + (async_concurrency if asynchronous else 0)
+        self._scaler = Scaler(
+            self._broker, worker.queues, self._inflight, slots, times, bounds, self._resized
+        )
+        self._most_threads = sum(bounds[kind].least for kind in self._kinds)
         self._receiver = Receiver(
             worker,
             self._inflight,
@@ -88,18 +90,24 @@ class Pool:
             slots,
             self.stop,
             burst=burst,
-            most_threads=self._most_threads,
+            most_threads=sum(bounds[kind].most for kind in self._kinds),
         )
         self._idle = 0
         self._threads = 0
+        self._surplus = 0  # threads that are to end once they are idle
         self._stop_by: float | None = None
-        self._started_at = self._clock.now()
         self._loop_thread: LoopThread | None = None
         self.left_behind = False
         """After `run`: handlers that could not be stopped go on, until the process ends."""
-        self._id = new_id(self._started_at, self._broker.random)
-        self._warned = False
-        self._ticker = Ticker(self._broker, worker.registry, self._id)
+        self._reporter = Reporter(
+            worker,
+            self._inflight,
+            tally,
+            slots,
+            self._scaler,
+            max_memory=max_memory,
+            recycle=self._recycle,
+        )
         self.recycled: str | None = None
 
     @property
@@ -112,12 +120,12 @@ class Pool:
         """Work until `stop`; returns when every message is settled or given back."""
         self._loop_thread = LoopThread(self._clock)
         self._announce(self._observers.worker_started)
-        hooks = Hooks(self._help, self._replace, self._beat)
+        hooks = Hooks(self._help, self._replace, self._reporter.beat, self._scaler.look)
         upkeep = Upkeep(self._inflight, self._settler, self._broker, SHORT, hooks)
         upkeep.start()
-        self._ticker.start()
+        self._reporter.ticker.start()
         with self._inflight.lock:
-            for _ in range(self._concurrency):
+            for _ in range(self._slots.most(SYNC)):
                 self._start_thread()
         self._wait_for_end()
         with self._inflight.lock:
@@ -125,15 +133,12 @@ class Pool:
         if self.left_behind:
             self._broker.hurry()  # the grace is over: wait for no lock of another process
         self._settler.give_back(self._inflight.return_all(), "the worker stops")
-        self._ticker.close()
+        self._reporter.ticker.close()
         upkeep.close()
         if not self._loop_thread.close():
             self.left_behind = True
         self._settler.flush()
-        try:
-            self._broker.retire(self._id)
-        except BrokerError as error:
-            log.debug("not retired: %s", error)
+        self._reporter.retire()
         self._announce(self._observers.worker_stopped)
 
     def stop(self) -> None:
@@ -156,7 +161,7 @@ class Pool:
         with self._inflight.lock:
             dead, unready = [], []
             silent = self._clock.elapsed() - self._receiver.progress_at
-            if len(self._inflight.running) < self._concurrency and silent > STALLED_AFTER:
+            if len(self._inflight.running) < self._slots.most(SYNC) and silent > STALLED_AFTER:
                 dead.append(f"the receive loop made no progress for {silent:.0f} s")
             if self._loop_thread is None:
                 unready.append("starting")
@@ -241,6 +246,9 @@ class Pool:
         while True:
             with inflight.lock:
                 while not inflight.ready and self._receiver.leading and not self._receiver.stopping:
+                    if self._surplus:
+                        self._surplus -= 1
+                        return None
                     self._idle += 1
                     self._clock.wait(inflight.jobs_ready, None)
                     self._idle -= 1
@@ -281,41 +289,20 @@ class Pool:
         if self._replaceable:
             self._recycle("a handler cannot be stopped")
 
+    def _resized(self) -> None:
+        """There are more slots, or fewer: threads begin or end, and the leader asks for as many."""
+        with self._inflight.lock:
+            if self._receiver.stopping:
+                return
+            self._most_threads = sum(self._slots.most(kind) for kind in self._kinds)
+            self._surplus = max(0, self._threads - self._most_threads)
+            if not self._idle and self._threads < self._most_threads:
+                self._start_thread()  # which leads, and calls others
+            self._receiver.room_made = True
+            self._inflight.jobs_ready.notify_all()
+        self._broker.wake()
+
     def _announce(self, calls: Calls) -> None:
         with self._inflight.lock:
             for tell in calls:
                 tell()
-
-    # ---- reporting --------------------------------------------------------------------------
-    def _beat(self) -> None:
-        if self._max_memory is not None and peak_memory() > self._max_memory:
-            if self._inflight.finished:
-                self._recycle(f"{peak_memory() // 2**20} MiB of memory")
-            elif not self._warned:
-                self._warned = True
-                log.warning(
-                    "--max-memory is %d MiB, and the process has %d MiB before its first run",
-                    self._max_memory // 2**20,
-                    peak_memory() // 2**20,
-                )
-        self._broker.report(self._report())
-        self._ticker.look()
-        if self._broker.hold(UPKEEP, self._id, 3 * BEAT):  # one of many does it
-            for _ in range(UPKEEP_STEPS):
-                if not self._broker.upkeep():
-                    break
-
-    def _report(self) -> WorkerReport:
-        """What this process says of itself to the broker."""
-        with self._inflight.lock:
-            return WorkerReport(
-                id=self._id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                queues=self._worker.queues,
-                started_at=self._started_at,
-                busy=len(self._inflight.running),
-                slots=self._concurrency,
-                handlers={name: dict(found) for name, found in self._tally.handlers.items()},
-                failures=list(self._tally.failures),
-            )

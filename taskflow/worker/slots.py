@@ -37,6 +37,14 @@ class Slots:
             self._most[one.name] = one.concurrency
         return keys
 
+    def most(self, kind: str) -> int:
+        """How many of SYNC or ASYNC may run at once."""
+        return self._most[kind]
+
+    def resize(self, kind: str, most: int) -> None:
+        """Let so many of SYNC or ASYNC run at once; what runs beyond that goes on."""
+        self._most[kind] = most
+
     def enter(self, job: Job) -> None:
         """It may start now."""
         for key in self._keys_of(job):

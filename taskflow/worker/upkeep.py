@@ -34,6 +34,8 @@ class Hooks:
     """A run was given up: its thread needs a successor."""
     beat: Callable[[], None]
     """Report to the broker, check memory."""
+    scale: Callable[[], None]
+    """Look whether more or fewer may run at once."""
 
 
 class Upkeep:
@@ -111,6 +113,10 @@ class Upkeep:
         if elapsed - self._watched_at >= look:
             self._watched_at = elapsed
             self._watch([job for job in running if elapsed - job.started >= look])
+            try:
+                self._hooks.scale()
+            except BrokerError as error:
+                log.debug("what waits could not be counted: %s", error)
         if now >= self._next_beat:
             self._next_beat = now + BEAT
             try:

@@ -61,6 +61,14 @@ class Operations:
         paused = queue in self._pauses
         return QueueCounts(visible, in_flight, delayed, 0.0, handled, dead, paused)
 
+    def waiting(self, queue: str, most: int) -> int:
+        """What SQS says, approximately, in one request."""
+        self._pauses.refresh()
+        if queue in self._pauses:
+            return 0
+        name = _COUNTED[0]
+        return min(most, int(self._directory.attributes(queue, name).get(name, 0)))
+
     def next_due(self, *queues: str) -> float | None:
         """Of the messages that this process has received."""
         self._pauses.refresh()

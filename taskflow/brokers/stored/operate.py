@@ -31,6 +31,16 @@ class Operator:
 
         return self._core.store.look(look)
 
+    def waiting(self, queue: str, most: int) -> int:
+        """How many messages may be received now; counts no further than `most`."""
+        now = self._core.now()
+
+        def look(rows: Rows) -> int:
+            row = find_queue(rows, queue)
+            return 0 if row.paused else rows.count_due(row, now, most)
+
+        return self._core.store.look(look)
+
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
         """Look at messages without receiving them."""
         now = self._core.now()

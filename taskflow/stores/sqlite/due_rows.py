@@ -27,6 +27,10 @@ _NEXT_DUE = "SELECT min(next) FROM ({})".format(
         for level in _LEVELS
     )
 )
+_ALL_DUE = " UNION ALL ".join(
+    f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2" for level in _LEVELS
+)
+_DUE_LANES = "SELECT 1 FROM lane WHERE queue = ?1 AND ready_at <= ?2"
 _ANY_LANE = "SELECT 1 FROM lane WHERE queue = ? AND ready_at <= ? LIMIT 1"
 _NEXT_LANE = "SELECT min(ready_at) FROM lane WHERE queue = ? AND ready_at > ?"
 
@@ -140,6 +144,12 @@ class DueRows:
     def next_due(self, queue: QueueRow, now: float) -> float | None:
         look = _NEXT_LANE if queue.fifo else _NEXT_DUE
         found: float | None = self._execute(look, (queue.id, now)).get
+        return found
+
+    def count_due(self, queue: QueueRow, now: float, most: int) -> int:
+        look = _DUE_LANES if queue.fifo else _ALL_DUE
+        values = (queue.id, now, most)
+        found: int = self._execute(f"SELECT count(*) FROM ({look} LIMIT ?3)", values).get
         return found
 
     def due_fairly(

@@ -73,7 +73,7 @@ class SqliteRows:
         self.lend = Lender(due, leases, slots).lend
         self.lend_lone = LoneLender(connection, declared).lend_lone
         self.next_due, self.select = due.next_due, due.select
-        self.count_in_flight = due.count_in_flight
+        self.count_in_flight, self.count_due = due.count_in_flight, due.count_due
         self.tenants_in_flight = due.tenants_in_flight
 
         deduplications = Deduplications(connection, due)

@@ -97,6 +97,10 @@ class ListBroker:
         with self._changed:
             return self._tables.queue(queue).counts(self.clock.now())
 
+    def waiting(self, queue: str, most: int) -> int:
+        with self._changed:
+            return min(most, len(self._tables.queue(queue).due(self.clock.now())))
+
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
         with self._changed:
             return self._tables.queue(queue).peek(limit, ids, self.clock.now())

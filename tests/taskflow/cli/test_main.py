@@ -169,8 +169,12 @@ def test_the_modules_come_from_flag_environment_or_file(
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("concurrency", "0", "0 is not in the range x>=1"),
-        ("concurrency", "many", "'many' is not a valid integer"),
+        ("concurrency", "0", "is '0', and 0 is less than 1; write a number from 1 on (8), or the"),
+        ("concurrency", "many", "is 'many'; write a number from 1 on (8), or the least and the"),
+        ("concurrency", "32..2", "is '32..2', and 32 is more than 2; write"),
+        ("concurrency", "0..4", "is '0..4', and 0 is less than 1; write"),
+        ("concurrency", "a..b", "autoscaled one (2..32)"),
+        ("processes", "2..4", "'2..4' is not a valid integer"),
         ("grace", "soon", "'soon' is no duration; examples: 90, 1.5, 90s, 15m, 2h, 1d"),
         ("grace", "nan", "'nan' is no duration"),
         ("log_level", "LOUD", "LOUD"),

@@ -124,6 +124,27 @@ def test_top_shows_queues_handlers_and_failures(run: Run, broker: Broker) -> Non
     assert "1970-01-01T00:00:01" in shown
 
 
+def test_top_shows_why_a_worker_has_its_slots(run: Run, broker: Broker) -> None:
+    why = "threads 4 to 8: 41 or more wait, 300 ms each"
+    report = WorkerReport("w", "host", 17, ("work", "mails"), 0.0, 3, 8, {}, [], scaling=why)
+    assert "LAST CHANGE OF SLOTS" not in run("top", "--count", "1").output
+    broker.report(report)
+    shown = " ".join(run("top", "--count", "1").output.split())
+    assert f"LAST CHANGE OF SLOTS host work,mails 17 3 8 {why} HANDLER" in shown
+    (found,) = json.loads(run("workers", "--json").output)
+    assert found["scaling"] == why
+
+
+@pytest.mark.slow
+def test_processes_have_the_bounds_each(run: Run, folder: Path) -> None:
+    flags = ["--burst", "--processes", "2", "--concurrency", "2..4", "--async-concurrency", "3..9"]
+    run("publish", "order.created", "1", "-m", "shop")
+    with start(folder, "audit", "-m", "shop", *flags) as worker:
+        out, error = worker.communicate(timeout=WAIT)
+    assert (worker.returncode, out) == (0, "recorded 1\n")
+    assert error.count("with 2..4 threads") == 2
+
+
 def test_long_work_tells_its_progress_in_plain_lines(run: Run, broker: Broker) -> None:
     result = run("publish", "made", "1", "--create", "--count", "5000")
     assert result.output.splitlines()[-2:] == [

@@ -108,6 +108,23 @@ def test_counts_tell_visible_in_flight_delayed_and_age(
     assert broker.counts("work") == QueueCounts(1, 0, 1, 7.0, 1, 1)
 
 
+def test_what_waits_is_counted_no_further_than_asked(broker: Broker, put: Put, get: Get) -> None:
+    assert broker.waiting("work", 10) == 0
+    put("1", "2", "3", "4")
+    broker.send("work", [Message("late", "x", {}, 100)])
+    get(limit=1)
+    assert [broker.waiting("work", most) for most in (10, 3, 2, 0)] == [3, 3, 2, 0]
+
+
+@needs("pauses")
+def test_nothing_waits_in_a_paused_queue(broker: Broker, put: Put) -> None:
+    put("1")
+    broker.pause("work")
+    assert broker.waiting("work", 10) == 0
+    broker.pause("work", paused=False)
+    assert broker.waiting("work", 10) == 1
+
+
 def test_peek_changes_nothing(broker: Broker, put: Put, get: Get) -> None:
     put("1", "2", "3")
     assert [found.id for found in broker.peek("work", limit=2)] == ["1", "2"]

@@ -50,6 +50,16 @@ def test_a_message_in_flight_holds_back_its_group_and_no_other(
     assert ids(take()) == ["a2"]
 
 
+def test_each_group_that_may_be_received_from_waits(
+    broker: Broker, fifo: str, send: Send, take: Take
+) -> None:
+    send("a1", "a2", "b1")
+    assert broker.waiting(fifo, 10) in (2, 3)
+    assert broker.waiting(fifo, 1) == 1
+    broker.delete([Finish(one) for one in take()])
+    assert broker.waiting(fifo, 10) == 0
+
+
 def test_groups_nobody_holds_flow_past_the_limit_of_held_ones(send: Send, take: Take) -> None:
     send(*[f"{letter}{number}" for letter in "abcdef" for number in range(3)])
     seen = [take(limit=1)[0].id for _ in range(6)]

@@ -117,6 +117,7 @@ def test_all_levels_are_counted_and_looked_at(broker: Broker, fill: Send) -> Non
     broker.receive("work", limit=2)
     counts = broker.counts("work")
     assert (counts.visible, counts.in_flight) == (4, 2)
+    assert [broker.waiting("work", most) for most in (9, 3)] == [4, 3]
     assert len(broker.peek("work")) == 6
     assert broker.purge("work") == 6
     assert broker.receive("work") == []

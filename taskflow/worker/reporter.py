@@ -1,0 +1,93 @@
+"""What a pool does at each beat: say what it is, have things tended, and look at its memory."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+from taskflow.broker import Broker, WorkerReport
+from taskflow.errors import BrokerError
+from taskflow.message import new_id
+from taskflow.worker.health import peak_memory
+from taskflow.worker.inflight import Inflight
+from taskflow.worker.run_tally import Tally
+from taskflow.worker.scaler import Scaler
+from taskflow.worker.slots import SYNC, Slots
+from taskflow.worker.ticker import Ticker
+from taskflow.worker.upkeep import BEAT
+from taskflow.worker.worker import Worker
+
+log = logging.getLogger("taskflow.worker")
+
+UPKEEP, UPKEEP_STEPS = "taskflow.upkeep", 10  # small ones: leases are extended between them
+
+
+class Reporter:
+    """One thread calls `beat`. `max_memory` is in bytes; `recycle` is called with the reason when
+    the process has peaked above it."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        inflight: Inflight,
+        tally: Tally,
+        slots: Slots,
+        scaler: Scaler,
+        *,
+        max_memory: int | None,
+        recycle: Callable[[str], None],
+    ) -> None:
+        self._broker: Broker = worker.broker
+        self._queues = worker.queues
+        self._inflight = inflight
+        self._tally = tally
+        self._slots = slots
+        self._scaler = scaler
+        self._max_memory = max_memory
+        self._recycle = recycle
+        self._started_at = self._broker.clock.now()
+        self._id = new_id(self._started_at, self._broker.random)
+        self._warned = False
+        self.ticker = Ticker(self._broker, worker.registry, self._id)
+
+    def beat(self) -> None:
+        """Raises BrokerError when the broker cannot be used."""
+        if self._max_memory is not None and peak_memory() > self._max_memory:
+            if self._inflight.finished:
+                self._recycle(f"{peak_memory() // 2**20} MiB of memory")
+            elif not self._warned:
+                self._warned = True
+                log.warning(
+                    "--max-memory is %d MiB, and the process has %d MiB before its first run",
+                    self._max_memory // 2**20,
+                    peak_memory() // 2**20,
+                )
+        self._broker.report(self._report())
+        self.ticker.look()
+        if self._broker.hold(UPKEEP, self._id, 3 * BEAT):  # one of many does it
+            for _ in range(UPKEEP_STEPS):
+                if not self._broker.upkeep():
+                    break
+
+    def retire(self) -> None:
+        """Sign off."""
+        try:
+            self._broker.retire(self._id)
+        except BrokerError as error:
+            log.debug("not retired: %s", error)
+
+    def _report(self) -> WorkerReport:
+        """What this process says of itself to the broker."""
+        with self._inflight.lock:
+            return WorkerReport(
+                id=self._id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=self._queues,
+                started_at=self._started_at,
+                busy=len(self._inflight.running),
+                slots=self._slots.most(SYNC),
+                handlers={name: dict(found) for name, found in self._tally.handlers.items()},
+                failures=list(self._tally.failures),
+                scaling=self._scaler.reason,
+            )
