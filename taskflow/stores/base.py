@@ -1,6 +1,6 @@
 """A place for rows: transactions, the disk, who is told of changes."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Protocol, TypeVar
 
 from taskflow.clock import Clock
@@ -48,6 +48,10 @@ class Store(Protocol):
 
     def look(self, work: Callable[[Rows], T]) -> T:
         """Run `work`, which changes nothing, without locking out writers. It may be run again."""
+        ...
+
+    def version(self) -> Hashable:
+        """Equal to what it was before only if nobody has committed anything since."""
         ...
 
     def time(self, clock: Clock) -> Callable[[], float]:

@@ -251,6 +251,10 @@ class Rows(Protocol):
         ...
 
     # bookkeeping
+    def any_gone(self, now: float) -> bool:
+        """Whether `forget`, `sweep` or `records.expire` may have something to remove."""
+        ...
+
     def forget(self, now: float, limit: int) -> int:
         """Remove up to `limit` each of finished records, deduplications and attempts that have
         expired; answers how many."""

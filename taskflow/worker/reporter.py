@@ -48,6 +48,7 @@ class Reporter:
         self._started_at = self._broker.clock.now()
         self._id = new_id(self._started_at, self._broker.random)
         self._warned = False
+        self._leads_until = 0.0
         self.ticker = Ticker(self._broker, worker.registry, self._id)
 
     def beat(self) -> None:
@@ -64,10 +65,19 @@ class Reporter:
                 )
         self._broker.report(self._report())
         self.ticker.look()
-        if self._broker.hold(UPKEEP, self._id, 3 * BEAT):  # one of many does it
+        if self._leads():  # one of many does it
             for _ in range(UPKEEP_STEPS):
                 if not self._broker.upkeep():
                     break
+
+    def _leads(self) -> bool:
+        """Whether the upkeep is this pool's, which says so again before its time is over."""
+        now = self._broker.clock.now()
+        if now < self._leads_until - 1.5 * BEAT:
+            return True
+        leads = self._broker.hold(UPKEEP, self._id, 3 * BEAT)
+        self._leads_until = now + 3 * BEAT if leads else 0.0
+        return leads
 
     def retire(self) -> None:
         """Sign off."""

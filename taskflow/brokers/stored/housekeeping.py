@@ -18,23 +18,28 @@ class Upkeep:
 
     def run(self, limit: int = 1000) -> bool:
         """Do a step of each kind; whether there is more to do at once."""
-        store = self._core.store
+        store, part = self._core.store, max(1, limit // 3)
         more = self._moves.step_moves(limit)
-        gone = store.transact(lambda rows: rows.records.expire(self._core.now(), limit))
-        gone = max(gone, store.transact(lambda rows: rows.sweep(limit)))
-        store.transact(lambda rows: rows.forget(self._core.now(), limit))
-        self._unpark(limit)
-        for queue in store.look(lambda rows: rows.queues()):
-            if store.look(partial(self._holds_old, queue=queue)):
-                store.transact(partial(self._drop_old, queue=queue))
-                more = True
-        return more or gone >= limit
 
-    def _unpark(self, limit: int) -> None:
+        def look(rows: Rows) -> tuple[bool, list[tuple[int, str]], list[str]]:
+            old = [queue for queue in rows.queues() if self._holds_old(rows, queue)]
+            return rows.any_gone(self._core.now()), rows.parked(self._parked, limit), old
+
+        def clean(rows: Rows) -> int:
+            now = self._core.now()
+            return max(rows.records.expire(now, part), rows.sweep(part), rows.forget(now, part))
+
+        any_gone, parked, old = store.look(look)
+        gone = store.transact(clean) if any_gone else 0
+        self._unpark(parked, limit)
+        for queue in old:
+            store.transact(partial(self._drop_old, queue=queue))
+        return more or bool(old) or gone >= part
+
+    def _unpark(self, found: list[tuple[int, str]], limit: int) -> None:
         """Look again at what waits for slots: some may have become free without a word, or more
         may be allowed now."""
         store = self._core.store
-        found = store.look(lambda rows: rows.parked(self._parked, limit))
         self._parked = found[-1] if len(found) == limit else (0, "")
 
         def unpark(rows: Rows) -> set[str]:
@@ -48,7 +53,7 @@ class Upkeep:
         if found:
             store.transact(unpark, committed=self._core.waiters.announce)
 
-    def _holds_old(self, rows: Rows, *, queue: str) -> bool:
+    def _holds_old(self, rows: Rows, queue: str) -> bool:
         found = rows.queue(queue)
         if found is None:
             return False

@@ -71,10 +71,12 @@ class Moves:
     def step_moves(self, limit: int = 100) -> bool:
         """Move what is due of every running move."""
         store = self._core.store
-        for task in self.moves():
-            if task.status == "RUNNING":
-                woken = store.transact(partial(self._step_one, handle=task.handle, limit=limit))
-                self._core.waiters.announce(woken)
+        running = [task for task in self.moves() if task.status == "RUNNING"]
+        if not running:
+            return False
+        for task in running:
+            woken = store.transact(partial(self._step_one, handle=task.handle, limit=limit))
+            self._core.waiters.announce(woken)
         store.sync()
         return any(task.status == "RUNNING" for task in self.moves())
 

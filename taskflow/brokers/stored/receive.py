@@ -1,6 +1,6 @@
 """The broker verbs that receive: long polls, and when there will be something."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from taskflow.broker.settings import Holding
 from taskflow.brokers.stored.core import Core
@@ -37,6 +37,7 @@ class Receiver:
         if wait:
             core.waiters.listen()
         before: list[int] = []
+        version: Hashable = None
         while True:
             rung = core.waiters.rung(queues)
             if before and attempt is None:
@@ -49,9 +50,16 @@ class Receiver:
             until = deadline
             if wait and (due := self.next_due(*queues)) is not None:
                 until = min(until, due)
-            core.store.check()
-            if core.now() >= deadline or not core.waiters.park(queues, rung, until, stop):
-                return []
+            while True:
+                core.store.check()
+                if core.now() >= deadline or not core.waiters.park(queues, rung, until, stop):
+                    return []
+                if core.waiters.rung(queues) != rung or core.now() >= until:
+                    break
+                # It was only time to look again, and mostly nobody has done anything.
+                seen, version = version, core.store.version()
+                if version != seen:
+                    break
 
     def _take_lone(
         self, name: str, visibility: float | None, holding: Holding | None

@@ -6,6 +6,13 @@ import apsw
 
 from taskflow.stores.sqlite.columns import PARKED, encode
 
+_ENDING = (
+    *("record.expires_at", "holding.until", "applied.expires_at"),
+    *("finished.expires_at", "deduplication.expires_at", "attempt.expires_at"),
+)
+_ANY_GONE = "SELECT EXISTS (SELECT 1 FROM shared) OR " + " OR ".join(
+    f"EXISTS (SELECT 1 FROM {column.partition('.')[0]} WHERE {column} <= ?1)" for column in _ENDING
+)
 MANY = 10_000  # rows: counting them one by one would take its time
 
 
@@ -14,6 +21,10 @@ class Books:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+
+    def any_gone(self, now: float) -> bool:
+        found: int = self._connection.execute(_ANY_GONE, (now,)).get
+        return bool(found)
 
     def forget(self, now: float, limit: int) -> int:
         gone = 0

@@ -52,6 +52,7 @@ class SqliteRows:
 
         books = Books(connection)
         self.remembered, self.forget = books.remembered, books.forget
+        self.any_gone = books.any_gone
         self.tally, self.counts = books.tally, books.counts
         bodies, lanes = SqliteBodies(connection), Lanes(connection)
         self.sweep = bodies.sweep

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -245,6 +245,10 @@ class SqliteStore:
     def look(self, work: Callable[[Rows], T]) -> T:
         with self._reading as rows:
             return work(rows)
+
+    def version(self) -> Hashable:
+        with self._reading:
+            return self._connection.pragma("data_version"), self._connection.total_changes()
 
     def time(self, clock: Clock) -> Callable[[], float]:
         return clock.now  # one machine, one clock
