@@ -5,8 +5,10 @@ import time
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from threading import Condition
-from typing import Protocol
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 class Clock(Protocol):
@@ -85,9 +87,11 @@ def to_datetime(seconds: float) -> datetime:
 
 
 @cache
-def find_zone(name: str) -> ZoneInfo:
+def find_zone(name: str) -> "ZoneInfo":
     """A time zone by its name (`Europe/Berlin`). Raises ValueError for one that this machine does
     not know."""
+    from zoneinfo import ZoneInfo  # few need it, and it is long in coming
+
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):  # what is no name may be a folder, or a path

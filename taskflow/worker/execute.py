@@ -5,7 +5,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import replace
 from random import Random
@@ -91,6 +91,8 @@ def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1, thread_name_prefix="taskflow-coroutine") as apart:
         return apart.submit(copy_context().run, asyncio.run, coroutine).result()
 
