@@ -130,7 +130,7 @@ def test_it_says_of_each_task_what_becomes_of_it(run: Run, old: Path) -> None:
 def test_it_says_so_to_people(run: Run, old: Path) -> None:
     ran = run("migrate-from-celery", "old/tasks.py")
     assert "old.mail (tasks.py, line 12)" in ran.stdout
-    assert "  refused  priority: priority (3): there are no priorities yet" in ran.stdout
+    assert "  refused  priority: priority (3): 0 to 9 mean the opposite" in ran.stdout
     assert ran.stdout.endswith("3 tasks; 2 with something that is refused\n")
 
 

@@ -169,6 +169,7 @@ def test_rows_of_a_topic_without_queues_wait_and_hold_back_their_subject_alone(
     assert broker.got[1:] == ["made made-a", "sold sold-a", "made made-b"]
 
 
+@pytest.mark.slow
 def test_many_rows_that_wait_hide_nobody_behind_them(
     save: Any, relay: Relay, broker: FlakyBroker
 ) -> None:

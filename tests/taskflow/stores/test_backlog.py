@@ -7,11 +7,13 @@ import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
+from taskflow.broker.settings import Holding, Limit
 from taskflow.brokers.stored.broker import StoredBroker
-from taskflow.message import Message
+from taskflow.message import Message, Priority
 from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
 
+pytestmark = pytest.mark.slow
 FEW, MANY = 100, 4000
 GROUPS = 50
 
@@ -133,3 +135,57 @@ def test_what_was_received_before_it_expired_is_dropped_too(expired: Counted) ->
     assert expired.broker.peek(queue) == []
     expired.broker.send(queue, [expired.message(3)])
     assert [one.id for one in expired.broker.receive(queue)] == ["3"]
+
+
+# ---- what waits for others ----------------------------------------------------------------------
+ONE = Holding(limits={"pay": Limit(most=1), "slow": Limit(rate=0.001)})
+
+
+def waiting_for(slot: str, count: int) -> Counted:
+    """So many messages that cannot start, in front of some that can: one of their slot has, and
+    each of the others has been looked at once."""
+    held = Counted("work", 0)
+    name = slot.partition("\n")[0]
+    blocked = [Message(f"b{at}", "x", slot=slot) for at in range(count + 1)]
+    held.broker.send("work", blocked)
+    while held.broker.receive("work", limit=100, visibility=4e4, holding=ONE):
+        pass
+    others = [Message(f"o{at}", "x", slot=f"{name}\nother {at}") for at in range(20)]
+    held.broker.send("work", others)
+    return held
+
+
+def take_others(held: Counted) -> None:
+    lent = held.broker.receive("work", limit=5, holding=ONE)
+    assert [one.id[0] for one in lent] == ["o"] * 5
+    assert held.broker.delete([Finish(one) for one in lent]) == [True] * 5
+
+
+@pytest.mark.parametrize("slot", ["pay\nacme", "slow\nacme"])
+def test_what_waits_for_a_limit_costs_the_others_nothing(slot: str) -> None:
+    costs = []
+    for count in (FEW, MANY):
+        with closing((held := waiting_for(slot, count)).broker):
+            costs.append(held.cost(take_others))
+    few, many = costs
+    assert many <= 1.5 * few
+
+
+@pytest.mark.parametrize("priority", ["low", None])
+def test_a_backlog_of_one_level_costs_the_other_nothing(priority: Priority | None) -> None:
+    def act(held: Counted) -> None:
+        news = [Message(f"n{at}", "x", priority="high") for at in range(3)]
+        held.broker.send("work", news)
+        lent = held.broker.receive("work", limit=3)
+        assert [one.id for one in lent] == ["n0", "n1", "n2"]
+        held.broker.delete([Finish(one) for one in lent])
+
+    costs = []
+    for count in (FEW, MANY):
+        held = Counted("work", 0)
+        with closing(held.broker):
+            backlog = [Message(f"b{at}", "x", priority=priority) for at in range(count)]
+            held.broker.send("work", backlog)
+            costs.append(held.cost(act))
+    few, many = costs
+    assert many <= 1.5 * few
