@@ -47,7 +47,9 @@ def submit(
         elif isinstance(refused, VersionConflict) and refused.key == call.id:
             if _is_the_same(broker, call, options):
                 return call.id, False
-        elif not isinstance(refused, VersionConflict):
+        elif isinstance(refused, VersionConflict):  # who has the key has just changed: look again
+            change = call.change()
+        else:
             raise refused
     return call.id, True
 

@@ -1,11 +1,16 @@
 """Unique calls by argument, debounce and throttle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 
-from taskflow import Registry, Result, task
+from taskflow import Broker, Registry, Result, task
+from taskflow.broker.change import Change
 from taskflow.errors import KeyTaken, RegistrationError
+from taskflow.tasks import submitting
+from taskflow.tasks.preparing import put_run
+from taskflow.tasks.run import Row, load
 from taskflow.tasks.task import Task
 from taskflow.testing import ManualClock
 
@@ -171,3 +176,32 @@ def test_what_does_not_go_together_is_refused(
 def test_a_key_that_no_argument_has_is_refused_at_import(taskflow_registry: Registry) -> None:
     with pytest.raises(RegistrationError, match=r"key= of .* goes by 'y'; its arguments are 'x'"):
         task(registry=taskflow_registry, key="y")(lambda x: None)
+
+
+@pytest.mark.parametrize("options", [{"on_key": "replace", "key": "k"}, {"debounce": 5}])
+def test_who_is_replaced_may_change_meanwhile(
+    options: dict[str, Any],
+    taskflow_broker: Broker,
+    taskflow_registry: Registry,
+    drain: Drain,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    t = task(registry=taskflow_registry, name="t")(lambda x: None)
+    drain()
+    first = t.options(**options).delay(1)
+    looks = []
+
+    def load_and_change(broker: Broker, ids: Collection[str]) -> dict[str, Row]:
+        found = load(broker, ids)
+        looks.append(len(found))
+        if len(looks) == 1:  # somebody else writes it between the look and the change
+            row = found[first.id]
+            put = put_run(row.id, row.run, "waiting", row.version, due_at=row.due_at)
+            broker.apply([Change(records=[put])])[0].or_raise()
+        return found
+
+    monkeypatch.setattr(submitting, "load", load_and_change)
+    second = t.options(**options).delay(2)
+    assert looks == [1, 1]
+    monkeypatch.undo()
+    assert (first.state, second.created) == ("cancelled", True)
