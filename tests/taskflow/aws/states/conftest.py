@@ -1,0 +1,44 @@
+"""The AWS broker with its state where hosts share it: in DynamoDB as moto has it, and in SQL.
+
+The SQL database is SQLite, or the one whose address TASKFLOW_TEST_SQL names.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskflow.brokers.aws.broker import AwsBroker
+from taskflow.testing.contract.differs import Differs
+from tests.contract import differences as tables
+from tests.contract.wire import SharedClock, aws_broker
+from tests.taskflow.aws.states.places import PLACES, Place, dynamo_place, sql_place
+
+
+@pytest.fixture(params=PLACES)
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    """A place that is empty."""
+    if request.param == "dynamodb":
+        moto = request.getfixturevalue("moto")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
+        yield dynamo_place(moto, request.node.nodeid)
+    else:
+        with sql_place(tmp_path) as made:
+            yield made
+
+
+@pytest.fixture
+def broker(clock: SharedClock, place: Place) -> Iterator[AwsBroker]:
+    """The AWS broker whose state lies there."""
+    with aws_broker(clock, place.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def differences(request: pytest.FixtureRequest) -> dict[str, Differs]:
+    """What differs in this test over AWS, wherever the state is."""
+    name = request.node.name
+    found = tables.find("aws", tables.bare(request.node.callspec.params["place"], name))
+    return {name: found} if found else {}
