@@ -25,7 +25,8 @@ from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 
 OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix", "state")
 LOCAL = ("memory", "sqlite")
-STATES = "dynamodb://table, sqlite:///path/to/state.db, or the address of a SQL database"
+REDIS = ("redis", "rediss")
+STATES = "dynamodb://table, redis://host/0, sqlite:///path/to/state.db, or a SQL database's address"
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
 _SECRET = re.compile(r"(://[^/@:?&]*:)[^/@&]*@")
 
@@ -147,6 +148,14 @@ def _open_state(
         return None
     if scheme == "dynamodb":
         return RemoteState(DynamoRecordStore(api, table, clock, random), clock, random)
+    if scheme in REDIS:
+        try:
+            from taskflow.coordination.redis_record_store import open_redis
+        except ImportError:
+            raise ConfigError(
+                f"state={scheme}://… needs redis: pip install 'taskflow-events[redis]'"
+            ) from None
+        return RemoteState(open_redis(text), clock, random)
     try:
         from taskflow.coordination.sql_database import open_sql_database
         from taskflow.coordination.sql_record_store import SqlRecordStore

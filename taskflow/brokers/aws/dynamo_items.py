@@ -24,6 +24,7 @@ from typing import Any
 
 from taskflow.broker.record import Record
 from taskflow.brokers.aws.dynamo_table import Item, Key, number
+from taskflow.coordination.record_queries import due_order
 from taskflow.coordination.record_store import Holding, Kept, Note, RecordName
 
 LONGEST_SORT_KEY = 1000  # bytes; DynamoDB takes 1024
@@ -54,11 +55,6 @@ def family(kind: str, parent: str) -> str:
     """What the children of a parent have in common; of long names their digest."""
     text = f"{len(kind)}:{kind}#{parent}"
     return text if len(text.encode()) <= 2000 else sha256(text.encode()).hexdigest()
-
-
-def due_order(due_at: float, turn: int) -> str:
-    """Text that sorts as due times and numbers do."""
-    return f"{max(0.0, due_at):020.6f}#{turn:019d}"
 
 
 def write_record(kept: Kept) -> dict[str, Any]:

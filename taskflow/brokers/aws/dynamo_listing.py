@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from taskflow.broker.record import Record, RecordQuery
+from taskflow.broker.record import RecordQuery
 from taskflow.brokers.aws.dynamo_attempts import DynamoAttempts
-from taskflow.brokers.aws.dynamo_items import due_order, family, read_record
+from taskflow.brokers.aws.dynamo_items import family, read_record
 from taskflow.brokers.aws.dynamo_table import DynamoTable, Item, Key, number, read_key
 from taskflow.brokers.aws.dynamo_values import DynamoValues
 from taskflow.brokers.aws.dynamo_writes import is_part
-from taskflow.coordination.change_plan import alive
+from taskflow.coordination.record_queries import due_order, fits
 from taskflow.coordination.record_store import Kept
 
 _LAST_TURN = 10**19 - 1
@@ -64,7 +64,7 @@ class DynamoListing:
             for key in order:
                 if key in loaded:
                     kept = read_record(*loaded[key])
-                    if _fits(kept.record, query, now) and not _is_behind(kept, query, after):
+                    if fits(kept.record, query, now) and not _is_behind(kept, query, after):
                         found.append(kept)
             if len(found) >= query.limit:
                 break
@@ -163,17 +163,3 @@ def _is_behind(kept: Kept, query: RecordQuery, after: tuple[float, int] | None) 
     if after is None or query.order != "due":
         return False
     return ((kept.record.due_at or 0.0), kept.number) <= after
-
-
-def _fits(record: Record, query: RecordQuery, now: float) -> bool:
-    """Whether a record is one that is asked for."""
-    due = record.due_at
-    return (
-        alive(record.expires_at, now)
-        and (query.label is None or record.label == query.label)
-        and (not query.states or record.state in query.states)
-        and (query.parent is None or record.parent == query.parent)
-        and (query.created_from is None or record.created_at >= query.created_from)
-        and (query.created_before is None or record.created_at < query.created_before)
-        and (query.due_by is None or (due is not None and due <= query.due_by))
-    )

@@ -14,6 +14,7 @@ from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.brokers.aws.local_state import LocalState
 from taskflow.brokers.aws.remote_state import RemoteState
 from taskflow.coordination.memory_records import MemoryRecords
+from taskflow.coordination.redis_record_store import RedisRecordStore
 from taskflow.coordination.sql_record_store import SqlRecordStore
 from taskflow.coordination.sql_records import SqlRecords
 from taskflow.errors import ConfigError, InvalidName
@@ -44,10 +45,7 @@ def opened(address: str) -> AwsBroker:
         ("aws://eu-central-1?idempotency=done", "idempotency is dynamodb://table, or the address"),
         ("aws://eu-central-1?idempotency=dynamodb://a/b", "idempotency is dynamodb://table, or"),
         ("aws://eu-central-1?idempotency=postgres://t", "no driver for the database"),
-        (
-            "aws://eu-central-1?state=done",
-            "state is 'done'; write dynamodb://table, sqlite:///path",
-        ),
+        ("aws://eu-central-1?state=done", "state is 'done'; write dynamodb://table, redis://"),
         ("aws://eu-central-1?state=dynamodb://a/b", "state is 'dynamodb://a/b'; write dynamodb"),
         ("aws://eu-central-1?state=aws://eu-central-1", "state is 'aws://eu-central-1'; write"),
         ("aws://eu-central-1?state=postgres://t", "no driver for the database of state="),
@@ -93,6 +91,7 @@ def test_the_state_lies_where_the_address_says() -> None:
 
     assert isinstance(store("dynamodb://state"), DynamoRecordStore)
     assert isinstance(store("sqlite%2Bpysqlite:////nowhere/state.db"), SqlRecordStore)
+    assert isinstance(store("rediss://host:6380/1"), RedisRecordStore)
     for local in ("", "&state=memory://"):
         broker = opened(f"aws://eu-west-1?{LOCAL}{local}")
         assert isinstance(broker._state, LocalState)
@@ -113,17 +112,19 @@ def test_an_address_is_quoted_without_its_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "option"),
+    ("module", "option", "needs"),
     [
-        ("sql_records", "idempotency=sqlite:///events.db"),
-        ("sql_record_store", "state=mysql://host/state"),
+        ("sql_records", "idempotency=sqlite:///events.db", "SQLAlchemy"),
+        ("sql_record_store", "state=mysql://host/state", "SQLAlchemy"),
+        ("redis_record_store", "state=redis://host/0", "redis"),
     ],
 )
-def test_without_sqlalchemy_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, module: str, option: str
+def test_without_its_library_a_place_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, module: str, option: str, needs: str
 ) -> None:
     monkeypatch.setitem(sys.modules, f"taskflow.coordination.{module}", None)
-    why = rf"{option.partition(':')[0]}://… needs SQLAlchemy: pip install 'taskflow-events\[sql\]'"
+    extra = {"SQLAlchemy": "sql", "redis": "redis"}[needs]
+    why = rf"{option.partition(':')[0]}://… needs {needs}: pip install 'taskflow-events\[{extra}\]'"
     with pytest.raises(ConfigError, match=why):
         open_broker(f"aws://eu-central-1?{LOCAL}&{option}")
 

@@ -1,6 +1,7 @@
-"""The AWS broker with its state where hosts share it: in DynamoDB as moto has it, and in SQL.
+"""The AWS broker with its state where hosts share it: DynamoDB as moto has it, SQL and Redis.
 
-The SQL database is SQLite, or the one whose address TASKFLOW_TEST_SQL names.
+The SQL database is SQLite, or the one whose address TASKFLOW_TEST_SQL names. Redis is a fake in
+this process, or the one that TASKFLOW_TEST_REDIS names.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.testing.contract.differs import Differs
 from tests.contract import differences as tables
 from tests.contract.wire import SharedClock, aws_broker
-from tests.taskflow.aws.states.places import PLACES, Place, dynamo_place, sql_place
+from tests.taskflow.aws.states.places import PLACES, Place, dynamo_place, redis_place, sql_place
 
 
 @pytest.fixture(params=PLACES)
@@ -24,6 +25,9 @@ def place(
         moto = request.getfixturevalue("moto")
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
         yield dynamo_place(moto, request.node.nodeid)
+    elif request.param == "redis":
+        with redis_place() as made:
+            yield made
     else:
         with sql_place(tmp_path) as made:
             yield made

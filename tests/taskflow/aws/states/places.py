@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,17 +16,20 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
+from fakeredis import TcpFakeServer
+from redis import Redis
 from sqlalchemy import create_engine
 
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_record_store import DynamoRecordStore
 from taskflow.clock import Clock
 from taskflow.coordination.record_store import RecordStore
+from taskflow.coordination.redis_record_store import open_redis
 from taskflow.coordination.sql_database import open_sql_database
 from taskflow.coordination.sql_record_store import SqlRecordStore
 from taskflow.coordination.sql_record_tables import RECORD_TABLES
 
-PLACES = ["dynamodb", "sql"]
+PLACES = ["dynamodb", "sql", "redis"]
 PAGE = Path(__file__).parents[4] / "docs/aws.md"
 
 
@@ -74,6 +78,41 @@ def sql_place(folder: Path) -> Iterator[Place]:
 
     def open_one(clock: Clock) -> RecordStore:
         opened.append(SqlRecordStore(open_sql_database(url, RECORD_TABLES, "state")))
+        return opened[-1]
+
+    yield Place(url, open_one)
+    for one in opened:
+        one.close()
+
+
+@contextmanager
+def redis_place() -> Iterator[Place]:
+    """The Redis that TASKFLOW_TEST_REDIS names, emptied, or a fake one in this process."""
+    if url := os.environ.get("TASKFLOW_TEST_REDIS"):
+        with redis_at(url) as place:
+            yield place
+        return
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, args=[0.01], name="fake-redis")
+    thread.start()
+    try:
+        with redis_at(f"redis://127.0.0.1:{server.server_address[1]}/0") as place:
+            yield place
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def redis_at(url: str) -> Iterator[Place]:
+    """The Redis at an address, emptied."""
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    opened: list[RecordStore] = []
+
+    def open_one(_: Clock) -> RecordStore:
+        opened.append(open_redis(url))
         return opened[-1]
 
     yield Place(url, open_one)
