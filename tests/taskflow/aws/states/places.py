@@ -54,6 +54,12 @@ def table_of_the_page() -> dict[str, Any]:
     return found
 
 
+def rights_of_the_page() -> set[str]:
+    """The actions that docs/aws.md says the table takes."""
+    _, _, section = PAGE.read_text().partition("### The table of state")
+    return set(re.findall(r"`(dynamodb:[A-Za-z]+)`", section))
+
+
 def make_table(api: Api, name: str) -> None:
     """Make the table of the page under a name."""
     api.client("dynamodb").create_table(**{**table_of_the_page(), "TableName": name})

@@ -22,7 +22,7 @@ from taskflow.brokers.aws.dynamo_table import DynamoTable
 from taskflow.brokers.aws.remote_state import RemoteState
 from taskflow.coordination.record_store import Contended
 from taskflow.errors import BrokerUnavailable, LimitExceeded, VersionConflict
-from tests.taskflow.aws.states.places import make_table
+from tests.taskflow.aws.states.places import make_table, rights_of_the_page
 from tests.taskflow.aws.states.test_races import Hurried
 
 MOST = 4  # writes of one transaction, here
@@ -416,7 +416,7 @@ def test_a_transaction_that_was_cancelled_says_why(
 
     monkeypatch.setattr(api.client("dynamodb"), "transact_write_items", cancel)
     with pytest.raises(error):
-        DynamoTable(api, "t").write([{"Put": {"Item": {}}}])
+        DynamoTable(api, "t").write([{"Put": {"Item": {}}}] * 2)
 
 
 def test_a_conflict_of_transactions_is_tried_again(
@@ -442,9 +442,44 @@ def test_reads_that_dynamodb_leaves_undone_are_an_error(
     def leave(*_: Any, RequestItems: Any) -> Any:
         return {"UnprocessedKeys": RequestItems}
 
+    make(hosts[0], Change(records=[Put(kind="run", key="1", value="a")]))
+    call, asked = api.call, list[Any]()
+
+    def answer_some(service: Any, method: str, *named: str, **params: Any) -> Any:
+        """Twice nothing, then one item of many."""
+        asked.append(method)
+        if len(asked) < 3:
+            return leave(RequestItems=params["RequestItems"])
+        ((table, wanted),) = params["RequestItems"].items()
+        (first, *rest) = wanted["Keys"]
+        params["RequestItems"] = {table: {**wanted, "Keys": [first]}}
+        answer = call(service, method, *named, **params)
+        if rest:
+            answer["UnprocessedKeys"] = {table: {**wanted, "Keys": rest}}
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "call", answer_some)
+        assert set(hosts[0].records("run", list("1234"))) == {"1"}
+    assert len(asked) == 6
     monkeypatch.setattr(api, "call", leave)
     with pytest.raises(BrokerUnavailable, match="undone 5 times: its throughput is too low"):
         hosts[0].records("run", ["1"])
+
+
+def test_the_page_names_the_rights_that_it_takes(
+    api: Api, hosts: Sequence[RemoteState], tiny: None, name: str
+) -> None:
+    asked: set[str] = set()
+    api.watch_requests(lambda _, operation: asked.add(operation))
+    make(hosts[0], plan(7, "a" * 30))
+    make(hosts[0], Change(records=[Put(kind="run", key="1", value="a")]))
+    make(hosts[0], Change(records=[Remove("run", "1")]))
+    make(hosts[1], Change(keys=[Take("other", "me")]))
+    assert len(hosts[0].list_records(ALL).records) == 6
+    hosts[0].count_records("run")
+    asked -= {"TransactWriteItems"}  # needs the rights to what is in it
+    assert {f"dynamodb:{one}" for one in asked} == rights_of_the_page()
 
 
 def test_what_another_has_made_is_not_given_up(api: Api, name: str, clock: Hurried) -> None:

@@ -176,6 +176,7 @@ def test_of_what_is_read_and_written_back_nothing_is_lost(hosts: Sequence[Remote
     assert hosts[0].records("run", ["1"])["1"].value == str(4 * HOSTS)
 
 
+@pytest.mark.slow
 def test_who_names_things_in_another_order_waits_for_nobody(hosts: Sequence[RemoteState]) -> None:
     """Each in an order of its own: none of them ends in a ring of waiting."""
     keys = [str(n) for n in range(6)]
@@ -194,6 +195,7 @@ def test_who_names_things_in_another_order_waits_for_nobody(hosts: Sequence[Remo
     assert counts == {4 * HOSTS}
 
 
+@pytest.mark.slow
 def test_what_comes_and_goes_at_once_is_there_or_not(hosts: Sequence[RemoteState]) -> None:
     """Made and removed by all at once: each sees a whole record, and in the end there is none."""
 

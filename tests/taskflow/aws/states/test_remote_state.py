@@ -38,6 +38,7 @@ def puts(count: int, **more: int | str) -> Sequence[Put]:
     ]
 
 
+@pytest.mark.slow
 def test_a_plan_of_hundreds_of_runs_is_one_change(state: RemoteState) -> None:
     change = Change(
         id="plan",
@@ -56,6 +57,7 @@ def test_a_plan_of_hundreds_of_runs_is_one_change(state: RemoteState) -> None:
     assert state.holders(["k"]) == {"k": "me"}
 
 
+@pytest.mark.slow
 def test_hundreds_of_records_are_removed_by_one_change(state: RemoteState) -> None:
     state.apply([Change(records=puts(150))])
     gone = [Remove("run", f"{n:04}") for n in range(1, 150)]
@@ -64,6 +66,7 @@ def test_hundreds_of_records_are_removed_by_one_change(state: RemoteState) -> No
     assert [one.key for one in state.list_records(QUERY).records] == ["0000"]
 
 
+@pytest.mark.slow
 def test_hundreds_of_records_are_written_anew_by_one_change(state: RemoteState) -> None:
     first = state.apply([Change(records=puts(150))])[0].or_raise().versions
     again = [
