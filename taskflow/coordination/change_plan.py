@@ -11,7 +11,7 @@ import msgspec
 from taskflow.broker.change import Add, Applied, Change, Put, Remove, Take
 from taskflow.broker.record import Record
 from taskflow.coordination.record_store import Holding, Kept, Names, Note, RecordName, Things
-from taskflow.errors import KeyTaken, VersionConflict
+from taskflow.errors import BrokerUnavailable, KeyTaken, VersionConflict
 
 
 class _Answer(msgspec.Struct, array_like=True):
@@ -23,6 +23,13 @@ class _Answer(msgspec.Struct, array_like=True):
 
 _write = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder(_Answer).decode
+
+
+def _read_answer(id: str, text: str) -> _Answer:
+    try:
+        return _read(text)
+    except msgspec.MsgspecError as error:
+        raise BrokerUnavailable(f"what change {id!r} was answered is not ours: {error}") from error
 
 
 def names_of(change: Change) -> Names:
@@ -65,12 +72,13 @@ class ChangePlan:
         self.answer = Applied()
 
     def work_out(self) -> Things:
-        """Answers `written`. Raises VersionConflict and KeyTaken."""
+        """Answers `written`. Raises VersionConflict and KeyTaken, and BrokerUnavailable for a note
+        that cannot be read."""
         change, now = self._change, self._now
         if change.id is not None:
             note = self._seen.changes.get(change.id)
             if note is not None and note.expires_at > now:
-                known = _read(note.answer)
+                known = _read_answer(change.id, note.answer)
                 self.answer = Applied(versions=known.versions, counts=known.counts, repeated=True)
                 return self.written
         for key in change.keys:

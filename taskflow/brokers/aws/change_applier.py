@@ -27,14 +27,14 @@ from taskflow.broker.change import (
     Send,
     Settlement,
 )
-from taskflow.broker.record import RecordQuery
+from taskflow.broker.record import Record, RecordQuery
 from taskflow.broker.settings import Finish, Sent
 from taskflow.brokers.aws.sender import Sender
 from taskflow.brokers.aws.settler import Settler
 from taskflow.brokers.aws.state import State
 from taskflow.brokers.stored.change_limits import LONGEST_NAME
 from taskflow.clock import Clock
-from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
+from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost, LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery, Message, new_id
 from taskflow.stores.message_columns import read_attributes, write_attributes
@@ -206,7 +206,7 @@ class ChangeApplier:
         page = self._state.list_records(query)
         for record in page.records:
             try:
-                for noted in _read(record.value):
+                for noted in _read_note(record):
                     if noted.topic is not None:
                         self._sender.publish(noted.topic, [_message(noted)])
                     elif noted.queue is not None:
@@ -218,6 +218,14 @@ class ChangeApplier:
             else:
                 self._state.apply([Change(records=[Remove(OUTBOX, record.key)])], durable=False)
         return page.next is not None
+
+
+def _read_note(record: Record) -> list[_Noted]:
+    """Raises LimitExceeded for what is no note of ours."""
+    try:
+        return _read(record.value)
+    except msgspec.MsgspecError as error:
+        raise LimitExceeded(f"the note {record.key!r} cannot be read: {error}") from error
 
 
 def _note_of(add: Add) -> str | None:

@@ -19,13 +19,16 @@ not there, whether it was dropped or not. The indexes, and what their keys are m
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
 from taskflow.broker.record import Record
-from taskflow.brokers.aws.dynamo_table import Item, Key, number
+from taskflow.brokers.aws.dynamo_table import Item, Key, number, read_key
 from taskflow.coordination.record_queries import due_order
 from taskflow.coordination.record_store import Holding, Kept, Note, RecordName
+from taskflow.errors import BrokerUnavailable
 
 LONGEST_SORT_KEY = 1000  # bytes; DynamoDB takes 1024
 _TEXTS = ("parent", "label", "state")
@@ -80,21 +83,34 @@ def write_record(kept: Kept) -> dict[str, Any]:
     return {**item, **_ttl(record.expires_at)}
 
 
+@contextmanager
+def _reading(item: Item) -> Iterator[None]:
+    """Raises BrokerUnavailable for an item that is not ours."""
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        raise BrokerUnavailable(
+            f"the item {read_key(item)!r} is not ours: {type(error).__name__}: {error}"
+        ) from error
+
+
 def read_record(item: Item, value: str) -> Kept:
-    """The record in an item, whose value may lie elsewhere."""
-    fields: dict[str, Any] = {name: item[name]["S"] for name in _TEXTS if name in item}
-    fields |= {name: float(item[name]["N"]) for name in _TIMES if name in item}
-    record = Record(
-        kind=item["kind"]["S"],
-        key=item["key"]["S"],
-        version=int(item["version"]["N"]),
-        value=value,
-        count=int(item["count"]["N"]),
-        created_at=float(item["created_at"]["N"]),
-        changed_at=float(item["changed_at"]["N"]),
-        **fields,
-    )
-    return Kept(record, int(item["number"]["N"]))
+    """The record in an item, whose value may lie elsewhere. Raises BrokerUnavailable for an item
+    that is not ours, as the others that read do."""
+    with _reading(item):
+        fields: dict[str, Any] = {name: item[name]["S"] for name in _TEXTS if name in item}
+        fields |= {name: float(item[name]["N"]) for name in _TIMES if name in item}
+        record = Record(
+            kind=item["kind"]["S"],
+            key=item["key"]["S"],
+            version=int(item["version"]["N"]),
+            value=value,
+            count=int(item["count"]["N"]),
+            created_at=float(item["created_at"]["N"]),
+            changed_at=float(item["changed_at"]["N"]),
+            **fields,
+        )
+        return Kept(record, int(item["number"]["N"]))
 
 
 def write_holding(holding: Holding) -> dict[str, Any]:
@@ -107,8 +123,9 @@ def write_holding(holding: Holding) -> dict[str, Any]:
 
 def read_holding(item: Item) -> Holding:
     """Who has a key."""
-    until = item.get("held_until")
-    return Holding(item["holder"]["S"], None if until is None else float(until["N"]))
+    with _reading(item):
+        until = item.get("held_until")
+        return Holding(item["holder"]["S"], None if until is None else float(until["N"]))
 
 
 def write_note(note: Note) -> dict[str, Any]:
@@ -119,7 +136,8 @@ def write_note(note: Note) -> dict[str, Any]:
 
 def read_note(item: Item) -> Note:
     """What a change was answered."""
-    return Note(item["answer"]["S"], float(item["noted_until"]["N"]))
+    with _reading(item):
+        return Note(item["answer"]["S"], float(item["noted_until"]["N"]))
 
 
 def _ttl(expires_at: float | None) -> dict[str, Any]:

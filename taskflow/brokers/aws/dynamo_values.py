@@ -74,10 +74,11 @@ def _parts(item: Item) -> list[Key]:
 
 
 def _value(item: Item, parts: Mapping[Key, Item]) -> str | None:
+    """None for one whose parts are not there."""
     if "value" in item:
         text: str = item["value"]["S"]
         return text
     keys = _parts(item)
-    if not all(key in parts for key in keys):
+    if not keys or not all(key in parts for key in keys):
         return None
     return b"".join(bytes(parts[key]["part"]["B"]) for key in keys).decode()

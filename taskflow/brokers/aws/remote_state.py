@@ -11,7 +11,7 @@ from taskflow.brokers.stored.record_pages import check_page, make_page
 from taskflow.clock import Clock
 from taskflow.coordination.change_plan import ChangePlan, alive, names_of
 from taskflow.coordination.record_store import Contended, Names, RecordStore, Things
-from taskflow.errors import BrokerError, BrokerUnavailable
+from taskflow.errors import BrokerError, BrokerUnavailable, ChangeRefused
 
 TRIES = 12  # of a change whose records somebody else keeps changing
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two tries, a random part of it
@@ -93,6 +93,11 @@ class RemoteState:
             self._store.change(names, decide)
         except Contended:
             return None
+        except ChangeRefused:
+            # Another may have made it just now, and what was read may be half of that.
+            if change.id is not None and self.was_applied(change.id):
+                return None
+            raise
         return plan
 
     def _fresh(self) -> int:

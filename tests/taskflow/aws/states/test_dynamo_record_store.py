@@ -514,3 +514,20 @@ def test_what_is_dropped_by_itself_says_when(
         "k": "1030",
     }
     assert hosts[0]._store.expire(2000.0, 10) == 0
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"sk": {"S": "record#run"}, "value": {"S": ""}, "kind": {"S": "run"}},
+        {"sk": {"S": "record#run"}, "value": {"S": ""}, "number": {"N": "1.5"}},
+        {"sk": {"S": "key"}, "holder": {"N": "1"}},
+        {"sk": {"S": "change"}},
+    ],
+)
+def test_what_is_not_ours_is_not_taken_for_a_record(
+    api: Api, name: str, hosts: Sequence[RemoteState], item: dict[str, Any]
+) -> None:
+    api.client("dynamodb").put_item(TableName=name, Item={"pk": {"S": "1"}, **item})
+    with pytest.raises(BrokerUnavailable, match=r"the item \('1', '.*'\) is not ours: KeyError"):
+        make(hosts[0], Change(id="1", keys=[Take("1", "me")], records=[Remove("run", "1")]))

@@ -1,15 +1,17 @@
 """What every place that hosts share does: large changes, waiting, expiry, order over hosts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from threading import Condition
 
 import pytest
 
 from taskflow.broker.change import Add, Change, Free, Put, Remove, Take
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.aws.remote_state import SWEEP, RemoteState
-from taskflow.coordination.record_store import Names, RecordStore, Things
+from taskflow.coordination.record_store import Names, Note, RecordStore, Things
+from taskflow.errors import BrokerUnavailable, VersionConflict
 from taskflow.testing import ManualClock
 from tests.taskflow.aws.states.places import Place
 
@@ -142,6 +144,40 @@ def test_a_change_that_answers_nothing_new_writes_nothing(state: RemoteState) ->
     change = Change(records=both, keys=[Take("k", "me"), Free("k", "me")])
     assert state.apply([change])[0].or_raise().versions[1] == 0
     assert (state.records("run", ["1"]), state.holders(["k"])) == ({}, {})
+
+
+def test_a_change_that_another_is_just_making_is_not_refused(
+    store: RecordStore, state: RemoteState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the other's change the record was read, and its note was not, as it was not there yet."""
+    change = Change(id="c", records=[Put(kind="run", key="1", value="a", expected=0)])
+    first = state.apply([change])[0].or_raise()
+    make, asked = store.change, list[Things]()
+
+    def half(names: Names, decide: Callable[[Things], Things]) -> None:
+        def late(seen: Things) -> Things:
+            asked.append(seen)
+            return decide(Things(seen.records) if len(asked) == 1 else seen)
+
+        make(names, late)
+
+    class Hurried(ManualClock):
+        def wait(self, condition: Condition, timeout: float | None) -> bool:
+            return False
+
+    monkeypatch.setattr(store, "change", half)
+    (again,) = RemoteState(store, Hurried(1000.0), Random(8)).apply([change])
+    assert (again.or_raise().repeated, again.versions) == (True, first.versions)
+    other = Change(id="other", records=change.records)
+    assert isinstance(state.apply([other])[0].refused, VersionConflict)
+
+
+def test_a_note_that_is_not_ours_is_an_error(store: RecordStore, state: RemoteState) -> None:
+    note = Note('{"versions": "all"}', 2000.0)
+    store.change(Names(changes=["c"]), lambda _: Things(changes={"c": note}))
+    with pytest.raises(BrokerUnavailable, match="what change 'c' was answered is not ours"):
+        state.apply([Change(id="c", keys=[Take("k", "me")])])
+    assert state.holders(["k"]) == {}
 
 
 # ---- waiting ------------------------------------------------------------------------------------
