@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect
-from sqlalchemy.exc import IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
-from taskflow.errors import BrokerUnavailable, ConfigError
+from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded
 
 TABLES = MetaData()
-"""The tables that are made when they are missing."""
+"""The tables of events and of what workers share."""
 
 
 class RowExists(Exception):
@@ -17,15 +17,17 @@ class RowExists(Exception):
 
 
 class SqlDatabase:
-    """Thread-safe."""
+    """Thread-safe. `tables` are made when they are missing."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, tables: MetaData = TABLES) -> None:
         self._engine = engine
+        self._tables = tables
         self._made = False
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A transaction. Raises BrokerUnavailable, and RowExists when a row is there already."""
+        """A transaction. Raises BrokerUnavailable, RowExists when a row is there already, and
+        LimitExceeded for a value that the database cannot keep."""
         try:
             if not self._made:
                 self._make()
@@ -33,13 +35,15 @@ class SqlDatabase:
                 yield connection
         except IntegrityError as error:
             raise RowExists(_short(error)) from error
+        except DataError as error:
+            raise LimitExceeded(f"the database cannot keep this: {_short(error)}") from error
         except SQLAlchemyError as error:
             raise BrokerUnavailable(
                 f"{self._engine.url.render_as_string()}: {_short(error)}"
             ) from error
 
     def _make(self) -> None:
-        for table in TABLES.tables.values():
+        for table in self._tables.tables.values():
             try:
                 table.create(self._engine, checkfirst=True)
             except SQLAlchemyError:
@@ -57,13 +61,16 @@ def _short(error: SQLAlchemyError) -> str:
     return " ".join(str(cause).split())
 
 
-def open_sql_database(url: str) -> SqlDatabase:
-    """Raises ConfigError for an address that SQLAlchemy does not know, without its password."""
+def open_sql_database(
+    url: str, tables: MetaData = TABLES, option: str = "idempotency"
+) -> SqlDatabase:
+    """A database by its address, that of `option`. Raises ConfigError for one that SQLAlchemy does
+    not know, without its password."""
     try:
-        return SqlDatabase(create_engine(url, pool_pre_ping=True))
+        return SqlDatabase(create_engine(url, pool_pre_ping=True), tables)
     except (NoSuchModuleError, ImportError) as error:
-        raise ConfigError(f"no driver for the database of idempotency=: {error}") from None
+        raise ConfigError(f"no driver for the database of {option}=: {error}") from None
     except (SQLAlchemyError, ValueError):
         raise ConfigError(
-            "idempotency= is no address of a database; write postgresql+psycopg://user@host/name"
+            f"{option}= is no address of a database; write postgresql+psycopg://user@host/name"
         ) from None

@@ -8,11 +8,15 @@ from urllib.parse import unquote, urlsplit
 from taskflow.broker import Broker
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import Api
+from taskflow.brokers.aws.dynamo_record_store import DynamoRecordStore
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
 from taskflow.brokers.aws.dynamo_store import DynamoStore
+from taskflow.brokers.aws.local_state import LocalState
 from taskflow.brokers.aws.payloads import Payloads
+from taskflow.brokers.aws.remote_state import RemoteState
+from taskflow.brokers.aws.state import State
 from taskflow.brokers.stored.broker import StoredBroker
-from taskflow.clock import Clock
+from taskflow.clock import Clock, SystemClock
 from taskflow.coordination.coordination_store import CoordinationStore
 from taskflow.coordination.event_records import Records
 from taskflow.errors import ConfigError
@@ -20,6 +24,9 @@ from taskflow.forking import RANDOM
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 
 OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix", "state")
+LOCAL = ("memory", "sqlite")
+REDIS = ("redis", "rediss")
+STATES = "dynamodb://table, redis://host/0, sqlite:///path/to/state.db, or a SQL database's address"
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
 _SECRET = re.compile(r"(://[^/@:?&]*:)[^/@&]*@")
 
@@ -29,9 +36,9 @@ def open_aws(
     region: str,
     path: str,
     options: Mapping[str, str],
-    clock: Clock | None = None,
-    random: Random | None = None,
-    open_state: Callable[[str], Broker] | None = None,
+    clock: Clock | None,
+    random: Random | None,
+    open_state: Callable[[str], Broker],
 ) -> AwsBroker:
     """Open SNS and SQS of a region; nothing is asked of AWS yet.
 
@@ -39,14 +46,13 @@ def open_aws(
     the credentials. `prefix`: before all names. `idempotency=dynamodb://table`, or the address of
     a SQL database as SQLAlchemy writes it, percent-encoded: where workers share what SQS cannot
     keep (finished and running events, pauses, rates, reports). `payloads=s3://bucket/prefix`:
-    where payloads go that are too large for SNS and SQS. `state`: the address of a stored broker,
-    percent-encoded, which keeps what SQS cannot: the records of `apply`; `open_state` opens it.
-    Without it they are kept in memory, for this process. Raises ConfigError.
+    where payloads go that are too large for SNS and SQS. `state`: where the records of `apply` are
+    kept, which SQS cannot keep: as `idempotency`, or `sqlite:///file` for the processes of one
+    machine, which `open_state` opens. Without it in memory, for this process. Raises ConfigError.
     """
 
     def refuse(what: str) -> ConfigError:
-        shown = _SECRET.sub(r"\1***@", unquote(address))
-        return ConfigError(f"broker address {shown!r}: {what}")
+        return ConfigError(f"broker address {_shown(address)!r}: {what}")
 
     if not REGION.fullmatch(region):
         raise refuse(f"{region!r} is no AWS region; write aws://eu-central-1")
@@ -76,11 +82,10 @@ def open_aws(
         if payloads is None:
             raise refuse(f"payloads is {text!r}; write s3://bucket or s3://bucket/prefix/")
     state = None
-    if (text := options.get("state")) is not None and open_state is not None:
-        opened = open_state(text)
-        if not isinstance(opened, StoredBroker):
-            raise refuse(f"state is {text!r}; write sqlite:///path/to/state.db")
-        state = opened
+    if (text := options.get("state")) is not None:
+        state = _open_state(api, text, clock or SystemClock(), random, open_state)
+        if state is None:
+            raise refuse(f"state is {_shown(text)!r}; write {STATES}")
     return AwsBroker(
         api,
         prefix=prefix,
@@ -92,6 +97,11 @@ def open_aws(
         clock=clock,
         random=random,
     )
+
+
+def _shown(address: str) -> str:
+    """An address without its passwords."""
+    return _SECRET.sub(r"\1***@", unquote(address))
 
 
 def _is_url(text: str) -> bool:
@@ -116,11 +126,51 @@ def _open_place(
         from taskflow.coordination.sql_records import SqlRecords
         from taskflow.coordination.sql_store import SqlStore
     except ImportError:
-        raise ConfigError(
-            f"idempotency={scheme}://… needs SQLAlchemy: pip install 'taskflow-events[sql]'"
-        ) from None
+        raise _needs_sqlalchemy("idempotency", scheme) from None
     database = open_sql_database(text)
     return SqlRecords(database, random), SqlStore(database)
+
+
+def _open_state(
+    api: Api,
+    text: str,
+    clock: Clock,
+    random: Random,
+    open_state: Callable[[str], Broker],
+) -> State | None:
+    scheme, found, table = text.partition("://")
+    if not found or (scheme == "dynamodb" and not TABLE.fullmatch(table)):
+        return None
+    if scheme in LOCAL:
+        opened = open_state(text)
+        return LocalState(opened) if isinstance(opened, StoredBroker) else None
+    if scheme == "aws":
+        return None
+    if scheme == "dynamodb":
+        return RemoteState(DynamoRecordStore(api, table, clock, random), clock, random)
+    if scheme in REDIS:
+        try:
+            from taskflow.coordination.redis_record_store import open_redis
+        except ImportError:
+            raise ConfigError(
+                f"state={scheme}://… needs redis: pip install 'taskflow-events[redis]'"
+            ) from None
+        return RemoteState(open_redis(text), clock, random)
+    try:
+        from taskflow.coordination.sql_database import open_sql_database
+        from taskflow.coordination.sql_record_store import SqlRecordStore
+        from taskflow.coordination.sql_record_tables import RECORD_TABLES
+    except ImportError:
+        raise _needs_sqlalchemy("state", scheme) from None
+    return RemoteState(
+        SqlRecordStore(open_sql_database(text, RECORD_TABLES, "state")), clock, random
+    )
+
+
+def _needs_sqlalchemy(option: str, scheme: str) -> ConfigError:
+    return ConfigError(
+        f"{option}={scheme}://… needs SQLAlchemy: pip install 'taskflow-events[sql]'"
+    )
 
 
 def _open_payloads(api: Api, text: str, random: Random) -> Payloads | None:

@@ -12,6 +12,7 @@ from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.lent_messages import LentMessages
+from taskflow.brokers.aws.local_state import LocalState
 from taskflow.brokers.aws.move_tasks import MoveTasks
 from taskflow.brokers.aws.operations import Operations
 from taskflow.brokers.aws.packer import Packer
@@ -27,6 +28,7 @@ from taskflow.brokers.aws.request_batches import MAX_ENTRIES
 from taskflow.brokers.aws.sender import Sender
 from taskflow.brokers.aws.settler import Settler
 from taskflow.brokers.aws.shared_state import SharedState
+from taskflow.brokers.aws.state import State
 from taskflow.brokers.aws.subscriptions import Subscriptions
 from taskflow.brokers.aws.tally import Tally
 from taskflow.brokers.aws.topics import Topics
@@ -58,7 +60,7 @@ class AwsBroker:
         account: str | None = None,
         records: Records | None = None,
         store: CoordinationStore | None = None,
-        state: StoredBroker | None = None,
+        state: State | None = None,
         payloads: Payloads | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
@@ -134,10 +136,10 @@ class AwsBroker:
         self._polls = receiver.polls
         self.receive = receiver.receive
 
-        self._state = state or StoredBroker(
-            SqliteStore(None, durable=False), clock=clock, random=self.random
+        self._state: State = state or LocalState(
+            StoredBroker(SqliteStore(None, durable=False), clock=clock, random=self.random)
         )
-        self._applier = ChangeApplier(self._state, sender, settler)
+        self._applier = ChangeApplier(clock, self.random, self._state, sender, settler)
         self.apply = self._applier.apply
         self.records = self._state.records
         self.list_records = self._state.list_records

@@ -7,6 +7,7 @@ it; then the sends; then the settlements; then the note goes. Who dies in betwee
 
 import logging
 from collections.abc import Iterable, Sequence
+from random import Random
 from typing import Any
 
 import msgspec
@@ -26,13 +27,14 @@ from taskflow.broker.change import (
     Send,
     Settlement,
 )
-from taskflow.broker.record import RecordQuery
+from taskflow.broker.record import Record, RecordQuery
 from taskflow.broker.settings import Finish, Sent
 from taskflow.brokers.aws.sender import Sender
 from taskflow.brokers.aws.settler import Settler
-from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.brokers.aws.state import State
 from taskflow.brokers.stored.change_limits import LONGEST_NAME
-from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost
+from taskflow.clock import Clock
+from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost, LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery, Message, new_id
 from taskflow.stores.message_columns import read_attributes, write_attributes
@@ -63,7 +65,11 @@ _read = msgspec.json.Decoder(list[_Noted]).decode
 class ChangeApplier:
     """Thread-safe. `state` is where records, keys and notes lie."""
 
-    def __init__(self, state: StoredBroker, sender: Sender, settler: Settler) -> None:
+    def __init__(
+        self, clock: Clock, random: Random, state: State, sender: Sender, settler: Settler
+    ) -> None:
+        self._clock = clock
+        self._random = random
         self._state = state
         self._sender = sender
         self._settler = settler
@@ -87,8 +93,8 @@ class ChangeApplier:
         note = None
         records = list(change.records)
         if change.sends:
-            now = self._state.clock.now()
-            note = change.id or new_id(now, self._state.random)
+            now = self._clock.now()
+            note = change.id or new_id(now, self._random)
             text = _write(_noted(change.sends)).decode()
             records.append(Put(kind=OUTBOX, key=note, value=text, due_at=now + RESEND_AFTER))
         counters = [self._with_note(add) for add in change.counters]
@@ -113,10 +119,10 @@ class ChangeApplier:
         sends = [one for one in add.then if isinstance(one, Send)]
         if not sends:
             return add
-        now = self._state.clock.now()
+        now = self._clock.now()
         note = Put(
             kind=OUTBOX,
-            key=new_id(now, self._state.random),
+            key=new_id(now, self._random),
             value=_write(_noted(sends)).decode(),
             due_at=now + RESEND_AFTER,
         )
@@ -124,11 +130,7 @@ class ChangeApplier:
 
     def _was_made(self, change: Change) -> bool:
         """Whether its state was changed before: then its message may well be gone."""
-        id, state = change.id, self._state
-        if id is None:
-            return False
-        now = state.clock.now()
-        return state.store.look(lambda rows: rows.records.applied(id, now)) is not None
+        return change.id is not None and self._state.was_applied(change.id)
 
     def _check_fence(self, fence: Delivery | None) -> None:
         if fence is None:
@@ -175,7 +177,7 @@ class ChangeApplier:
             value=found.value,
             state="refused",
             label=str(error)[:LONGEST_NAME],
-            expires_at=self._state.clock.now() + SET_ASIDE,
+            expires_at=self._clock.now() + SET_ASIDE,
         )
         self._state.apply([Change(records=[kept])], durable=False)
 
@@ -198,13 +200,13 @@ class ChangeApplier:
         query = RecordQuery(
             kind=OUTBOX,
             order="due",
-            due_by=self._state.clock.now(),
+            due_by=self._clock.now(),
             limit=max(1, min(limit, _PAGE)),
         )
         page = self._state.list_records(query)
         for record in page.records:
             try:
-                for noted in _read(record.value):
+                for noted in _read_note(record):
                     if noted.topic is not None:
                         self._sender.publish(noted.topic, [_message(noted)])
                     elif noted.queue is not None:
@@ -216,6 +218,14 @@ class ChangeApplier:
             else:
                 self._state.apply([Change(records=[Remove(OUTBOX, record.key)])], durable=False)
         return page.next is not None
+
+
+def _read_note(record: Record) -> list[_Noted]:
+    """Raises LimitExceeded for what is no note of ours."""
+    try:
+        return _read(record.value)
+    except msgspec.MsgspecError as error:
+        raise LimitExceeded(f"the note {record.key!r} cannot be read: {error}") from error
 
 
 def _note_of(add: Add) -> str | None:

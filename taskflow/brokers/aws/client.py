@@ -66,6 +66,12 @@ _LATER = (
 _PERMANENT_S3 = ("NoSuchKey", "EntityTooLarge", "InvalidObjectName")
 _NOT_OURS = ("", "Unknown", "InvalidAction", "UnknownOperation", "UnknownOperationException")
 _FULL = ("OverLimit", "AWS.SimpleQueueService.OverLimit")
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+_OTHERS_CHANGE = (
+    *("ConditionalCheckFailed", "TransactionConflict", "TransactionInProgress"),
+    *("TransactionConflictException", "TransactionInProgressException"),
+)
+_BUSY_ITEMS = ("ThrottlingError", "ProvisionedThroughputExceeded")
 
 
 @cache
@@ -81,7 +87,8 @@ def _new_session(region: str) -> boto3.session.Session:
 
 
 class ConditionFailed(Exception):
-    """A conditional write to DynamoDB found another item: `item`. No error, but an answer."""
+    """A conditional write to DynamoDB found another item (`item`), or another write on its way to
+    it. No error, but an answer."""
 
     def __init__(self, item: Mapping[str, Any]) -> None:
         super().__init__("the condition of a write does not hold")
@@ -206,6 +213,9 @@ def _translate(
     code = code.rpartition("#")[2]
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(error.response.get("Item") or {})
+    reasons = [str(one.get("Code")) for one in error.response.get("CancellationReasons", ())]
+    if code in _OTHERS_CHANGE or any(one in _OTHERS_CHANGE for one in reasons):
+        return ConditionFailed({})
     on = f" on {resource!r}" if resource else ""
     if code in _NO_QUEUE:
         return QueueNotFound(resource)
@@ -221,6 +231,8 @@ def _translate(
         return OverLimit(f"queue {resource!r} has {MAX_IN_FLIGHT} messages in flight: {text}")
     if service == "s3" and code not in _PERMANENT_S3:
         return BrokerUnavailable(f"{action}{on}: {text}")
+    if any(one in _BUSY_ITEMS for one in reasons):
+        return BrokerUnavailable(f"{action}{on}: {code}: {text}")
     if code in _BUSY or code in _LATER or status >= 500 or status == 429:
         return BrokerUnavailable(f"{action}{on}: {code}: {text}")
     if code.isdigit() or code in _NOT_OURS:

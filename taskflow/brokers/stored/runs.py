@@ -5,9 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.core import Core
-from taskflow.errors import LimitExceeded
-
-MOST_RECORDS = 1000  # of one page
+from taskflow.brokers.stored.record_pages import check_page, make_page
 
 
 class Runs:
@@ -23,16 +21,10 @@ class Runs:
 
     def list_records(self, query: RecordQuery) -> RecordPage:
         """A page of records."""
-        if not 1 <= query.limit <= MOST_RECORDS:
-            raise LimitExceeded(f"limit is {query.limit} records; 1 to {MOST_RECORDS} are allowed")
-        after = None if query.after is None else _read_place(query.after)
+        after = check_page(query)
         now = self._core.now()
         found = self._core.store.look(lambda rows: rows.records.select(query, after, now))
-        place = None
-        if len(found) == query.limit:
-            number, last = found[-1]
-            place = f"{(last.due_at or 0.0) if query.order == 'due' else 0.0!r}/{number}"
-        return RecordPage([record for _, record in found], place)
+        return make_page(query, found)
 
     def count_records(self, kind: str, label: str | None = None) -> dict[str, int]:
         """How many records of each state there are."""
@@ -86,11 +78,3 @@ class Runs:
         """Who has keys."""
         now = self._core.now()
         return self._core.store.look(lambda rows: rows.records.holders(keys, now))
-
-
-def _read_place(text: str) -> tuple[float, int]:
-    due, _, number = text.partition("/")
-    try:
-        return float(due), int(number)
-    except ValueError:
-        raise LimitExceeded(f"after is {text!r}; the `next` of a page is wanted") from None

@@ -9,8 +9,13 @@ import pytest
 from taskflow import open_broker
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.brokers.aws.client import READ_TIMEOUT
+from taskflow.brokers.aws.dynamo_record_store import DynamoRecordStore
 from taskflow.brokers.aws.dynamo_records import DynamoRecords
+from taskflow.brokers.aws.local_state import LocalState
+from taskflow.brokers.aws.remote_state import RemoteState
 from taskflow.coordination.memory_records import MemoryRecords
+from taskflow.coordination.redis_record_store import RedisRecordStore
+from taskflow.coordination.sql_record_store import SqlRecordStore
 from taskflow.coordination.sql_records import SqlRecords
 from taskflow.errors import ConfigError, InvalidName
 from taskflow.limits import MAX_RECEIVE_WAIT
@@ -40,6 +45,11 @@ def opened(address: str) -> AwsBroker:
         ("aws://eu-central-1?idempotency=done", "idempotency is dynamodb://table, or the address"),
         ("aws://eu-central-1?idempotency=dynamodb://a/b", "idempotency is dynamodb://table, or"),
         ("aws://eu-central-1?idempotency=postgres://t", "no driver for the database"),
+        ("aws://eu-central-1?state=done", "state is 'done'; write dynamodb://table, redis://"),
+        ("aws://eu-central-1?state=dynamodb://a/b", "state is 'dynamodb://a/b'; write dynamodb"),
+        ("aws://eu-central-1?state=aws://eu-central-1", "state is 'aws://eu-central-1'; write"),
+        ("aws://eu-central-1?state=postgres://t", "no driver for the database of state="),
+        ("aws://eu-central-1?state=memory://t", "broker address 'memory://t'"),
         ("aws://eu-central-1?payloads=bucket", "payloads is 'bucket'; write s3://bucket or"),
         ("aws://eu-central-1?payloads=s3://Bucket", "payloads is 's3://Bucket'; write s3"),
         ("aws://eu-central-1?payloads=s3://bucket/a%20b", "write s3://bucket or s3://bucket/pre"),
@@ -73,6 +83,27 @@ def test_finished_events_are_remembered_where_the_address_says() -> None:
     assert isinstance(table._records, DynamoRecords)
 
 
+def test_the_state_lies_where_the_address_says() -> None:
+    def store(state: str) -> object:
+        broker = opened(f"aws://eu-west-1?{LOCAL}&state={state}")
+        assert isinstance(broker._state, RemoteState)
+        return broker._state._store
+
+    assert isinstance(store("dynamodb://state"), DynamoRecordStore)
+    assert isinstance(store("sqlite%2Bpysqlite:////nowhere/state.db"), SqlRecordStore)
+    assert isinstance(store("rediss://host:6380/1"), RedisRecordStore)
+    for local in ("", "&state=memory://"):
+        broker = opened(f"aws://eu-west-1?{LOCAL}{local}")
+        assert isinstance(broker._state, LocalState)
+        broker.close()
+
+
+def test_the_address_of_a_state_is_quoted_without_its_password() -> None:
+    with pytest.raises(ConfigError, match=r"user:\*\*\*@host") as caught:
+        open_broker("aws://eu-central-1?state=aws://user:secret@host")
+    assert "secret" not in str(caught.value)
+
+
 def test_an_address_is_quoted_without_its_password() -> None:
     url = "postgresql%2Bpsycopg://user:secret@host/db"
     with pytest.raises(ConfigError, match=r"user:\*\*\*@host") as caught:
@@ -80,10 +111,22 @@ def test_an_address_is_quoted_without_its_password() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_without_sqlalchemy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "taskflow.coordination.sql_records", None)
-    with pytest.raises(ConfigError, match=r"pip install 'taskflow-events\[sql\]'"):
-        open_broker(f"aws://eu-central-1?{LOCAL}&idempotency=sqlite:///events.db")
+@pytest.mark.parametrize(
+    ("module", "option", "needs"),
+    [
+        ("sql_records", "idempotency=sqlite:///events.db", "SQLAlchemy"),
+        ("sql_record_store", "state=mysql://host/state", "SQLAlchemy"),
+        ("redis_record_store", "state=redis://host/0", "redis"),
+    ],
+)
+def test_without_its_library_a_place_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, module: str, option: str, needs: str
+) -> None:
+    monkeypatch.setitem(sys.modules, f"taskflow.coordination.{module}", None)
+    extra = {"SQLAlchemy": "sql", "redis": "redis"}[needs]
+    why = rf"{option.partition(':')[0]}://… needs {needs}: pip install 'taskflow-events\[{extra}\]'"
+    with pytest.raises(ConfigError, match=why):
+        open_broker(f"aws://eu-central-1?{LOCAL}&{option}")
 
 
 def test_a_request_may_take_longer_than_a_long_poll() -> None:

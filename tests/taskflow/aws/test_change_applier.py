@@ -129,6 +129,23 @@ def test_what_cannot_be_sent_is_set_aside_and_keeps_nobody_from_being_sent(
     assert broker.list_records(RecordQuery(kind="outbox")).records == []
 
 
+def test_a_note_that_cannot_be_read_keeps_nobody_from_being_sent(
+    broker: AwsBroker, clock: SharedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can write where the state lies can write anything there."""
+    for value in ("[", '[{"topic": 1}]'):
+        put = Put(kind="outbox", key=value, value=value, due_at=1000.0)
+        broker.apply([Change(records=[put])])
+    text = _write(_noted([Send("work", [FULL])])).decode()
+    broker.apply([Change(records=[Put(kind="outbox", key="good", value=text, due_at=1001.0)])])
+    clock.advance(1)
+    broker.upkeep()
+    assert [one.id for one in broker.receive("work", limit=10)] == ["2"]
+    kept = broker.list_records(RecordQuery(kind="outbox")).records
+    assert {one.state for one in kept} == {"refused"}
+    assert all("cannot be read" in str(one.label) for one in kept)
+
+
 def test_a_change_that_was_refused_is_not_taken_for_made(broker: AwsBroker) -> None:
     change = Change(id="c1", sends=[Send("later", [Message("1", "x")])])
     for _ in range(2):
