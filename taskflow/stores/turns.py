@@ -13,11 +13,14 @@ class Turns:
 
     def __init__(self) -> None:
         self._passed: list[int] = []
+        self._waited: set[int] = set()
 
     def merge(self, found: Sequence[Sequence[T]], limit: int) -> list[T]:
         """Of what is due in each level (the highest first), `limit` at most, in the order in which
         it is to start."""
+        self._waited = {level for level, some in enumerate(found) if some}
         passed = self._passed = self._passed or [0] * len(found)
+        passed = list(passed)
         at = [0] * len(found)
         merged: list[T] = []
         while len(merged) < limit:
@@ -32,3 +35,10 @@ class Turns:
                 waits = level in waiting and level != chosen
                 passed[level] = passed[level] + 1 if waits else 0
         return merged
+
+    def started(self, levels: Sequence[int]) -> None:
+        """Of what `merge` answered last, these levels have started, in this order."""
+        for chosen in levels:
+            for level in range(len(self._passed)):
+                waits = level in self._waited and level != chosen
+                self._passed[level] = self._passed[level] + 1 if waits else 0

@@ -76,7 +76,8 @@ class Calling(Generic[P, R]):
         slot = None
         if parameters is not None:
             parameters.check(target.name, args, kwargs)
-            if target.flow is not None and broker.features.limits:
+            replaced = options.debounce or options.on_key == "replace"  # pays for nothing before
+            if target.flow is not None and broker.features.limits and not replaced:
                 slot = target.flow.slot(target.name, parameters, args, kwargs)
             if options.key_by:
                 key = parameters.key(target.name, options.key_by, args, kwargs)

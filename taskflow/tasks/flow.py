@@ -1,6 +1,7 @@
 """What a task shares among all workers: how many of its calls run at once, how many start in a
 second, for all of it or for each value of an argument."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import msgspec
 from taskflow.broker.settings import Limit
 from taskflow.entry_options import parse_rate
 from taskflow.errors import RegistrationError
+from taskflow.limits import MAX_SLOT
 from taskflow.tasks.parameters import Parameters
 
 LimitOption = int | tuple[str | Sequence[str], int]
@@ -30,7 +32,10 @@ class Flow(msgspec.Struct, frozen=True):
         if not self.by:
             return task
         key = parameters.key(task, self.by, args, kwargs)
-        return f"{task}\n{key if key.isprintable() else ascii(key)[1:-1]}"
+        key = key if key.isprintable() else ascii(key)[1:-1]
+        if len(task) + 1 + len(key) > MAX_SLOT:
+            key = hashlib.sha256(key.encode()).hexdigest()
+        return f"{task}\n{key}"
 
 
 class Shares(NamedTuple):

@@ -13,14 +13,19 @@ from taskflow.tasks.run import Row, Run, load
 from taskflow.tasks.task_table import TaskTable
 
 Call = tuple[Delivery, TaskBody]
+Made = dict[tuple[str, str], Row | Reject]
+"""By queue and the id of the message."""
 
 
-def make_runs(broker: Broker, tasks: TaskTable, calls: Sequence[Call]) -> dict[str, Row | Reject]:
-    """The run of each call, which has the id of its message: as it is, or made now. Why there is
-    none, for a call that cannot have one; without those whose task is not known here."""
+def make_runs(
+    broker: Broker, tasks: TaskTable, calls: Sequence[Call]
+) -> dict[tuple[str, str], Row | Reject]:
+    """The run of each call, by its queue and the id of its message, which is that of the run: as it
+    is, or made now. Why there is none, for a call that cannot have one; without those whose task is
+    not known here."""
     if not broker.features.runs:
         return {}
-    found: dict[str, Row | Reject] = {}
+    found: Made = {}
     there = load(broker, [delivery.id for delivery, _ in calls])
     new: list[tuple[str, Run]] = []
     for delivery, body in calls:
@@ -30,10 +35,10 @@ def make_runs(broker: Broker, tasks: TaskTable, calls: Sequence[Call]) -> dict[s
         try:
             run = _run_of(delivery, body, entry.name, entry.keep_failed)
         except ValueError as error:
-            found[delivery.id] = Reject(f"the call cannot have a result: {error}")
+            found[delivery.queue, delivery.id] = Reject(f"the call cannot have a result: {error}")
             continue
         if (row := there.get(delivery.id)) is not None:
-            found[delivery.id] = _if_same(row, run)
+            found[delivery.queue, delivery.id] = _if_same(row, run)
         else:
             new.append((delivery.id, run))
     changes = [Change(records=[put_run(id, run, "waiting", 0)]) for id, run in new]
@@ -42,12 +47,12 @@ def make_runs(broker: Broker, tasks: TaskTable, calls: Sequence[Call]) -> dict[s
         if isinstance(answer.refused, VersionConflict):  # another worker was faster
             row = load(broker, [id]).get(id)
             if row is not None:
-                found[id] = _if_same(row, run)
+                found[run.queue, id] = _if_same(row, run)
         elif isinstance(answer.refused, LimitExceeded):
-            found[id] = Reject(f"the call cannot have a result: {answer.refused}")
+            found[run.queue, id] = Reject(f"the call cannot have a result: {answer.refused}")
         else:
             answer.or_raise()
-            found[id] = Row(id, "waiting", answer.versions[0], run, broker.clock.now())
+            found[run.queue, id] = Row(id, "waiting", answer.versions[0], run, broker.clock.now())
     return found
 
 
@@ -73,6 +78,12 @@ def _run_of(delivery: Delivery, body: TaskBody, task: str, keep_failed: float) -
 def _if_same(row: Row, run: Run) -> Row | Reject:
     """The run that is there, if it is that of this call: an id given by hand proves nothing."""
     has = row.run
-    if (has.task, has.queue, has.args, has.kwargs) == (run.task, run.queue, run.args, run.kwargs):
+    same = (has.task, has.queue, has.args, has.kwargs) == (
+        run.task,
+        run.queue,
+        run.args,
+        run.kwargs,
+    )
+    if same and has.place is None:
         return row
     return Reject(f"there is another run {row.id!r}: its id was used before")

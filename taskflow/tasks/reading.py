@@ -57,7 +57,7 @@ class Reader:
                 continue
             id = body.run or ""
             work = Work(body.task or "", body, row=rows.get(id), taken=taken.get(id))
-            if isinstance(one := made.get(delivery.id), Row):
+            if isinstance(one := made.get((delivery.queue, delivery.id)), Row):
                 work.row = one
             elif one is not None:
                 found.append(Found(None, refusal=one, work=work))

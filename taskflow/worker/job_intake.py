@@ -35,6 +35,20 @@ class Intake:
         that another worker runs already are left to it. Raises BrokerError; what was received is
         then given back.
         """
+        while True:
+            chosen, astray = self._take(queues, limit, wait, stop)
+            if chosen or not astray or (stop is not None and stop()):
+                return chosen
+            wait = 0.0  # those that were given back, for their slots, are there at once
+
+    def _take(
+        self,
+        queues: Sequence[str],
+        limit: int,
+        wait: float,
+        stop: Callable[[], bool] | None,
+    ) -> tuple[list[Job], bool]:
+        """Once; and whether some were given back since their slot was not known."""
         deliveries = self._broker.receive(
             *queues,
             limit=limit,
@@ -51,7 +65,7 @@ class Intake:
             self._settler.give_back(back, "whether they may run here is not known")
             raise
         self._inflight.place(chosen)
-        return chosen
+        return chosen, any(job.slot is not None for job in jobs)
 
     def _sort(self, jobs: list[Job]) -> list[Job]:
         identify(jobs, self._broker, self._registry)

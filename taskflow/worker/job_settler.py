@@ -119,8 +119,8 @@ class Settler:
     def _give_back(self, jobs: Sequence[Job]) -> Sequence[bool]:
         if not any(job.slot for job in jobs):
             return self._broker.give_back([job.delivery for job in jobs])
-        back = [GiveBack(job.delivery, job.slot) for job in jobs]
-        return self._broker.apply([Change(settlements=back)])[0].or_raise().settled
+        back = [Change(settlements=[GiveBack(job.delivery, job.slot)]) for job in jobs]
+        return [one.refused is None and one.settled[0] for one in self._broker.apply(back)]
 
     def _complain(self, text: str, error: Exception) -> None:
         """Say once that the broker fails, not at every try."""

@@ -7,6 +7,7 @@ from taskflow.broker.change import Change, Send
 from taskflow.broker.settings import Finish
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.settle import finish, keeps_others_back
+from taskflow.errors import QueueNotFound
 from taskflow.limits import is_fifo
 from taskflow.stores.rows import Rows
 
@@ -28,10 +29,14 @@ class Finishing:
         answers.append(True)
 
     def make(self, rows: Rows, now: float, handled: Counter[int], rings: set[str]) -> bool:
-        """Make all of them, in their answers False for a stale receipt; whether none was stale."""
+        """Make all of them, in their answers False for a stale receipt; whether that is how it
+        would be one by one: none was stale, and their queues are there."""
         whole = True
         for name, some in self._by_queue.items():
-            queue = find_queue(rows, name)
+            try:
+                queue = find_queue(rows, name)
+            except QueueNotFound:
+                return False
             gone = finish(rows, queue, [one for one, _, _ in some], now, fenced=True, tally=False)
             handled[queue.id] += sum(gone)
             for (one, answers, at), done in zip(some, gone, strict=True):
@@ -44,13 +49,22 @@ class Finishing:
 
 def can_wait(changes: Sequence[Change]) -> bool:
     """Whether what these acknowledge may go after all that they send: nothing is sent under an id
-    that is acknowledged, and no answer is kept for later."""
+    that is acknowledged, no message is settled or fenced twice, and no answer is kept for later."""
     if len(changes) == 1:
         return False  # there is nothing to put together
     sent: set[str] = set()
+    touched: set[tuple[str, str]] = set()
     for change in changes:
         if change.id is not None:
             return False
+        mine = [one.delivery for one in change.settlements]
+        if change.fence is not None and not any(one is change.fence for one in mine):
+            mine.append(change.fence)
+        for held in mine:
+            message = (held.queue, held.receipt.partition(".")[0])
+            if message in touched:
+                return False
+            touched.add(message)
         for send in change.sends:
             sent.update(message.id for message in send.messages)
         for add in change.counters:

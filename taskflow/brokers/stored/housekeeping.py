@@ -6,6 +6,8 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.moves import Moves
 from taskflow.stores.rows import Rows
 
+SLOTS = 100  # of those for which something is parked, in one step
+
 
 class Upkeep:
     """Small bounded steps, so that nobody waits long for the store. Thread-safe; any number of
@@ -23,7 +25,7 @@ class Upkeep:
 
         def look(rows: Rows) -> tuple[bool, list[tuple[int, str]], list[str]]:
             old = [queue for queue in rows.queues() if self._holds_old(rows, queue)]
-            return rows.any_gone(self._core.now()), rows.parked(self._parked, limit), old
+            return rows.any_gone(self._core.now()), rows.parked(self._parked, SLOTS), old
 
         def clean(rows: Rows) -> int:
             now = self._core.now()
@@ -31,16 +33,16 @@ class Upkeep:
 
         any_gone, parked, old = store.look(look)
         gone = store.transact(clean) if any_gone else 0
-        self._unpark(parked, limit)
+        self._unpark(parked)
         for queue in old:
             store.transact(partial(self._drop_old, queue=queue))
         return more or bool(old) or gone >= part
 
-    def _unpark(self, found: list[tuple[int, str]], limit: int) -> None:
+    def _unpark(self, found: list[tuple[int, str]]) -> None:
         """Look again at what waits for slots: some may have become free without a word, or more
         may be allowed now."""
         store = self._core.store
-        self._parked = found[-1] if len(found) == limit else (0, "")
+        self._parked = found[-1] if len(found) == SLOTS else (0, "")
 
         def unpark(rows: Rows) -> set[str]:
             rows_of = [(rows.queue_of(queue), slot) for queue, slot in found]

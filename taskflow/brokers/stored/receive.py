@@ -45,10 +45,11 @@ class Receiver:
                 if len(rang) == 1 and (one := self._take_lone(rang[0], visibility, holding)):
                     return [one]
             before = rung
+            looked_at = core.now()
             if taken := self._take(queues, limit, visibility, attempt, holding):
                 return taken
             until = deadline
-            if wait and (due := self.next_due(*queues)) is not None:
+            if wait and (due := self._next_due(queues, looked_at)) is not None:
                 until = min(until, due)
             while True:
                 core.store.check()
@@ -116,7 +117,7 @@ class Receiver:
                 taken += lent
                 more = more or stopped
                 if held is not None and taken:  # no suspect comes along with others
-                    held = Holding(len(taken), 1)
+                    held = Holding(len(taken), 1, held.limits)
             return taken, woken, more
 
         # Of standard queues each step may stand for itself: what is lent is lent.
@@ -138,7 +139,10 @@ class Receiver:
 
     def next_due(self, *queues: str) -> float | None:
         """When the next hidden message becomes visible."""
-        now = self._core.now()
+        return self._next_due(queues, self._core.now())
+
+    def _next_due(self, queues: Sequence[str], now: float) -> float | None:
+        """The first time after `now` at which there is more; perhaps it has come meanwhile."""
 
         def look(rows: Rows) -> list[float | None]:
             found = [find_queue(rows, name) for name in queues]

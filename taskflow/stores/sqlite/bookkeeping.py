@@ -4,15 +4,28 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
-from taskflow.stores.sqlite.columns import PARKED, encode
+from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 
+_OLD_BUCKET = "EXISTS (SELECT 1 FROM bucket WHERE at <= ?1 - 604800.0 AND tokens >= 0) OR "
 _ENDING = (
     *("record.expires_at", "holding.until", "applied.expires_at"),
     *("finished.expires_at", "deduplication.expires_at", "attempt.expires_at"),
 )
-_ANY_GONE = "SELECT EXISTS (SELECT 1 FROM shared) OR " + " OR ".join(
-    f"EXISTS (SELECT 1 FROM {column.partition('.')[0]} WHERE {column} <= ?1)" for column in _ENDING
+_ANY_GONE = (
+    "SELECT EXISTS (SELECT 1 FROM shared) OR "
+    + _OLD_BUCKET
+    + " OR ".join(
+        f"EXISTS (SELECT 1 FROM {column.partition('.')[0]} WHERE {column} <= ?1)"
+        for column in _ENDING
+    )
 )
+_HIDDEN = " UNION ALL ".join(
+    f"SELECT receive_count FROM message WHERE queue = ?1 AND {level} AND visible_at > ?2 "
+    f"AND visible_at < {PARKED}"
+    for level in AT_LEVEL.values()
+).replace("m.", "")
+FULL_AFTER = 7 * 86400.0
+"""Seconds after which a token bucket without debts is taken for full, as a new one is."""
 MANY = 10_000  # rows: counting them one by one would take its time
 
 
@@ -39,7 +52,12 @@ class Books:
                 (now, limit),
             )
             gone += self._connection.changes()
-        return gone
+        self._connection.execute(
+            """DELETE FROM bucket WHERE name IN (
+                   SELECT name FROM bucket WHERE at <= ? AND tokens >= 0 LIMIT ?)""",
+            (now - FULL_AFTER, limit),
+        )
+        return gone + self._connection.changes()
 
     def remember(self, queue: int, keys: Sequence[tuple[str, str, float]], now: float) -> None:
         # As many old records go as two batches bring: the table cannot outgrow its window.
@@ -122,13 +140,7 @@ class Books:
         in_flight, delayed = self._connection.execute(
             f"""SELECT count(*) FILTER (WHERE receive_count > 0),
                       count(*) FILTER (WHERE receive_count = 0)
-               FROM (SELECT receive_count FROM message
-                     WHERE queue = ?1 AND level IS NULL AND visible_at > ?2
-                       AND visible_at < {PARKED}
-                     UNION ALL
-                     SELECT receive_count FROM message
-                     WHERE queue = ?1 AND level IN (0, 2) AND visible_at > ?2
-                       AND visible_at < {PARKED})""",
+               FROM ({_HIDDEN})""",
             (queue, now),
         ).get
         visible = self._total(queue) - in_flight - delayed

@@ -30,6 +30,11 @@ _NEXT_DUE = "SELECT min(next) FROM ({})".format(
 _ALL_DUE = " UNION ALL ".join(
     f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2" for level in _LEVELS
 )
+_IN_FLIGHT = " UNION ALL ".join(
+    f"SELECT tenant FROM message INDEXED BY {index} WHERE queue = ?1 AND {level} "
+    f"AND visible_at > ?2 AND visible_at < {PARKED} AND receipt <> {PACED}"
+    for level, index in zip(_LEVELS, ("message_due", "message_level", "message_level"), strict=True)
+)
 _DUE_LANES = "SELECT 1 FROM lane WHERE queue = ?1 AND ready_at <= ?2"
 _ANY_LANE = "SELECT 1 FROM lane WHERE queue = ? AND ready_at <= ? LIMIT 1"
 _NEXT_LANE = "SELECT min(ready_at) FROM lane WHERE queue = ? AND ready_at > ?"
@@ -227,22 +232,15 @@ class DueRows:
     def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
         return dict(
             self._connection.execute(
-                f"""SELECT tenant, count(*) FROM message
-                   WHERE queue = ? AND visible_at > ? AND visible_at < {PARKED}
-                     AND receipt <> {PACED} AND tenant IS NOT NULL GROUP BY tenant""",
+                f"""SELECT tenant, count(*) FROM ({_IN_FLIGHT})
+                    WHERE tenant IS NOT NULL GROUP BY tenant""",
                 (queue, now),
             )
         )
 
     def count_in_flight(self, queue: int, now: float, most: int) -> int:
-        held = f"visible_at > ?2 AND visible_at < {PARKED} AND receipt <> {PACED}"
         found: int = self._execute(
-            f"""SELECT count(*) FROM (
-                   SELECT 1 FROM message WHERE queue = ?1 AND level IS NULL AND {held}
-                   UNION ALL
-                   SELECT 1 FROM message WHERE queue = ?1 AND level IN (0, 2) AND {held}
-                   LIMIT ?3)""",
-            (queue, now, most),
+            f"SELECT count(*) FROM ({_IN_FLIGHT} LIMIT ?3)", (queue, now, most)
         ).get
         return found
 

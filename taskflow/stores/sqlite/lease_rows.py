@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from taskflow.broker.settings import Lease
-from taskflow.stores.row import SPOKEN, Held, Row
+from taskflow.stores.row import PACED, SPOKEN, Held, Row
 from taskflow.stores.sqlite.columns import COLUMNS, encode
 from taskflow.stores.sqlite.lanes import Lanes
 
@@ -94,10 +94,11 @@ class LeaseRows:
         released = [
             self._changed(
                 """UPDATE message
-                   SET visible_at = ?, receive_count = receive_count - 1, receipt = NULL,
-                       slot = coalesce(?, slot)
-                   WHERE queue = ? AND seq = ? AND (receipt & -3) = ?""",
-                (now, slot, queue, seq, receipt),
+                   SET visible_at = ?1, receive_count = receive_count - 1,
+                       receipt = CASE WHEN slot IS NOT NULL AND ?2 IS NULL THEN ?6 END,
+                       slot = coalesce(?2, slot)
+                   WHERE queue = ?3 AND seq = ?4 AND (receipt & -3) = ?5""",
+                (now, slot, queue, seq, receipt, PACED),  # its turn at a rate has come
             )
             for seq, receipt in held
         ]

@@ -33,15 +33,18 @@ class Lender:
         if holding is not None and (old or worn):
             rows = []  # what comes along with which is known once those are gone
         put_off = 0
-        if holding is not None and holding.limits and any(row.slot is not None for row in rows):
-            admitted = self._slots.admit(queue.id, rows, holding.limits, now)
-            put_off = len(rows) - len(admitted)
-            rows = admitted
         receipt = ask.receipt
         if holding is not None and rows:
             rows = _before_the_first_lapsed(rows)
-            if not rows[0].lapsed and (holding.messages or len(rows) > 1):
-                receipt |= AHEAD
+            if holding.limits and any(row.slot is not None for row in rows):
+                admitted = self._slots.admit(queue.id, rows, holding.limits, now)
+                put_off = len(rows) - len(admitted)
+                rows = admitted
+        together = holding is not None and (holding.messages or len(rows) > 1)
+        if together and rows and not rows[0].lapsed:
+            receipt |= AHEAD
+        if ask.turns is not None:
+            ask.turns.started([LEVELS.index(row.level) for row in rows])
         if rows:
             # A suspect is alone; its count may be one less than its row's (`_counted`).
             count = 1 if len(rows) > 1 else 1 - _uncounted(rows[0])

@@ -30,7 +30,8 @@ MIGRATIONS = {
           CREATE INDEX message_held ON message (queue, slot)
               WHERE slot IS NOT NULL AND receipt IS NOT NULL;
           CREATE INDEX message_parked ON message (queue, slot, level, seq)
-              WHERE slot IS NOT NULL AND visible_at = 9e15;""",
+              WHERE slot IS NOT NULL AND visible_at = 9e15;
+          CREATE INDEX bucket_at ON bucket (at);""",
 }
 """What makes a file of a version one of the next. Where a process that still has it open must not
 go on as before, a table or an index it names has another name after that: its next statement fails,

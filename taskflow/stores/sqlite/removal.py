@@ -37,19 +37,17 @@ class Removal:
         now: float,
     ) -> list[bool]:
         lanes = self._lanes.of(queue, [one.seq for one in held])
-        gone = {  # one by one: a list of them as JSON costs more, whatever its length
-            one
-            for one in held
-            if self._changed(
+        done = [  # one by one: a list of them as JSON costs more, whatever its length
+            self._changed(
                 """DELETE FROM message WHERE queue = ?1 AND seq = ?2
                      AND (?3 = -1 AND receive_count > 0 OR (receipt & -3) = ?3)
                      AND (?4 IS NULL OR visible_at > ?4)""",
                 (queue, one.seq, one.receipt, hidden_at),
             )
-        }
-        self._bodies.forget([one.seq for one in gone])
+            for one in held
+        ]
+        self._bodies.forget([one.seq for one, ok in zip(held, done, strict=True) if ok])
         self._lanes.refresh(queue, lanes)
-        done = [one in gone for one in held]
         kept = [one for one, ok in zip(remember, done, strict=True) if ok and one is not None]
         if kept:
             self._books.remember(queue, kept, now)

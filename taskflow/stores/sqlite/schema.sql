@@ -167,6 +167,8 @@ CREATE TABLE bucket (
     at     REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX bucket_at ON bucket (at);
+
 -- What each running worker last said of itself, as JSON.
 CREATE TABLE worker (
     id      TEXT PRIMARY KEY,

@@ -72,6 +72,9 @@ class SlotRows:
             admitted.append(row)
         if parked:
             self._execute(_PARK, (queue, encode(parked).decode()))
+        # Where there is more room than came, those that were parked before there was may come too.
+        for slot, most in room.items():
+            self.unpark(queue, [slot] * min(most - started[slot], started[slot]))
         return admitted
 
     def _count_held(self, queue: int, slot: str, now: float) -> int:

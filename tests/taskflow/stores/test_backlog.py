@@ -189,3 +189,21 @@ def test_a_backlog_of_one_level_costs_the_other_nothing(priority: Priority | Non
             costs.append(held.cost(act))
     few, many = costs
     assert many <= 1.5 * few
+
+
+@pytest.mark.parametrize("priority", ["low", None])
+def test_a_backlog_of_tenants_costs_a_receive_nothing(priority: Priority | None) -> None:
+    costs = []
+    for count in (FEW, MANY):
+        held = Counted("work", 0)
+        with closing(held.broker):
+            held.broker.send(
+                "work",
+                [
+                    Message(f"b{at}", "x", group=f"g{at % GROUPS}", priority=priority)
+                    for at in range(count)
+                ],
+            )
+            costs.append(held.cost(receive_and_delete))
+    few, many = costs
+    assert many <= 1.5 * few

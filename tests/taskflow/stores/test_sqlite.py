@@ -85,7 +85,7 @@ def make_old(path: Path, version: int) -> apsw.Connection:
     older = apsw.Connection(str(path))
     older.execute(
         """DROP INDEX message_due; DROP INDEX message_level; DROP INDEX message_group;
-           DROP INDEX message_held; DROP INDEX message_parked;
+           DROP INDEX message_held; DROP INDEX message_parked; DROP INDEX bucket_at;
            ALTER TABLE message DROP COLUMN level; ALTER TABLE message DROP COLUMN slot;
            CREATE INDEX message_due ON message (queue, visible_at, seq);
            CREATE INDEX message_tenant ON message (queue, tenant, visible_at, seq)

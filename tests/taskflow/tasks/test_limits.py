@@ -251,3 +251,35 @@ def test_a_worker_of_a_broker_that_holds_no_limits_does_not_start(
     t.delay()  # who only sends needs none
     with pytest.raises(ConfigError, match="task t has limits over all workers, which this broker"):
         work().declare()
+
+
+def test_a_key_that_cannot_be_printed_spoils_nothing(
+    taskflow_broker: Broker, taskflow_registry: Registry, drain: Drain
+) -> None:
+    runs = []
+    task(registry=taskflow_registry, name="t", limit=("x", 1))(lambda x: runs.append(x))
+    drain()
+    for x in ("\x01" * 200, "a", "b"):
+        send_task("t", [x])
+    while drain():
+        pass
+    assert sorted(runs) == ["\x01" * 200, "a", "b"]
+    assert taskflow_broker.counts("default-dlq").visible == 0
+
+
+def test_calls_that_are_replaced_pay_nothing(
+    taskflow_registry: Registry, drain: Drain, later: Later
+) -> None:
+    runs = []
+
+    @task(registry=taskflow_registry, key="doc", debounce="5s", rate=("doc", "1/m"))
+    def index(doc: str, version: int) -> None:
+        runs.append(version)
+
+    drain()
+    for version in range(30):
+        index.delay("a", version)
+        later(0.1)
+    later(5)
+    drain()
+    assert runs == [29]

@@ -117,3 +117,18 @@ def test_a_task_that_is_not_here_has_no_run_yet(
     drain()
     assert result.state == "unknown"
     assert taskflow_broker.counts("default").in_flight == 1  # it is tried again
+
+
+def test_one_id_in_two_queues_is_the_run_of_the_first(
+    taskflow_broker: Broker, taskflow_registry: Registry, drain: Drain
+) -> None:
+    runs = []
+    queues = ["default", "other"]
+    task(registry=taskflow_registry, name="t", queue=queues)(lambda x: runs.append(x))
+    drain()
+    for queue in queues:
+        message = Message("m1", '{"task": "t", "args": [1], "result": "1h"}')
+        taskflow_broker.send(queue, [message])
+    drain()
+    assert runs == [1]
+    assert Result("m1", broker=taskflow_broker).state == "done"

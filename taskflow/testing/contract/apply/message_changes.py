@@ -205,4 +205,37 @@ def test_many_publishes_to_topics_with_filters_arrive(broker: Broker, queue: str
     assert sorted(one.id for one in get()) == ["0", "2", "4", "6"]
 
 
+@needs("atomic")
+@pytest.mark.parametrize("second", ["finishes", "is fenced by"])
+def test_of_two_changes_that_want_a_message_one_is_made(
+    broker: Broker, queue: str, second: str
+) -> None:
+    """Made together as one after the other."""
+    broker.create_queue("out")
+    broker.send(queue, [Message("1", "x"), Message("2", "x")])
+    one, other = broker.receive(queue, limit=2)
+    ends = [Finish(one)] if second == "finishes" else [Finish(other)]
+    answers = broker.apply(
+        [
+            Change(fence=one, sends=[Send("out", [Message("a", "x")])], settlements=[Finish(one)]),
+            Change(fence=one, sends=[Send("out", [Message("b", "x")])], settlements=ends),
+        ]
+    )
+    assert [type(answer.refused).__name__ for answer in answers] == ["NoneType", "LeaseLost"]
+    assert [found.id for found in broker.peek("out")] == ["a"]
+    assert broker.counts(queue).handled == 1
+
+
+@needs("atomic")
+def test_a_change_whose_queue_is_gone_spoils_no_other(broker: Broker, queue: str) -> None:
+    broker.create_queue("gone")
+    broker.send("gone", [Message("1", "x")])
+    broker.send(queue, [Message("2", "x")])
+    (lost,), (kept,) = broker.receive("gone"), broker.receive(queue)
+    broker.delete_queue("gone")
+    answers = broker.apply([Change(settlements=[Finish(one)]) for one in (kept, lost)])
+    assert [type(answer.refused).__name__ for answer in answers] == ["NoneType", "QueueNotFound"]
+    assert list(answers[0].settled) == [True]
+
+
 __all__ = collected(globals())

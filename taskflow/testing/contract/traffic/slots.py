@@ -287,4 +287,48 @@ def test_a_slot_is_a_name_and_perhaps_a_key(slot: str) -> None:
         Message("1", "x", slot=slot)
 
 
+def test_a_limit_holds_in_a_receive_from_several_queues(broker: Broker, fill: Fill) -> None:
+    broker.create_queue("other")
+    broker.send("other", [Message("first", "x")])
+    fill(*"1234")
+    found = broker.receive("other", "work", limit=10, holding=TWO)
+    assert ids(found) == ["first", "1", "2"]
+
+
+def test_a_raised_limit_is_reached_soon(broker: Broker, fill: Fill) -> None:
+    fill(*[str(at) for at in range(40)])
+    take(broker)
+    take(broker)
+    more = Holding(limits={"pay": Limit(most=30)})
+    broker.upkeep()
+    found = []
+    for _ in range(8):
+        found += take(broker, holding=more)
+    assert len(found) >= 8  # each start calls for more, as long as there is room
+
+
+@needs("priorities")
+def test_what_waits_for_a_slot_takes_no_turn_of_its_level(broker: Broker, fill: Fill) -> None:
+    fill("held", "held too")
+    take(broker)
+    full = [Message(f"low {at}", "x", slot="pay", priority="low") for at in range(20)]
+    high = [Message(f"high {at}", "x", priority="high") for at in range(40)]
+    broker.send("work", [*full, Message("free", "x", priority="low"), *high])
+    order = []
+    for _ in range(12):
+        for one in take(broker, limit=1):
+            order.append(one.id)
+            broker.delete([Finish(one)])
+    assert "free" in order
+
+
+def test_one_given_back_has_paid_for_its_turn(
+    broker: Broker, fill: Fill, clock: ManualClock
+) -> None:
+    slow = Holding(limits={"pay": Limit(rate=0.1)})
+    fill("1", "2")
+    broker.give_back(take(broker, holding=slow))
+    assert ids(take(broker, holding=slow)) == ["1"]
+
+
 __all__ = collected(globals(), ("limits",))
