@@ -7,10 +7,11 @@ fields do too.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
-from taskflow.clock import find_zone, to_zone, zone_offset
+from taskflow.clock import find_zone, to_datetime, to_zone, zone_offset
 
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -33,6 +34,12 @@ def check_cron(expression: str, zone: str) -> str:
     if not isinstance(zone, str):
         raise ValueError(f"tz is {zone!r}; a name such as 'Europe/Berlin' is wanted")
     find_zone(zone)
+    return _checked(expression, zone)
+
+
+@lru_cache(4096)
+def _checked(expression: str, zone: str) -> str:
+    """(Many schedules have the same expression. What is raised is not remembered.)"""
     fields = " ".join(expression.split())
     if fields.startswith("@"):
         if fields.lower() not in NICKNAMES:
@@ -83,13 +90,14 @@ def _of_wall_clock(fields: str, zone: str, moment: float) -> Iterator[float]:
 
 def _of_real_time(fields: str, zone: str, moment: float) -> Iterator[float]:
     """Between two changes of its clocks a zone is as good as UTC. (CronSim would lose a time or
-    two where clocks change by half an hour, or not on the hour: Lord Howe, Chatham.)"""
+    two where clocks change by half an hour, or not on the hour: Lord Howe, Chatham. And UTC
+    itself takes it little more than half the time of a zone of that name.)"""
     begin = since = moment // 1
     offset = zone_offset(since, zone)
     changed = True
     while changed:
         changed = False
-        for found in CronSim(fields, to_zone(begin + offset, "UTC")):
+        for found in CronSim(fields, to_datetime(begin + offset)):
             tick = found.timestamp() - offset
             if (change := _first_change(zone, since, tick)) is not None:
                 begin, since, offset = change - 1.0, change, zone_offset(change, zone)

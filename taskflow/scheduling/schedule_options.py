@@ -104,7 +104,7 @@ def make_spec(
         )
     catchup = options.get("catchup")
     jitter = seconds_of("jitter", options.get("jitter", 0.0))
-    if jitter > (shortest := timing.shortest()):
+    if jitter and jitter > (shortest := timing.shortest()):
         raise ValueError(f"jitter is {jitter:g} s, and from tick to tick it is {shortest:g} s")
     spec = Spec(
         timing=timing,

@@ -24,7 +24,7 @@ from taskflow.scheduling.schedule_options import (
     make_spec,
     make_timing,
 )
-from taskflow.scheduling.stored import SCHEDULE, Row, State, Stored, row_of
+from taskflow.scheduling.stored import SCHEDULE, Row, State, Stored, as_written, row_of
 from taskflow.tasks.result import Result
 from taskflow.tasks.task import TaskBase
 
@@ -92,10 +92,8 @@ class Schedules:
                 expected = 0 if record is None else record.version
                 change = msgspec.structs.replace(change, expected=expected)
             if self._store(broker, change):
-                record = broker.records(SCHEDULE, [name]).get(name)
-                break
-        if record is None:
-            raise ScheduleNotFound(name)  # somebody has removed it since
+                return shown(as_written(change, record))
+        assert record is not None
         return shown(record)
 
     def remove(self, name: str, *, broker: Broker | None = None) -> bool:

@@ -95,6 +95,23 @@ def put_row(
     )
 
 
+def as_written(put: Put, before: Record | None) -> Record:
+    """The record that was just written over the one before: what it counts stays. (It need not be
+    read again to be shown.)"""
+    return Record(
+        kind=put.kind,
+        key=put.key,
+        version=0,  # of one that is only shown
+        value=put.value,
+        parent=put.parent,
+        label=put.label,
+        state=put.state,
+        due_at=put.due_at,
+        expires_at=put.expires_at,
+        count=0 if before is None else before.count,
+    )
+
+
 def parent_of(app: str) -> str:
     """What the schedules of an application's code are listed by."""
     return f"code/{app}"

@@ -26,7 +26,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def next(self, moment: float) -> float | None:
         """The first tick later than a moment; None when there is none."""
         if self.cron is not None:
-            return _next_cron(self.cron, self.tz, moment)
+            return _span(self.cron, self.tz).next(moment)
         return next(self.after(moment), None)
 
     def after(self, moment: float) -> Iterator[float]:
@@ -78,7 +78,24 @@ def _just_before(moment: float) -> float:
     return moment - 0.001
 
 
-@lru_cache(4096)
-def _next_cron(fields: str, zone: str, moment: float) -> float | None:
-    """Many schedules have the same expression, and are asked at the same tick."""
-    return next(cron_after(fields, zone, moment), None)
+class _Span:
+    """The tick that an expression was last asked for. It is the next one for each moment between
+    the one that was asked for and the tick, so many schedules of one expression, which are put at
+    one time or fired at another, ask once. Thread-safe: a span is replaced whole."""
+
+    def __init__(self, fields: str, zone: str) -> None:
+        self._fields = fields
+        self._zone = zone
+        self._known: tuple[float, float] | None = None
+
+    def next(self, moment: float) -> float | None:
+        known = self._known
+        if known is not None and known[0] <= moment < known[1]:
+            return known[1]
+        tick = next(cron_after(self._fields, self._zone, moment), None)
+        if tick is not None:
+            self._known = moment, tick
+        return tick
+
+
+_span = lru_cache(4096)(_Span)

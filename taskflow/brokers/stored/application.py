@@ -1,6 +1,5 @@
 """One change on its way into the store: all of it, in the order of its fields."""
 
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -76,7 +75,7 @@ class Application:
         self.fenced_first = True
         """Whether the fence is looked at before all else, although that may be told in the end."""
         self.rings: set[str] = set()
-        self.handled: Counter[int] = Counter()
+        self.handled: dict[int, int] = {}
         """How many messages it acknowledged, by queue."""
 
     def make(self) -> Applied:
@@ -127,9 +126,10 @@ class Application:
 
     def _finishes(self, fence: Delivery) -> bool:
         """Whether the change itself acknowledges its fence: then that tells whether it holds."""
-        return any(
-            isinstance(one, Finish) and one.delivery is fence for one in self._change.settlements
-        )
+        for one in self._change.settlements:
+            if isinstance(one, Finish) and one.delivery is fence:
+                return True
+        return False
 
     def _put(self, put: Put) -> int:
         if put.rings:
@@ -168,7 +168,7 @@ class Application:
                 if not done and one.delivery is self._change.fence:
                     (state,) = rows.leases(queue.id, [held(one.delivery)], now)
                     raise _lost(one.delivery, state)
-                self.handled[queue.id] += done
+                self.handled[queue.id] = self.handled.get(queue.id, 0) + done
                 if keeps_others_back(one.delivery):
                     self.rings.add(queue.name)
                 return done

@@ -89,7 +89,8 @@ class Applier:
                     answer = Applied(refused=refused)
                 else:
                     rings |= one.rings
-                    handled += one.handled
+                    if one.handled:
+                        handled.update(one.handled)
                 answers.append(answer)
             if finishing is not None and not finishing.make(rows, now, handled, rings):
                 raise _Refused  # one lost its lease: perhaps the fence of its change

@@ -35,6 +35,8 @@ def check_change(change: Change) -> None:
 
 
 def _check_name(what: str, text: str) -> None:
+    if 1 <= len(text) <= LONGEST_NAME and text.isascii():
+        return  # nearly always
     if not 1 <= len(text) <= LONGEST_NAME:
         raise LimitExceeded(f"{what} has {len(text)} characters; 1 to {LONGEST_NAME} are allowed")
     try:

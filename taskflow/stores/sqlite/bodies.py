@@ -10,6 +10,8 @@ from taskflow.stores.sqlite.columns import encode
 
 _INSERT = "INSERT INTO body VALUES (?, ?, ?, ?)"
 
+_ALONE = "AND NOT EXISTS (SELECT 1 FROM shared s WHERE s.seq = body.seq)"
+
 
 class SqliteBodies:
     """Bodies by number, which is that of the message rows that have it; several queues may.
@@ -44,10 +46,11 @@ class SqliteBodies:
 
     def forget(self, seqs: Collection[int]) -> None:
         """Remove the bodies of removed rows, but for those that are shared."""
-        if seqs:
+        if len(seqs) == 1:  # a list of them would cost more than the change
+            self._execute(f"DELETE FROM body WHERE seq = ? {_ALONE}", tuple(seqs))
+        elif seqs:
             self._execute(
-                """DELETE FROM body WHERE seq IN (SELECT value FROM json_each(?))
-                   AND NOT EXISTS (SELECT 1 FROM shared s WHERE s.seq = body.seq)""",
+                f"""DELETE FROM body WHERE seq IN (SELECT value FROM json_each(?)) {_ALONE}""",
                 (encode(list(seqs)).decode(),),
             )
 

@@ -10,6 +10,12 @@ from taskflow.stores.row import PACED, SPOKEN, Held, Row
 from taskflow.stores.sqlite.columns import COLUMNS, encode
 from taskflow.stores.sqlite.lanes import Lanes
 
+_HOLDS = """UPDATE message SET visible_at = ?, receive_count = receive_count + ?, receipt = ?,
+                               first_received_at = coalesce(first_received_at, ?)
+            WHERE queue = ?"""
+_HOLD_ONE = f"{_HOLDS} AND seq = ?"
+_HOLD = f"{_HOLDS} AND seq IN (SELECT value FROM json_each(?))"
+
 
 class LeaseRows:
     """A lease is a receipt on a row, and the time until which it is hidden."""
@@ -28,12 +34,9 @@ class LeaseRows:
         now: float,
         count: int = 1,
     ) -> None:
-        self._execute(
-            """UPDATE message SET visible_at = ?, receive_count = receive_count + ?, receipt = ?,
-                                  first_received_at = coalesce(first_received_at, ?)
-               WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))""",
-            (until, count, receipt, now, queue, encode(seqs).decode()),
-        )
+        alone = len(seqs) == 1  # then a list of them would cost more than the change
+        which = seqs[0] if alone else encode(seqs).decode()
+        self._execute(_HOLD_ONE if alone else _HOLD, (until, count, receipt, now, queue, which))
         self._lanes.refresh(queue, self._lanes.of(queue, seqs))
 
     def extend(self, queue: int, seqs: Sequence[int], until: float) -> None:

@@ -7,10 +7,11 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
+from taskflow.broker.record import Record
 from taskflow.tasks.canvas.following import Following, starts
 from taskflow.tasks.canvas.links import Link, Members, Place, member_id
 from taskflow.tasks.preparing import put_run, stop_run
-from taskflow.tasks.run import FINAL, Row, RunError, load
+from taskflow.tasks.run import FINAL, RUN, Row, RunError, row_of
 
 PAGE = 1000  # runs that are read at a time
 AT_ONCE = 500  # runs that are cancelled in one transaction
@@ -30,12 +31,15 @@ def conduct(broker: Broker, row: Row, now: float) -> Following:
         following.sends += starts(list(_heads(broker, place, members)))
         return following
     failed, error, pending = 0, None, False
-    for one in rows_of(broker, place, members):
+    for one in _records_of(broker, place, members):  # the state is enough, nearly always
+        if one.state == "done":
+            continue
         if one.state not in FINAL:
             pending = True
-        elif one.state != "done":
-            failed += 1
-            error = error or one.run.error or RunError(type="", message=f"{one.id} {one.state}")
+            continue
+        failed += 1
+        if error is None:
+            error = row_of(one).run.error or RunError(type="", message=f"{one.key} {one.state}")
     least = members.size if members.least is None else members.least
     if members.errors == "collect" or members.size - failed >= least:
         if not pending:
@@ -50,10 +54,14 @@ def conduct(broker: Broker, row: Row, now: float) -> Following:
 
 def rows_of(broker: Broker, place: Place, members: Members) -> Iterator[Row]:
     """The members of a group, in order, read by page. One that is gone is left out."""
+    return map(row_of, _records_of(broker, place, members))
+
+
+def _records_of(broker: Broker, place: Place, members: Members) -> Iterator[Record]:
     for start in range(0, members.size, PAGE):
         numbers = range(start, min(start + PAGE, members.size))
         ids = [member_id(place.root, members.first + number) for number in numbers]
-        found = load(broker, ids)
+        found = broker.records(RUN, ids)
         yield from (found[id] for id in ids if id in found)
 
 

@@ -1,6 +1,7 @@
 """What follows the end of a run in its plan: the next one, its group, or the end of all of it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -66,7 +67,7 @@ class Following:
         self.end(row, msgspec.structs.replace(row.run, error=error), ended)
 
     def _count_down(self, up: Up, failed: bool) -> None:
-        wake = Send(up.group.queue, [_message(up.group, 2)])
+        wake = _wake(up.group)
         self.counters.append(Add(RUN, up.group.id, -1, [wake]))
         if failed and up.stops:
             self.sends.append(wake)
@@ -96,6 +97,12 @@ def starts(links: Sequence[Link]) -> list[Send]:
     for link in links:
         by_queue.setdefault(link.queue, []).append(_message(link, 1))
     return [Send(queue, messages) for queue, messages in by_queue.items()]
+
+
+@lru_cache(64)
+def _wake(group: Link) -> Send:
+    """The message by which a group ends: the same for each of its members."""
+    return Send(group.queue, [_message(group, 2)])
 
 
 def _message(link: Link, generation: int) -> Message:
