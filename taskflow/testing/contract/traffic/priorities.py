@@ -18,10 +18,10 @@ Send = Callable[..., None]
 
 
 @pytest.fixture
-def fill(broker: Broker, queue: str) -> Send:
+def fill_level(broker: Broker, queue: str) -> Send:
     """Send so many messages of a priority, called `high 0`, `high 1`, ..."""
 
-    def fill(priority: Priority | None, count: int = 1, **more: object) -> None:
+    def fill_level(priority: Priority | None, count: int = 1, **more: object) -> None:
         broker.send(
             queue,
             [
@@ -30,7 +30,7 @@ def fill(broker: Broker, queue: str) -> Send:
             ],
         )
 
-    return fill
+    return fill_level
 
 
 def ids(found: list[Delivery]) -> list[str]:
@@ -48,10 +48,10 @@ def drain(broker: Broker, limit: int) -> list[str]:
 
 @pytest.mark.parametrize("limit", [1, 10])
 def test_the_higher_comes_first_whenever_it_was_sent(
-    broker: Broker, fill: Send, clock: ManualClock, limit: int
+    broker: Broker, fill_level: Send, clock: ManualClock, limit: int
 ) -> None:
     for priority in ("low", None, "high", "normal"):
-        fill(priority, 2)
+        fill_level(priority, 2)
         clock.advance(1)
     assert drain(broker, limit) == [
         *("high 0", "high 1", "None 0", "None 1", "normal 0", "normal 1", "low 0", "low 1")
@@ -59,18 +59,20 @@ def test_the_higher_comes_first_whenever_it_was_sent(
 
 
 def test_within_a_level_the_earliest_comes_first(
-    broker: Broker, fill: Send, clock: ManualClock
+    broker: Broker, fill_level: Send, clock: ManualClock
 ) -> None:
-    fill("low", 3)
+    fill_level("low", 3)
     clock.advance(1)
     broker.send("work", [Message("later", "x", priority="low")])
     assert drain(broker, 2) == ["low 0", "low 1", "low 2", "later"]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 10, 64])
-def test_the_lowest_gets_one_start_in_ten_at_least(broker: Broker, fill: Send, limit: int) -> None:
-    fill("low", 100)
-    fill("high", 300)
+def test_the_lowest_gets_one_start_in_ten_at_least(
+    broker: Broker, fill_level: Send, limit: int
+) -> None:
+    fill_level("low", 100)
+    fill_level("high", 300)
     order = drain(broker, limit)
     starts = [at for at, id in enumerate(order) if id.startswith("low")]
     gaps = [after - before for before, after in zip([-1, *starts], starts, strict=False)]
@@ -78,9 +80,9 @@ def test_the_lowest_gets_one_start_in_ten_at_least(broker: Broker, fill: Send, l
     assert Counter(id.split()[0] for id in order[:200]) == {"high": 180, "low": 20}
 
 
-def test_of_three_levels_each_goes_on(broker: Broker, fill: Send) -> None:
+def test_of_three_levels_each_goes_on(broker: Broker, fill_level: Send) -> None:
     for priority in ("low", "normal", "high"):
-        fill(priority, 100)
+        fill_level(priority, 100)
     first = Counter(id.split()[0] for id in drain(broker, 7)[:100])
     assert first["low"] >= 9
     assert first["normal"] >= 9
@@ -88,10 +90,10 @@ def test_of_three_levels_each_goes_on(broker: Broker, fill: Send) -> None:
 
 
 def test_one_that_comes_back_keeps_its_level(
-    broker: Broker, fill: Send, clock: ManualClock
+    broker: Broker, fill_level: Send, clock: ManualClock
 ) -> None:
-    fill("high")
-    fill("normal", 2)
+    fill_level("high")
+    fill_level("normal", 2)
     held = broker.receive("work")
     broker.change_visibility([(held[0], 5)])
     assert ids(broker.receive("work")) == ["normal 0"]
@@ -99,9 +101,11 @@ def test_one_that_comes_back_keeps_its_level(
     assert ids(broker.receive("work")) == ["high 0"]
 
 
-def test_a_delayed_one_is_due_in_its_time(broker: Broker, fill: Send, clock: ManualClock) -> None:
-    fill("high", delay=30.0)
-    fill("low")
+def test_a_delayed_one_is_due_in_its_time(
+    broker: Broker, fill_level: Send, clock: ManualClock
+) -> None:
+    fill_level("high", delay=30.0)
+    fill_level("low")
     counts = broker.counts("work")
     assert (counts.visible, counts.delayed) == (1, 1)
     assert broker.next_due("work") == clock.now() + 30
@@ -111,9 +115,9 @@ def test_a_delayed_one_is_due_in_its_time(broker: Broker, fill: Send, clock: Man
 
 
 @needs("repairs")
-def test_all_levels_are_counted_and_looked_at(broker: Broker, fill: Send) -> None:
+def test_all_levels_are_counted_and_looked_at(broker: Broker, fill_level: Send) -> None:
     for priority in ("low", "normal", "high"):
-        fill(priority, 2)
+        fill_level(priority, 2)
     broker.receive("work", limit=2)
     counts = broker.counts("work")
     assert (counts.visible, counts.in_flight) == (4, 2)
@@ -125,13 +129,13 @@ def test_all_levels_are_counted_and_looked_at(broker: Broker, fill: Send) -> Non
 
 @needs("dead_letters", "repairs")
 def test_a_dead_letter_has_its_priority_again_when_it_comes_back(
-    broker: Broker, fill: Send
+    broker: Broker, fill_level: Send
 ) -> None:
-    fill("high")
+    fill_level("high")
     broker.dead_letter([(one, "{}") for one in broker.receive("work")])
     (letter,) = broker.peek("work-dlq")
     assert letter.priority == "high"
-    fill("normal")
+    fill_level("normal")
     assert broker.redrive("work-dlq") == 1
     assert ids(broker.receive("work", limit=2)) == ["high 0", "normal 0"]
 
@@ -156,10 +160,13 @@ def test_tenants_share_each_level(broker: Broker, queue: str) -> None:
 
 @pytest.mark.parametrize("priority", ["high", "low"])
 def test_who_waits_is_woken_by_any_level(
-    broker: Broker, fill: Send, poll: Callable[..., Future[list[Delivery]]], priority: Priority
+    broker: Broker,
+    fill_level: Send,
+    poll: Callable[..., Future[list[Delivery]]],
+    priority: Priority,
 ) -> None:
     waiting = poll("work")
-    fill(priority)
+    fill_level(priority)
     assert ids(waiting.result(10)) == [f"{priority} 0"]
 
 
