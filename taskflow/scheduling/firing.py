@@ -190,7 +190,7 @@ def calling(
         spec.task,
         bytes(spec.args),
         bytes(spec.kwargs),
-        Checked(id=id, group=group),
+        Checked(id=id, group=group, priority=spec.task.defaults.priority),
         broker.clock.now(),
         broker.random,
         broker.max_message_bytes,

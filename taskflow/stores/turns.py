@@ -1,6 +1,6 @@
 """Whose turn it is among the levels of a queue: the highest, but nobody waits for ever. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,8 +19,8 @@ class Turns:
         """Of what is due in each level (the highest first), `limit` at most, in the order in which
         it is to start."""
         self._waited = {level for level, some in enumerate(found) if some}
-        passed = self._passed = self._passed or [0] * len(found)
-        passed = list(passed)
+        self._passed = self._passed or [0] * len(found)
+        passed = list(self._passed)
         at = [0] * len(found)
         merged: list[T] = []
         while len(merged) < limit:
@@ -31,14 +31,17 @@ class Turns:
             chosen = patient[-1] if patient else waiting[0]
             merged.append(found[chosen][at[chosen]])
             at[chosen] += 1
-            for level in range(len(found)):
-                waits = level in waiting and level != chosen
-                passed[level] = passed[level] + 1 if waits else 0
+            _pass_over(passed, chosen, waiting)
         return merged
 
     def started(self, levels: Sequence[int]) -> None:
         """Of what `merge` answered last, these levels have started, in this order."""
         for chosen in levels:
-            for level in range(len(self._passed)):
-                waits = level in self._waited and level != chosen
-                self._passed[level] = self._passed[level] + 1 if waits else 0
+            _pass_over(self._passed, chosen, self._waited)
+
+
+def _pass_over(passed: list[int], chosen: int, waiting: Collection[int]) -> None:
+    """Count a start against the other levels that wait."""
+    for level in range(len(passed)):
+        waits = level in waiting and level != chosen
+        passed[level] = passed[level] + 1 if waits else 0

@@ -17,9 +17,7 @@ Made = dict[tuple[str, str], Row | Reject]
 """By queue and the id of the message."""
 
 
-def make_runs(
-    broker: Broker, tasks: TaskTable, calls: Sequence[Call]
-) -> dict[tuple[str, str], Row | Reject]:
+def make_runs(broker: Broker, tasks: TaskTable, calls: Sequence[Call]) -> Made:
     """The run of each call, by its queue and the id of its message, which is that of the run: as it
     is, or made now. Why there is none, for a call that cannot have one; without those whose task is
     not known here."""

@@ -21,7 +21,7 @@ from taskflow.broker.change import (
 from taskflow.engine import Ended, Found
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
-from taskflow.tasks.call_options import NOTHING
+from taskflow.tasks.call_options import Checked
 from taskflow.tasks.canvas.conducting import conduct
 from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.preparing import Target, prepare, put_run
@@ -183,7 +183,7 @@ class _Settling:
             target,
             b"[%s]" % argument,
             b"{}",
-            NOTHING,
+            Checked(priority=target.defaults.priority),
             self._ended.at,
             broker.random,
             broker.max_message_bytes,

@@ -7,7 +7,7 @@ from random import Random
 from taskflow.broker.change import Applied, Change
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.stored.change_limits import check_change
-from taskflow.brokers.stored.record_pages import check_page, make_page
+from taskflow.brokers.stored.record_pages import changed, check_page, make_page
 from taskflow.clock import Clock
 from taskflow.coordination.change_plan import ChangePlan, alive, names_of
 from taskflow.coordination.record_store import Contended, Names, RecordStore, Things
@@ -153,8 +153,8 @@ class RemoteState:
         wait: float,
         stop: Callable[[], bool] | None = None,
     ) -> Record | None:
-        changed = self.wait_records(kind, {key: seen}, wait, stop)
-        return changed[key] if changed else self.records(kind, [key]).get(key)
+        news = self.wait_records(kind, {key: seen}, wait, stop)
+        return news[key] if news else self.records(kind, [key]).get(key)
 
     def wait_records(
         self,
@@ -167,14 +167,8 @@ class RemoteState:
         while True:
             with self._changed:
                 before = self._changes
-            found = self.records(kind, seen)
-            changed = {
-                key: found.get(key)
-                for key, version in seen.items()
-                if (found[key].version if key in found else 0) != version
-            }
-            if changed:
-                return changed
+            if news := changed(self.records(kind, seen), seen):
+                return news
             left = deadline - self._clock.now()
             if left <= 0 or not self._park(before, min(look, left), stop):
                 return {}

@@ -1,5 +1,7 @@
 """Pages of records: how long one may be, and where the next one begins, as text."""
 
+from collections.abc import Mapping
+
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.errors import LimitExceeded
 
@@ -28,3 +30,12 @@ def make_page(query: RecordQuery, found: list[tuple[int, Record]]) -> RecordPage
         number, last = found[-1]
         place = f"{(last.due_at or 0.0) if query.order == 'due' else 0.0!r}/{number}"
     return RecordPage([record for _, record in found], place)
+
+
+def changed(found: Mapping[str, Record], seen: Mapping[str, int]) -> dict[str, Record | None]:
+    """Those of the records that are in another version than was seen; None for one that is gone."""
+    return {
+        key: found.get(key)
+        for key, version in seen.items()
+        if (found[key].version if key in found else 0) != version
+    }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.core import Core
-from taskflow.brokers.stored.record_pages import check_page, make_page
+from taskflow.brokers.stored.record_pages import changed, check_page, make_page
 
 
 class Runs:
@@ -40,8 +40,8 @@ class Runs:
         stop: Callable[[], bool] | None = None,
     ) -> Record | None:
         """A record in another version than `seen`, or as it is when the time is over."""
-        changed = self.wait_records(kind, {key: seen}, wait, stop)
-        return changed[key] if changed else self.records(kind, [key]).get(key)
+        news = self.wait_records(kind, {key: seen}, wait, stop)
+        return news[key] if news else self.records(kind, [key]).get(key)
 
     def wait_records(
         self,
@@ -58,14 +58,8 @@ class Runs:
         with core.waiters.attending(rings):
             while True:
                 rung = core.waiters.rung(rings)
-                found = self.records(kind, seen)
-                changed = {
-                    key: found.get(key)
-                    for key, version in seen.items()
-                    if (found[key].version if key in found else 0) != version
-                }
-                if changed:
-                    return changed
+                if news := changed(self.records(kind, seen), seen):
+                    return news
                 core.store.check()
                 if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
                     return {}

@@ -6,14 +6,15 @@ import apsw
 
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 
-_OLD_BUCKET = "EXISTS (SELECT 1 FROM bucket WHERE at <= ?1 - 604800.0 AND tokens >= 0) OR "
+FULL_AFTER = 7 * 86400.0
+"""Seconds after which a token bucket without debts is taken for full, as a new one is."""
 _ENDING = (
     *("record.expires_at", "holding.until", "applied.expires_at"),
     *("finished.expires_at", "deduplication.expires_at", "attempt.expires_at"),
 )
 _ANY_GONE = (
     "SELECT EXISTS (SELECT 1 FROM shared) OR "
-    + _OLD_BUCKET
+    f"EXISTS (SELECT 1 FROM bucket WHERE at <= ?1 - {FULL_AFTER} AND tokens >= 0) OR "
     + " OR ".join(
         f"EXISTS (SELECT 1 FROM {column.partition('.')[0]} WHERE {column} <= ?1)"
         for column in _ENDING
@@ -23,9 +24,7 @@ _HIDDEN = " UNION ALL ".join(
     f"SELECT receive_count FROM message WHERE queue = ?1 AND {level} AND visible_at > ?2 "
     f"AND visible_at < {PARKED}"
     for level in AT_LEVEL.values()
-).replace("m.", "")
-FULL_AFTER = 7 * 86400.0
-"""Seconds after which a token bucket without debts is taken for full, as a new one is."""
+)
 MANY = 10_000  # rows: counting them one by one would take its time
 
 

@@ -11,7 +11,7 @@ COLUMNS = """m.seq, m.id, m.topic, m.receive_count, m.first_received_at, m.sent_
 PARKED = "9e15"
 """PARKED_AT, written as in the condition of its index."""
 assert float(PARKED) == PARKED_AT
-AT_LEVEL = {HIGH: "m.level = 0", NORMAL: "m.level IS NULL", LOW: "m.level = 2"}
+AT_LEVEL = {HIGH: "level = 0", NORMAL: "level IS NULL", LOW: "level = 2"}
 """The condition for each level, as its index is chosen by it."""
 LEVEL_OF: Mapping[str | None, int | None] = {"high": HIGH, "low": LOW}
 """By the priority of a message; of any other one it is NORMAL."""

@@ -10,30 +10,33 @@ from collections.abc import Callable, Collection, Sequence
 
 import apsw
 
-from taskflow.stores.row import LEVELS, PACED, Kinds, QueueRow, Row
+from taskflow.stores.row import LEVELS, NORMAL, PACED, Kinds, QueueRow, Row
 from taskflow.stores.sqlite.columns import AT_LEVEL, COLUMNS, FRESH, FRESH_LANES, PARKED, encode
 from taskflow.stores.sqlite.removal import Removal
 
 NEVER = float("-inf")
-_LEVELS = ("level IS NULL", "level = 0", "level = 2")  # each has its index
 _ANY_DUE = "SELECT 1 WHERE " + " OR ".join(
     f"EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2)"
-    for level in _LEVELS
+    for level in AT_LEVEL.values()
 )
 _NEXT_DUE = "SELECT min(next) FROM ({})".format(
     " UNION ALL ".join(
         "SELECT min(visible_at) AS next FROM message "
         f"WHERE queue = ?1 AND {level} AND visible_at > ?2 AND visible_at < {PARKED}"
-        for level in _LEVELS
+        for level in AT_LEVEL.values()
     )
 )
 _ALL_DUE = " UNION ALL ".join(
-    f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2" for level in _LEVELS
+    f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2"
+    for level in AT_LEVEL.values()
 )
 _IN_FLIGHT = " UNION ALL ".join(
     f"SELECT tenant FROM message INDEXED BY {index} WHERE queue = ?1 AND {level} "
     f"AND visible_at > ?2 AND visible_at < {PARKED} AND receipt <> {PACED}"
-    for level, index in zip(_LEVELS, ("message_due", "message_level", "message_level"), strict=True)
+    for level, index in (
+        (condition, "message_due" if one is NORMAL else "message_level")
+        for one, condition in AT_LEVEL.items()
+    )
 )
 _DUE_LANES = "SELECT 1 FROM lane WHERE queue = ?1 AND ready_at <= ?2"
 _ANY_LANE = "SELECT 1 FROM lane WHERE queue = ? AND ready_at <= ? LIMIT 1"

@@ -11,17 +11,16 @@ import apsw
 
 from taskflow.broker.settings import Limit
 from taskflow.stores.row import PACED, SPOKEN, Row
-from taskflow.stores.sqlite.columns import PARKED, encode
+from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 
 _FIRST = (
     "SELECT * FROM (SELECT seq FROM message INDEXED BY message_parked "
     f"WHERE queue = ?1 AND slot = ?2 AND visible_at = {PARKED} AND {{}} ORDER BY seq LIMIT 1)"
 )
-_LEVELS = ("level IS NULL", "level = 0", "level = 2")
 _UNPARK = (
     "UPDATE message SET visible_at = sent_at WHERE queue = ?1 AND seq IN "
-    f"({' UNION ALL '.join(map(_FIRST.format, _LEVELS))})"
+    f"({' UNION ALL '.join(map(_FIRST.format, AT_LEVEL.values()))})"
 )
 _NEXT_PARKED = f"""
 SELECT q.id, m.slot FROM queue q CROSS JOIN message m INDEXED BY message_parked ON m.queue = q.id

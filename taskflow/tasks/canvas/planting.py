@@ -19,6 +19,7 @@ from taskflow.tasks.canvas.links import ErrorCall, Link, Members, Place, Up, mem
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.canvas.plan_options import CheckedPlan
 from taskflow.tasks.preparing import KEEP_FAILED, end_run, put_run, run_message
+from taskflow.tasks.priorities import check_priorities
 from taskflow.tasks.result import Result
 from taskflow.tasks.run import RUN, Run, load
 
@@ -42,7 +43,7 @@ def plant(node: Node, broker: Broker, options: CheckedPlan) -> Result[Any]:
     """Store a plan and start it; answers the result of its root."""
     now = broker.clock.now()
     root = options.id or new_id(now, broker.random)
-    planting = _Planting(root, options, now, broker.max_message_bytes)
+    planting = _Planting(root, options, now, broker)
     if options.id is not None:
         planting.shape = shape_of(node)
     planting.write(node)
@@ -71,11 +72,12 @@ def _check_same(broker: Broker, root: str, shape: str) -> None:
 class _Planting:
     """Writes the runs of one plan, without recursion: plans may be deep."""
 
-    def __init__(self, root: str, options: CheckedPlan, now: float, most: int) -> None:
+    def __init__(self, root: str, options: CheckedPlan, now: float, broker: Broker) -> None:
         self._root = root
         self._options = options
         self._now = now
-        self._most = most
+        self._broker = broker
+        self._most = broker.max_message_bytes
         self.shape: str | None = None
         self._numbers = 0
         self._head_by_id: dict[str, Link] = {}
@@ -143,6 +145,8 @@ class _Planting:
 
     def _write_call(self, part: _Part, call: Call) -> None:
         chosen = call.chosen
+        if chosen.priority is not None:
+            check_priorities(self._broker)
         expires_at = chosen.expires_at
         if chosen.expires_in is not None:
             expires_at = self._now + chosen.expires_in

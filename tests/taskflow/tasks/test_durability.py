@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taskflow import Broker, Registry, Result, Worker, open_broker, task, wait_all
+from taskflow import Broker, Registry, Task, Worker, open_broker, task, wait_all
 from taskflow.publisher import using
 from taskflow.stores.sqlite import durability
 
@@ -29,17 +29,27 @@ def brokers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Br
         yield waits, works
 
 
+def same_over(broker: Broker) -> tuple[Task[[int], int], Worker]:
+    """A task that returns its argument, and its worker."""
+    registry = Registry()
+
+    @task(registry=registry, name="t", result="1h")
+    def same(x: int) -> int:
+        return x
+
+    worker = Worker(broker, registry=registry)
+    worker.declare()
+    return same, worker
+
+
 @pytest.mark.parametrize("brokers", ["power"], indirect=True)
 def test_a_result_of_another_process_is_on_disk_before_it_is_shown(
     brokers: tuple[Broker, Broker], synced: list[int]
 ) -> None:
     waits, works = brokers
-    registry = Registry()
-    t = task(registry=registry, name="t", result="1h")(lambda x: x)
-    worker = Worker(works, registry=registry)
-    worker.declare()
+    t, worker = same_over(works)
     with using(waits):
-        results: list[Result[int]] = t.send_many([1, 2, 3])
+        results = t.send_many([1, 2, 3])
         one = t.delay(4)
     before = len(synced)
     worker.drain()
@@ -56,10 +66,7 @@ def test_where_nothing_is_promised_nobody_waits(
     brokers: tuple[Broker, Broker], synced: list[int]
 ) -> None:
     waits, works = brokers
-    registry = Registry()
-    t = task(registry=registry, name="t", result="1h")(lambda x: x)
-    worker = Worker(works, registry=registry)
-    worker.declare()
+    t, worker = same_over(works)
     with using(waits):
         one = t.delay(4)
         worker.drain()

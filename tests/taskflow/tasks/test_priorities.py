@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from taskflow import Broker, Registry, Retry, chain, group, task
+from taskflow import Broker, Registry, Retry, chain, every, group, task
 from taskflow.errors import ConfigError, LimitExceeded, RegistrationError
 from taskflow.message import Priority
+from taskflow.tasks.listing import list_runs
 from taskflow.tasks.task import Task
 
 Drain = Callable[[], int]
@@ -69,6 +70,35 @@ def test_a_task_may_say_it_for_its_calls(
     assert order == ["urgent", "urgent", "usual", "urgent"]
 
 
+def test_what_follows_a_task_has_the_priority_of_its_own(
+    taskflow_registry: Registry, note: Noting, order: list[str], drain: Drain
+) -> None:
+    urgent = task(registry=taskflow_registry, name="urgent", priority="high")(order.append)
+    first = task(registry=taskflow_registry, name="first", on_success=urgent)(lambda: "urgent")
+    drain()
+    first.delay()
+    note.delay("a")
+    note.delay("b")
+    drain()
+    assert order == ["urgent", "a", "b"]
+
+
+def test_a_tick_of_a_schedule_has_the_priority_of_its_task(
+    taskflow_broker: Broker,
+    taskflow_registry: Registry,
+    drain: Drain,
+    later: Later,
+) -> None:
+    @every("10s")
+    @task(registry=taskflow_registry, name="urgent", priority="high", result="1h")
+    def urgent() -> None: ...
+
+    drain()
+    later(10)
+    (row,) = list_runs(taskflow_broker, task="urgent").runs
+    assert row.run.priority == "high"
+
+
 def test_a_retry_and_a_late_call_keep_it(
     taskflow_registry: Registry, note: Noting, order: list[str], drain: Drain, later: Later
 ) -> None:
@@ -124,4 +154,6 @@ def test_a_broker_without_them_says_so(
     monkeypatch.setattr(taskflow_broker, "features", without)
     with pytest.raises(ConfigError, match="no priorities: give what is urgent a queue"):
         note.options(priority="high").delay("a")
+    with pytest.raises(ConfigError, match="no priorities: give what is urgent a queue"):
+        chain(note.si("a"), note.si("b").options(priority="low")).delay()
     note.delay("b")
