@@ -28,9 +28,16 @@ if TYPE_CHECKING:
     from taskflow.tasks.waiting import as_completed, wait_all, wait_any
     from taskflow.worker.pool import Pool
     from taskflow.worker.worker import Worker
+    from taskflow.workflows.async_run import AsyncRun
+    from taskflow.workflows.run_context import Run
+    from taskflow.workflows.workflow import AsyncWorkflow, Workflow
+    from taskflow.workflows.workflow_decorator import workflow
+    from taskflow.workflows.workflow_result import WorkflowResult
 
 __all__ = [
+    "AsyncRun",
     "AsyncTask",
+    "AsyncWorkflow",
     "Broker",
     "Clock",
     "Context",
@@ -44,11 +51,14 @@ __all__ = [
     "Result",
     "Retry",
     "RetryPolicy",
+    "Run",
     "Schedule",
     "SystemClock",
     "Task",
     "TaskflowError",
     "Worker",
+    "Workflow",
+    "WorkflowResult",
     "as_completed",
     "chain",
     "chord",
@@ -66,6 +76,7 @@ __all__ = [
     "use",
     "wait_all",
     "wait_any",
+    "workflow",
 ]
 __version__ = "0.1.0"
 
@@ -90,6 +101,11 @@ _HOMES = {
     "tasks.waiting": ("as_completed", "wait_all", "wait_any"),
     "worker.pool": ("Pool",),
     "worker.worker": ("Worker",),
+    "workflows.async_run": ("AsyncRun",),
+    "workflows.run_context": ("Run",),
+    "workflows.workflow": ("AsyncWorkflow", "Workflow"),
+    "workflows.workflow_decorator": ("workflow",),
+    "workflows.workflow_result": ("WorkflowResult",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

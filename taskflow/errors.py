@@ -33,6 +33,10 @@ TaskflowError
  │   ├─ RunCancelled         it was cancelled
  │   ├─ RunExpired           it was not begun in time
  │   └─ WouldDeadlock        get() inside a task
+ ├─ WorkflowError            what a workflow does that cannot be
+ │   ├─ StepFailed           a step of a workflow failed; the code may go on without it
+ │   ├─ StepInterrupted      a step that is run at most once was begun, and nobody saw its end
+ │   └─ WorkflowDrift        the code is no longer that which the run began with
  └─ HandlerSignal            raised by handlers to say more than "failed"
      ├─ Retry(after)         run this event again after so many seconds
      └─ Reject(reason)       never run this event again: dead-letter it now
@@ -124,6 +128,31 @@ class RunExists(TaskflowError):
     def __init__(self, run: str, why: str) -> None:
         self.run = run
         super().__init__(f"run {run!r} exists, and {why}")
+
+
+class WorkflowError(TaskflowError):
+    """A workflow does what it cannot: the message says what, and what to do instead."""
+
+
+class StepFailed(WorkflowError):
+    """A step failed. `step` is its id, `error` what it raised, as text, and `kinds` the names of
+    that exception's type and the types above it: an exception is not kept, its names are."""
+
+    def __init__(self, step: str, error: Any, kinds: Iterable[str] = ()) -> None:
+        self.step, self.error, self.kinds = step, error, tuple(kinds)
+        super().__init__(f"step {step!r} failed: {error.type}: {error.message}")
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Whether the step raised this type, or one below it."""
+        return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
+
+
+class StepInterrupted(WorkflowError):
+    """A step with `at_most_once` was begun, and its worker died: its effect may have happened."""
+
+
+class WorkflowDrift(WorkflowError):
+    """With `strict=True`: the code does not do what the run has recorded."""
 
 
 class BrokerError(TaskflowError):

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from taskflow import payload as json
+from taskflow.broker import Broker
 from taskflow.clock import from_rfc3339, rfc3339
 from taskflow.errors import DecodeError
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
@@ -200,6 +201,10 @@ class Context:
 
 current: ContextVar[Event[Any] | None] = ContextVar("taskflow_event", default=None)
 """The event being handled in this thread or task; publishing from a handler continues its trace."""
+
+
+handling: ContextVar[Broker | None] = ContextVar("taskflow_handling", default=None)
+"""The broker that the message came from which is handled in this thread or task."""
 
 
 def trace_child(parent: str | None, random: Random) -> str:

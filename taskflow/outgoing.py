@@ -1,31 +1,52 @@
 """What a task sends while it runs, kept until it has ended: sent if it succeeds, and only then."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-
-import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Publish, Put, Remove, Send
 from taskflow.broker.traffic import Traffic
-from taskflow.message import Message
+from taskflow.message import Message, new_id
 
 
-class Outgoing(msgspec.Struct, eq=False):
+class Outgoing:
     """Collects for one run. Thread-safe, as lists are: a handler may send from threads of its own.
 
     `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
     """
 
-    broker: Broker
-    sends: list[Send | Publish] = []
-    records: list[Put | Remove] = []
-    counters: list[Add] = []
-    closed: bool = False
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.sends: list[Send | Publish] = []
+        self.records: list[Put | Remove] = []
+        self.counters: list[Add] = []
+        self.closed = False
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Publish these in the end."""
-        self.sends.append(Publish(topic, messages))
+        self.add(topic, sends=[Publish(topic, messages)])
+
+    def add(
+        self,
+        what: str,
+        *,
+        sends: Sequence[Send | Publish] = (),
+        records: Sequence[Put] = (),
+        counters: Sequence[Add] = (),
+    ) -> None:
+        """Send these in the end; `what` names a topic or a task."""
+        self.records += records
+        self.counters += counters
+        self.sends += sends
+
+    def new_id(self, what: str) -> str:
+        """The id of something that is to be sent; `what` as for `add`."""
+        return new_id(self.broker.clock.now(), self.broker.random)
+
+    def once(self, what: str, call: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:
+        """What cannot wait for the end: a call that may be one which is there already. Answers its
+        id, and whether it was made."""
+        return call()
 
     def change(self) -> Change:
         """All there is, as a change of its own."""

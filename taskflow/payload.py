@@ -156,12 +156,12 @@ def encode_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[by
             try:
                 encode(value)
             except (TypeError, ValueError, RecursionError) as found:
-                place = _place(value, "", 0)
+                place = place_of(value)
                 raise type(found)(f"argument {name}{place and f' at {place}'}: {found}") from None
         raise type(error)(str(error)) from None
 
 
-def _place(value: Any, path: str, depth: int) -> str:
+def place_of(value: Any, path: str = "", depth: int = 0) -> str:
     """Where in a value that cannot be JSON the first part is which cannot."""
     if depth > 50:
         return path
@@ -178,5 +178,5 @@ def _place(value: Any, path: str, depth: int) -> str:
         try:
             encode(part)
         except (TypeError, ValueError, RecursionError):
-            return _place(part, place, depth + 1)
+            return place_of(part, place, depth + 1)
     return path

@@ -102,6 +102,8 @@ def publish(
         if delay:
             raise ValueError("give delay or at, not both")
         delay = max(0.0, epoch_seconds("at", at) - broker.clock.now())
+    if id is None and (out := collecting(broker)) is not None:
+        id = out.new_id(topic)
     event = new_event(
         broker,
         topic,

@@ -9,6 +9,7 @@ import msgspec
 
 from taskflow import payload as json
 from taskflow.broker import Broker
+from taskflow.outgoing import collecting
 from taskflow.publisher import default_broker
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.parameters import Parameters
@@ -85,6 +86,8 @@ class Calling(Generic[P, R]):
         if options.priority is not None:
             check_priorities(broker)
         given, named = json.encode_arguments(args, kwargs)
+        if options.id is None and (out := collecting(broker)) is not None:
+            options = msgspec.structs.replace(options, id=out.new_id(target.name))
         return prepare(
             target,
             given,

@@ -27,7 +27,6 @@ from taskflow.tasks.result import Result
 from taskflow.tasks.task import AsyncTask, Task, TaskBase
 from taskflow.tasks.task_engine import TaskEngine
 from taskflow.tasks.task_entry import TaskEntry, target_of
-from taskflow.tasks.task_table import TaskTable
 
 C = TypeVar("C", bound=Context)
 P = ParamSpec("P")
@@ -201,7 +200,6 @@ def task(
         check_names("key=", called, defaults.key_by, parameters)
         check_names("limit= or rate=", called, () if flow is None else flow.by, parameters)
         is_async = inspect.iscoroutinefunction(function)
-        tasks = task_engine(registry).tasks
         for one in common:
             one["policy"] = chosen
             if flow is not None and is_fifo(one["queue"]):
@@ -224,9 +222,7 @@ def task(
                 flow=flow,
                 defaults=defaults,
             )
-            _check_name(tasks, entry)
-            registry.enter(entry, f"{KIND} {called}")
-            tasks.add(entry)
+            enter_task(registry, entry)
         target = target_of(entry, queues)
         return (AsyncTask if is_async else Task)(function, target, parameters, registry)
 
@@ -258,8 +254,10 @@ def task_name(function: Callable[..., Any]) -> str:
     return f"{module}.{function.__qualname__}"
 
 
-def _check_name(tasks: TaskTable, entry: TaskEntry) -> None:
-    """Two tasks of one name are told apart by nobody."""
+def enter_task(registry: Registry, entry: TaskEntry) -> None:
+    """Let a registry know a task. Raises RegistrationError for a name that another one has: they
+    are told apart by nobody."""
+    tasks = task_engine(registry).tasks
     for name in (entry.name, *entry.aliases):
         before = tasks.get(entry.queue, name)
         if before is not None and name_of(before.handler) != name_of(entry.handler):
@@ -267,6 +265,8 @@ def _check_name(tasks: TaskTable, entry: TaskEntry) -> None:
                 f"queue {entry.queue!r} has a task {name!r} already: {name_of(before.handler)}; "
                 f"give {name_of(entry.handler)} another name="
             )
+    registry.enter(entry, f"{KIND} {entry.name}")
+    tasks.add(entry)
 
 
 def _with_rules(

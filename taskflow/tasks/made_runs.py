@@ -10,6 +10,7 @@ from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.call_options import keep_of
 from taskflow.tasks.preparing import KEEP_FAILED, put_run
 from taskflow.tasks.run import Row, Run, load
+from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 
 Call = tuple[Delivery, TaskBody]
@@ -31,7 +32,7 @@ def make_runs(broker: Broker, tasks: TaskTable, calls: Sequence[Call]) -> Made:
         if entry is None:
             continue
         try:
-            run = _run_of(delivery, body, entry.name, entry.keep_failed)
+            run = _run_of(delivery, body, entry)
         except ValueError as error:
             found[delivery.queue, delivery.id] = Reject(f"the call cannot have a result: {error}")
             continue
@@ -54,16 +55,16 @@ def make_runs(broker: Broker, tasks: TaskTable, calls: Sequence[Call]) -> Made:
     return found
 
 
-def _run_of(delivery: Delivery, body: TaskBody, task: str, keep_failed: float) -> Run:
+def _run_of(delivery: Delivery, body: TaskBody, entry: TaskEntry) -> Run:
     """What is kept of the call. Raises ValueError for a time that cannot be."""
-    keep = keep_of("result", body.result)
+    keep = entry.keep if body.result is None else keep_of("result", body.result)
     return Run(
-        task=task,
+        task=entry.name,
         queue=delivery.queue,
         args=body.args,
         kwargs=body.kwargs,
         keep=keep,
-        keep_failed=keep_failed or max(keep, KEEP_FAILED),
+        keep_failed=entry.keep_failed or max(keep, KEEP_FAILED),
         group=delivery.group,
         priority=delivery.priority,
         slot=delivery.slot,

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Take
+from taskflow.broker.change import Change, Put, Remove, Take
 from taskflow.broker.record import RecordQuery
 from taskflow.engine import Found
 from taskflow.errors import DecodeError, NoHandler, Reject
@@ -16,9 +16,11 @@ from taskflow.retry import Done
 from taskflow.tasks.bodies import TaskBody, read_body
 from taskflow.tasks.cancelling import CANCEL
 from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.canvas.following import kept_parts
 from taskflow.tasks.made_runs import make_runs
+from taskflow.tasks.nudging import nudge
 from taskflow.tasks.preparing import message_id, put_run
-from taskflow.tasks.run import FINAL, Row, load
+from taskflow.tasks.run import FINAL, Row, as_durable, load
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
@@ -45,7 +47,7 @@ class Reader:
         wanted = [
             (delivery, body)
             for delivery, body in zip(deliveries, bodies, strict=True)
-            if not isinstance(body, DecodeError) and body.result is not None
+            if not isinstance(body, DecodeError) and self._wants_run(delivery, body)
         ]
         made = {} if broker is None or not wanted else make_runs(broker, self._tasks, wanted)
         taken, over = ({}, set()) if broker is None else _in_plans(broker, rows)
@@ -56,7 +58,7 @@ class Reader:
                 found.append(Found(None, refusal=body, work=None))
                 continue
             id = body.run or ""
-            work = Work(body.task or "", body, row=rows.get(id), taken=taken.get(id))
+            work = Work(delivery, body.task or "", body, row=rows.get(id), taken=taken.get(id))
             if isinstance(one := made.get((delivery.queue, delivery.id)), Row):
                 work.row = one
             elif one is not None:
@@ -70,6 +72,10 @@ class Reader:
         self, delivery: Delivery, work: Work, broker: Broker | None, cancelled: bool
     ) -> Found:
         body, row = work.body, work.row
+        if broker is not None and row is not None and _is_nudge(delivery, body, row):
+            nudge(broker, row.id)
+            work.row = None
+            return Found(None, decided=Done(duplicate=True), work=work)
         if body.run is not None:
             if (why := _mismatch(delivery, work, broker)) is not None:
                 work.row = None
@@ -98,7 +104,12 @@ class Reader:
             )
         elif row is None:
             found.window = entry.window
+        elif entry.durable is not None:
+            work.row = row = as_durable(row, entry.durable)
+            found.refusal = _too_new(row, entry)
         expires_at = body.expires if row is None else row.run.expires_at
+        if row is not None and row.run.durable is not None and row.run.started_at is not None:
+            expires_at = None  # it has begun, and waits
         if cancelled or (row is not None and row.run.stop):
             found.decided = Done(skipped="cancelled")
         elif expires_at is not None and broker is not None and expires_at <= broker.clock.now():
@@ -113,12 +124,20 @@ class Reader:
         be done instead if it cannot."""
         keys = [] if row.run.key is None else [Take(row.run.key, row.id)]
         put = put_run(row.id, row.run, "waiting", row.version, rings=True)
-        answer = broker.apply([Change(keys=keys, records=[put])], durable=False)[0]
+        records: list[Put | Remove] = [put, *kept_parts(row)]
+        answer = broker.apply([Change(keys=keys, records=records)], durable=False)[0]
         if answer.refused is not None:
             work.row = None
             return Found(None, refusal=Reject(f"it cannot run again: {answer.refused}"), work=work)
         work.row = Row(row.id, "waiting", answer.versions[0], row.run, row.created_at)
         return None
+
+    def _wants_run(self, delivery: Delivery, body: TaskBody) -> bool:
+        """Whether a call without a run is to have one."""
+        if body.result is not None:
+            return True
+        entry = None if body.run is not None else self._tasks.get(delivery.queue, body.task or "")
+        return entry is not None and entry.durable is not None
 
     def _cancelled(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> set[str]:
         """Which of these calls without a run were cancelled. Hardly any ever is, so it is asked
@@ -156,6 +175,24 @@ def _in_plans(broker: Broker, rows: Mapping[str, Row]) -> tuple[dict[str, msgspe
         if place.tail in found and found[place.tail].state in FINAL
     }
     return taken, over
+
+
+def _too_new(row: Row, entry: TaskEntry) -> NoHandler | None:
+    """Why the code here cannot go on with a run that newer code began."""
+    has, wants = entry.durable, row.run.durable
+    if has is None or wants is None or wants.version <= has.version:
+        return None
+    return NoHandler(
+        f"run {row.id!r} was begun by version {wants.version} of {entry.name}, and this worker has "
+        f"version {has.version}"
+    )
+
+
+def _is_nudge(delivery: Delivery, body: TaskBody, row: Row) -> bool:
+    """Whether a message is of an earlier generation of a run that waits again and again: what it
+    tells of may concern a later one."""
+    earlier = 0 < body.generation < row.run.generation
+    return row.run.durable is not None and earlier and delivery.queue == row.run.queue
 
 
 def _slot_of(entry: TaskEntry, work: Work, broker: Broker | None) -> str | None:

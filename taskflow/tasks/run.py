@@ -9,6 +9,7 @@ from taskflow.broker.record import Record
 from taskflow.broker.runs import Runs
 from taskflow.message import Priority
 from taskflow.tasks.canvas.links import Place
+from taskflow.tasks.durable import Durable
 
 RUN = "run"
 """The kind of the records."""
@@ -47,7 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `generation` tells this life of the run from those before (`retry`): a message of another one
     is stale. `attempts` have begun. `keep` and `keep_failed`: how long it stays after its end.
     `key` is the unique key that it holds while it lives. `stop`: it was cancelled while it ran.
-    `place` is where it stands in its plan, if it is part of one.
+    `place` is where it stands in its plan, if it is part of one; `durable`: it may wait and go on.
     `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once,
     `first_at` when the first of the calls was made that it stands for (debounce). `waits`: how
     long after what is before it in its plan.
@@ -77,6 +78,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: RunError | None = None
     stop: bool = False
     place: Place | None = None
+    durable: Durable | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -107,6 +109,15 @@ def row_of(record: Record) -> Row:
     state: State = record.state if record.state in STATES else "unknown"
     run = _read(record.value)
     return Row(record.key, state, record.version, run, record.created_at, record.due_at)
+
+
+def as_durable(row: Row, durable: Durable) -> Row:
+    """The run of a durable task, as its code knows it: who called it may have had the name only."""
+    run, known = row.run, row.run.durable or Durable()
+    if not known.version:
+        known = msgspec.structs.replace(durable, nudges=known.nudges)
+    run = msgspec.structs.replace(run, durable=known, place=run.place or Place(root=row.id))
+    return Row(row.id, row.state, row.version, run, row.created_at, row.due_at)
 
 
 def load(broker: Runs, ids: Collection[str]) -> dict[str, Row]:

@@ -24,7 +24,8 @@ from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.canvas.conducting import conduct
 from taskflow.tasks.canvas.following import Following
-from taskflow.tasks.preparing import Target, prepare, put_run
+from taskflow.tasks.durable import STEP, Suspended
+from taskflow.tasks.preparing import Target, prepare, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, Row, Run, RunError, State
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
@@ -45,9 +46,12 @@ def settlement(
         return settling.conducted(row)
     if row is not None and row.state in FINAL and not _lives_again(row, outcome):
         return settling.change(Finish(ended.delivery, ended.found.window))
-    if not isinstance(outcome, Done) and (work.cancelled or (row and row.run.stop)):
+    waits = isinstance(outcome, Done) and isinstance(outcome.value, Suspended)
+    if (waits or not isinstance(outcome, Done)) and (work.cancelled or (row and row.run.stop)):
         outcome = Done(skipped="cancelled")
     match outcome:
+        case Done(value=Suspended() as how):
+            return settling.suspended(how)
         case Done(skipped=str(why)):
             return settling.skipped("expired" if why == "expired" else "cancelled")
         case Done():
@@ -103,6 +107,34 @@ class _Settling:
         if self._entry is not None and (follows := self._entry.on_success) is not None:
             self._call(follows.target, value or b"null")
         return self._change_or_none(Finish(self._ended.delivery, self._ended.found.window))
+
+    def suspended(self, how: Suspended) -> Change:
+        """It waits: what wakes it is known, and its message goes."""
+        row, out = self._work.row, self._work.outgoing
+        assert row is not None
+        assert row.run.durable is not None
+        if out is not None:
+            self._sends += out.sends
+            self._records += out.records
+            self._counters += out.counters
+        durable = msgspec.structs.replace(row.run.durable, awaits=how.awaits)
+        run = msgspec.structs.replace(
+            self._attempted(row), generation=row.run.generation + 1, durable=durable, error=None
+        )
+        if how.anew is not None:
+            args, kwargs = (msgspec.Raw(one) for one in how.anew)
+            durable = msgspec.structs.replace(durable, life=durable.life + 1)
+            run = msgspec.structs.replace(run, args=args, kwargs=kwargs, durable=durable)
+        nudged = durable.nudges != how.nudges  # it may wait for that: it looks again at once
+        delay = 0.0 if nudged or how.anew is not None else how.delay
+        wake = run_message(row.id, run, delay or 0.0, self._broker.max_message_bytes)
+        due_at = None if delay is not None else how.due_at
+        self._records.append(put_run(row.id, run, "suspended", row.version, due_at=due_at))
+        for key, count in how.counts.items():
+            self._counters.append(Add(STEP, key, count, [Send(run.queue, [wake])]))
+        if delay is not None:
+            self._sends.append(Send(run.queue, [wake]))
+        return self.change(Finish(self._ended.delivery, 0.0))
 
     def retried(self, outcome: Retry) -> Change | None:
         """It is tried again; what it sent is forgotten."""

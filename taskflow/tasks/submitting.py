@@ -27,6 +27,14 @@ def submit(
     if call.take is None and options.id is None and collecting(broker) is not None:
         _store(broker, [call])
         return call.id, True
+    if (out := collecting(broker)) is not None:
+        return out.once(call.task, lambda: _submit_now(broker, call, options, again))
+    return _submit_now(broker, call, options, again)
+
+
+def _submit_now(
+    broker: Broker, call: Prepared, options: Checked, again: Callable[[float], Prepared]
+) -> tuple[str, bool]:
     if call.put is None:
         assert call.message is not None
         broker.send(call.queue, [call.message])
@@ -75,8 +83,7 @@ def _store(broker: Broker, calls: list[Prepared]) -> list[str]:
     ]
     records = [call.put for call in calls if call.put is not None]
     if (out := collecting(broker)) is not None:
-        out.records += records
-        out.sends += sends
+        out.add(calls[0].task, sends=sends, records=records)
     elif not records and len(sends) == 1:
         broker.send(sends[0].queue, sends[0].messages)
     else:

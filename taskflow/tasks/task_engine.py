@@ -13,15 +13,15 @@ from taskflow.errors import BrokerError, ConfigError, Reject
 from taskflow.event import NO_TEXTS, Context, Event
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.message import Delivery
-from taskflow.outgoing import Outgoing, outgoing
 from taskflow.retry import Done, Outcome
 from taskflow.tasks.bodies import is_task_body
 from taskflow.tasks.canvas.sweeping import sweep
 from taskflow.tasks.due_runs import send_due
+from taskflow.tasks.durable import Leaving
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.progress import Progress
 from taskflow.tasks.reading import Reader
-from taskflow.tasks.run import FINAL, Row, load
+from taskflow.tasks.run import FINAL, Row, as_durable, load
 from taskflow.tasks.settling import says_more, settlement
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
@@ -71,7 +71,9 @@ class TaskEngine:
             attempt=delivery.receive_count,
             group=delivery.group,
         )
-        context = TaskContext(
+        entry = found.entry
+        kind = entry.context_type if isinstance(entry, TaskEntry) else TaskContext
+        context = kind(
             event,
             delivery.queue,
             begins.handler,
@@ -96,9 +98,8 @@ class TaskEngine:
 
     def begin(self, found: Found, broker: Broker | None) -> None:
         """From here on what it sends is kept until it ends."""
-        if broker is not None and broker.features.atomic:
-            found.work.outgoing = Outgoing(broker)
-            outgoing.set(found.work.outgoing)
+        if broker is not None and isinstance(found.entry, TaskEntry):
+            found.entry.begin(found.work, broker)
 
     def value(self, found: Found, value: object) -> object:
         """What the task returned, as JSON, if somebody will read it."""
@@ -124,6 +125,8 @@ class TaskEngine:
         work: Work | None = found.work
         if work is not None and work.outgoing is not None:
             work.outgoing.closed = True
+        if isinstance(outcome.error, Leaving):
+            return Done(value=outcome.error.how, skipped="suspended")
         stopped = work is not None and work.cancelled
         return Done(skipped="cancelled") if stopped else outcome
 
@@ -182,5 +185,9 @@ class TaskEngine:
         """Its end as one change: the run, its key, what it sent, and the message."""
         work: Work = ended.found.work
         if refused is not None and work.row is not None:
-            work.row = load(broker, [work.row.id]).get(work.row.id)
+            row = load(broker, [work.row.id]).get(work.row.id)
+            entry = ended.found.entry
+            if row is not None and isinstance(entry, TaskEntry) and entry.durable is not None:
+                row = as_durable(row, entry.durable)
+            work.row = row
         return settlement(broker, ended, work, refused)

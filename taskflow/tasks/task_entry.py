@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from taskflow.broker import Broker
 from taskflow.entry import Arguments, Entry
 from taskflow.event import Context
+from taskflow.outgoing import Outgoing, outgoing
 from taskflow.tasks.call_options import NOTHING, Checked
+from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
 from taskflow.tasks.parameters import Parameters
 from taskflow.tasks.preparing import Target
 from taskflow.tasks.task_context import TaskContext
+from taskflow.tasks.work import Work
 
 if TYPE_CHECKING:
     from taskflow.tasks.task import TaskBase
@@ -31,6 +35,19 @@ class TaskEntry(Entry):
     aliases: Sequence[str] = ()
     flow: Flow | None = None
     defaults: Checked = NOTHING
+    durable: Durable | None = None
+    """What a run of it keeps first, if it may wait and go on."""
+
+    @property
+    def context_type(self) -> type[TaskContext]:
+        """What its function gets that asks for the context."""
+        return TaskContext
+
+    def begin(self, work: Work, broker: Broker) -> None:
+        """An attempt begins: from here on what it sends is kept until it ends."""
+        if broker.features.atomic:
+            work.outgoing = Outgoing(broker)
+            outgoing.set(work.outgoing)
 
     @property
     def names(self) -> Sequence[str]:

@@ -1,7 +1,10 @@
 """What the engine of tasks holds of one message, from its receive until it is settled."""
 
+from typing import Any
+
 import msgspec
 
+from taskflow.message import Delivery
 from taskflow.outgoing import Outgoing
 from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.progress import Progress
@@ -11,8 +14,9 @@ from taskflow.tasks.run import Row
 class Work(msgspec.Struct, eq=False):
     """`row` is the run as it was last seen, None for a call without one. `task` is what the call
     names. `taken` is what came before it in its plan, as JSON. `cancelled`: somebody wants it to
-    stop."""
+    stop. `steering`: of a run that may wait and go on."""
 
+    delivery: Delivery
     task: str
     body: TaskBody
     row: Row | None = None
@@ -20,6 +24,7 @@ class Work(msgspec.Struct, eq=False):
     outgoing: Outgoing | None = None
     progress: Progress | None = None
     cancelled: bool = False
+    steering: Any = None
 
     @property
     def is_group(self) -> bool:

@@ -16,7 +16,7 @@ from taskflow.clock import Clock
 from taskflow.engine import Begins
 from taskflow.entry import Entry
 from taskflow.errors import DecodeError, NoHandler
-from taskflow.event import Context, Event, current, open_envelope, raw_event, to_event
+from taskflow.event import Context, Event, current, handling, open_envelope, raw_event, to_event
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
 from taskflow.registry import Registry
@@ -194,6 +194,7 @@ def _run(
         )
     if job.engine is not None and job.found is not None:
         job.engine.begin(job.found, broker)
+    handling.set(broker)  # of the copy of the context that this run has
     token = current.set(context.event)
     try:
         result = invoke(entry, context)

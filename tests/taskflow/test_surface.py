@@ -18,7 +18,9 @@ from taskflow import errors
 from taskflow.errors import TaskflowError
 
 SURFACE = [
+    "AsyncRun",
     "AsyncTask",
+    "AsyncWorkflow",
     "Broker",
     "Clock",
     "Context",
@@ -32,11 +34,14 @@ SURFACE = [
     "Result",
     "Retry",
     "RetryPolicy",
+    "Run",
     "Schedule",
     "SystemClock",
     "Task",
     "TaskflowError",
     "Worker",
+    "Workflow",
+    "WorkflowResult",
     "as_completed",
     "chain",
     "chord",
@@ -54,6 +59,7 @@ SURFACE = [
     "use",
     "wait_all",
     "wait_any",
+    "workflow",
 ]
 
 

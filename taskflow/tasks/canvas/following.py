@@ -6,15 +6,18 @@ from functools import lru_cache
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Add, Change, Free, Put, Send
+from taskflow.broker.change import Add, Change, Free, Put, Remove, Send
 from taskflow.message import Message
 from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.canvas.links import Link, Up
+from taskflow.tasks.durable import STEP
 from taskflow.tasks.preparing import end_run, message_id
 from taskflow.tasks.run import FINAL, RUN, Row, Run, RunError, State, load
 
 SWEEP = "sweep"
 """The kind of the records that say when the parts of a plan go."""
+CANCELS = "taskflow-cancels"
+"""The header that tells a compensation whose it is."""
 
 
 class Following:
@@ -33,6 +36,8 @@ class Following:
         place = run.place
         put, freed = end_run(row.id, row.version, run, state, self._now)
         self.keys += freed
+        if state == "cancelled":
+            self.sends += compensation(row)
         if place is None:
             self.records.append(put)
             return
@@ -67,8 +72,9 @@ class Following:
         self.end(row, msgspec.structs.replace(row.run, error=error), ended)
 
     def _count_down(self, up: Up, failed: bool) -> None:
-        wake = _wake(up.group)
-        self.counters.append(Add(RUN, up.group.id, -1, [wake]))
+        wake = _wake(up.group, up.generation)
+        kind, key = (RUN, up.group.id) if up.counts is None else (STEP, up.counts)
+        self.counters.append(Add(kind, key, -1, [wake]))
         if failed and up.stops:
             self.sends.append(wake)
         elif up.starts is not None:
@@ -91,6 +97,22 @@ class Following:
             self.sends.append(Send(call.queue, [Message(id, body)]))
 
 
+def kept_parts(row: Row) -> list[Remove]:
+    """What keeps the parts of a plan that lives again from going."""
+    root = None if row.run.place is None else row.run.place.root
+    return [Remove(SWEEP, row.id)] if root == row.id else []
+
+
+def compensation(row: Row) -> list[Send]:
+    """What is called since a run that had begun is cancelled, with the arguments that it had."""
+    durable = row.run.durable
+    if durable is None or durable.on_cancel is None:
+        return []
+    (task, queue), run = durable.on_cancel, row.run
+    body = task_body(task, bytes(run.args), bytes(run.kwargs))
+    return [Send(queue, [Message(f"{row.id}~cancel", body, headers={CANCELS: row.id})])]
+
+
 def starts(links: Sequence[Link]) -> list[Send]:
     """The messages that start these runs."""
     by_queue: dict[str, list[Message]] = {}
@@ -100,9 +122,9 @@ def starts(links: Sequence[Link]) -> list[Send]:
 
 
 @lru_cache(64)
-def _wake(group: Link) -> Send:
+def _wake(group: Link, generation: int) -> Send:
     """The message by which a group ends: the same for each of its members."""
-    return Send(group.queue, [_message(group, 2)])
+    return Send(group.queue, [_message(group, generation)])
 
 
 def _message(link: Link, generation: int) -> Message:

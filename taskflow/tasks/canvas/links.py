@@ -19,11 +19,14 @@ class Link(msgspec.Struct, frozen=True, array_like=True):
 
 class Up(msgspec.Struct, frozen=True, array_like=True):
     """The group that a run is a member of. `stops`: its failure is the group's. `starts`: what may
-    begin when this one has ended."""
+    begin when this one has ended. `counts`: a step of the run `group` counts its members (None: its
+    own record does), and is over in this `generation` of the run."""
 
     group: Link
     stops: bool
     starts: Link | None = None
+    counts: str | None = None
+    generation: int = 2
 
 
 class Members(msgspec.Struct, frozen=True, array_like=True):
@@ -42,7 +45,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     follows when this one is done, `tail` the last of its chain, which fails with it; `takes` whose
     value is its first argument. `head` is where the chain begins that it is the last of, if it is a
     member of a group. `members`: it is a group. `on_error`: what is called if the plan
-    fails, and `shape` tells the plan from others (both of the root)."""
+    fails, and `shape` tells the plan from others (both of the root). `depth`: how many
+    runs wait for this one, and for those that do."""
 
     root: str
     next: Link | None = None
@@ -53,6 +57,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     members: Members | None = None
     on_error: "ErrorCall | None" = None
     shape: str | None = None
+    depth: int = 0
 
 
 class ErrorCall(msgspec.Struct, frozen=True, array_like=True):

@@ -42,16 +42,15 @@ class _Part(NamedTuple):
 def plant(node: Node, broker: Broker, options: CheckedPlan) -> Result[Any]:
     """Store a plan and start it; answers the result of its root."""
     now = broker.clock.now()
-    root = options.id or new_id(now, broker.random)
+    out = collecting(broker)
+    root = options.id or (new_id(now, broker.random) if out is None else out.new_id("plan"))
     planting = _Planting(root, options, now, broker)
     if options.id is not None:
         planting.shape = shape_of(node)
     planting.write(node)
     change = planting.change()
-    if (out := collecting(broker)) is not None and options.id is None:
-        out.records += change.records
-        out.counters += change.counters
-        out.sends += change.sends
+    if out is not None and options.id is None:
+        out.add("plan", sends=change.sends, records=planting.records, counters=change.counters)
         return Result(root, broker=broker)
     refused = broker.apply([change])[0].refused
     if isinstance(refused, VersionConflict) and options.id is not None:
@@ -81,7 +80,7 @@ class _Planting:
         self.shape: str | None = None
         self._numbers = 0
         self._head_by_id: dict[str, Link] = {}
-        self._records: list[Put] = []
+        self.records: list[Put] = []
         self._counters: list[Add] = []
         self._started: set[str] = set()
         self._messages: dict[str, list[Message]] = {}
@@ -89,7 +88,7 @@ class _Planting:
     def change(self) -> Change:
         """All of the plan."""
         sends = [Send(queue, messages) for queue, messages in self._messages.items()]
-        return Change(records=self._records, counters=self._counters, sends=sends)
+        return Change(records=self.records, counters=self._counters, sends=sends)
 
     def write(self, node: Node) -> None:
         """Write the runs of `node`, and start what can begin."""
@@ -230,11 +229,11 @@ class _Planting:
         begins = part.id in self._started and starts
         if begins and not run.queue:  # an empty group alone: there is nothing to wait for
             put, _ = end_run(part.id, 0, run, "done", self._now)
-            self._records.append(put)
+            self.records.append(put)
             return
         put = put_run(part.id, run, "waiting" if begins else "suspended", 0)
         check_message(put.value, {}, self._most)
-        self._records.append(put)
+        self.records.append(put)
         if begins:
             message = run_message(part.id, run, run.waits, self._most)
             self._messages.setdefault(run.queue, []).append(message)

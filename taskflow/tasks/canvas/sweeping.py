@@ -4,14 +4,15 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change, Remove
 from taskflow.broker.record import RecordQuery
 from taskflow.tasks.canvas.following import SWEEP
+from taskflow.tasks.durable import SIGNAL, STEP
 from taskflow.tasks.run import RUN
 
 AT_ONCE = 500  # runs of one change
 
 
 def sweep(broker: Broker, limit: int = 10) -> float | None:
-    """Remove the parts of plans whose time is over, a few pages; answers when there is more to do:
-    now, later, or None for never. Any number may do it."""
+    """Remove the parts and steps of plans whose time is over, a few pages; answers when there is
+    more to do: now, later, or None for never. Any number may do it."""
     for _ in range(limit):
         query = RecordQuery(kind=SWEEP, order="due", limit=1)
         due = next(iter(broker.list_records(query).records), None)
@@ -19,9 +20,13 @@ def sweep(broker: Broker, limit: int = 10) -> float | None:
             return None
         if due.due_at > broker.clock.now():
             return due.due_at
-        parts = broker.list_records(RecordQuery(kind=RUN, parent=due.key, limit=AT_ONCE)).records
-        gone: list[Remove] = [Remove(RUN, one.key) for one in parts]
-        if len(parts) < AT_ONCE:
+        gone: list[Remove] = []
+        for kind in (RUN, STEP, SIGNAL):
+            query = RecordQuery(kind=kind, parent=due.key, limit=AT_ONCE - len(gone))
+            gone += [Remove(kind, one.key) for one in broker.list_records(query).records]
+            if len(gone) == AT_ONCE:
+                break
+        else:
             gone.append(Remove(SWEEP, due.key))
         broker.apply([Change(records=gone)], durable=False)
     return broker.clock.now()

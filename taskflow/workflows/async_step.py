@@ -1,0 +1,40 @@
+"""A step of an `async def` workflow, run to its end without holding up the event loop."""
+
+import asyncio
+import inspect
+from typing import Any
+
+from taskflow.workflows.step_run import StepRun
+
+
+async def run_step_async(step: StepRun) -> Any:
+    """Run a step to its end, unless that is kept. The workflow does not end before it has."""
+    if step.over:
+        return step.answer()
+    done = asyncio.get_running_loop().create_future()
+    step.journal.busy.add(done)
+    try:
+        await asyncio.to_thread(step.prepare)
+        step.enter()
+        try:
+            value = await _call(step)
+        except Exception as error:
+            if (reason := step.failed(error)) is error:
+                raise
+            raise reason from error
+        finally:
+            step.end()
+        return await asyncio.to_thread(step.returned, value)
+    finally:
+        step.journal.busy.discard(done)
+        if not done.done():
+            done.set_result(None)
+
+
+async def _call(step: StepRun) -> Any:
+    function = step.function
+    if not inspect.iscoroutinefunction(getattr(function, "function", function)):
+        value = await asyncio.to_thread(step.call)
+        return await value if inspect.iscoroutine(value) else value
+    async with asyncio.timeout(step.timeout):
+        return await step.call()

@@ -1,0 +1,333 @@
+"""The steps that a run has taken, while it is executed: what was kept is not done again."""
+
+import logging
+import threading
+from asyncio import Future
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Change, Put, Remove
+from taskflow.broker.record import RecordQuery
+from taskflow.broker.runs import Runs
+from taskflow.errors import (
+    BrokerError,
+    LeaseLost,
+    StepFailed,
+    VersionConflict,
+    WorkflowDrift,
+    WorkflowError,
+)
+from taskflow.tasks.durable import STEP, Durable, Leaving, Suspended, life_of
+from taskflow.tasks.preparing import put_run
+from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
+from taskflow.tasks.work import Work
+from taskflow.workflows.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from taskflow.workflows.step_outgoing import JournalOutgoing
+
+MANY, MOST = 10_000, 50_000
+"""Steps of a run: from so many on it is warned, more than so many are refused."""
+PAGE = 1000
+
+log = logging.getLogger("taskflow.workflows")
+
+
+class Interrupted(BaseException):
+    """The attempt is over: its lease is lost, the run is not wanted any more, or a step cannot be
+    kept. Nothing that the function does from here on counts. No Exception, as `Leaving` is none."""
+
+
+class Journal:
+    """Of one attempt of one run. Thread-safe: steps may run side by side.
+
+    What it is told is kept with the next `flush`, or with the end of the attempt, in one
+    transaction with what was sent meanwhile.
+    """
+
+    def __init__(self, broker: Broker, work: Work, *, version: int, strict: bool) -> None:
+        assert work.row is not None
+        assert work.row.run.durable is not None
+        self.broker = broker
+        self.version = version
+        self.lock = threading.RLock()
+        self.outgoing = JournalOutgoing(self)
+        self.left: Leaving | None = None
+        """How the run leaves its function, once that is known."""
+        self.drift: list[str] = []
+        """Where the code is not that which wrote the steps."""
+        self.fresh_failures: list[StepFailed] = []
+        """Those that are not kept yet: the step is run again if the code does not go on."""
+        self.busy: set[Future[None]] = set()
+        """Steps of a coroutine that have not ended."""
+        self.nudges = work.row.run.durable.nudges
+        self._work = work
+        self._strict = strict
+        self._row = work.row
+        self._label = life_of(self.run, self.durable)
+        self._known: dict[str, tuple[Checkpoint, int]] | None = None
+        self._seen: Counter[str] = Counter()
+        self._visited: set[str] = set()
+        self._at = 0
+        self._last_at = 0
+        self._vital = False
+        self._together = 0
+        self._unkept: set[str] = set()
+        self._functions: dict[str, str] = {}
+        self._broken: Interrupted | None = None
+        self._fresh = _is_fresh(work.row)
+
+    @property
+    def run(self) -> str:
+        """The id of the run."""
+        return self._row.id
+
+    @property
+    def row(self) -> Row:
+        """The run, as it was last seen."""
+        assert self._work.row is not None
+        return self._work.row
+
+    @property
+    def durable(self) -> Durable:
+        """What the run keeps."""
+        assert self._row.run.durable is not None
+        return self._row.run.durable
+
+    @property
+    def root(self) -> str:
+        """The run that its steps go with."""
+        place = self._row.run.place
+        return self.run if place is None else place.root
+
+    # ---- reading ------------------------------------------------------------------------------
+    def load(self) -> None:
+        """Read the steps that are kept. Raises BrokerUnavailable."""
+        self._steps()
+
+    def enter(self, name: str) -> tuple[str, int, Checkpoint | None]:
+        """The code comes to a step: its id and place, and what is kept of it. Raises Leaving and
+        Interrupted again when the run has left its function, WorkflowError past MOST steps."""
+        with self.lock:
+            self.check()
+            if self.left is not None and not self._together:
+                raise self.left
+            self._seen[name] += 1
+            count = self._seen[name]
+            step = name if count == 1 else f"{name}#{count}"
+            self._visited.add(step)
+            self._at += 1
+            if self._at == MANY:
+                log.warning("run %s has %d steps; `restart` begins it anew", self.run, MANY)
+            if self._at > MOST:
+                raise WorkflowError(
+                    f"run {self.run!r} has {MOST} steps, as many as a run may have; a loop without "
+                    "end goes on with ctx.restart(…), which begins with no steps"
+                )
+            found = self._steps().get(step)
+            return step, self._at, None if found is None else found[0]
+
+    def pass_by(self) -> None:
+        """What was just entered is no step of this run."""
+        with self.lock:
+            self._at -= 1
+
+    def functions_agree(self, name: str, function: str) -> None:
+        """Raise WorkflowError when a step of this name is another function."""
+        before = self._functions.setdefault(name, function)
+        if before != function:
+            raise WorkflowError(
+                f"two steps are called {name!r}: {before} and {function}; give one of them another "
+                "name: ctx.options(name=…).step(…)"
+            )
+
+    def compare(self, found: Checkpoint, at: int, function: str, given: str) -> None:
+        """Note how the code differs from what is kept. Raises WorkflowDrift if it is strict."""
+        was = []
+        if found.at != at:
+            was.append(f"it was step {found.at} and is step {at}")
+        if found.function != function:
+            was.append(f"it was {found.function} and is {function}")
+        elif found.given != given:
+            was.append("it was called with other arguments")
+        for what in was:
+            self.drifted(f"{found.step}: {what}")
+
+    def drifted(self, what: str) -> None:
+        """Note a difference. Raises WorkflowDrift if the run is strict."""
+        if self._strict:
+            raise WorkflowDrift(
+                f"run {self.run!r} was begun by other code (version {self.durable.version}): {what}"
+            )
+        self.drift.append(what)
+        log.warning("run %s: the code has changed: %s", self.run, what)
+
+    def replays(self) -> bool:
+        """Whether the code is where it was before: steps are kept that come later."""
+        with self.lock:
+            self._steps()
+            return self._at < self._last_at
+
+    def unvisited(self) -> list[str]:
+        """The steps that are kept, and that the code has not come to."""
+        with self.lock:
+            return [step for step in self._steps() if step not in self._visited]
+
+    def _steps(self) -> dict[str, tuple[Checkpoint, int]]:
+        if self._known is None:
+            self._known = {}
+            if not self._fresh:
+                for checkpoint, version in load_steps(self.broker, self.run, self.durable):
+                    self._known[checkpoint.step] = checkpoint, version
+                    self._last_at = max(self._last_at, checkpoint.at)
+        return self._known
+
+    @contextmanager
+    def side_by_side(self) -> Iterator[None]:
+        """Steps begin here although another one is to wait."""
+        self._together += 1
+        try:
+            yield
+        finally:
+            self._together -= 1
+
+    # ---- writing ------------------------------------------------------------------------------
+    def check(self) -> None:
+        """Raise Interrupted when the attempt is over."""
+        if self._broken is not None:
+            raise self._broken
+        if self._work.cancelled or self._work.delivery.lost:
+            raise Interrupted
+
+    def note(self, checkpoint: Checkpoint, *, vital: bool = False) -> None:
+        """Keep a step. `vital`: nothing may be done outside before it is kept, since it would be
+        another one the next time."""
+        with self.lock:
+            checkpoint = msgspec.structs.replace(
+                checkpoint, time=self.broker.clock.now(), version=self.version
+            )
+            _, version = self._steps().get(checkpoint.step, (None, 0))
+            self._steps()[checkpoint.step] = checkpoint, version
+            key, out = f"{self._label}/{checkpoint.step}", self.outgoing
+            if checkpoint.step in self._unkept:
+                out.records = [one for one in out.records if one.key != key]
+            self._unkept.add(checkpoint.step)
+            out.records.append(
+                Put(
+                    kind=STEP,
+                    key=key,
+                    value=write_checkpoint(checkpoint).decode(),
+                    expected=version,
+                    parent=self.root,
+                    label=self._label,
+                )
+            )
+            self._vital |= vital
+
+    def remove(self, remove: Remove) -> None:
+        """Remove a record with the next step that is kept."""
+        with self.lock:
+            self.outgoing.records.append(remove)
+
+    def settle_before_effect(self) -> None:
+        """Something is about to happen outside: what it may depend on is kept first."""
+        with self.lock:
+            if self._vital:
+                self.flush()
+
+    def flush(self) -> None:
+        """Keep all that was noted, on disk. Raises Interrupted when the lease is lost, the run is
+        not wanted any more, or the broker refuses."""
+        with self.lock:
+            self.check()
+            out = self.outgoing
+            if not out and self.row.state == "running":
+                return
+            while True:
+                row = self.row
+                records = list(out.records)
+                if row.state != "running":  # from now on a cancel tells it, and does not end it
+                    run = row.run
+                    if run.started_at is None:
+                        now = self.broker.clock.now()
+                        run = msgspec.structs.replace(run, started_at=now)
+                    records.append(put_run(row.id, run, "running", row.version))
+                change = Change(
+                    id=None if self.broker.features.atomic else self._change_id(),
+                    fence=self._work.delivery,
+                    records=records,
+                    counters=out.counters,
+                    sends=out.sends,
+                )
+                try:
+                    answer = self.broker.apply([change])[0]
+                except BrokerError as error:
+                    raise self._break(error) from error
+                if answer.refused is None:
+                    break
+                self._refused(answer.refused)
+            for record, version in zip(records, answer.versions, strict=True):
+                if isinstance(record, Put) and record.kind == STEP:
+                    step = record.key.removeprefix(f"{self._label}/")
+                    self._steps()[step] = self._steps()[step][0], version
+                elif isinstance(record, Put) and record.kind == RUN and record.key == self.run:
+                    self._work.row = Row(row.id, "running", version, run, row.created_at)
+            out.clear()
+            self._unkept.clear()
+            self.fresh_failures.clear()
+            self._vital = False
+
+    def _change_id(self) -> str:
+        return f"steps/{self._label}/{self._row.run.generation}/{self._at}/{len(self._steps())}"
+
+    def _refused(self, refused: BrokerError) -> None:
+        if isinstance(refused, LeaseLost):
+            self._work.delivery.lost = True
+            raise Interrupted
+        if isinstance(refused, VersionConflict) and refused.kind == RUN and refused.key == self.run:
+            row = load(self.broker, [self.run]).get(self.run)
+            if row is None or row.state in FINAL or row.run.stop:
+                self._work.cancelled = True
+                raise Interrupted
+            self._work.row = as_durable(row, self.durable)
+            return
+        raise self._break(refused) from refused
+
+    def _break(self, error: BrokerError) -> Interrupted:
+        self._broken = Interrupted(f"a step of run {self.run!r} cannot be kept: {error}")
+        return self._broken
+
+    def leave(self, how: Suspended) -> Leaving:
+        """The run is to wait so, for that or for what it waits for already: what to raise."""
+        with self.lock:
+            if self.left is None:
+                how.nudges = self.nudges
+                self.left = Leaving(how)
+            else:
+                self.left.how = self.left.how.or_else(how, self.broker.clock.now())
+            return self.left
+
+
+def load_steps(broker: Runs, run: str, durable: Durable) -> Iterator[tuple[Checkpoint, int]]:
+    """The steps of a run's present life, in the order in which they were first written, each with
+    its record's version."""
+    after: str | None = None
+    while True:
+        page = broker.list_records(
+            RecordQuery(
+                kind=STEP, label=life_of(run, durable), order="oldest", after=after, limit=PAGE
+            )
+        )
+        for record in page.records:
+            yield read_checkpoint(record.value), record.version
+        if (after := page.next) is None:
+            return
+
+
+def _is_fresh(row: Row) -> bool:
+    """Whether no attempt of it was ever begun: then it has no steps."""
+    run = row.run
+    begun = row.state != "waiting" or run.attempts or run.started_at is not None
+    return not begun and run.generation == 1

@@ -1,0 +1,174 @@
+"""A run, its steps and its child runs, as somebody wants to look at them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from taskflow.broker import Broker
+from taskflow.clock import rfc3339
+from taskflow.errors import NoResult
+from taskflow.tasks.durable import Durable
+from taskflow.tasks.run import Row, RunError, State, load, state_of
+from taskflow.workflows.checkpoint import Checkpoint, Kind
+from taskflow.workflows.children import ids_of
+from taskflow.workflows.journal import load_steps
+from taskflow.workflows.signals import signals_of
+
+MOST_CHILDREN = 100
+"""Of each step so many are shown."""
+
+
+class Leaf(msgspec.Struct, frozen=True, kw_only=True):
+    """A step. `id` tells it from the run's others. Times in epoch seconds, `took` in seconds."""
+
+    id: str
+    kind: Kind
+    state: str
+    time: float
+    took: float
+    attempts: int
+    until: float | None
+    result: Any
+    error: RunError | None
+    size: int
+    runs: "list[Branch]"
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with its steps. `waits_for` says why it does not go on; `signals` are the names of
+    those that nobody has taken."""
+
+    id: str
+    task: str
+    state: State
+    version: int
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    waits_for: str | None
+    error: RunError | None
+    signals: list[str]
+    steps: list[Leaf]
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self, ""))
+
+
+def tree_of(broker: Broker, run: str) -> Branch:
+    """The tree of a run. Raises NoResult when it is not there, BrokerUnavailable."""
+    row = load(broker, [run]).get(run)
+    if row is None:
+        raise NoResult(f"there is no run {run!r}, or not any more")
+    return _branch(broker, row)
+
+
+def _branch(broker: Broker, row: Row) -> Branch:
+    run, durable = row.run, row.run.durable or Durable()
+    checkpoints = sorted(
+        (step for step, _ in load_steps(broker, row.id, durable)), key=lambda step: step.at
+    )
+    root = row.id if run.place is None else run.place.root
+    signals = [] if run.durable is None else signals_of(broker, row.id, root)
+    return Branch(
+        id=row.id,
+        task=run.task,
+        state=state_of(row, broker.clock.now()),
+        version=durable.version,
+        created_at=row.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        waits_for=_waits_for(row, checkpoints),
+        error=run.error,
+        signals=[name for name, _, _ in signals],
+        steps=[_leaf(broker, row.id, step) for step in checkpoints],
+    )
+
+
+def _leaf(broker: Broker, run: str, step: Checkpoint) -> Leaf:
+    rows: dict[str, Row] = {}
+    if step.kind == "runs":
+        ids = ids_of(run, step.step, min(step.size, MOST_CHILDREN), step.alone)
+        found = load(broker, ids)
+        rows = {id: found[id] for id in ids if id in found}
+    return Leaf(
+        id=step.step,
+        kind=step.kind,
+        state=_state(step, broker.clock.now()),
+        time=step.time,
+        took=step.took,
+        attempts=step.attempts,
+        until=step.until,
+        result=msgspec.json.decode(step.result),
+        error=step.error,
+        size=step.size,
+        runs=[_branch(broker, row) for row in rows.values()],
+    )
+
+
+def _state(step: Checkpoint, now: float) -> str:
+    over = step.kind == "sleep" and step.until is not None and step.until <= now
+    return "done" if over else step.state
+
+
+def _waits_for(row: Row, steps: list[Checkpoint]) -> str | None:
+    if row.state != "suspended":
+        return None
+    said = []
+    for step in steps:
+        until = "" if step.until is None else f" until {rfc3339(step.until)[:19]}Z"
+        if step.state == "waiting" and step.kind == "sleep":
+            said.append(f"its sleep{until}")
+        elif step.state == "waiting" and step.kind == "wait":
+            said.append(f"the signal {step.step.partition(':')[2]!r}{until}")
+        elif step.state == "waiting" and step.kind == "runs":
+            said.append(f"{step.size} child runs" if step.size != 1 else "a child run")
+        elif step.state == "retrying":
+            said.append(f"step {step.step!r}, which failed {step.attempts} times")
+    return said[-1] if said else None
+
+
+_MARKS = {"done": "✓", "failed": "✗", "waiting": "…", "retrying": "↻", "started": "•"}
+
+
+def _lines(branch: Branch, indent: str) -> Iterator[str]:
+    head = f"{indent}{branch.task} {branch.id}: {branch.state}"
+    if branch.waits_for is not None:
+        head += f", waits for {branch.waits_for}"
+    if branch.error is not None:
+        head += f": {branch.error.type}: {branch.error.message}"
+    yield head
+    for step in branch.steps:
+        line = f"{indent}  {_MARKS[step.state]} {step.id}"
+        if step.kind == "step" or step.took:
+            line += f" ({step.took:.3f} s)"
+        if step.error is not None:
+            line += f": {step.error.type}: {step.error.message}"
+        yield line
+        for run in step.runs:
+            yield from _lines(run, f"{indent}    ")
+        if step.size > len(step.runs) > 1:
+            yield f"{indent}    and {step.size - len(step.runs)} more"
+    for name in branch.signals:
+        yield f"{indent}  signal {name!r} waits to be taken"
+
+
+def mermaid(branch: Branch) -> str:
+    """The tree as a Mermaid flowchart."""
+    lines = ["flowchart TD"]
+    _draw(branch, "r", lines)
+    return "\n".join(lines)
+
+
+def _draw(branch: Branch, name: str, lines: list[str]) -> None:
+    lines.append(f'  {name}(["{branch.task}<br/>{branch.state}"])')
+    before = name
+    for at, step in enumerate(branch.steps):
+        here = f"{name}_{at}"
+        text = step.id.replace('"', "'")
+        lines.append(f'  {before} --> {here}["{_MARKS[step.state]} {text}"]')
+        for number, run in enumerate(step.runs):
+            child = f"{here}_{number}"
+            _draw(run, child, lines)
+            lines.append(f"  {here} -.-> {child}")
+        before = here

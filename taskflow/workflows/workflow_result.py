@@ -1,0 +1,31 @@
+"""What became of a run of a workflow, and what it may be told."""
+
+from typing import Any, TypeVar
+
+from taskflow.broker import Broker
+from taskflow.tasks.result import Result
+from taskflow.workflows.signals import send_signal
+from taskflow.workflows.tree import Branch, tree_of
+
+R = TypeVar("R")
+
+
+class WorkflowResult(Result[R]):
+    """Made by `.delay()` of a workflow, or again from its id anywhere."""
+
+    def signal(self, name: str, payload: Any = None, *, id: str | None = None) -> bool:
+        """Tell the run something, which it takes when it waits for this name, now or later
+        (`ctx.wait`). False when it has ended, or is not there. `id`: the same one again is one
+        signal. Raises TypeError or ValueError for what JSON does not hold, LimitExceeded,
+        BrokerUnavailable."""
+        return send_signal(self.broker, self.id, name, payload, id=id)
+
+    def tree(self) -> Branch:
+        """The run with its steps, in order, and its child runs with theirs; `str()` of it is text.
+        Raises NoResult when it is not there, BrokerUnavailable."""
+        return tree_of(self.broker, self.id)
+
+
+def workflow_result(broker: Broker, id: str, returns: Any, created: bool) -> "WorkflowResult[Any]":
+    """The result of a call that was just made."""
+    return WorkflowResult(id, broker=broker, returns=returns, created=created)
