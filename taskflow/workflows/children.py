@@ -20,17 +20,17 @@ DEEPEST = 100
 LONGEST_ID = 100  # characters: a message group or deduplication id has 128 at most
 
 
-def child_id(run: str, step: str, number: int | None) -> str:
-    """The id of a child: the same however often its parent comes by."""
-    id = f"{run}.{step.removeprefix('call:').removeprefix('map:')}"
+def child_id(life: str, step: str, number: int | None) -> str:
+    """The id of a child: the same however often its parent comes by in this life."""
+    id = f"{life}.{step.removeprefix('call:').removeprefix('map:')}"
     if len(id) > LONGEST_ID or not id.isascii() or " " in id:
-        id = f"{run[:50]}.{hashlib.sha256(id.encode()).hexdigest()[:32]}"
+        id = f"{life[:50]}.{hashlib.sha256(id.encode()).hexdigest()[:32]}"
     return id if number is None else f"{id}.{number}"
 
 
-def ids_of(run: str, step: str, size: int, alone: bool) -> list[str]:
+def ids_of(life: str, step: str, size: int, alone: bool) -> list[str]:
     """The children of a step, in order."""
-    return [child_id(run, step, None if alone else at) for at in range(size)]
+    return [child_id(life, step, None if alone else at) for at in range(size)]
 
 
 def start_children(
@@ -58,7 +58,7 @@ def start_children(
         )
     parent = Link(journal.run, row.run.queue, row.run.priority)
     most = journal.broker.max_message_bytes
-    ids = ids_of(journal.run, step, len(calls), alone)
+    ids = ids_of(journal.life, step, len(calls), alone)
     records: list[Put] = []
     messages: dict[str, list[Message]] = {}
     for at, (id, call) in enumerate(zip(ids, calls, strict=True)):
