@@ -20,7 +20,7 @@ from taskflow.tasks.canvas import old_lives
 from taskflow.tasks.canvas.following import SWEEP
 from taskflow.tasks.durable import STEP
 from taskflow.tasks.run import RUN
-from taskflow.testing import drain
+from taskflow.testing import ManualClock, drain
 from taskflow.workflows.forking import fork_run
 from taskflow.workflows.retrying import retry_run
 
@@ -536,3 +536,69 @@ def test_a_child_that_runs_still_is_let_end_before_it_goes(
     assert count(taskflow_broker, RUN) == 1
     assert count(taskflow_broker, STEP) == 1
     assert taskflow_broker.counts("default-dlq").visible == 1  # that which failed
+
+
+# ---- cancelling --------------------------------------------------------------------------------
+@pytest.fixture
+def nested(
+    taskflow_broker: Broker, taskflow_registry: Registry, done: list[str]
+) -> WorkflowResult[Any]:
+    """A run that waits for two others, of which one waits for a third, and one fails in 5 s."""
+
+    @task(registry=taskflow_registry, name="leaf")
+    def leaf() -> None:
+        done.append("leaf")
+
+    @task(registry=taskflow_registry, name="undo")
+    def undo(bad: bool) -> None:
+        done.append("undo")
+
+    @workflow(registry=taskflow_registry, name="inner", retries=0, on_cancel=undo)
+    def inner(ctx: Run, bad: bool) -> None:
+        if bad:
+            ctx.sleep(5)
+            raise ValueError("bad")
+        ctx.gather(leaf.s().options(delay=60))
+
+    @workflow(registry=taskflow_registry, name="outer", retries=0)
+    def outer(ctx: Run) -> None:
+        ctx.map(inner, [False, True])
+
+    declare(taskflow_broker, taskflow_registry)
+    run = outer.options(id="o").delay()
+    drain(taskflow_broker, taskflow_registry)
+    return run
+
+
+def test_cancelling_a_child_cancels_what_it_has_called(
+    taskflow_broker: Broker, nested: WorkflowResult[Any], done: list[str], go: Callable[..., None]
+) -> None:
+    assert WorkflowResult[Any]("o.inner.0", broker=taskflow_broker).cancel()
+    assert WorkflowResult[Any]("o.inner.0.leaf", broker=taskflow_broker).state == "cancelled"
+    go()
+    assert (nested.state, done) == ("failed", ["undo", "undo"])  # the other one, too
+
+
+def test_the_failure_of_one_cancels_the_others_with_what_they_have_called(
+    taskflow_clock: ManualClock,
+    nested: WorkflowResult[Any],
+    done: list[str],
+    go: Callable[..., None],
+) -> None:
+    for seconds in (10, 100):
+        taskflow_clock.advance(seconds)
+        go()
+    assert (nested.state, done) == ("failed", ["undo"])
+
+
+def test_cancelling_all_cleans_up_after_each_that_had_begun(
+    taskflow_broker: Broker,
+    taskflow_clock: ManualClock,
+    nested: WorkflowResult[Any],
+    done: list[str],
+    go: Callable[..., None],
+) -> None:
+    assert nested.cancel()
+    taskflow_clock.advance(100)
+    go()
+    assert (nested.state, done) == ("cancelled", ["undo", "undo"])
