@@ -8,7 +8,7 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
 from taskflow.broker.record import Record
-from taskflow.tasks.canvas.following import Following, starts
+from taskflow.tasks.canvas.following import Following, compensation, starts
 from taskflow.tasks.canvas.links import Link, Members, Place, member_id
 from taskflow.tasks.preparing import put_run, stop_run
 from taskflow.tasks.run import FINAL, RUN, Row, RunError, row_of
@@ -77,7 +77,8 @@ def stop_all(broker: Broker, rows: Iterable[Row], now: float) -> None:
                 continue
             put, freed = stop_run(row, now)  # of a plan: it goes when the plan does
             put = msgspec.structs.replace(put, expires_at=None)
-            changes.append(Change(keys=freed, records=[put]))
+            sends = [] if row.state == "running" else compensation(row)
+            changes.append(Change(keys=freed, records=[put], sends=sends))
             if row.run.place is not None and row.run.place.members is not None:
                 left.append(rows_of(broker, row.run.place, row.run.place.members))
             if len(changes) == AT_ONCE:
