@@ -134,7 +134,7 @@ class _Settling:
         delay = 0.0 if nudged or how.anew is not None else how.delay
         due_at = how.due_at
         if delay and is_fifo(run.queue):  # whose messages have no delays of their own
-            delay, due_at = None, self._ended.at + delay
+            due_at, delay = self._ended.at + delay, None
         wake = run_message(row.id, run, delay or 0.0, self._broker.max_message_bytes)
         due_at = None if delay is not None else due_at
         self._records.append(put_run(row.id, run, "suspended", row.version, due_at=due_at))

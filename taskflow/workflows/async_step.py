@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from taskflow.workflows.step_run import StepRun
@@ -11,9 +13,7 @@ async def run_step_async(step: StepRun) -> Any:
     """Run a step to its end, unless that is kept. The workflow does not end before it has."""
     if step.over:
         return step.answer()
-    done = asyncio.get_running_loop().create_future()
-    step.journal.busy.add(done)
-    try:
+    with _busy(step):
         await asyncio.to_thread(step.prepare)
         step.enter()
         try:
@@ -25,6 +25,20 @@ async def run_step_async(step: StepRun) -> Any:
         finally:
             step.end()
         return await asyncio.to_thread(step.returned, value)
+
+
+async def in_thread(step: StepRun, run: Callable[[], Any]) -> Any:
+    """Run a step in a thread. The workflow does not end before it has."""
+    with _busy(step):
+        return await asyncio.to_thread(run)
+
+
+@contextmanager
+def _busy(step: StepRun) -> Iterator[None]:
+    done = asyncio.get_running_loop().create_future()
+    step.journal.busy.add(done)
+    try:
+        yield
     finally:
         step.journal.busy.discard(done)
         if not done.done():

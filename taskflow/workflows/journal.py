@@ -264,7 +264,7 @@ class Journal:
                 try:
                     answer = self.broker.apply([change])[0]
                 except BrokerError as error:
-                    raise self._break(error) from error
+                    raise self.break_off(error) from error
                 if answer.refused is None:
                     break
                 self._refused(answer.refused)
@@ -293,9 +293,10 @@ class Journal:
                 raise Interrupted
             self._work.row = as_durable(row, self.durable)
             return
-        raise self._break(refused) from refused
+        raise self.break_off(refused) from refused
 
-    def _break(self, error: BrokerError) -> Interrupted:
+    def break_off(self, error: Exception) -> Interrupted:
+        """Nothing can be kept any more by this attempt, since this happened; to be raised."""
         self._broken = Interrupted(f"a step of run {self.run!r} cannot be kept: {error}")
         return self._broken
 

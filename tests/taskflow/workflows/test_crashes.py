@@ -1,4 +1,4 @@
-"""A worker dies at every point of a run, and of another: what is kept is what it would have been."""
+"""A worker dies at every point of a run: what is kept is what it would have been."""
 
 import random
 from collections import Counter
@@ -60,7 +60,7 @@ class World:
         self.effects: Counter[str] = Counter()
         self.dies_in: str | None = None
         registry.subscribe("paid", queue="audit")(lambda payload: self.do(f"audit {payload}"))
-        made = {"sync": self._sync, "async": self._async}[function]
+        made: Any = {"sync": self._sync, "async": self._async}[function]
         self.flow = workflow(registry=registry, queue="flows", name="flow")(made)
 
         @task(registry=registry, queue="packing", name="pack")
@@ -218,7 +218,7 @@ def test_any_number_of_deaths_changes_nothing(seed: int) -> None:
         for _ in range(400):
             mortal = Mortal(world.broker, draw.randint(1, 12), draw.choice(["before", "after"]))
             with suppress(Died):
-                worker = Worker(mortal, registry=world.registry)  # type: ignore[arg-type]
+                worker = Worker(mortal, registry=world.registry)
                 while worker.step(limit=draw.randint(1, 4)):
                     pass
                 worker.tend()

@@ -208,7 +208,7 @@ def test_child_runs_are_waited_for_and_hold_nothing(
 
     @workflow(registry=taskflow_registry, queue="outer")
     def outer(ctx: Run) -> list[Any]:
-        return [ctx.map(pack, range(5), limit=2), ctx.call(inner, number=10), ctx.map(pack, [])]
+        return [ctx.map(pack, range(5), limit=2), ctx.call(inner, 10), ctx.map(pack, [])]
 
     declared(taskflow_broker, taskflow_registry)
     run = outer.delay()
@@ -257,7 +257,8 @@ def test_a_failed_child_stops_the_others_and_collect_does_not(
         try:
             ctx.map(pack, range(4), limit=2)
         except RunFailed as failed:
-            return failed.error.type + str(ctx.sleep(3))
+            ctx.sleep(3)
+            return str(failed.error.type)
         return "?"
 
     @workflow(registry=taskflow_registry, queue="outer")
@@ -267,7 +268,7 @@ def test_a_failed_child_stops_the_others_and_collect_does_not(
     declared(taskflow_broker, taskflow_registry)
     run = stops.delay()
     go(advance=True)
-    assert run.get(0) == "ValueErrorNone"
+    assert run.get(0) == "ValueError"
     assert len(ran) < 4
     run = collects.delay()
     go(advance=True)
@@ -292,7 +293,7 @@ def test_a_failed_child_that_nobody_catches_fails_the_run_at_once(
     run = flow.delay()
     go(advance=True)
     assert run.state == "failed"
-    assert "odd" in run.error.message
+    assert "odd" in str(run.error)
     assert taskflow_broker.counts("default-dlq").visible == 2
 
 
@@ -384,7 +385,6 @@ def test_side_by_side_in_one_coroutine(
         return number
 
     async def pay(number: int) -> int:
-        await asyncio.sleep(0)
         log.append(f"pay {number}")
         return number
 
@@ -414,12 +414,12 @@ def test_a_coroutine_step_has_a_time_limit(
 ) -> None:
     @workflow(registry=taskflow_registry, retries=0)
     async def flow(ctx: AsyncRun) -> None:
-        await ctx.options(timeout=1e-9).step(asyncio.sleep, 30)
+        await ctx.options(timeout=1e-9).step(asyncio.Event().wait)
 
     declared(taskflow_broker, taskflow_registry)
     run = flow.delay()
     go(advance=True)
-    assert run.error.type == "TimeoutError"
+    assert "TimeoutError" in str(run.error)
 
 
 def test_a_workflow_is_a_task_for_plans_schedules_and_callers_by_name(
@@ -467,7 +467,7 @@ def test_a_run_on_a_fifo_queue_lets_its_group_go_on_while_it_waits(
     runs = [flow.options(group="g").delay(name) for name in "ab"]
     go(advance=True)
     assert [run.error for run in runs] == [None, None]
-    assert [one for one in dict.fromkeys(order)] == ["a begins", "b begins", "a ends", "b ends"]
+    assert list(dict.fromkeys(order)) == ["a begins", "b begins", "a ends", "b ends"]
 
 
 def test_expiry_is_of_what_has_not_begun(
