@@ -40,7 +40,11 @@ def run_transaction(step: StepRun) -> Any:
             raise
         finally:
             step.end()
-        return step.returned(value)
+        journal.within = True
+        try:
+            return step.returned(value)
+        finally:
+            journal.within = False
 
     try:
         return within(work)
