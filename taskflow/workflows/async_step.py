@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from taskflow.workflows.aside import aside
 from taskflow.workflows.step_run import StepRun
 
 
@@ -14,7 +15,7 @@ async def run_step_async(step: StepRun) -> Any:
     if step.over:
         return step.answer()
     with _busy(step):
-        await asyncio.to_thread(step.prepare)
+        await aside(step.prepare)
         step.enter()
         try:
             value = await _call(step)
@@ -24,13 +25,13 @@ async def run_step_async(step: StepRun) -> Any:
             raise reason from error
         finally:
             step.end()
-        return await asyncio.to_thread(step.returned, value)
+        return await aside(step.returned, value)
 
 
 async def in_thread(step: StepRun, run: Callable[[], Any]) -> Any:
     """Run a step in a thread. The workflow does not end before it has."""
     with _busy(step):
-        return await asyncio.to_thread(run)
+        return await aside(run)
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def _busy(step: StepRun) -> Iterator[None]:
 async def _call(step: StepRun) -> Any:
     function = step.function
     if not inspect.iscoroutinefunction(getattr(function, "function", function)):
-        value = await asyncio.to_thread(step.call)
+        value = await aside(step.call)
         return await value if inspect.iscoroutine(value) else value
     async with asyncio.timeout(step.timeout):
         return await step.call()
