@@ -4,15 +4,19 @@
 # mypy: allow-untyped-calls
 
 import asyncio
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
+from unittest import mock
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+from taskflow.brokers.aws import client
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.config import open_broker
 from taskflow.server.backend import Backend
@@ -49,6 +53,21 @@ class SharedClock(ManualClock):
             pass
 
 
+_new_session = client._new_session
+
+
+@cache
+def _session(region: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    return _new_session(region)
+
+
+def shared_session(region: str) -> Any:
+    """A session of boto3 for all tests of the same environment: what one costs most is to make."""
+    names = ("AWS_", "HOME")
+    found = sorted((name, text) for name, text in os.environ.items() if name.startswith(names))
+    return _session(region, tuple(found))
+
+
 @contextmanager
 def aws_broker(clock: SharedClock, address: str = ADDRESS) -> Iterator[AwsBroker]:
     """The AWS broker over a server over a broker in memory; both end with the block."""
@@ -78,7 +97,8 @@ def aws_broker(clock: SharedClock, address: str = ADDRESS) -> Iterator[AwsBroker
         moves = MoveActions(backend)
         actions = {**sqs_actions(backend, moves), **Sns(backend).actions(), **Sts().actions()}
         app = make_app(actions, clock=clock.server)
-        broker = open_broker(address, clock=clock, random=random.Random(7))
+        with mock.patch.object(client, "_new_session", shared_session):
+            broker = open_broker(address, clock=clock, random=random.Random(7))
         assert isinstance(broker, AwsBroker)
         polls = broker._polls
         clock.is_settled = lambda: bool(run(count()) >= polls.count())

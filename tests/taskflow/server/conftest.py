@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
-from tests.taskflow.server.test_boto3 import connect
+from tests.taskflow.server.test_boto3 import make_client, sender
 from tests.taskflow.server.wire import CALLER, Answer, make_app, post_form
 
 T = TypeVar("T")
@@ -77,10 +78,29 @@ def app(backend: Backend, actions: dict[tuple[str, str], Action], run: Run[Any])
     return on_server
 
 
+@pytest.fixture(scope="session")
+def idle_clients() -> defaultdict[str, list[Any]]:
+    """By service, boto3 clients that no test has now: to make one takes longer than most tests."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def clients(app: Any) -> Callable[[str], Any]:
+def clients(app: Any, idle_clients: defaultdict[str, list[Any]]) -> Iterator[Callable[[str], Any]]:
     """By service, a boto3 client of the app in this process, without a socket."""
-    return lambda service: connect(app, service)
+    lent: list[tuple[str, Any]] = []
+    send = sender(app)
+
+    def lend(service: str) -> Any:
+        idle = idle_clients[service]
+        client = idle.pop() if idle else make_client(service)
+        client.meta.events.register("before-send", send)
+        lent.append((service, client))
+        return client
+
+    yield lend
+    for service, client in lent:
+        client.meta.events.unregister("before-send", send)
+        idle_clients[service].append(client)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -158,6 +159,7 @@ def get(app: App, path: str, query: str = "", method: str = "GET") -> Answer:
 
 
 # ---- botocore's view ----------------------------------------------------------------------------
+@cache  # the files are large, and a model only reads
 def model_of(service: str, protocol: str) -> ServiceModel:
     """A service's model. The query protocol of SQS gets back the names its model has lost."""
     if (service, protocol) != ("sqs", "query"):

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
+from unittest import mock
 from urllib.parse import quote
 from zlib import crc32
 
@@ -20,6 +21,7 @@ from fakeredis import TcpFakeServer
 from redis import Redis
 from sqlalchemy import create_engine
 
+from taskflow.brokers.aws import client
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_record_store import DynamoRecordStore
 from taskflow.clock import Clock
@@ -28,6 +30,7 @@ from taskflow.coordination.redis_record_store import open_redis
 from taskflow.coordination.sql_database import open_sql_database
 from taskflow.coordination.sql_record_store import SqlRecordStore
 from taskflow.coordination.sql_record_tables import RECORD_TABLES
+from tests.contract.wire import shared_session
 
 PLACES = ["dynamodb", "sql", "redis"]
 PAGE = Path(__file__).parents[4] / "docs/aws.md"
@@ -67,7 +70,8 @@ def make_table(api: Api, name: str) -> None:
 
 def dynamo_place(moto: str, test: str) -> Place:
     """A table of this test's own, in moto. AWS_ENDPOINT_URL_DYNAMODB must say where that is."""
-    api = Api("us-east-1", moto)
+    with mock.patch.object(client, "_new_session", shared_session):
+        api = Api("us-east-1", moto)
     name = f"s{crc32(test.encode(errors='surrogatepass'))}"
     make_table(api, name)
     return Place(f"dynamodb://{name}", lambda clock: DynamoRecordStore(api, name, clock, Random(7)))
