@@ -9,13 +9,19 @@ import pytest
 LONG = 1.0  # seconds; a test that takes longer carries the mark `slow`
 LEFT_OUT = ("crash", "chaos", "model", "e2e", "fuzz", "browser", "slow")
 """What `--quick` leaves out: these folders of tests/, and these marks."""
+ALONE = {
+    "tests/contract/": ("broker", "memory"),
+    "tests/taskflow/aws/states/": ("place", "sql"),
+}
+"""Of what runs over several places here, by the parameter that says where, the one of `--quick`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone",
+        help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone, and the shared "
+        "state of aws:// over SQL alone",
     )
 
 
@@ -48,8 +54,12 @@ def _is_quick(item: pytest.Item) -> bool:
     if folder in LEFT_OUT or any(item.get_closest_marker(name) for name in LEFT_OUT):
         return False
     call = getattr(item, "callspec", None)
-    broker = call.params.get("broker") if call is not None and folder == "contract" else None
-    return broker in (None, "memory")
+    params = call.params if call is not None else {}
+    return all(
+        params.get(name, place) == place
+        for where, (name, place) in ALONE.items()
+        if item.nodeid.startswith(where)
+    )
 
 
 @pytest.hookimpl(wrapper=True)

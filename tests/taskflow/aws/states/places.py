@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
-from unittest import mock
 from urllib.parse import quote
 from zlib import crc32
 
@@ -21,7 +20,6 @@ from fakeredis import TcpFakeServer
 from redis import Redis
 from sqlalchemy import create_engine
 
-from taskflow.brokers.aws import client
 from taskflow.brokers.aws.client import Api
 from taskflow.brokers.aws.dynamo_record_store import DynamoRecordStore
 from taskflow.clock import Clock
@@ -30,7 +28,7 @@ from taskflow.coordination.redis_record_store import open_redis
 from taskflow.coordination.sql_database import open_sql_database
 from taskflow.coordination.sql_record_store import SqlRecordStore
 from taskflow.coordination.sql_record_tables import RECORD_TABLES
-from tests.contract.wire import shared_session
+from tests.contract.clients import give_back, lent_clients
 
 PLACES = ["dynamodb", "sql", "redis"]
 PAGE = Path(__file__).parents[4] / "docs/aws.md"
@@ -68,13 +66,15 @@ def make_table(api: Api, name: str) -> None:
     api.client("dynamodb").create_table(**{**table_of_the_page(), "TableName": name})
 
 
-def dynamo_place(moto: str, test: str) -> Place:
+@contextmanager
+def dynamo_place(moto: str, test: str) -> Iterator[Place]:
     """A table of this test's own, in moto. AWS_ENDPOINT_URL_DYNAMODB must say where that is."""
-    with mock.patch.object(client, "_new_session", shared_session):
+    with lent_clients():
         api = Api("us-east-1", moto)
     name = f"s{crc32(test.encode(errors='surrogatepass'))}"
     make_table(api, name)
-    return Place(f"dynamodb://{name}", lambda clock: DynamoRecordStore(api, name, clock, Random(7)))
+    yield Place(f"dynamodb://{name}", lambda clock: DynamoRecordStore(api, name, clock, Random(7)))
+    give_back(api)
 
 
 @contextmanager
