@@ -12,6 +12,7 @@ LEFT_OUT = ("crash", "chaos", "model", "e2e", "fuzz", "browser", "slow")
 ALONE = {
     "tests/contract/": ("broker", "memory"),
     "tests/taskflow/aws/states/": ("place", "sql"),
+    "tests/taskflow/aws/test_sockets.py": ("broker", "ours"),
 }
 """Of what runs over several places here, by the parameter that says where, the one of `--quick`."""
 

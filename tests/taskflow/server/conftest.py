@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -19,10 +19,7 @@ from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
 from tests.taskflow.server.test_boto3 import make_client, sender
-from tests.taskflow.server.wire import CALLER, Answer, make_app, post_form
-
-T = TypeVar("T")
-Run = Callable[[Coroutine[Any, Any, T]], T]
+from tests.taskflow.server.wire import CALLER, Answer, OnServer, Run, make_app, post_form
 
 
 @pytest.fixture
@@ -70,12 +67,7 @@ def actions(backend: Backend, moves: MoveActions) -> dict[tuple[str, str], Actio
 @pytest.fixture
 def app(backend: Backend, actions: dict[tuple[str, str], Action], run: Run[Any]) -> Any:
     """An app with these actions, as something that may be called from any loop."""
-    inner = make_app(actions, clock=backend.broker.clock)
-
-    async def on_server(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.to_thread(run, inner(scope, receive, send))
-
-    return on_server
+    return OnServer(make_app(actions, clock=backend.broker.clock), run)
 
 
 @pytest.fixture(scope="session")
