@@ -37,6 +37,7 @@ COMMANDS = {
     "top": ("top", "Watch queues, rates, the slowest handlers and the last failures."),
     "topology": ("topology", "Show what subscribes to what, as the handlers say."),
     "worker": ("worker", "Run the handlers of queues, or of every queue that has one."),
+    "workflow": ("workflow", "Runs of workflows: list, show, signal, cancel, retry, fork, check."),
     "workers": ("workers", "List the worker processes that reported lately."),
 }
 """Each command: the module it lives in, and the line that `taskflow --help` has for it. A module is

@@ -4,7 +4,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
 from taskflow.broker.record import RecordQuery
 from taskflow.errors import VersionConflict
-from taskflow.tasks.canvas.conducting import stop_all
+from taskflow.tasks.canvas.conducting import called_by, stop_all
 from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.preparing import stop_run
 from taskflow.tasks.run import FINAL, RUN, row_of
@@ -31,8 +31,11 @@ def cancel(broker: Broker, id: str, *, without_run: bool = False) -> bool:
             change = following.change()
         refused = broker.apply([change])[0].refused
         if refused is None:
-            if row.run.place is not None and row.run.place.root == id:
+            place = row.run.place
+            if place is not None and place.root == id:
                 _stop_parts(broker, id)
+            elif place is not None and row.run.durable is not None:
+                stop_all(broker, called_by(broker, place.root, [id]), now)
             return True
         if not isinstance(refused, VersionConflict):
             raise refused

@@ -8,6 +8,7 @@ from taskflow.errors import LimitExceeded, Reject, VersionConflict
 from taskflow.message import Delivery
 from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.call_options import keep_of
+from taskflow.tasks.durable import Durable
 from taskflow.tasks.preparing import KEEP_FAILED, put_run
 from taskflow.tasks.run import Row, Run, load
 from taskflow.tasks.task_entry import TaskEntry
@@ -71,6 +72,7 @@ def _run_of(delivery: Delivery, body: TaskBody, entry: TaskEntry) -> Run:
         headers=dict(body.headers),
         expires_at=body.expires,
         tick=body.tick,
+        durable=None if entry.durable is None else Durable(),
     )
 
 

@@ -11,6 +11,7 @@ from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.call_options import NOTHING, Checked
+from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
 from taskflow.tasks.run import RUN, Row, Run, State, write_run
 
@@ -27,7 +28,7 @@ KEEP_FAILED = 14 * 86400.0
 class Target(msgspec.Struct, frozen=True):
     """A task as a caller knows it: its queues, the usual one first, and how long (seconds) what
     became of it is kept; 0 for not at all. `flow`: its limits. `defaults`: the options of its calls
-    that are not said otherwise."""
+    that are not said otherwise. `durable`: its runs may wait and go on."""
 
     name: str
     queues: Sequence[str]
@@ -35,6 +36,12 @@ class Target(msgspec.Struct, frozen=True):
     keep_failed: float = 0.0
     flow: Flow | None = None
     defaults: Checked = NOTHING
+    durable: bool = False
+
+    @property
+    def begins(self) -> Durable | None:
+        """What a run of it keeps of that before it has begun: that it is such a one."""
+        return Durable() if self.durable else None
 
 
 def queue_of(target: Target, options: Checked) -> str:
@@ -138,6 +145,7 @@ def prepare(
         expires_at=expires_at,
         tick=tick,
         starts_at=now + delay if delay else None,
+        durable=target.begins,
     )
     return Prepared(
         id=id,

@@ -24,8 +24,8 @@ from taskflow.limits import is_fifo
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.canvas.conducting import conduct
-from taskflow.tasks.canvas.following import Following
-from taskflow.tasks.durable import STEP, Suspended
+from taskflow.tasks.canvas.following import Following, sweep_life
+from taskflow.tasks.durable import STEP, Suspended, life_of
 from taskflow.tasks.preparing import Target, prepare, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, Row, Run, RunError, State
 from taskflow.tasks.task_entry import TaskEntry
@@ -128,6 +128,7 @@ class _Settling:
         )
         if how.anew is not None:
             args, kwargs = (msgspec.Raw(one) for one in how.anew)
+            self._records.append(sweep_life(life_of(row.id, durable), self._ended.at))
             durable = msgspec.structs.replace(durable, life=durable.life + 1)
             run = msgspec.structs.replace(run, args=args, kwargs=kwargs, durable=durable)
         nudged = durable.nudges != how.nudges  # it may wait for that: it looks again at once

@@ -62,4 +62,7 @@ class TaskEntry(Entry):
 
 def target_of(entry: TaskEntry, queues: Sequence[str]) -> Target:
     """The task as its callers know it."""
-    return Target(entry.name, queues, entry.keep, entry.keep_failed, entry.flow, entry.defaults)
+    durable = entry.durable is not None
+    return Target(
+        *(entry.name, queues, entry.keep, entry.keep_failed, entry.flow, entry.defaults, durable)
+    )

@@ -1,6 +1,5 @@
 """The runs that a run waits for: made when it begins to wait, and counted down as they end."""
 
-import hashlib
 from collections.abc import Sequence
 
 import msgspec
@@ -11,26 +10,13 @@ from taskflow.limits import check_message
 from taskflow.message import Message
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.links import Link, Place, Up
+from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.preparing import KEEP_FAILED, put_run, run_message
 from taskflow.tasks.run import Run
 from taskflow.workflows.journal import Journal
 
 MOST_CHILDREN = 100_000
 DEEPEST = 100
-LONGEST_ID = 100  # characters: a message group or deduplication id has 128 at most
-
-
-def child_id(run: str, step: str, number: int | None) -> str:
-    """The id of a child: the same however often its parent comes by."""
-    id = f"{run}.{step.removeprefix('call:').removeprefix('map:')}"
-    if len(id) > LONGEST_ID or not id.isascii() or " " in id:
-        id = f"{run[:50]}.{hashlib.sha256(id.encode()).hexdigest()[:32]}"
-    return id if number is None else f"{id}.{number}"
-
-
-def ids_of(run: str, step: str, size: int, alone: bool) -> list[str]:
-    """The children of a step, in order."""
-    return [child_id(run, step, None if alone else at) for at in range(size)]
 
 
 def start_children(
@@ -58,7 +44,7 @@ def start_children(
         )
     parent = Link(journal.run, row.run.queue, row.run.priority)
     most = journal.broker.max_message_bytes
-    ids = ids_of(journal.run, step, len(calls), alone)
+    ids = ids_of(journal.life, step, range(len(calls)), alone)
     records: list[Put] = []
     messages: dict[str, list[Message]] = {}
     for at, (id, call) in enumerate(zip(ids, calls, strict=True)):
@@ -82,6 +68,7 @@ def start_children(
             waits=chosen.delay,
             headers={**row.run.headers, **chosen.headers},
             expires_at=expires_at,
+            durable=call.target.begins,
             place=Place(
                 root=journal.root,
                 up=Up(parent, stops, starts, counts, row.run.generation + 1),

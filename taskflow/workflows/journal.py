@@ -88,6 +88,12 @@ class Journal:
         return self._row.id
 
     @property
+    def life(self) -> str:
+        """What tells this life of the run from others (`restart`): ids that are the same however
+        often a step is run begin with it."""
+        return self._label
+
+    @property
     def row(self) -> Row:
         """The run, as it was last seen."""
         assert self._work.row is not None

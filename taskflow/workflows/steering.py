@@ -14,11 +14,12 @@ from taskflow.durations import Duration, seconds_of
 from taskflow.errors import RunCancelled, RunExpired, RunFailed, WorkflowError
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.conducting import stop_all
-from taskflow.tasks.durable import SIGNAL, Suspended, life_of
+from taskflow.tasks.child_ids import ids_of
+from taskflow.tasks.durable import SIGNAL, Suspended
 from taskflow.tasks.run import FINAL, Row, RunError, load
 from taskflow.tasks.task import TaskBase
 from taskflow.workflows.checkpoint import Checkpoint
-from taskflow.workflows.children import ids_of, start_children
+from taskflow.workflows.children import start_children
 from taskflow.workflows.journal import Journal
 from taskflow.workflows.signals import check_name, next_signal
 from taskflow.workflows.step_run import wait_for
@@ -145,7 +146,7 @@ class Steering:
         journal = self.journal
         step, at, found = journal.enter(name)
         function = ", ".join(dict.fromkeys(call.target.name for call in calls))
-        key = f"{life_of(journal.run, journal.durable)}/{step}"
+        key = f"{journal.life}/{step}"
         if found is None:
             note = Checkpoint(
                 step=step,
@@ -173,7 +174,7 @@ class Steering:
             journal.outgoing.sends += sends
             raise journal.leave(Suspended(counts={key: len(calls)}))
         journal.compare(found, at, function, "")
-        rows = self._rows(ids_of(journal.run, step, found.size, found.alone))
+        rows = self._rows(ids_of(journal.life, step, range(found.size), found.alone))
         pending = [row for row in rows if row.state not in FINAL]
         bad = [row for row in rows if row.state in FINAL and row.state != "done"]
         if errors == "stop" and bad:

@@ -45,7 +45,7 @@ class JournalOutgoing(Outgoing):
 
     def new_id(self, what: str) -> str:
         self._ids[what] += 1
-        return f"{self._journal.run}:{what}:{self._ids[what]}"
+        return f"{self._journal.life}:{what}:{self._ids[what]}"
 
     def once(self, what: str, call: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:
         journal = self._journal

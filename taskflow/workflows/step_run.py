@@ -57,7 +57,7 @@ class StepRun:
     @property
     def key(self) -> str:
         """The same however often the step is run: for whoever may be asked twice."""
-        return f"{self.journal.run}:{self.id}"
+        return f"{self.journal.life}:{self.id}"
 
     @property
     def sends(self) -> bool:

@@ -8,10 +8,10 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.clock import rfc3339
 from taskflow.errors import NoResult
-from taskflow.tasks.durable import Durable
+from taskflow.tasks.child_ids import ids_of
+from taskflow.tasks.durable import Durable, life_of
 from taskflow.tasks.run import Row, RunError, State, load, state_of
 from taskflow.workflows.checkpoint import Checkpoint, Kind
-from taskflow.workflows.children import ids_of
 from taskflow.workflows.journal import load_steps
 from taskflow.workflows.signals import signals_of
 
@@ -81,14 +81,14 @@ def _branch(broker: Broker, row: Row) -> Branch:
         waits_for=_waits_for(row, checkpoints),
         error=run.error,
         signals=[name for name, _, _ in signals],
-        steps=[_leaf(broker, row.id, step) for step in checkpoints],
+        steps=[_leaf(broker, life_of(row.id, durable), step) for step in checkpoints],
     )
 
 
-def _leaf(broker: Broker, run: str, step: Checkpoint) -> Leaf:
+def _leaf(broker: Broker, life: str, step: Checkpoint) -> Leaf:
     rows: dict[str, Row] = {}
     if step.kind == "runs":
-        ids = ids_of(run, step.step, min(step.size, MOST_CHILDREN), step.alone)
+        ids = ids_of(life, step.step, range(min(step.size, MOST_CHILDREN)), step.alone)
         found = load(broker, ids)
         rows = {id: found[id] for id in ids if id in found}
     return Leaf(

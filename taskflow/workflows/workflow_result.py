@@ -4,6 +4,8 @@ from typing import Any, TypeVar
 
 from taskflow.broker import Broker
 from taskflow.tasks.result import Result
+from taskflow.workflows.forking import fork_run
+from taskflow.workflows.retrying import retry_run
 from taskflow.workflows.signals import send_signal
 from taskflow.workflows.tree import Branch, tree_of
 
@@ -24,6 +26,20 @@ class WorkflowResult(Result[R]):
         """The run with its steps, in order, and its child runs with theirs; `str()` of it is text.
         Raises NoResult when it is not there, BrokerUnavailable."""
         return tree_of(self.broker, self.id)
+
+    def retry(self) -> None:
+        """Let it go on, after it has failed: steps and child runs that failed are run again, and
+        what was done stays done. Raises NoResult, WorkflowError when it has not failed, KeyTaken,
+        BrokerUnavailable."""
+        retry_run(self.broker, self.id)
+
+    def fork(self, step: str | None = None, id: str | None = None) -> "WorkflowResult[R]":
+        """A new run that goes on from before this step (None: from the end of what was done), with
+        the same arguments; this one stays as it is. Raises NoResult, WorkflowError for a step that
+        is not kept, RunExists, BrokerUnavailable."""
+        broker = self.broker
+        made = fork_run(broker, self.id, step, id=id)
+        return WorkflowResult(made, broker=broker, returns=self._returns)
 
 
 def workflow_result(broker: Broker, id: str, returns: Any, created: bool) -> "WorkflowResult[Any]":

@@ -1,13 +1,13 @@
 """The two moments of a group's run: its members begin, and they have ended."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
-from taskflow.broker.record import Record
+from taskflow.broker.record import Record, RecordQuery
 from taskflow.tasks.canvas.following import Following, compensation, starts
 from taskflow.tasks.canvas.links import Link, Members, Place, member_id
 from taskflow.tasks.preparing import put_run, stop_run
@@ -66,19 +66,22 @@ def _records_of(broker: Broker, place: Place, members: Members) -> Iterator[Reco
 
 
 def stop_all(broker: Broker, rows: Iterable[Row], now: float) -> None:
-    """Cancel what has not ended of these, and of the members of those that are groups, but nothing
-    that follows them: somebody else sees to that. One that runs is told to stop; one that has just
-    ended stays as it ended."""
+    """Cancel what has not ended of these, of the members of those that are groups, and of what
+    those have called that go on after a wait, but nothing that follows them: somebody else sees to
+    that. One that runs is told to stop; one that has just ended stays as it ended."""
     left = deque([rows])
     while left:
         changes: list[Change] = []
+        callers: dict[str, set[str]] = {}
         for row in left.popleft():
             if row.state in FINAL:
                 continue
             put, freed = stop_run(row, now)  # of a plan: it goes when the plan does
             put = msgspec.structs.replace(put, expires_at=None)
-            sends = [] if row.state == "running" else compensation(row)
-            changes.append(Change(keys=freed, records=[put], sends=sends))
+            cleans_up = [] if row.state == "running" else compensation(row)
+            changes.append(Change(keys=freed, records=[put], sends=cleans_up))
+            if row.run.durable is not None and row.run.place is not None:
+                callers.setdefault(row.run.place.root, set()).add(row.id)
             if row.run.place is not None and row.run.place.members is not None:
                 left.append(rows_of(broker, row.run.place, row.run.place.members))
             if len(changes) == AT_ONCE:
@@ -86,6 +89,20 @@ def stop_all(broker: Broker, rows: Iterable[Row], now: float) -> None:
                 changes = []
         if changes:
             broker.apply(changes, durable=False)
+        left += [called_by(broker, root, ids) for root, ids in callers.items()]
+
+
+def called_by(broker: Broker, root: str, ids: Collection[str]) -> Iterator[Row]:
+    """The runs that these runs of a plan wait for, read by page."""
+    after: str | None = None
+    while True:
+        page = broker.list_records(RecordQuery(kind=RUN, parent=root, after=after, limit=PAGE))
+        for row in map(row_of, page.records):
+            up = None if row.run.place is None else row.run.place.up
+            if up is not None and up.counts is not None and up.group.id in ids:
+                yield row
+        if (after := page.next) is None:
+            return
 
 
 def value_of(broker: Broker, row: Row) -> msgspec.Raw:

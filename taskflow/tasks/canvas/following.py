@@ -15,7 +15,10 @@ from taskflow.tasks.preparing import end_run, message_id
 from taskflow.tasks.run import FINAL, RUN, Row, Run, RunError, State, load
 
 SWEEP = "sweep"
-"""The kind of the records that say when the parts of a plan go."""
+"""The kind of the records that say when the parts of a plan go; the key is its root, or names an
+old life (`sweep_life`)."""
+LIFE = "\nlife"
+"""What the keys of such end in: no run's id has two lines."""
 CANCELS = "taskflow-cancels"
 """The header that tells a compensation whose it is."""
 
@@ -101,6 +104,11 @@ def kept_parts(row: Row) -> list[Remove]:
     """What keeps the parts of a plan that lives again from going."""
     root = None if row.run.place is None else row.run.place.root
     return [Remove(SWEEP, row.id)] if root == row.id else []
+
+
+def sweep_life(label: str, at: float) -> Put:
+    """What lets the steps of one life of a run (`life_of`) go from then on, with their children."""
+    return Put(kind=SWEEP, key=label + LIFE, value="{}", due_at=at)
 
 
 def compensation(row: Row) -> list[Send]:

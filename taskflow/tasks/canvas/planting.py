@@ -164,6 +164,7 @@ class _Planting:
                 headers=chosen.headers,
                 expires_at=expires_at,
                 place=self._place(part, None if call.immutable else part.takes),
+                durable=call.target.begins,
             ),
         )
 

@@ -3,11 +3,12 @@
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Remove
 from taskflow.broker.record import RecordQuery
-from taskflow.tasks.canvas.following import SWEEP
+from taskflow.tasks.canvas.following import LIFE, SWEEP
+from taskflow.tasks.canvas.old_lives import sweep_old_life
 from taskflow.tasks.durable import SIGNAL, STEP
 from taskflow.tasks.run import RUN
 
-AT_ONCE = 500  # runs of one change
+AT_ONCE = 500  # records of one change
 
 
 def sweep(broker: Broker, limit: int = 10) -> float | None:
@@ -20,6 +21,9 @@ def sweep(broker: Broker, limit: int = 10) -> float | None:
             return None
         if due.due_at > broker.clock.now():
             return due.due_at
+        if due.key.endswith(LIFE):
+            sweep_old_life(broker, due)
+            continue
         gone: list[Remove] = []
         for kind in (RUN, STEP, SIGNAL):
             query = RecordQuery(kind=kind, parent=due.key, limit=AT_ONCE - len(gone))
