@@ -131,9 +131,7 @@ def _tried(test: Callable[P, R], trials: Trials) -> Callable[P, R]:
         @functools.wraps(test)
         async def tried_async(*args: P.args, **kwargs: P.kwargs) -> Any:
             if current_trial() is None:
-                raise RuntimeError(
-                    f"{test.__qualname__} is `async def`: it is tried by pytest alone"
-                )
+                raise RuntimeError(f"{test.__qualname__} is `async def`: pytest alone tries it")
             return await test(*args, **kwargs)
 
         setattr(tried_async, TRIALS, trials)
