@@ -12,29 +12,49 @@ class Agenda:
     def __init__(self, broker: Broker, queues: Iterable[str]) -> None:
         self._broker = broker
         self._due: dict[str, float | None] = dict.fromkeys(queues)
-        self._stale = set(self._due)
-        broker.watch(self.touch)
+        self._rung: set[str] = set()
+        self._open = set(self._due)
+        broker.watch(self._hear)
 
-    def touch(self, queues: Collection[str] | None = None) -> None:
-        """Look at these queues again (None: at all)."""
-        self._stale.update(self._due if queues is None else self._due.keys() & queues)
+    def _hear(self, queues: Collection[str]) -> None:
+        self._rung.update(self._due.keys() & queues)
+
+    def touch(self) -> None:
+        """Look at all queues again."""
+        self._open.update(self._due)
+
+    def look_at(self, queue: str) -> None:
+        """Look at this one again."""
+        self._open.add(queue)
 
     def ready(self, now: float, closed: Collection[str]) -> str | None:
         """A queue that may have something at this moment: the one that was asked longest ago."""
-        for queue, due in self._due.items():
-            if (queue in self._stale or (due is not None and due <= now)) and queue not in closed:
+        for queue, due in list(self._due.items()):
+            if queue in closed:
+                continue
+            if queue in self._rung or (due is not None and due <= now) or self._has(queue):
                 self._due[queue] = self._due.pop(queue)
+                self._rung.discard(queue)
                 return queue
         return None
 
+    def _has(self, queue: str) -> bool:
+        """Whether one that is to be looked at has something now; else when it will is known."""
+        if queue not in self._open:
+            return False
+        if self._broker.waiting(queue, 1):
+            return True
+        self.empty(queue)
+        return False
+
     def empty(self, queue: str) -> None:
         """It had nothing visible: when will it?"""
-        self._stale.discard(queue)
+        self._open.discard(queue)
         self._due[queue] = self._broker.next_due(queue)
 
     def postpone(self, queue: str, until: float) -> None:
         """It is not to be asked before then."""
-        self._stale.discard(queue)
+        self._open.discard(queue)
         self._due[queue] = until
 
     def next(self, closed: Collection[str] = ()) -> float | None:

@@ -11,6 +11,7 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change, Publish, Send
 from taskflow.message import Message
+from taskflow.testing.simulation.due_pages import DuePages
 
 _QUIET = ("wake", "watch", "close", "hurry", "together", "at_once")
 Around = Callable[[str, Sequence[Any], Callable[[], Any]], Any]
@@ -48,18 +49,26 @@ class SimulatedBroker:
         self.around: Around | None = None
         self.delayed: Delayed | None = None
         self.changed = True
-        """Records may have been written since somebody set it to False."""
+        """Records may be due at other times since somebody set it to False."""
+        self._due = DuePages(broker.list_records)
         for name in dir(broker):
             if name.startswith("_"):
                 continue
             found = getattr(broker, name)
             verb = callable(found) and name not in _QUIET
+            if name == "list_records":
+                found = self._due
             setattr(self, name, self._watched(name, found) if verb else found)
 
     @property
     def whole(self) -> Broker:
         """Itself, for whoever wants a Broker."""
         return cast(Broker, self)
+
+    def look_again(self) -> None:
+        """What is known of what is due may be over."""
+        self._due.forget()
+        self.changed = True
 
     def _watched(self, name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
         calls = self.calls
@@ -89,7 +98,8 @@ class SimulatedBroker:
         self.outbox += [Published(topic, one.id, one.body, now) for one in messages]
 
     def _applied(self, args: Sequence[Any], answers: Sequence[Applied]) -> None:
-        self.changed = True
+        if self._due.applied(args[0], answers):
+            self.changed = True
         for change, answer in zip(args[0], answers, strict=True):
             if answer.refused is None and not answer.repeated:
                 for one in change.sends:

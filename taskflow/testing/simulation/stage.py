@@ -123,7 +123,7 @@ class Stage:
 
     def _look_again(self) -> None:
         self._agenda.touch()
-        self.broker.changed = True
+        self.broker.look_again()
 
     def _fail(self) -> None:
         """Raise what is to fail the test, but not into a handler."""
@@ -172,7 +172,7 @@ class Stage:
         finally:
             self._stack.pop()
         if len(self.attempts) > before:
-            self._agenda.touch((queue,))  # what was known of it was of its lease
+            self._agenda.look_at(queue)  # what was known of it was of its lease
             return True
         self._agenda.empty(queue)
         return False
@@ -218,14 +218,14 @@ class Stage:
         clock.move_to(moment)
         if self.broker.around is not None and (step := self._hazards.clock_step()):
             clock.set(clock.now() + step)
-            self._agenda.touch()
-            self.broker.changed = True
+            self._look_again()
         for one in self._stack:
             if (due := one.extend_due()) is not None and due <= clock.now():
                 one.extend()
         if clock.now() >= self._upkeep_due:
             self._upkeep_due = clock.now() + UPKEEP
             self.broker.whole.upkeep()
+            self._look_again()
 
     def pass_time(self, seconds: float) -> None:
         """Within a handler: it takes so long, and the others go on meanwhile. Raises what ends a
