@@ -34,3 +34,4 @@ _.completed_count, _.date_done, _.from_string, _.join_native, _.link_error, _.re
 _.delivery_info, _.is_eager, _.parent_id, _.root_id, _.task_id, _.update_state
 ALL_STATES, PROPAGATE_STATES
 _.__signature__  # inspect reads it of a function
+_.is_a, _.cancels, transaction_on, _.transaction_on  # public: of workflows

@@ -2,7 +2,8 @@
 
 import configparser
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from taskflow.errors import ConfigError
 FILE = "setup.cfg"
 SECTION = "taskflow"
 _named: str | None = None  # by the program itself
+_refusals: list[str] = []  # why no broker may be opened now
 KNOWN = (
     "broker",
     "modules",
@@ -112,9 +114,21 @@ def open_broker(
     Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]`, `aws://REGION`
     (docs/guides).
     `create=False` refuses a broker file that does not exist. Raises ConfigError for an address
-    that is none, BrokerFileError for a file that cannot be used.
+    that is none, and where brokers are refused, BrokerFileError for a file that cannot be used.
     """
+    if _refusals:
+        raise ConfigError(f"no broker can be opened: {_refusals[-1]}")
     return open_address(address_of(address), create=create, clock=clock, random=random)
+
+
+@contextmanager
+def refusing_brokers(why: str) -> Iterator[None]:
+    """Let nobody open a broker inside the block, whatever settings say."""
+    _refusals.append(why)
+    try:
+        yield
+    finally:
+        _refusals.remove(why)
 
 
 def shown_address(address: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """What is so in all tests: `--quick`, and durations by a clock that freezegun cannot turn."""
 
+import gc
 import time
 from collections.abc import Generator
 
@@ -8,22 +9,45 @@ import pytest
 LONG = 1.0  # seconds; a test that takes longer carries the mark `slow`
 LEFT_OUT = ("crash", "chaos", "model", "e2e", "fuzz", "browser", "slow")
 """What `--quick` leaves out: these folders of tests/, and these marks."""
+ALONE = {
+    "tests/contract/": ("broker", "memory"),
+    "tests/taskflow/aws/states/": ("place", "sql"),
+    "tests/taskflow/aws/test_sockets.py": ("broker", "ours"),
+}
+"""Of what runs over several places here, by the parameter that says where, the one of `--quick`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone",
+        help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone, and the shared "
+        "state of aws:// over SQL alone",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--quick"):
         return
-    chosen = [item for item in items if _is_quick(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    chosen: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        (chosen if _is_quick(item) else left).append(item)
+    config.hook.pytest_deselected(items=left)
     items[:] = chosen
+
+
+# Collecting makes some millions of objects that stay to the end. The collector would go through
+# them again and again while they are made, half of that time, and then at any moment of any test.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def _is_quick(item: pytest.Item) -> bool:
@@ -31,8 +55,12 @@ def _is_quick(item: pytest.Item) -> bool:
     if folder in LEFT_OUT or any(item.get_closest_marker(name) for name in LEFT_OUT):
         return False
     call = getattr(item, "callspec", None)
-    broker = call.params.get("broker") if call is not None and folder == "contract" else None
-    return broker in (None, "memory")
+    params = call.params if call is not None else {}
+    return all(
+        params.get(name, place) == place
+        for where, (name, place) in ALONE.items()
+        if item.nodeid.startswith(where)
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -23,30 +25,73 @@ PATH = re.compile(r"(?:taskflow|services|proto|tests|docs|benchmarks|clients)(?:
 OURS = re.compile(r"_[a-z]\w+|[A-Z][a-z]+(?:[A-Z][a-z]+)+")  # _private, TwoWords
 
 
-def written() -> tuple[set[str], dict[str, set[str]]]:
-    """Every name in our code, and of every class what its body defines."""
-    names: set[str] = set()
-    members: dict[str, set[str]] = {}
-    for folder in ("taskflow", "services", "tests", "benchmarks", "clients", "proto"):
-        for path in (ROOT / folder).rglob("*.py"):
-            names.add(path.stem)
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ClassDef):
-                    names.add(node.name)
-                    members.setdefault(node.name, set()).update(_defined(node))
-                elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    names.add(node.name)
-                elif isinstance(node, ast.Name):
-                    names.add(node.id)
-                elif isinstance(node, ast.Attribute):
-                    names.add(node.attr)
-                elif isinstance(node, ast.alias):
-                    names.update((node.asname or node.name).split("."))
-                elif isinstance(node, ast.arg):
-                    names.add(node.arg)
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    names.update(re.findall(r"\w+", node.value[:2000]))
-    return names, members
+class Written(NamedTuple):
+    """What is in a file of ours: every name, and of every class what its body defines and what it
+    is made of."""
+
+    names: set[str]
+    members: dict[str, set[str]]
+    bases: dict[str, set[str]]
+
+
+@cache
+def sources() -> dict[Path, str]:
+    """Our code. It is a lot: a file is parsed when what a document names stands in it."""
+    return {
+        path: path.read_text()
+        for folder in ("taskflow", "services", "tests", "benchmarks", "clients", "proto")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+
+@cache
+def written(path: Path) -> Written:
+    found = Written({path.stem}, {}, {})
+    names = found.names
+    for node in ast.walk(ast.parse(sources()[path])):
+        if isinstance(node, ast.ClassDef):
+            names.add(node.name)
+            found.members.setdefault(node.name, set()).update(_defined(node))
+            bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+            found.bases.setdefault(node.name, set()).update(bases)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.alias):
+            names.update((node.asname or node.name).split("."))
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.update(re.findall(r"\w+", node.value[:2000]))
+    return found
+
+
+@cache
+def is_written(name: str) -> bool:
+    """Whether our code has that name anywhere."""
+    return any(
+        name == path.stem or (name in text and name in written(path).names)
+        for path, text in sources().items()
+    )
+
+
+@cache
+def members_of(owner: str) -> set[str] | None:
+    """What a class of ours defines, or one that it is made of; None where there is none."""
+    bodies = [
+        (one.members[owner], one.bases[owner])
+        for path, text in sources().items()
+        if f"class {owner}" in text and owner in (one := written(path)).members
+    ]
+    if not bodies:
+        return None
+    found = set().union(*(members for members, _ in bodies))
+    for base in set().union(*(bases for _, bases in bodies)):
+        found |= members_of(base) or set()
+    return found
 
 
 def _defined(node: ast.ClassDef) -> set[str]:
@@ -62,9 +107,6 @@ def _defined(node: ast.ClassDef) -> set[str]:
     }
 
 
-NAMES, MEMBERS = written()
-
-
 def gone(text: str) -> list[str]:
     """What a document quotes of ours that is not there."""
     found = []
@@ -74,29 +116,15 @@ def gone(text: str) -> list[str]:
                 found.append(quoted)
         elif DOTTED.fullmatch(quoted):
             owner, _, rest = quoted.removesuffix("()").partition(".")
-            if owner in MEMBERS and owner[0].isupper():
-                if rest.split(".")[0] not in MEMBERS[owner] | _inherited(owner):
+            members = members_of(owner) if owner[0].isupper() else None
+            if members is not None:
+                if rest.split(".")[0] not in members:
                     found.append(quoted)
-            elif owner == "taskflow" and not set(rest.split(".")) <= NAMES:
+            elif owner == "taskflow" and not all(map(is_written, rest.split("."))):
                 found.append(quoted)
-        elif OURS.fullmatch(quoted) and quoted.startswith("_") and quoted not in NAMES:
+        elif OURS.fullmatch(quoted) and quoted.startswith("_") and not is_written(quoted):
             found.append(quoted)
     return found
-
-
-def _inherited(owner: str) -> set[str]:
-    """What a class has from those of ours that it is made of."""
-    known = [name for name in BASES.get(owner, ()) if name in MEMBERS]
-    return set().union(*(MEMBERS[name] | _inherited(name) for name in known))
-
-
-BASES = {
-    node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
-    for folder in ("taskflow", "services")
-    for path in (ROOT / folder).rglob("*.py")
-    for node in ast.walk(ast.parse(path.read_text()))
-    if isinstance(node, ast.ClassDef)
-}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -12,7 +12,13 @@ from services.audit.repository import AuditLog, EventIdReused
 from taskflow import Event, Reject, subscribe
 from taskflow.clock import Clock, SystemClock, rfc3339
 
-TOPICS = ("order.created", "order.cancelled", "order.refunded", "payment.refunded")
+TOPICS = (
+    "order.created",
+    "order.cancelled",
+    "order.refunded",
+    "order.fulfilled",
+    "payment.refunded",
+)
 
 
 class Recorder:

@@ -1,6 +1,5 @@
 """Charges cards at the payment service, over gRPC."""
 
-import json
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from grpc_status import rpc_status
 
 from proto.payment.v1 import payment_pb2 as pb
 from proto.payment.v1 import payment_pb2_grpc as pb_grpc
+from services.channels import open_payment_channel
 from services.order.model import NewCard, Order
 from services.order.reading import FieldError
 
@@ -56,23 +56,6 @@ class Payments(Protocol):
         ...
 
 
-# Only UNAVAILABLE is repeated by itself, within the deadline: the call did not begin, or its
-# idempotency key makes the repeat harmless.
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{"service": "payment.v1.PaymentService"}],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
-
 # Where the fields of a ProcessPaymentRequest come from in the body of POST /orders.
 _POINTERS = {
     "card.number": "#/payment/card_number",
@@ -98,16 +81,7 @@ class GrpcPayments:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self._key = key
-        options = [
-            ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-            # The default grows to two minutes: too long to find a restarted service.
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-        ]
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, options=options)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, options=options)
+        self._channel = open_payment_channel(address, credentials)
         self._stub = pb_grpc.PaymentServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._timeout = timeout

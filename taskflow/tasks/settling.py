@@ -20,6 +20,7 @@ from taskflow.broker.change import (
 )
 from taskflow.engine import Ended, Found
 from taskflow.errors import BrokerError, LimitExceeded
+from taskflow.limits import is_fifo
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.canvas.conducting import conduct
@@ -119,7 +120,11 @@ class _Settling:
             self._counters += out.counters
         durable = msgspec.structs.replace(row.run.durable, awaits=how.awaits)
         run = msgspec.structs.replace(
-            self._attempted(row), generation=row.run.generation + 1, durable=durable, error=None
+            self._attempted(row),
+            generation=row.run.generation + 1,
+            durable=durable,
+            error=None,
+            started_at=row.run.started_at or self._ended.at,
         )
         if how.anew is not None:
             args, kwargs = (msgspec.Raw(one) for one in how.anew)
@@ -128,8 +133,11 @@ class _Settling:
             run = msgspec.structs.replace(run, args=args, kwargs=kwargs, durable=durable)
         nudged = durable.nudges != how.nudges  # it may wait for that: it looks again at once
         delay = 0.0 if nudged or how.anew is not None else how.delay
+        due_at = how.due_at
+        if delay and is_fifo(run.queue):  # whose messages have no delays of their own
+            due_at, delay = self._ended.at + delay, None
         wake = run_message(row.id, run, delay or 0.0, self._broker.max_message_bytes)
-        due_at = None if delay is not None else how.due_at
+        due_at = None if delay is not None else due_at
         self._records.append(put_run(row.id, run, "suspended", row.version, due_at=due_at))
         for key, count in how.counts.items():
             self._counters.append(Add(STEP, key, count, [Send(run.queue, [wake])]))

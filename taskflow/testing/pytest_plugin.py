@@ -3,7 +3,7 @@ installing taskflow."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 
 import pytest
@@ -12,7 +12,8 @@ from taskflow.broker import Broker
 from taskflow.config import open_broker
 from taskflow.publisher import using
 from taskflow.registry import Registry
-from taskflow.testing import ManualClock, Run, drain, memory_broker, wire_server
+from taskflow.testing import ManualClock, Run, Sim, drain, memory_broker, wire_server
+from taskflow.testing.simulation.pytest_trials import run_trials, trials_of
 
 LACKS = "taskflow.lacks"
 """The property of a test of the contract suite that was left out: what the broker lacks."""
@@ -51,6 +52,31 @@ def taskflow_registry() -> Registry:
 def taskflow_drain(taskflow_broker: Broker) -> Callable[..., list[Run]]:
     """`taskflow.testing.drain` on the broker of the test."""
     return partial(drain, taskflow_broker)
+
+
+@pytest.fixture
+def taskflow_sim() -> Iterator[Callable[..., Sim]]:
+    """`taskflow_sim(registry, seed=…, faults=…)`: a `Sim` that is on until the test ends."""
+    with ExitStack() as sims:
+        yield lambda *given, **options: sims.enter_context(Sim(*given, **options))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("taskflow").addoption(
+        "--taskflow-chaos",
+        metavar="SEED",
+        help="run every simulation under the random faults of this seed",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A test that is tried at each crash point, or under chaos, is run by us."""
+    trials = trials_of(item)
+    if trials is None:
+        return None
+    run_trials(item, nextitem, trials)
+    return True
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -64,6 +64,8 @@ class Worker:
         self._middleware = (log_runs(broker.clock), *registry.middleware, *middleware)
         self._retention: dict[str, float] = {}
         self._id = new_id(broker.clock.now(), broker.random)
+        self.settler: Settler | None = None
+        """Who tells the broker of what this `turn` holds."""
         self.declare()
 
     def declare(self) -> None:
@@ -109,6 +111,11 @@ class Worker:
         return min((due for due in found if due is not None), default=None)
 
     def step(self, limit: int = 10, wait: float = 0.0) -> list[Job]:
+        """What is due by itself, then one `turn`. Raises BrokerError, as both do."""
+        self.tend()
+        return self.turn(limit, wait)
+
+    def turn(self, limit: int = 10, wait: float = 0.0) -> list[Job]:
         """One receive; run and settle what came, in this thread, one after the other. Answers what
         has run.
 
@@ -117,9 +124,8 @@ class Worker:
         BrokerError; what has not run then is given back.
         """
         broker = self.broker
-        self.tend()
         inflight = Inflight(broker.clock, self._told, goes_on=(Done, Dead))
-        settler = Settler(broker, inflight, self.retention)
+        settler = self.settler = Settler(broker, inflight, self.retention)
         intake = Intake(broker, self.registry, inflight, settler)
         intake.take(self.queue_order(), limit, wait)
         jobs = []

@@ -7,6 +7,7 @@ from typing import Any
 
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.durable import Leaving
+from taskflow.workflows.aside import one_by_one
 from taskflow.workflows.journal import Interrupted
 from taskflow.workflows.steering import Steering, result_of
 from taskflow.workflows.step_options import PLAIN
@@ -41,7 +42,10 @@ def gather(steering: Steering, parts: Sequence[Call | tuple[Any, ...]]) -> list[
             except BaseException as error:
                 errors[at] = error
 
-        if steps:
+        if one_by_one.get():
+            for at, step in steps:
+                run(at, step)
+        elif steps:
             with ThreadPoolExecutor(min(len(steps), AT_ONCE), "taskflow-step") as threads:
                 for at, step in steps:
                     threads.submit(copy_context().run, run, at, step)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Put, Remove
+from taskflow.broker.change import Applied, Change, Put, Remove
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.runs import Runs
 from taskflow.errors import (
@@ -26,6 +26,7 @@ from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
 from taskflow.tasks.work import Work
 from taskflow.workflows.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from taskflow.workflows.checkpointer import checkpointer_of
 from taskflow.workflows.step_outgoing import JournalOutgoing
 
 MANY, MOST = 10_000, 50_000
@@ -54,6 +55,8 @@ class Journal:
         self.version = version
         self.lock = threading.RLock()
         self.outgoing = JournalOutgoing(self)
+        self.within = False
+        """Whether it is inside of a transaction of the broker's."""
         self.left: Leaving | None = None
         """How the run leaves its function, once that is known."""
         self.drift: list[str] = []
@@ -268,9 +271,9 @@ class Journal:
                     sends=out.sends,
                 )
                 try:
-                    answer = self.broker.apply([change])[0]
+                    answer = self._apply(change)
                 except BrokerError as error:
-                    raise self._break(error) from error
+                    raise self.break_off(error) from error
                 if answer.refused is None:
                     break
                 self._refused(answer.refused)
@@ -299,9 +302,15 @@ class Journal:
                 raise Interrupted
             self._work.row = as_durable(row, self.durable)
             return
-        raise self._break(refused) from refused
+        raise self.break_off(refused) from refused
 
-    def _break(self, error: BrokerError) -> Interrupted:
+    def _apply(self, change: Change) -> Applied:
+        if self.within:  # a transaction of its own, which nobody else's is part of
+            return self.broker.apply([change])[0]
+        return checkpointer_of(self.broker).apply(change)
+
+    def break_off(self, error: Exception) -> Interrupted:
+        """Nothing can be kept any more by this attempt, since this happened; to be raised."""
         self._broken = Interrupted(f"a step of run {self.run!r} cannot be kept: {error}")
         return self._broken
 

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar, overload
 from uuid import UUID
 
+from taskflow.broker.own_sql import Sql
 from taskflow.clock import Instant
 from taskflow.durations import Duration
 from taskflow.errors import WorkflowError
@@ -19,6 +20,7 @@ from taskflow.workflows.steering import calls_of, outcome_of, result_of
 from taskflow.workflows.step_of import StepOf
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun, run_step
+from taskflow.workflows.transactions import run_marked, run_transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +86,34 @@ class Run(Durably):
         `task.s(…)` a child run. Answers what they return, in order. Raises as the first of them
         did that failed, when all have ended."""
         return gather(self.steering, parts)
+
+    def transaction(
+        self, function: Callable[Concatenate[Sql, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """A step in the broker's own file: `function(sql, *args)` runs `sql.execute(…)` on tables
+        of yours there, and what that changes, what it returns and what it sends are kept together,
+        or not at all: nothing is done twice. Nobody else writes meanwhile, so it may take a second
+        at most. Raises WorkflowError on a broker without such a file (`aws://`), and what `step`
+        does."""
+        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
+        answer: R = run_transaction(step)
+        return answer
+
+    def transaction_on(
+        self,
+        engine: Any,
+        function: Callable[Concatenate[Any, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """A step in a database of yours: `function(connection, *args)` in a transaction of an
+        SQLAlchemy `engine`, which also keeps in a table there (`taskflow_step`, made when missing)
+        that the step is done: what it changes is not done twice, whatever the broker. It sends
+        nothing: that would not be part of the transaction."""
+        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
+        answer: R = run_marked(step, engine)
+        return answer
 
     # ---- waits --------------------------------------------------------------------------------
     def sleep(self, duration: Duration) -> None:

@@ -60,6 +60,11 @@ class StepRun:
         return f"{self.journal.life}:{self.id}"
 
     @property
+    def sends(self) -> bool:
+        """Whether its function has sent anything."""
+        return bool(self._collects)
+
+    @property
     def over(self) -> bool:
         """Whether it was run before, and is not to be run again."""
         return self._found is not None and self._found.over
@@ -92,9 +97,10 @@ class StepRun:
         self._began = self.journal.broker.clock.elapsed()
         self._tokens = outgoing.set(self._collects), running.set(self)
 
-    def call(self) -> Any:
-        """What the function answers; a coroutine, if it is one."""
-        return self.function(*self._args, **self._kwargs)
+    def call(self, *first: Any) -> Any:
+        """What the function answers, called with this and its arguments; a coroutine, if it is
+        one."""
+        return self.function(*first, *self._args, **self._kwargs)
 
     def end(self) -> None:
         """The function has returned, or raised."""
@@ -104,8 +110,11 @@ class StepRun:
         self._collects.closed = True
 
     def returned(self, value: Any) -> Any:
-        """Keep what it returned, with all that it sent: on disk, when this returns. Answers it as
-        it will be read the next time. Raises Reject for what cannot be kept."""
+        """`encode` and `keep`."""
+        return self.keep(self.encode(value))
+
+    def encode(self, value: Any) -> bytes:
+        """What it returned, as JSON. Raises Reject for what cannot be kept."""
         try:
             result = json.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
@@ -119,6 +128,11 @@ class StepRun:
                 f"step {self.id!r} returned {len(result)} bytes; {most} are kept at most: store it "
                 "elsewhere, and return where"
             )
+        return result
+
+    def keep(self, result: bytes) -> Any:
+        """Keep what it returned, with all that it sent: on disk, when this returns. Answers it as
+        it will be read the next time."""
         journal, sent = self.journal, self._collects
         answer = decoder_of(self.function)(msgspec.Raw(result))
         with journal.lock:

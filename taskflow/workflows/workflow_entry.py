@@ -18,6 +18,7 @@ from taskflow.workflows.durably import Durably
 from taskflow.workflows.journal import Interrupted, Journal
 from taskflow.workflows.run_context import Run
 from taskflow.workflows.steering import Steering
+from taskflow.workflows.step_run import running
 
 log = logging.getLogger("taskflow.workflows")
 
@@ -40,6 +41,7 @@ class WorkflowEntry(TaskEntry):
         journal.load()
         work.steering, work.outgoing = Steering(journal), journal.outgoing
         outgoing.set(journal.outgoing)
+        running.set(None)
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:

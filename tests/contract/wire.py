@@ -22,6 +22,7 @@ from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
 from taskflow.testing import ManualClock
+from tests.contract.clients import give_back, lent_clients
 from tests.taskflow.server.test_boto3 import Raw
 from tests.taskflow.server.wire import CALLER, HOST, ask, make_app, make_scope
 
@@ -78,12 +79,13 @@ def aws_broker(clock: SharedClock, address: str = ADDRESS) -> Iterator[AwsBroker
         moves = MoveActions(backend)
         actions = {**sqs_actions(backend, moves), **Sns(backend).actions(), **Sts().actions()}
         app = make_app(actions, clock=clock.server)
-        broker = open_broker(address, clock=clock, random=random.Random(7))
+        with lent_clients():
+            broker = open_broker(address, clock=clock, random=random.Random(7))
         assert isinstance(broker, AwsBroker)
         polls = broker._polls
         clock.is_settled = lambda: bool(run(count()) >= polls.count())
         broker.api.client("sts")
-        connect(broker, app, run)
+        send = connect(broker, app, run)
         try:
             yield broker
         finally:
@@ -94,13 +96,14 @@ def aws_broker(clock: SharedClock, address: str = ADDRESS) -> Iterator[AwsBroker
                 if "taskflow-poll" in poll.name and poll not in before:
                     poll.join(10)
             behind.close()
+            give_back(broker.api, send)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
 
 
-def connect(broker: AwsBroker, app: Any, run: Callable[[Any], Any]) -> None:
-    """Have the broker's boto3 clients call an app in this process."""
+def connect(broker: AwsBroker, app: Any, run: Callable[[Any], Any]) -> Callable[..., AWSResponse]:
+    """Have the broker's boto3 clients call an app in this process; answers what they call."""
 
     def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         body = request.body or b""
@@ -116,3 +119,4 @@ def connect(broker: AwsBroker, app: Any, run: Callable[[Any], Any]) -> None:
 
     for service in ("sns", "sqs", "sts"):
         broker.api.clients[service].meta.events.register("before-send", send)
+    return send

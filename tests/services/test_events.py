@@ -4,9 +4,11 @@ from typing import Any, get_args, get_type_hints, is_typeddict
 
 import pytest
 
+from proto.fulfilment.v1 import fulfilment_pb2
 from proto.order.v1 import order_pb2
 from proto.payment.v1 import payment_pb2
 from services.audit.handlers import TOPICS as AUDITED
+from services.fulfilment import events as fulfilment
 from services.notification import message as mails
 from services.order import handlers as order_handlers
 from services.order.model import NewItem, Order, Status
@@ -19,6 +21,10 @@ WRITTEN: dict[str, tuple[Any, dict[str, Any]]] = {
     "order.created": (order_pb2.OrderCreated, ORDER.created_payload()),
     "order.cancelled": (order_pb2.OrderCancelled, ORDER.cancelled_payload("why")),
     "order.refunded": (order_pb2.OrderRefunded, ORDER.refunded_payload(5)),
+    fulfilment.ORDER_FULFILLED: (
+        fulfilment_pb2.OrderFulfilled,
+        dict(fulfilment.OrderFulfilled(order_id="o", tracking_number="T1")),
+    ),
 }
 READ = [
     (order_pb2.OrderCreated, mails.OrderCreated),
@@ -26,6 +32,10 @@ READ = [
     (order_pb2.OrderRefunded, mails.OrderRefunded),
     (order_pb2.OrderCancelled, payment_handlers.OrderCancelled),
     (payment_pb2.PaymentRefunded, order_handlers.PaymentRefunded),
+    (order_pb2.OrderCreated, fulfilment.OrderCreated),
+    (order_pb2.Item, fulfilment.Item),
+    (order_pb2.OrderCancelled, fulfilment.OrderCancelled),
+    (fulfilment_pb2.ParcelShipped, fulfilment.ParcelShipped),
 ]
 KINDS = {"string": str, "int32": int, "int64": int}
 
@@ -61,4 +71,4 @@ def test_what_handlers_read_is_in_the_contract(message: Any, wanted: Any) -> Non
 
 
 def test_every_topic_is_audited() -> None:
-    assert set(AUDITED) == {*TOPICS, PAYMENT_REFUNDED}
+    assert set(AUDITED) == {*TOPICS, PAYMENT_REFUNDED, fulfilment.ORDER_FULFILLED}

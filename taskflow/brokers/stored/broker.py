@@ -4,6 +4,7 @@ from random import Random
 
 from taskflow import forking
 from taskflow.broker.features import Features
+from taskflow.broker.own_sql import OwnSql
 from taskflow.broker.prompt import Prompt
 from taskflow.broker.settings import Economy
 from taskflow.brokers.stored.apply import Applier
@@ -41,6 +42,8 @@ class StoredBroker:
         self.store = store
         if isinstance(store, Prompt):
             self.at_once = store.at_once
+        if isinstance(store, OwnSql):
+            self.within = store.within
         core = Core(store, self.clock, self.random)
         intake = Intake()
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -41,6 +42,13 @@ and nothing is lost."""
 def prepare(connection: apsw.Connection, path: Path | None) -> None:
     """Make the schema in a new file, or see that this one is ours and up to date. A file that is
     changed is copied before. Raises BrokerFileError."""
+    if path is None:
+        _fill(connection)
+        return
+    _prepare(connection, path)
+
+
+def _prepare(connection: apsw.Connection, path: Path | None) -> None:
     if connection.readonly("main"):
         raise BrokerFileError(f"{path} is read-only; the broker must write")
     connection.execute("BEGIN IMMEDIATE")
@@ -68,6 +76,29 @@ def prepare(connection: apsw.Connection, path: Path | None) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _fill(connection: apsw.Connection) -> None:
+    """Copy the schema into memory: a tenth of the time of making it, which is most of opening."""
+    source = apsw.Connection(":memory:")
+    try:
+        source.deserialize("main", _empty(connection.pragma("page_size")))
+        with connection.backup("main", source, "main") as backup:
+            backup.step()
+    finally:
+        source.close()
+
+
+@cache
+def _empty(page_size: int) -> bytes:
+    """A broker's file in which nothing is."""
+    made = apsw.Connection(":memory:")
+    try:
+        made.pragma("page_size", page_size)
+        _prepare(made, None)
+        return made.serialize("main")
+    finally:
+        made.close()
 
 
 def _migrate(connection: apsw.Connection, path: Path | None, version: int) -> None:
@@ -110,5 +141,6 @@ def _copy(path: Path, copy: Path) -> None:
         ) from error
 
 
+@cache
 def _sql(name: str) -> str:
     return files("taskflow.stores.sqlite").joinpath(name).read_text()

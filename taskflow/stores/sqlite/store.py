@@ -12,6 +12,7 @@ from typing import TypeVar
 import apsw
 
 from taskflow import forking
+from taskflow.broker.own_sql import Sql
 from taskflow.broker.prompt import WouldWait
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
@@ -22,6 +23,7 @@ from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity
 from taskflow.stores.sqlite.migration import prepare
+from taskflow.stores.sqlite.own_sql import SqliteSql
 from taskflow.stores.sqlite.patience import Patience
 from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.stores.sqlite.transaction import (
@@ -199,6 +201,18 @@ class SqliteStore:
                 if last or self._writing.is_mine():
                     raise
         raise AssertionError("unreachable")
+
+    def within(self, work: Callable[[Sql], T]) -> T:
+        """As `OwnSql.within`."""
+
+        def call(rows: Rows) -> T:
+            sql = SqliteSql(self._connection)
+            try:
+                return work(sql)
+            finally:
+                sql.close()
+
+        return self._transact(call, True, None)
 
     def _transact(
         self, work: Callable[[Rows], T], durable: bool, committed: Callable[[T], None] | None

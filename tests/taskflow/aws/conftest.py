@@ -4,10 +4,14 @@
 # mypy: allow-untyped-calls
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
+from moto.dynamodb.responses import DynamoHandler
 from moto.server import ThreadedMotoServer
 
 from taskflow.broker.settings import QueueSettings
@@ -27,12 +31,21 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    """The URL of moto's server."""
+    """The URL of moto's server. Between the condition of a write to DynamoDB and the write moto
+    lets other threads in, which AWS does not: here one request of it follows the other."""
+    lock = threading.Lock()
+    act = DynamoHandler.call_action
+
+    def act_alone(handler: DynamoHandler) -> Any:
+        with lock:
+            return act(handler)
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with mock.patch.object(DynamoHandler, "call_action", act_alone):
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @pytest.fixture

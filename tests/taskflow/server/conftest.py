@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -17,11 +18,8 @@ from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
-from tests.taskflow.server.test_boto3 import connect
-from tests.taskflow.server.wire import CALLER, Answer, make_app, post_form
-
-T = TypeVar("T")
-Run = Callable[[Coroutine[Any, Any, T]], T]
+from tests.taskflow.server.test_boto3 import make_client, sender
+from tests.taskflow.server.wire import CALLER, Answer, OnServer, Run, make_app, post_form
 
 
 @pytest.fixture
@@ -69,18 +67,32 @@ def actions(backend: Backend, moves: MoveActions) -> dict[tuple[str, str], Actio
 @pytest.fixture
 def app(backend: Backend, actions: dict[tuple[str, str], Action], run: Run[Any]) -> Any:
     """An app with these actions, as something that may be called from any loop."""
-    inner = make_app(actions, clock=backend.broker.clock)
+    return OnServer(make_app(actions, clock=backend.broker.clock), run)
 
-    async def on_server(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.to_thread(run, inner(scope, receive, send))
 
-    return on_server
+@pytest.fixture(scope="session")
+def idle_clients() -> defaultdict[str, list[Any]]:
+    """By service, boto3 clients that no test has now: to make one takes longer than most tests."""
+    return defaultdict(list)
 
 
 @pytest.fixture
-def clients(app: Any) -> Callable[[str], Any]:
+def clients(app: Any, idle_clients: defaultdict[str, list[Any]]) -> Iterator[Callable[[str], Any]]:
     """By service, a boto3 client of the app in this process, without a socket."""
-    return lambda service: connect(app, service)
+    lent: list[tuple[str, Any]] = []
+    send = sender(app)
+
+    def lend(service: str) -> Any:
+        idle = idle_clients[service]
+        client = idle.pop() if idle else make_client(service)
+        client.meta.events.register("before-send", send)
+        lent.append((service, client))
+        return client
+
+    yield lend
+    for service, client in lent:
+        client.meta.events.unregister("before-send", send)
+        idle_clients[service].append(client)
 
 
 @pytest.fixture

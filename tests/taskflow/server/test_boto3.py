@@ -3,7 +3,7 @@
 # botocore has no types.
 # mypy: allow-untyped-calls
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -33,8 +33,8 @@ class Raw:
         yield self._body
 
 
-def connect(app: Any, service: str, region: str = "eu-west-1") -> Any:
-    """A boto3 client that calls the app in this process."""
+def sender(app: Any) -> Callable[..., AWSResponse]:
+    """What answers a client's requests by the app in this process."""
 
     def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         body = request.body or b""
@@ -47,7 +47,12 @@ def connect(app: Any, service: str, region: str = "eu-west-1") -> Any:
         answer = post(app, body, HOST, *headers, path=path, method=request.method)
         return AWSResponse(request.url, answer.status, answer.headers, Raw(answer.body))
 
-    client = boto3.client(
+    return send
+
+
+def make_client(service: str, region: str = "eu-west-1") -> Any:
+    """A boto3 client of nobody, yet."""
+    return boto3.client(
         service,
         region_name=region,
         endpoint_url="http://localhost:9324",
@@ -55,7 +60,12 @@ def connect(app: Any, service: str, region: str = "eu-west-1") -> Any:
         aws_secret_access_key="s",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    client.meta.events.register("before-send", send)
+
+
+def connect(app: Any, service: str, region: str = "eu-west-1") -> Any:
+    """A boto3 client that calls the app in this process."""
+    client = make_client(service, region)
+    client.meta.events.register("before-send", sender(app))
     return client
 
 

@@ -17,7 +17,7 @@ from taskflow.server.backend import Backend
 from taskflow.server.deliveries import AT_ONCE_EACH, TIMEOUT, Deliveries, HttpClient
 from taskflow.server.delivery_policy import read_policy
 from taskflow.testing import ManualClock
-from tests.taskflow.server.conftest import Run
+from tests.taskflow.server.wire import Run
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:orders"
 ID = "01900000-0000-7000-8000-000000000001"

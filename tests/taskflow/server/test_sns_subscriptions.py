@@ -9,9 +9,8 @@ from taskflow.broker import Broker
 from taskflow.broker.settings import TopicSubscription
 from taskflow.server.app import Caller
 from taskflow.testing import ManualClock
-from tests.taskflow.server.conftest import Run
 from tests.taskflow.server.test_sns_topics import ARN, refusal
-from tests.taskflow.server.wire import ask, get, make_app, make_scope
+from tests.taskflow.server.wire import Run, ask, get, make_app, make_scope
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:audit"
 POLICY = '{"kind": ["a"]}'

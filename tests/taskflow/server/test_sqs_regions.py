@@ -1,6 +1,5 @@
 """Regions, accounts and hosts over the wire: what queues are called and which one is meant."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ from taskflow.server.app import App
 from taskflow.server.backend import Backend
 from taskflow.server.protocol import HttpRequest
 from tests.taskflow.server.test_boto3 import connect
-from tests.taskflow.server.wire import FORM, JSON, ask, make_app, make_scope
+from tests.taskflow.server.wire import FORM, JSON, OnServer, ask, make_app, make_scope
 
 Refused = Callable[..., tuple[str, str, str]]
 GONE = "AWS.SimpleQueueService.NonExistentQueue"
@@ -36,11 +35,7 @@ def signed(actions: Any, backend: Backend) -> App:
 @pytest.fixture
 def at(signed: App, run: Callable[..., Any]) -> Callable[[str], Any]:
     """A boto3 client of SQS in a region."""
-
-    async def on_server(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.to_thread(run, signed(scope, receive, send))
-
-    return lambda region: connect(on_server, "sqs", region)
+    return lambda region: connect(OnServer(signed, run), "sqs", region)
 
 
 At = Callable[[str], Any]

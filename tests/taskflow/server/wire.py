@@ -5,10 +5,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
@@ -30,6 +31,10 @@ FORM = ("content-type", "application/x-www-form-urlencoded; charset=utf-8")
 JSON = ("content-type", "application/x-amz-json-1.0")
 HOST = ("host", "localhost:9324")
 ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
 
 
 class Actions(dict[tuple[str, str], Callable[[Call], Result]]):
@@ -122,6 +127,26 @@ async def ask(
     return Answer(sent[0]["status"], headers, body)
 
 
+class OnServer:
+    """An app that runs on the server's loop, from wherever it is called: `post` by `run`, and who
+    has a loop of its own as an app."""
+
+    def __init__(self, inner: Any, run: Run[Any]) -> None:
+        self.inner = inner
+        self.run = run
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.to_thread(self.run, self.inner(scope, receive, send))
+
+
+def _ask(app: Any, scope: dict[str, Any], *chunks: bytes) -> Answer:
+    """Ask on the loop that the app has, or on a new one."""
+    inner, run = (app.inner, app.run) if isinstance(app, OnServer) else (app, asyncio.run)
+    answer: Answer | None = run(ask(inner, scope, *chunks))
+    assert answer is not None
+    return answer
+
+
 def post(
     app: App,
     body: bytes,
@@ -133,9 +158,7 @@ def post(
     """A POST in one piece, with its length unless the headers have one."""
     if "content-length" not in dict(headers):
         headers = (*headers, ("content-length", str(len(body))))
-    answer = asyncio.run(ask(app, make_scope(method, path, query, (HOST, *headers)), body))
-    assert answer is not None
-    return answer
+    return _ask(app, make_scope(method, path, query, (HOST, *headers)), body)
 
 
 def post_form(app: App, fields: Mapping[str, Any] | str, path: str = "/") -> Answer:
@@ -152,12 +175,11 @@ def post_json(app: App, action: str, params: Any, path: str = "/") -> Answer:
 
 def get(app: App, path: str, query: str = "", method: str = "GET") -> Answer:
     """A GET."""
-    answer = asyncio.run(ask(app, make_scope(method, path, query)))
-    assert answer is not None
-    return answer
+    return _ask(app, make_scope(method, path, query))
 
 
 # ---- botocore's view ----------------------------------------------------------------------------
+@cache  # the files are large, and a model only reads
 def model_of(service: str, protocol: str) -> ServiceModel:
     """A service's model. The query protocol of SQS gets back the names its model has lost."""
     if (service, protocol) != ("sqs", "query"):

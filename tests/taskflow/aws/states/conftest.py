@@ -24,7 +24,8 @@ def place(
     if request.param == "dynamodb":
         moto = request.getfixturevalue("moto")
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
-        yield dynamo_place(moto, request.node.nodeid)
+        with dynamo_place(moto, request.node.nodeid) as made:
+            yield made
     elif request.param == "redis":
         with redis_place() as made:
             yield made

@@ -28,6 +28,7 @@ from taskflow.coordination.redis_record_store import open_redis
 from taskflow.coordination.sql_database import open_sql_database
 from taskflow.coordination.sql_record_store import SqlRecordStore
 from taskflow.coordination.sql_record_tables import RECORD_TABLES
+from tests.contract.clients import give_back, lent_clients
 
 PLACES = ["dynamodb", "sql", "redis"]
 PAGE = Path(__file__).parents[4] / "docs/aws.md"
@@ -65,12 +66,15 @@ def make_table(api: Api, name: str) -> None:
     api.client("dynamodb").create_table(**{**table_of_the_page(), "TableName": name})
 
 
-def dynamo_place(moto: str, test: str) -> Place:
+@contextmanager
+def dynamo_place(moto: str, test: str) -> Iterator[Place]:
     """A table of this test's own, in moto. AWS_ENDPOINT_URL_DYNAMODB must say where that is."""
-    api = Api("us-east-1", moto)
+    with lent_clients():
+        api = Api("us-east-1", moto)
     name = f"s{crc32(test.encode(errors='surrogatepass'))}"
     make_table(api, name)
-    return Place(f"dynamodb://{name}", lambda clock: DynamoRecordStore(api, name, clock, Random(7)))
+    yield Place(f"dynamodb://{name}", lambda clock: DynamoRecordStore(api, name, clock, Random(7)))
+    give_back(api)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""An application under one clock that jumps, and what may befall it."""
