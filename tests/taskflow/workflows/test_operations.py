@@ -593,3 +593,34 @@ def test_cancelling_all_cleans_up_after_each_that_had_begun(
     taskflow_clock.advance(100)
     go()
     assert (nested.state, done) == ("cancelled", ["undo", "undo"])
+
+
+def test_a_call_that_replaces_a_run_cancels_all_of_it(
+    taskflow_broker: Broker, taskflow_registry: Registry, done: list[str], go: Go
+) -> None:
+    @task(registry=taskflow_registry, name="leaf")
+    def leaf() -> None:
+        done.append("leaf")
+
+    @task(registry=taskflow_registry, name="undo")
+    def undo(name: str) -> None:
+        done.append(f"undo {name}")
+
+    @workflow(
+        registry=taskflow_registry, name="w", key="name", on_key="replace", on_cancel=undo, keep=60
+    )
+    def w(ctx: Run, name: str) -> None:
+        ctx.gather(leaf.s().options(delay=50))
+        ctx.wait("go")
+
+    declare(taskflow_broker, taskflow_registry)
+    old = w.options(id="old").delay("k")
+    go()
+    new = w.options(id="new").delay("k")
+    go()
+    assert (state_of(old), state_of(new)) == ("cancelled", "suspended")
+    assert done == ["undo k"]
+    assert WorkflowResult[Any]("old.leaf", broker=taskflow_broker).state == "cancelled"
+    go(advance=True)
+    assert done == ["undo k", "leaf"]
+    assert count(taskflow_broker, RUN) == 2  # the old one is gone, with all that it had called
