@@ -19,7 +19,7 @@ from taskflow.broker.change import (
     Take,
 )
 from taskflow.engine import Ended, Found
-from taskflow.errors import BrokerError, LimitExceeded
+from taskflow.errors import BrokerError, LimitExceeded, VersionConflict, WorkflowError
 from taskflow.limits import is_fifo
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import Checked
@@ -27,7 +27,7 @@ from taskflow.tasks.canvas.conducting import conduct
 from taskflow.tasks.canvas.following import Following, sweep_life
 from taskflow.tasks.durable import STEP, Suspended, life_of
 from taskflow.tasks.preparing import Target, prepare, put_run, run_message
-from taskflow.tasks.run import FINAL, NULL, Row, Run, RunError, State
+from taskflow.tasks.run import FINAL, NULL, RUN, Row, Run, RunError, State
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
 
@@ -42,6 +42,9 @@ def settlement(
     outcome, row = ended.outcome, work.row
     if isinstance(refused, LimitExceeded) and not isinstance(outcome, Dead):
         outcome = Dead(f"what it returned or sent cannot be stored: {refused}", refused)
+    if isinstance(refused, VersionConflict) and _is_taken(refused, row, outcome):
+        why = f"it calls run {refused.key!r}, and there is another run of that id"
+        outcome = Dead(why, WorkflowError(why))
     settling = _Settling(broker, ended, work)
     if row is not None and work.is_group and row.state not in FINAL:
         return settling.conducted(row)
@@ -61,6 +64,13 @@ def settlement(
             return settling.retried(outcome)
         case Dead():
             return settling.dead(outcome)
+
+
+def _is_taken(refused: VersionConflict, row: Row | None, outcome: Outcome) -> bool:
+    """Whether a run that is to wait for others calls one of an id that is somebody's."""
+    waits = isinstance(outcome, Done) and isinstance(outcome.value, Suspended)
+    new = refused.kind == RUN and refused.expected == 0
+    return waits and new and row is not None and refused.key != row.id
 
 
 def says_more(found: Found) -> bool:

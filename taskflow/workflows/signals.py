@@ -60,7 +60,7 @@ def send_signal(
     durable = row.run.durable
     root = run if row.run.place is None else row.run.place.root
     value = msgspec.json.encode(Signal(name, msgspec.Raw(encoded))).decode()
-    key = f"{run}/{name}/{id or new_id(broker.clock.now(), broker.random)}"
+    key = f"{_label(run, name)}\n{id or new_id(broker.clock.now(), broker.random)}"
     put = Put(
         kind=SIGNAL,
         key=key,
@@ -99,10 +99,11 @@ def signals_of(broker: Broker, run: str, root: str) -> list[tuple[str, msgspec.R
     found = [
         (_read(record.value), record.created_at)
         for record in broker.list_records(query).records
-        if record.key.startswith(f"{run}/")
+        if record.key.startswith(f"{run}\n")
     ]
     return [(signal.name, signal.payload, at) for signal, at in found]
 
 
 def _label(run: str, name: str) -> str:
-    return f"{run}/{name}"
+    """Of no other run and name: each of them is one line."""
+    return f"{run}\n{name}"

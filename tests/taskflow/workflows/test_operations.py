@@ -624,3 +624,38 @@ def test_a_call_that_replaces_a_run_cancels_all_of_it(
     go(advance=True)
     assert done == ["undo k", "leaf"]
     assert count(taskflow_broker, RUN) == 2  # the old one is gone, with all that it had called
+
+
+# ---- ids that users give -----------------------------------------------------------------------
+def test_a_child_whose_id_is_taken_fails_the_run(
+    taskflow_broker: Broker, taskflow_registry: Registry, go: Go
+) -> None:
+    @task(registry=taskflow_registry, name="leaf", result="1d")
+    def leaf() -> int:
+        return 1
+
+    @workflow(registry=taskflow_registry, name="w", retries=0)
+    def w(ctx: Run) -> int:
+        return ctx.call(leaf)
+
+    declare(taskflow_broker, taskflow_registry)
+    other = leaf.options(id="o.leaf").delay()
+    run = w.options(id="o").delay()
+    go()
+    assert (other.get(0), run.state) == (1, "failed")
+    assert run.error is not None
+    assert run.error.message == "it calls run 'o.leaf', and there is another run of that id"
+
+
+def test_a_signal_is_of_one_run_whatever_ids_and_names_look_like(
+    taskflow_broker: Broker, taskflow_registry: Registry, go: Go
+) -> None:
+    @workflow(registry=taskflow_registry, name="w")
+    def w(ctx: Run) -> Any:
+        return ctx.gather((str, 1)), ctx.wait("go")
+
+    declare(taskflow_broker, taskflow_registry)
+    one, other = w.options(id="a").delay(), w.options(id="a/b").delay()
+    one.signal("b/go", 1)
+    go()
+    assert (one.tree().signals, other.state) == (["b/go"], "suspended")
