@@ -88,9 +88,10 @@ def command(environment: dict[str, str], *arguments: str) -> str:
 def readable(line: str) -> str:
     """A log line as a reader of the flow wants it; empty for what only operators want."""
     if found := _RUN.search(line):
-        _, topic, _, handler, attempt, outcome, detail = found.groups()
+        event, topic, _, handler, attempt, outcome, detail = found.groups()
         where = handler.removeprefix("services.")
-        return f"{topic} → {where}, attempt {attempt}: {outcome}{detail}"
+        what = event if topic == handler else topic  # a run of a task is named by its id
+        return f"{what} → {where}, attempt {attempt}: {outcome}{detail}"
     text = re.sub(r"^\S+ \S+ (INFO|WARNING|ERROR) \S+ ", r"\1 ", line)
     text = text.removeprefix("INFO ")
     return "" if text.startswith(("Traceback", "  ", "return", "raise")) else text

@@ -13,7 +13,13 @@ def ship(stage: Stage, company: Company, address: str, order_id: str) -> None:
     """Kill the worker while the order waits for its parcel, start another one, and ship."""
     with closing(open_broker(address)) as broker:
         run = WorkflowResult[str](f"fulfil-{order_id}", broker=broker)
-        stage.wait_until(f"{run.id} waits", lambda: run.state == "suspended")
+
+        def quiet() -> bool:  # else another order's work waits for the lease of the dead
+            counts = broker.counts("fulfilment")
+            return not (counts.visible or counts.in_flight or counts.delayed)
+
+        stage.wait_until("fulfilment at rest", quiet)
+        check("the order waits for its parcel, in no worker", run.state == "suspended")
         print(f"\nthe order's run, before its worker is killed\n{run.tree()}\n")
         stage.say("demo", "kills the worker of fulfilment with SIGKILL, and starts another one")
         company.kill("fulfilment")
