@@ -17,6 +17,7 @@ _.missed_ticks  # public: of a Schedule
 _.next_cursor  # a field of a page of orders
 _.nudge, _.wait_until  # public: of ManualClock
 _.product_name  # a field of an order's items
+_.tracking_number  # a field of events about parcels
 _.sock  # http.client reads it of a connection
 _.refused_at  # public: of a Refused row
 _.try_again  # public: of an Outbox

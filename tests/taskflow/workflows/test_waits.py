@@ -19,7 +19,7 @@ from taskflow import (
     task,
     workflow,
 )
-from taskflow.errors import NoResult, RunCancelled, RunFailed
+from taskflow.errors import NoResult, RegistrationError, RunCancelled, RunFailed
 from taskflow.testing import ManualClock
 from tests.taskflow.workflows.conftest import Go
 
@@ -192,6 +192,23 @@ def test_an_event_is_a_signal_of_the_run_whose_key_it_names(
     assert other.get(0) is None
     assert caplog.text.count("fits no run of") == 2
     assert taskflow_broker.counts("flows-dlq").visible == 0
+
+
+@pytest.mark.parametrize("name", ["fulfil", "shop.orders.fulfil"])
+def test_the_handler_of_such_an_event_is_named_by_its_workflow(
+    taskflow_registry: Registry, name: str
+) -> None:
+    def fulfil(id: str, ctx: Run) -> None: ...
+
+    def made(name: str) -> None:
+        shipped = {"parcel.shipped": "id"}
+        workflow(registry=taskflow_registry, queue="q", name=name, on=shipped)(fulfil)
+
+    made(name)
+    (subscription,) = taskflow_registry
+    assert subscription.name == f"{name}.on.parcel.shipped"
+    with pytest.raises(RegistrationError, match=rf"{name}\.on\.parcel.*; give other\.on\.parcel"):
+        made("other")
 
 
 def test_child_runs_are_waited_for_and_hold_nothing(
