@@ -18,8 +18,8 @@ class Attempt:
 
     `at` and `ended_at` in epoch seconds. `topic` of a task's message is empty. `outcome` is `done`,
     `duplicate` (the queue had finished this event before), `skipped: …`, `waits` (a workflow, for
-    what it has said), `failed: …` (it is tried again), `dead: …` (it is not) or `crashed`; `error` is
-    what the handler raised.
+    what it has said), `failed: …` (it is tried again), `dead: …` (it is not) or `crashed`; `error`
+    is what the handler raised.
     """
 
     topic: str
