@@ -46,6 +46,7 @@ def fire(broker: Broker, records: Sequence[Record], now: float) -> bool:
         for one, answer in zip(left, answers, strict=True):
             if answer.refused is None:
                 stored = True
+                one.applied()
             elif one.refused(answer.refused):
                 again.append(one)
             else:

@@ -15,6 +15,7 @@ from taskflow.scheduling.missed_ticks import MOST, what_is_due
 from taskflow.scheduling.spec import Spec
 from taskflow.scheduling.stored import SCHEDULE, Row, planned, put_row, row_of
 from taskflow.tasks.call_options import Checked
+from taskflow.tasks.cancelling import stop_parts
 from taskflow.tasks.preparing import Prepared, prepare
 from taskflow.tasks.submitting import replace_holder
 
@@ -76,6 +77,11 @@ class Firing:
         else:
             self._fail(error)
         return True
+
+    def applied(self) -> None:
+        """The change was made; what the run had called that it has replaced ends, too."""
+        if self._failure is None and self._holder is not None:
+            stop_parts(self._broker, self._holder)
 
     # ---- deciding -----------------------------------------------------------------------------
     def _decide(self, row: Row) -> None:
@@ -223,5 +229,6 @@ def _both(one: Change, other: Change) -> Change:
         one,
         keys=[*one.keys, *other.keys],
         records=[*one.records, *other.records],
+        counters=[*one.counters, *other.counters],
         sends=[*one.sends, *other.sends],
     )

@@ -33,7 +33,7 @@ def cancel(broker: Broker, id: str, *, without_run: bool = False) -> bool:
         if refused is None:
             place = row.run.place
             if place is not None and place.root == id:
-                _stop_parts(broker, id)
+                stop_parts(broker, id)
             elif place is not None and row.run.durable is not None:
                 stop_all(broker, called_by(broker, place.root, [id]), now)
             return True
@@ -46,8 +46,9 @@ def cancel(broker: Broker, id: str, *, without_run: bool = False) -> bool:
     return True
 
 
-def _stop_parts(broker: Broker, root: str) -> None:
-    """All of a plan that has not ended goes the way of its root."""
+def stop_parts(broker: Broker, root: str) -> None:
+    """All of a plan that has not ended goes the way of its root; of a run without parts, nothing
+    does."""
     after: str | None = ""
     while after is not None:
         query = RecordQuery(kind=RUN, parent=root, limit=1000, after=after or None)

@@ -10,6 +10,8 @@ from taskflow.broker.change import Change, Free, Send
 from taskflow.errors import KeyTaken, RunExists, VersionConflict
 from taskflow.outgoing import collecting
 from taskflow.tasks.call_options import Checked
+from taskflow.tasks.cancelling import stop_parts
+from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.preparing import Prepared, stop_run
 from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
@@ -39,7 +41,7 @@ def _submit_now(
         assert call.message is not None
         broker.send(call.queue, [call.message])
         return call.id, True
-    change = call.change()
+    change, replaced = call.change(), ""
     while (refused := broker.apply([change])[0].refused) is not None:
         if isinstance(refused, KeyTaken) and refused.holder != call.id:
             if options.throttle:
@@ -51,14 +53,16 @@ def _submit_now(
                 if options.on_key == "reject":
                     raise refused
                 return refused.holder, False
-            change = replace_holder(broker, call, refused.holder)
+            change, replaced = replace_holder(broker, call, refused.holder), refused.holder
         elif isinstance(refused, VersionConflict) and refused.key == call.id:
             if _is_the_same(broker, call, options):
                 return call.id, False
         elif isinstance(refused, VersionConflict):  # who has the key has just changed: look again
-            change = call.change()
+            change, replaced = call.change(), ""
         else:
             raise refused
+    if replaced:
+        stop_parts(broker, replaced)
     return call.id, True
 
 
@@ -117,15 +121,24 @@ def _debounce(
 
 
 def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:
-    """The call in place of who has its key: that one is cancelled, or told to stop."""
+    """The call in place of who has its key: that one is cancelled, or told to stop. (And then
+    `stop_parts` of it.)"""
     assert call.take is not None
     change = call.change()
     before = load(broker, [holder]).get(holder)
     records = list(change.records)
-    if before is not None and before.state not in FINAL:
-        records.insert(0, stop_run(before, broker.clock.now())[0])
-    keys = [Free(call.take.key, holder), *change.keys]
-    return msgspec.structs.replace(change, keys=keys, records=records)
+    following = Following(broker, now := broker.clock.now())
+    if before is not None and before.state == "running":
+        records.insert(0, stop_run(before, now)[0])
+    elif before is not None and before.state not in FINAL:
+        following.end(before, before.run, "cancelled")
+    return msgspec.structs.replace(
+        change,
+        keys=[Free(call.take.key, holder), *change.keys],
+        records=[*following.records, *records],
+        counters=[*following.counters, *change.counters],
+        sends=[*following.sends, *change.sends],
+    )
 
 
 def _is_the_same(broker: Broker, call: Prepared, options: Checked) -> bool:

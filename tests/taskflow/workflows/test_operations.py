@@ -23,6 +23,7 @@ from taskflow.tasks.run import RUN
 from taskflow.testing import ManualClock, drain
 from taskflow.workflows.run_forking import fork_run
 from taskflow.workflows.retrying import retry_run
+from tests.taskflow.workflows.conftest import Go
 
 DAY = 86400.0
 
@@ -50,16 +51,6 @@ def act(broken: set[str], done: list[str]) -> Callable[[str], str]:
         return name
 
     return act
-
-
-@pytest.fixture
-def go(taskflow_broker: Broker, taskflow_registry: Registry) -> Callable[..., None]:
-    """Run all there is; with `advance` until nothing is due any more."""
-
-    def go(advance: bool = False) -> None:
-        drain(taskflow_broker, taskflow_registry, raise_errors=False, advance=advance)
-
-    return go
 
 
 def state_of(run: WorkflowResult[Any]) -> str:
@@ -98,7 +89,7 @@ def test_a_failed_run_goes_on_from_its_failed_step(
     order: Callable[..., WorkflowResult[str]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("pay")
     run = order()
@@ -121,7 +112,7 @@ def test_it_may_fail_and_go_on_again_and_again(
     order: Callable[..., WorkflowResult[str]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("ship")
     run = order()
@@ -140,7 +131,7 @@ def test_a_stale_dead_letter_does_nothing(
     order: Callable[..., WorkflowResult[str]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("pay")
     run = order()
@@ -159,7 +150,7 @@ def test_steps_whose_failure_was_kept_run_again(
     act: Callable[[str], str],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     @workflow(registry=taskflow_registry, retries=0)
     def order(ctx: Run) -> str:
@@ -185,7 +176,7 @@ def test_what_cannot_be_retried_is_told_why(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     order: Callable[..., WorkflowResult[str]],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     @task(registry=taskflow_registry, result="1d")
     def plain() -> None: ...
@@ -207,7 +198,7 @@ def test_the_key_is_its_own_again_or_another_runs(
     taskflow_broker: Broker,
     order: Callable[..., WorkflowResult[str]],
     broken: set[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("pay")
     run = order()
@@ -258,7 +249,7 @@ def test_children_that_were_done_are_not_run_again(
     mapped: Callable[..., WorkflowResult[Any]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("c")
     names = ["a", "b", "c", "d", "e"]
@@ -281,7 +272,7 @@ def test_a_workflow_that_was_called_goes_on_too(
     mapped: Callable[..., WorkflowResult[Any]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("b.second")
     run = mapped(None, ["a", "b"], True)
@@ -306,7 +297,7 @@ def test_a_child_that_was_told_to_stop_is_let_stop_first(
     taskflow_registry: Registry,
     act: Callable[[str], str],
     broken: set[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     refusals: list[str] = []
 
@@ -340,7 +331,7 @@ def test_a_child_that_was_told_to_stop_is_let_stop_first(
 
 # ---- fork --------------------------------------------------------------------------------------
 def test_a_fork_goes_on_from_a_step(
-    order: Callable[..., WorkflowResult[str]], done: list[str], go: Callable[..., None]
+    order: Callable[..., WorkflowResult[str]], done: list[str], go: Go
 ) -> None:
     run = order()
     go()
@@ -357,7 +348,7 @@ def test_a_fork_without_a_step_has_all_that_was_done(
     order: Callable[..., WorkflowResult[str]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     broken.add("ship")
     run = order()
@@ -373,7 +364,7 @@ def test_a_fork_has_the_child_runs_too(
     mapped: Callable[..., WorkflowResult[Any]],
     broken: set[str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     run = mapped(None, ["a", "b"])
     go()
@@ -393,7 +384,7 @@ def test_a_fork_of_a_run_that_lives_has_no_key_and_waits_by_itself(
     taskflow_registry: Registry,
     act: Callable[[str], str],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     @workflow(registry=taskflow_registry, key="name")
     def order(ctx: Run, name: str) -> Any:
@@ -415,7 +406,7 @@ def test_a_fork_of_a_run_that_lives_has_no_key_and_waits_by_itself(
 
 
 def test_what_cannot_be_forked_is_told_why(
-    taskflow_broker: Broker, order: Callable[..., WorkflowResult[str]], go: Callable[..., None]
+    taskflow_broker: Broker, order: Callable[..., WorkflowResult[str]], go: Go
 ) -> None:
     run = order()
     with pytest.raises(WorkflowError, match="has kept no step 'pay'; it has none"):
@@ -433,7 +424,7 @@ def test_what_cannot_be_forked_is_told_why(
 
 # ---- restart -----------------------------------------------------------------------------------
 def test_each_life_has_child_runs_sends_and_keys_of_its_own(
-    taskflow_broker: Broker, taskflow_registry: Registry, go: Callable[..., None]
+    taskflow_broker: Broker, taskflow_registry: Registry, go: Go
 ) -> None:
     keys, called, told = [], [], []
 
@@ -466,7 +457,7 @@ def test_an_old_life_goes_soon_and_in_parts(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     monkeypatch: pytest.MonkeyPatch,
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     monkeypatch.setattr(old_lives, "AT_ONCE", 5)
     seen: list[int] = []
@@ -506,7 +497,7 @@ def test_an_old_life_goes_soon_and_in_parts(
 
 
 def test_a_child_that_runs_still_is_let_end_before_it_goes(
-    taskflow_broker: Broker, taskflow_registry: Registry, go: Callable[..., None]
+    taskflow_broker: Broker, taskflow_registry: Registry, go: Go
 ) -> None:
     runs: list[int] = []
 
@@ -571,7 +562,7 @@ def nested(
 
 
 def test_cancelling_a_child_cancels_what_it_has_called(
-    taskflow_broker: Broker, nested: WorkflowResult[Any], done: list[str], go: Callable[..., None]
+    taskflow_broker: Broker, nested: WorkflowResult[Any], done: list[str], go: Go
 ) -> None:
     assert WorkflowResult[Any]("o.inner.0", broker=taskflow_broker).cancel()
     assert WorkflowResult[Any]("o.inner.0.leaf", broker=taskflow_broker).state == "cancelled"
@@ -583,7 +574,7 @@ def test_the_failure_of_one_cancels_the_others_with_what_they_have_called(
     taskflow_clock: ManualClock,
     nested: WorkflowResult[Any],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     for seconds in (10, 100):
         taskflow_clock.advance(seconds)
@@ -596,9 +587,40 @@ def test_cancelling_all_cleans_up_after_each_that_had_begun(
     taskflow_clock: ManualClock,
     nested: WorkflowResult[Any],
     done: list[str],
-    go: Callable[..., None],
+    go: Go,
 ) -> None:
     assert nested.cancel()
     taskflow_clock.advance(100)
     go()
     assert (nested.state, done) == ("cancelled", ["undo", "undo"])
+
+
+def test_a_call_that_replaces_a_run_cancels_all_of_it(
+    taskflow_broker: Broker, taskflow_registry: Registry, done: list[str], go: Go
+) -> None:
+    @task(registry=taskflow_registry, name="leaf")
+    def leaf() -> None:
+        done.append("leaf")
+
+    @task(registry=taskflow_registry, name="undo")
+    def undo(name: str) -> None:
+        done.append(f"undo {name}")
+
+    @workflow(
+        registry=taskflow_registry, name="w", key="name", on_key="replace", on_cancel=undo, keep=60
+    )
+    def w(ctx: Run, name: str) -> None:
+        ctx.gather(leaf.s().options(delay=50))
+        ctx.wait("go")
+
+    declare(taskflow_broker, taskflow_registry)
+    old = w.options(id="old").delay("k")
+    go()
+    new = w.options(id="new").delay("k")
+    go()
+    assert (state_of(old), state_of(new)) == ("cancelled", "suspended")
+    assert done == ["undo k"]
+    assert WorkflowResult[Any]("old.leaf", broker=taskflow_broker).state == "cancelled"
+    go(advance=True)
+    assert done == ["undo k", "leaf"]
+    assert count(taskflow_broker, RUN) == 2  # the old one is gone, with all that it had called

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from taskflow import AsyncRun, Broker, Registry, Run, Worker, publish, task, workflow
+from taskflow.broker.own_sql import Sql
 from taskflow.broker.record import RecordQuery
 from taskflow.errors import StepFailed
 from taskflow.testing import ManualClock, drain
@@ -152,6 +153,23 @@ def test_a_run_that_nobody_has_begun(taskflow_broker: Broker, taskflow_registry:
     taskflow_broker.create_topic("nosuch.topic")
     w.delay("a")
     assert [one.drift for one in replay_runs(taskflow_broker, taskflow_registry)] == [[]]
+
+
+def test_transactions_are_not_begun(replayed: Replayed) -> None:
+    ran: list[int] = []
+
+    def count(sql: Sql, item: str) -> int:
+        ran.append(1)
+        return len(sql.execute("SELECT ?", (item,)))
+
+    def w(ctx: Run, item: str) -> int:
+        return ctx.transaction(count, item)
+
+    def longer(ctx: Run, item: str) -> int:
+        return w(ctx, item) + ctx.transaction(count, item)
+
+    assert replayed(w, longer) == []
+    assert ran == [1]
 
 
 # ---- code that has -----------------------------------------------------------------------------
