@@ -149,6 +149,7 @@ PROGRAMS = [
     "docs/guides/tasks.md",
     "docs/guides/results.md",
     "docs/guides/plans.md",
+    "docs/guides/workflows.md",
     "docs/from-celery.md",
 ]
 OTHERS = "## From tasks to events"  # what follows are programs of their own: tests/e2e
