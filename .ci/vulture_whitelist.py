@@ -34,3 +34,7 @@ _.completed_count, _.date_done, _.from_string, _.join_native, _.link_error, _.re
 _.delivery_info, _.is_eager, _.parent_id, _.root_id, _.task_id, _.update_state
 ALL_STATES, PROPAGATE_STATES
 _.__signature__  # inspect reads it of a function
+# public: of a Sim, and fields of Faults, which are read by name
+_.assert_dead, _.assert_delivered, _.assert_no_dead_letters, _.expect
+_.run_for_async, _.run_until_idle_async
+_.clock_steps, _.crashes, _.delays
