@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from taskflow.broker import Broker
 from taskflow.brokers import open_address
@@ -31,7 +31,6 @@ START = 1_800_000_000.0
 """When a simulation begins: 2027-01-15 08:00 UTC."""
 MOST = 400 * 86400.0  # seconds that `run_until_idle` goes on
 KEEP = "1d"  # the result of a task that keeps none, when `call` wants it
-R = TypeVar("R")
 
 
 class Sim:
