@@ -17,6 +17,7 @@ _.missed_ticks  # public: of a Schedule
 _.next_cursor  # a field of a page of orders
 _.nudge, _.wait_until  # public: of ManualClock
 _.product_name  # a field of an order's items
+_.tracking_number  # a field of events about parcels
 _.sock  # http.client reads it of a connection
 _.refused_at  # public: of a Refused row
 _.try_again  # public: of an Outbox
@@ -35,3 +36,7 @@ _.delivery_info, _.is_eager, _.parent_id, _.root_id, _.task_id, _.update_state
 ALL_STATES, PROPAGATE_STATES
 _.__signature__  # inspect reads it of a function
 _.is_a, _.cancels, transaction_on, _.transaction_on  # public: of workflows
+# public: of a Sim, and fields of Faults, which are read by name
+_.assert_dead, _.assert_delivered, _.assert_no_dead_letters, _.expect
+_.run_for_async, _.run_until_idle_async
+_.clock_steps, _.crashes, _.delays

@@ -77,7 +77,8 @@ def main() -> None:
     took, worked = time.perf_counter() - began, time.process_time() - cpu
     failed = sum(one.outcome.startswith("failed") for one in sim.attempts)
     print(
-        f"{days:g} days: {done['minutely']} + {done['hourly']} ticks, {len(sim.attempts)} attempts, "
+        f"{days:g} days, {done['minutely']} + {done['hourly']} ticks, "
+        f"{len(sim.attempts)} attempts, "
         f"{failed} of them failed: {took:.1f} s ({worked:.1f} s of CPU), "
         f"{worked / len(sim.attempts) * 1e6:.0f} us each"
     )

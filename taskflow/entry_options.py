@@ -120,7 +120,7 @@ def name_of(handler: Handler) -> str:
         handler = handler.func
     module = getattr(handler, "__module__", "")
     name = getattr(handler, "__qualname__", type(handler).__qualname__)
-    return re.sub(r"^__main__\.", "", f"{module}.{name}")
+    return re.sub(r"^(__main__)?\.", "", f"{module}.{name}")
 
 
 def file_of(handler: Handler) -> str | None:

@@ -186,7 +186,8 @@ class Registry:
     def _add(self, new: Subscription) -> None:
         old = self._subscriptions.get((new.queue, new.topic))
         if old is not None and old.name != new.name:  # the same name: its module was reloaded
-            if (file := file_of(old.handler)) is not None and file == file_of(new.handler):
+            file = file_of(old.handler)
+            if file is not None and file == file_of(new.handler) and _called(old) == _called(new):
                 raise RegistrationError(
                     f"{file} was imported twice, as {_module(old)} and as {_module(new)}, and each "
                     f"subscribes its handlers to queue {new.queue!r}: import it by one name"
@@ -254,6 +255,10 @@ def _filter_policy(policy: Mapping[str, Any] | None, scope: Scope) -> str | None
     except (TypeError, ValueError, BrokerError) as error:
         raise RegistrationError(f"filter is {policy!r}: {error}") from error
     return text
+
+
+def _called(subscription: Subscription) -> str:
+    return str(getattr(subscription.handler, "__qualname__", "?"))
 
 
 def _module(subscription: Subscription) -> str:

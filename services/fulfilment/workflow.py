@@ -1,5 +1,6 @@
 """The fulfilment of an order, from its reservation to its parcel; and how it is given up."""
 
+import logging
 import os
 from functools import cache
 from typing import Literal
@@ -16,6 +17,8 @@ SHIP_WITHIN = "3d"
 """How long an order waits for its parcel before its money is given back."""
 PATIENT = RetryPolicy(retries=100, maximum=3600.0)
 """For what must be done some time: four days of attempts, the last ones an hour apart."""
+
+logger = logging.getLogger("services.fulfilment")
 
 Outcome = Literal["fulfilled", "shipped before", "cancelled", "refunded"]
 
@@ -64,7 +67,9 @@ def fulfil(order_id: str, items: list[Item], payment_id: str | None, ctx: Run) -
     sold out, or not shipped within SHIP_WITHIN, is given up."""
 
     def reserve() -> State:
-        return get_stock().reserve(ctx.key, order_id, items)
+        state = get_stock().reserve(ctx.key, order_id, items)
+        logger.info("order %s: its reservation is %s", order_id, state)
+        return state
 
     state = ctx.step(reserve)
     if state is State.RELEASED:  # whoever cancelled it came first, and the money is on its way
@@ -86,17 +91,22 @@ def fulfil(order_id: str, items: list[Item], payment_id: str | None, ctx: Run) -
 
 def ship(order_id: str) -> bool:
     """The pieces have left; False when they were given back before."""
-    return get_stock().ship(order_id)
+    shipped = get_stock().ship(order_id)
+    logger.info("order %s: its parcel %s", order_id, "has left" if shipped else "was given up")
+    return shipped
 
 
 def release(order_id: str) -> None:
     """The pieces are free again."""
     get_stock().release(order_id)
+    logger.info("order %s: nothing is reserved for it any more", order_id)
 
 
 def refund(payment_id: str) -> int:
     """The customer has the money back: how much, in hundredths of the currency."""
     try:
-        return get_refunds().refund(payment_id)
+        cents = get_refunds().refund(payment_id)
     except RefundRefused as error:
         raise Reject(str(error)) from error
+    logger.info("payment %s: %d cents are given back", payment_id, cents)
+    return cents

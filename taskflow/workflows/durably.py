@@ -37,7 +37,7 @@ class Durably(TaskContext):
     @property
     def drift(self) -> Sequence[str]:
         """Where the code is seen to be another one than that which began the run."""
-        return tuple(self.journal.drift)
+        return tuple(self.journal.drift.differences)
 
     @property
     def journal(self) -> Journal:

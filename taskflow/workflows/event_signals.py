@@ -27,7 +27,8 @@ def subscribe_signals(
                 "key of the run is wanted"
             )
         handler = _handler(task, field)
-        handler.__module__, handler.__qualname__ = task.rpartition(".")[0], f"{task}.on.{topic}"
+        module, _, name = task.rpartition(".")
+        handler.__module__, handler.__qualname__ = module, f"{name}.on.{topic}"
         registry.subscribe(topic, queue=queue, visibility_timeout=visibility_timeout)(handler)
 
 

@@ -11,27 +11,25 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change, Put, Remove
-from taskflow.broker.record import RecordQuery
-from taskflow.broker.runs import Runs
 from taskflow.errors import (
     BrokerError,
     LeaseLost,
     StepFailed,
     VersionConflict,
-    WorkflowDrift,
     WorkflowError,
 )
 from taskflow.tasks.durable import STEP, Durable, Leaving, Suspended, life_of
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
 from taskflow.tasks.work import Work
-from taskflow.workflows.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from taskflow.workflows.checkpoint import Checkpoint, write_checkpoint
 from taskflow.workflows.checkpointer import checkpointer_of
+from taskflow.workflows.drift import Drift
+from taskflow.workflows.kept_steps import is_fresh, load_steps
 from taskflow.workflows.step_outgoing import JournalOutgoing
 
 MANY, MOST = 10_000, 50_000
 """Steps of a run: from so many on it is warned, more than so many are refused."""
-PAGE = 1000
 
 log = logging.getLogger("taskflow.workflows")
 
@@ -59,16 +57,14 @@ class Journal:
         """Whether it is inside of a transaction of the broker's."""
         self.left: Leaving | None = None
         """How the run leaves its function, once that is known."""
-        self.drift: list[str] = []
-        """Where the code is not that which wrote the steps."""
         self.fresh_failures: list[StepFailed] = []
         """Those that are not kept yet: the step is run again if the code does not go on."""
         self.busy: set[Future[None]] = set()
         """Steps of a coroutine that have not ended."""
         self.nudges = work.row.run.durable.nudges
         self._work = work
-        self._strict = strict
         self._row = work.row
+        self.drift = Drift(self.run, self.durable.version, strict=strict)
         self._label = life_of(self.run, self.durable)
         self._known: dict[str, tuple[Checkpoint, int]] | None = None
         self._seen: Counter[str] = Counter()
@@ -78,9 +74,8 @@ class Journal:
         self._vital = False
         self._together = 0
         self._unkept: set[str] = set()
-        self._functions: dict[str, str] = {}
         self._broken: Interrupted | None = None
-        self._fresh = _is_fresh(work.row)
+        self._fresh = is_fresh(work.row)
 
     @property
     def run(self) -> str:
@@ -143,35 +138,9 @@ class Journal:
         with self.lock:
             self._at -= 1
 
-    def functions_agree(self, name: str, function: str) -> None:
-        """Raise WorkflowError when a step of this name is another function."""
-        before = self._functions.setdefault(name, function)
-        if before != function:
-            raise WorkflowError(
-                f"two steps are called {name!r}: {before} and {function}; give one of them another "
-                "name: ctx.options(name=…).step(…)"
-            )
-
     def compare(self, found: Checkpoint, at: int, function: str, given: str) -> None:
         """Note how the code differs from what is kept. Raises WorkflowDrift if it is strict."""
-        was = []
-        if found.at != at:
-            was.append(f"it was step {found.at} and is step {at}")
-        if found.function != function:
-            was.append(f"it was {found.function} and is {function}")
-        elif found.given != given:
-            was.append("it was called with other arguments")
-        for what in was:
-            self.drifted(f"{found.step}: {what}")
-
-    def drifted(self, what: str) -> None:
-        """Note a difference. Raises WorkflowDrift if the run is strict."""
-        if self._strict:
-            raise WorkflowDrift(
-                f"run {self.run!r} was begun by other code (version {self.durable.version}): {what}"
-            )
-        self.drift.append(what)
-        log.warning("run %s: the code has changed: %s", self.run, what)
+        self.drift.compare(found, at, function, given)
 
     def replays(self) -> bool:
         """Whether the code is where it was before: steps are kept that come later."""
@@ -323,26 +292,3 @@ class Journal:
             else:
                 self.left.how = self.left.how.or_else(how, self.broker.clock.now())
             return self.left
-
-
-def load_steps(broker: Runs, run: str, durable: Durable) -> Iterator[tuple[Checkpoint, int]]:
-    """The steps of a run's present life, in the order in which they were first written, each with
-    its record's version."""
-    after: str | None = None
-    while True:
-        page = broker.list_records(
-            RecordQuery(
-                kind=STEP, label=life_of(run, durable), order="oldest", after=after, limit=PAGE
-            )
-        )
-        for record in page.records:
-            yield read_checkpoint(record.value), record.version
-        if (after := page.next) is None:
-            return
-
-
-def _is_fresh(row: Row) -> bool:
-    """Whether no attempt of it was ever begun: then it has no steps."""
-    run = row.run
-    begun = row.state != "waiting" or run.attempts or run.started_at is not None
-    return not begun and run.generation == 1

@@ -7,6 +7,7 @@ from taskflow.broker.change import Remove
 from taskflow.tasks.durable import Leaving, Suspended
 from taskflow.tasks.work import Work
 from taskflow.workflows.checkpoint import Checkpoint
+from taskflow.workflows.drift import Drift
 from taskflow.workflows.journal import Interrupted, Journal
 from taskflow.workflows.onlooker import Onlooker
 
@@ -26,6 +27,7 @@ class ReplayJournal(Journal):
         """Steps that the code takes, and that are not kept."""
         looks = cast(Broker, Onlooker(broker, self.stop))
         super().__init__(looks, work, version=version, strict=False)
+        self.drift = Drift(self.run, self.durable.version, quiet=True)
 
     @property
     def size(self) -> int:
@@ -48,10 +50,6 @@ class ReplayJournal(Journal):
         """As of a journal."""
         super().pass_by()
         self.strange.pop()
-
-    def drifted(self, what: str) -> None:
-        """Note a difference."""
-        self.drift.append(what)
 
     def check(self) -> None:
         """Raise Replayed when it has ended, but for steps side by side, which are all looked at."""
@@ -83,12 +81,15 @@ def differences(journal: ReplayJournal) -> list[str]:
     """How the code differs from what is kept of the run, once it has come to where that ends."""
     left = journal.unvisited()
     if not left:
-        return journal.drift
+        return journal.drift.differences
     if not journal.strange:
-        return [*journal.drift, *(f"{step}: it was a step, and is none any more" for step in left)]
+        return [
+            *journal.drift.differences,
+            *(f"{step}: it was a step, and is none any more" for step in left),
+        ]
     more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
     said = (
         f"{journal.strange[-1]}: it is a step now, and nothing is kept of it, though of "
         f"{', '.join(left[:SHOWN])}{more}, to which the code has not come: renamed, moved, or new"
     )
-    return [*journal.drift, said]
+    return [*journal.drift.differences, said]

@@ -99,8 +99,8 @@ def _execute(
         said = describe(error)
         same = row.run.error is not None and row.run.error.type == said["error"]
         raised = [] if same else [f"it raises {said['error']}: {said['message']}"]
-        return journal.size, [*journal.drift, *raised]
-    return journal.size, journal.drift
+        return journal.size, [*journal.drift.differences, *raised]
+    return journal.size, journal.drift.differences
 
 
 def _delivery(row: Row, now: float) -> Delivery:

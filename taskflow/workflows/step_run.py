@@ -41,7 +41,7 @@ class StepRun:
         self.id, self._at, self._found = journal.enter(options.name_of(function))
         self._name = long_name(function)
         self._given = _digest(args, kwargs)
-        journal.functions_agree(options.name or short_name(function), self._name)
+        journal.drift.functions_agree(options.name or short_name(function), self._name)
         if self._found is not None:
             journal.compare(self._found, self._at, self._name, self._given)
         self._args, self._kwargs = args, kwargs

@@ -12,7 +12,7 @@ from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.durable import Durable, life_of
 from taskflow.tasks.run import Row, RunError, State, load, state_of
 from taskflow.workflows.checkpoint import Checkpoint, Kind
-from taskflow.workflows.journal import load_steps
+from taskflow.workflows.kept_steps import load_steps
 from taskflow.workflows.signals import signals_of
 
 MOST_CHILDREN = 100

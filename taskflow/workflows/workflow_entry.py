@@ -110,5 +110,5 @@ def _end(journal: Journal, value: Any) -> Any:
         )
         raise journal.left
     for step in journal.unvisited():
-        journal.drifted(f"{step}: it was a step, and is none any more")
+        journal.drift.note(f"{step}: it was a step, and is none any more")
     return value

@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 from taskflow.broker import Broker
 from taskflow.tasks.result import Result
-from taskflow.workflows.forking import fork_run
 from taskflow.workflows.retrying import retry_run
+from taskflow.workflows.run_forking import fork_run
 from taskflow.workflows.signals import send_signal
 from taskflow.workflows.tree import Branch, tree_of
 

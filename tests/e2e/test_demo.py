@@ -1,5 +1,6 @@
 """The whole system, as a user starts it: `make demo`."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ def test_the_demo_sees_every_expected_effect() -> None:
         timeout=170,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 13
+    assert done.stdout.count("   ✓ ") == 16
     assert "attempt 3: done" in done.stdout
+    assert re.search(
+        r"fulfil-ord_\w+: done\n  ✓ reserve .*\n  ✓ wait:parcel.shipped\n", done.stdout
+    )
     assert done.stderr == ""

@@ -29,19 +29,19 @@ class Agenda:
 
     def ready(self, now: float, closed: Collection[str]) -> str | None:
         """A queue that may have something at this moment: the one that was asked longest ago."""
+        rung, opened = self._rung, self._open
         for queue, due in list(self._due.items()):
             if queue in closed:
                 continue
-            if queue in self._rung or (due is not None and due <= now) or self._has(queue):
+            has = queue in rung or (due is not None and due <= now)
+            if has or (queue in opened and self._has(queue)):
                 self._due[queue] = self._due.pop(queue)
-                self._rung.discard(queue)
+                rung.discard(queue)
                 return queue
         return None
 
     def _has(self, queue: str) -> bool:
         """Whether one that is to be looked at has something now; else when it will is known."""
-        if queue not in self._open:
-            return False
         if self._broker.waiting(queue, 1):
             return True
         self.empty(queue)

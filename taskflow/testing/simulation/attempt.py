@@ -17,8 +17,9 @@ class Attempt:
     """One start of a handler, by one of the simulated workers.
 
     `at` and `ended_at` in epoch seconds. `topic` of a task's message is empty. `outcome` is `done`,
-    `duplicate` (the queue had finished this event before), `skipped: …`, `failed: …` (it is tried
-    again), `dead: …` (it is not) or `crashed`; `error` is what the handler raised.
+    `duplicate` (the queue had finished this event before), `skipped: …`, `waits` (a workflow, for
+    what it has said), `failed: …` (it is tried again), `dead: …` (it is not) or `crashed`; `error`
+    is what the handler raised.
     """
 
     topic: str
@@ -65,6 +66,8 @@ def outcome_text(outcome: Outcome) -> str:
     if isinstance(outcome, Done):
         if outcome.duplicate:
             return "duplicate"
+        if outcome.skipped == "suspended":
+            return "waits"
         return "done" if outcome.skipped is None else f"skipped: {outcome.skipped}"
     error = outcome.error
     if isinstance(outcome, Retry):

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from taskflow.broker import Broker
 from taskflow.brokers import open_address
@@ -25,12 +25,12 @@ from taskflow.testing.simulation.simulated_broker import Published, SimulatedBro
 from taskflow.testing.simulation.simulated_clock import Frozen, SimulatedClock
 from taskflow.testing.simulation.stage import Stage
 from taskflow.testing.simulation.trial import current_trial
+from taskflow.workflows.workflow_result import WorkflowResult
 
 START = 1_800_000_000.0
 """When a simulation begins: 2027-01-15 08:00 UTC."""
 MOST = 400 * 86400.0  # seconds that `run_until_idle` goes on
 KEEP = "1d"  # the result of a task that keeps none, when `call` wants it
-R = TypeVar("R")
 
 
 class Sim:
@@ -133,6 +133,11 @@ class Sim:
                 raise AssertionError(f"{task} is {result.state}, and nothing is left to do")
             return result.get(0)
 
+    def signal(self, run: str | WorkflowResult[Any], name: str, payload: Any = None) -> bool:
+        """`WorkflowResult.signal`: tell a run of a workflow something. Nothing runs before time is
+        let pass. False when it has ended, or there is none."""
+        return WorkflowResult(str(run), broker=self.broker).signal(name, payload)
+
     # ---- letting time pass --------------------------------------------------------------------
     def run_until_idle(self) -> None:
         """Do all there is to do, the retries and delayed ones too, jumping from one to the next.
@@ -229,6 +234,11 @@ class Sim:
         lines = history(self._stage.happened, self.start)
         head = f"simulated {span(self.clock.now() - self.start)}, seed {self._script.seed}"
         return "\n".join([head, *(f"  {line}" for line in lines)])
+
+    def journal(self, run: str | WorkflowResult[Any]) -> str:
+        """A run of a workflow as it stands: its steps, its child runs and why it waits, line by
+        line. Raises NoResult when there is none."""
+        return str(WorkflowResult(str(run), broker=self.broker).tree())
 
     def assert_delivered(self, name: str, *, times: int | None = None) -> None:
         """That attempts of a queue, topic, handler or task were `done`: so often, or at all."""

@@ -1,6 +1,5 @@
 """The broker of a simulation: the one in memory, with faults before and after its verbs."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -44,13 +43,13 @@ class SimulatedBroker:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self.calls: Counter[str] = Counter()
         self.outbox: list[Published] = []
         self.around: Around | None = None
         self.delayed: Delayed | None = None
         self.changed = True
         """Records may be due at other times since somebody set it to False."""
         self._due = DuePages(broker.list_records)
+        self._notes = {"publish": self._published, "apply": self._applied}
         for name in dir(broker):
             if name.startswith("_"):
                 continue
@@ -71,22 +70,21 @@ class SimulatedBroker:
         self.changed = True
 
     def _watched(self, name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
-        calls = self.calls
-        note = {"publish": self._published, "apply": self._applied}.get(name)
-        delay = _DELAYS.get(name)
+        note, delay = self._notes.get(name), _DELAYS.get(name)
 
-        def done(*args: Any, **named: Any) -> Any:
+        def noted(*args: Any, **named: Any) -> Any:
             answer = verb(*args, **named)
             if note is not None:
                 note(args, answer)
             return answer
 
+        done = verb if note is None else noted
+
         def call(*args: Any, **named: Any) -> Any:
-            calls[name] += 1
-            if delay is not None and self.delayed is not None:
-                args = delay(self.delayed, *args)
             if self.around is None:
                 return done(*args, **named)
+            if delay is not None and self.delayed is not None:
+                args = delay(self.delayed, *args)
             return self.around(name, args, partial(done, *args, **named))
 
         return call

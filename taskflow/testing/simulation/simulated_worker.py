@@ -16,6 +16,7 @@ from taskflow.testing.simulation.virtual_loop import run_virtually
 from taskflow.worker.execute import Invoke, invoke
 from taskflow.worker.job import Job
 from taskflow.worker.worker import Worker
+from taskflow.workflows.aside import one_by_one
 
 if TYPE_CHECKING:
     from taskflow.testing.simulation.stage import Stage
@@ -87,6 +88,7 @@ class SimulatedWorker(Worker):
         if entry.timeout is not None:
             self._deadline = self._stage.clock.elapsed() + entry.timeout
         self.inside = True
+        one_by_one.set(True)  # of the copy of the context that this run has
         try:
             arguments = entry.arguments(context)
             result = entry.handler(*arguments.args, **arguments.kwargs)

@@ -250,6 +250,8 @@ class Stage:
     # ---- what workers say ---------------------------------------------------------------------
     def before_handler(self, worker: SimulatedWorker) -> None:
         """A worker has received a message, and is about to run its handler."""
+        if self.broker.around is None:
+            return
         self._hazards.crash("before the handler", worker)
         self._stall("before the handler", worker)
 
@@ -271,7 +273,8 @@ class Stage:
 
     def after_handler(self, worker: SimulatedWorker) -> None:
         """A handler has ended, and the broker does not know it yet."""
-        self._stall("after the handler", worker)
+        if self.broker.around is not None:
+            self._stall("after the handler", worker)
 
     def point(self, name: str) -> None:
         """Within a handler: a worker may die here."""

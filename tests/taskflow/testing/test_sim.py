@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from freezegun import freeze_time
 
+import taskflow.testing
 from taskflow import (
     Broker,
     Registry,
@@ -169,15 +170,17 @@ def test_a_handler_that_calls_itself_is_noticed(
 
 
 def test_what_goes_on_forever_is_noticed(
-    taskflow_registry: Registry, taskflow_sim: MakeSim
+    taskflow_registry: Registry, taskflow_sim: MakeSim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("taskflow.testing.simulation.stage.MOST", 40 * 86400.0)
+
     @taskflow_registry.subscribe("again", queue="work")
     def again(event: Any) -> None:
         publish("again", event, delay=86400)
 
     sim = taskflow_sim(taskflow_registry)
     sim.publish("again", 1)
-    with pytest.raises(RuntimeError, match="it goes on and on, for 400 d by now"):
+    with pytest.raises(RuntimeError, match="it goes on and on, for 40 d by now"):
         sim.run_until_idle()
 
 
@@ -216,8 +219,10 @@ def test_call_raises_what_fails(taskflow_registry: Registry, taskflow_sim: MakeS
 
 
 def test_a_wait_for_what_never_comes_is_noticed(
-    taskflow_registry: Registry, taskflow_sim: MakeSim
+    taskflow_registry: Registry, taskflow_sim: MakeSim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("taskflow.testing.simulation.stage.MOST_IN_VAIN", 10)
+
     @task(registry=taskflow_registry, result="1d")
     def never() -> None: ...
 
@@ -530,3 +535,20 @@ def test_the_clock_of_a_simulation_parks_other_threads() -> None:
         with condition:
             assert sim.clock.wait(condition, 60) is False
         assert sim.clock.now() == sim.start + 60
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert sorted(taskflow.testing.__all__) == [
+        "Attempt",
+        "FaultBroker",
+        "Faults",
+        "ManualClock",
+        "Run",
+        "Sim",
+        "chaos",
+        "crash_matrix",
+        "drain",
+        "memory_broker",
+        "wire_server",
+    ]
+    assert all(getattr(taskflow.testing, name).__doc__ for name in taskflow.testing.__all__)

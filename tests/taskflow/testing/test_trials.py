@@ -245,7 +245,7 @@ def test_chaos_tells_the_seed_and_the_fewest_faults_that_do() -> None:
 
 
 def test_an_idempotent_handler_survives_chaos() -> None:
-    @chaos(runs=15)
+    @chaos(runs=8)
     def test_it() -> None:
         sell(keyed=True, orders=5)
 
@@ -254,7 +254,7 @@ def test_an_idempotent_handler_survives_chaos() -> None:
 
 def test_a_test_that_fails_anyhow_says_so() -> None:
     def fails() -> None:
-        sell(keyed=True, orders=20)
+        sell(keyed=True, orders=6)
         raise AssertionError
 
     finding = Chaos([1]).search(run(fails))
@@ -262,7 +262,7 @@ def test_a_test_that_fails_anyhow_says_so() -> None:
     assert re.match(r"seed 1: \d+ faults, it fails without any", finding.text)
     finding = CrashMatrix().search(run(fails))
     assert finding is not None
-    assert finding.text.startswith("without any fault\nsimulated 19 s, seed 0\n")
+    assert finding.text.startswith("without any fault\nsimulated 5 s, seed 0\n")
 
 
 def test_what_cannot_be_tried_is_refused() -> None:

@@ -156,6 +156,7 @@ def survives(world: World, function: str, **dies: Any) -> None:
     assert sum(count - 1 for count in world.effects.values()) <= 2  # what ran when it died
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["sync", "async"])
 def test_a_death_before_and_after_each_call_changes_nothing(function: str) -> None:
     _, calls = World(function).live()

@@ -137,6 +137,7 @@ class Shop:
         self.broker.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_death_at_any_point_leaves_one_effect(kind: str, tmp_path: Path) -> None:
     number, at = 0, 0

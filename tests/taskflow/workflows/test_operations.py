@@ -21,8 +21,8 @@ from taskflow.tasks.canvas.following import SWEEP
 from taskflow.tasks.durable import STEP
 from taskflow.tasks.run import RUN
 from taskflow.testing import ManualClock, drain
-from taskflow.workflows.forking import fork_run
 from taskflow.workflows.retrying import retry_run
+from taskflow.workflows.run_forking import fork_run
 from tests.taskflow.workflows.conftest import Go
 
 DAY = 86400.0

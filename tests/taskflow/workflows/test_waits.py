@@ -19,7 +19,7 @@ from taskflow import (
     task,
     workflow,
 )
-from taskflow.errors import NoResult, RunCancelled, RunFailed
+from taskflow.errors import NoResult, RegistrationError, RunCancelled, RunFailed
 from taskflow.testing import ManualClock
 from tests.taskflow.workflows.conftest import Go
 
@@ -192,6 +192,23 @@ def test_an_event_is_a_signal_of_the_run_whose_key_it_names(
     assert other.get(0) is None
     assert caplog.text.count("fits no run of") == 2
     assert taskflow_broker.counts("flows-dlq").visible == 0
+
+
+@pytest.mark.parametrize("name", ["fulfil", "shop.orders.fulfil"])
+def test_the_handler_of_such_an_event_is_named_by_its_workflow(
+    taskflow_registry: Registry, name: str
+) -> None:
+    def fulfil(id: str, ctx: Run) -> None: ...
+
+    def made(name: str) -> None:
+        shipped = {"parcel.shipped": "id"}
+        workflow(registry=taskflow_registry, queue="q", name=name, on=shipped)(fulfil)
+
+    made(name)
+    (subscription,) = taskflow_registry
+    assert subscription.name == f"{name}.on.parcel.shipped"
+    with pytest.raises(RegistrationError, match=rf"{name}\.on\.parcel.*; give other\.on\.parcel"):
+        made("other")
 
 
 def test_child_runs_are_waited_for_and_hold_nothing(
@@ -508,3 +525,67 @@ def test_all_that_is_kept_of_a_run_goes_in_its_time(
     for kind, count in zip(kinds, (0, 0, 0, 0), strict=True):
         left = taskflow_broker.list_records(RecordQuery(kind=kind)).records
         assert len(left) == count, kind
+
+
+class Interposed:
+    """A broker where something happens just after a look at signals, or at child runs."""
+
+    def __init__(self, broker: Broker, verb: str, kind: str, then: Any) -> None:
+        self._broker, self._verb, self._kind, self._then = broker, verb, kind, then
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._broker, name)
+        if name != self._verb:
+            return found
+
+        def look(asked: Any, *more: Any) -> Any:
+            answer = found(asked, *more)
+            if getattr(asked, "kind", asked) == self._kind and self._then is not None:
+                then, self._then = self._then, None
+                then()
+            return answer
+
+        return look
+
+
+def test_a_signal_between_the_look_and_the_wait_is_not_missed(
+    taskflow_registry: Registry, taskflow_broker: Broker
+) -> None:
+    @workflow(registry=taskflow_registry)
+    def flow(ctx: Run) -> Any:
+        return ctx.wait("go")
+
+    declared(taskflow_broker, taskflow_registry)
+    run = flow.delay()
+    broker: Any = Interposed(taskflow_broker, "list_records", "signal", lambda: run.signal("go", 1))
+    Worker(broker, registry=taskflow_registry).drain()
+    assert run.get(0) == 1
+
+
+def test_a_child_that_ends_between_the_look_and_the_wait_is_not_missed(
+    taskflow_registry: Registry, taskflow_broker: Broker, taskflow_clock: ManualClock
+) -> None:
+    @task(registry=taskflow_registry, queue="packing")
+    def pack() -> int:
+        return 7
+
+    @workflow(registry=taskflow_registry, queue="flows")
+    async def flow(ctx: AsyncRun) -> list[Any]:
+        return await ctx.gather(pack.s(), ctx.wait("go"))
+
+    declared(taskflow_broker, taskflow_registry)
+    run = flow.delay()
+    flows = Worker(taskflow_broker, "flows", registry=taskflow_registry)
+    flows.drain()  # it waits for both
+    run.signal("go", 1)
+    packing = Worker(taskflow_broker, "packing", registry=taskflow_registry)
+    looks: list[int] = []
+
+    def end() -> None:
+        looks.append(len(packing.drain()))
+
+    broker: Any = Interposed(taskflow_broker, "records", "run", None)
+    broker._then = lambda: setattr(broker, "_then", end)  # the first look is at the run itself
+    Worker(broker, "flows", registry=taskflow_registry).drain()
+    assert looks == [1]
+    assert run.get(0) == [7, 1]

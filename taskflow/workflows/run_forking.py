@@ -14,7 +14,7 @@ from taskflow.tasks.preparing import put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, RUN, Row, load
 from taskflow.workflows.checkpoint import Checkpoint, write_checkpoint
 from taskflow.workflows.finding import find_run
-from taskflow.workflows.journal import load_steps
+from taskflow.workflows.kept_steps import load_steps
 
 PAGE = 500
 
