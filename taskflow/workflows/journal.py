@@ -210,9 +210,12 @@ class Journal:
             self.outgoing.records.append(remove)
 
     def settle_before_effect(self) -> None:
-        """Something is about to happen outside: what it may depend on is kept first."""
+        """Something is about to happen outside: what it may depend on is kept first; and that the
+        run runs, if there is something to clean up after it: a cancel that came meanwhile would
+        end it at once, and what cleans up would be done before what it is for."""
         with self.lock:
-            if self._vital:
+            cleaned_up = self.durable.on_cancel is not None
+            if self._vital or (cleaned_up and self.row.state != "running"):
                 self.flush()
 
     def flush(self) -> None:
