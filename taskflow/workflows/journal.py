@@ -18,6 +18,7 @@ from taskflow.errors import (
     VersionConflict,
     WorkflowError,
 )
+from taskflow.message import new_id
 from taskflow.tasks.durable import STEP, Durable, Leaving, Suspended, life_of
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
@@ -210,9 +211,12 @@ class Journal:
             self.outgoing.records.append(remove)
 
     def settle_before_effect(self) -> None:
-        """Something is about to happen outside: what it may depend on is kept first."""
+        """Something is about to happen outside: what it may depend on is kept first; and that the
+        run runs, if there is something to clean up after it: a cancel that came meanwhile would
+        end it at once, and what cleans up would be done before what it is for."""
         with self.lock:
-            if self._vital:
+            cleaned_up = self.durable.on_cancel is not None
+            if self._vital or (cleaned_up and self.row.state != "running"):
                 self.flush()
 
     def flush(self) -> None:
@@ -233,7 +237,7 @@ class Journal:
                         run = msgspec.structs.replace(run, started_at=now)
                     records.append(put_run(row.id, run, "running", row.version))
                 change = Change(
-                    id=None if self.broker.features.atomic else self._change_id(),
+                    id=None if self.broker.features.atomic else self._new_id(),
                     fence=self._work.delivery,
                     records=records,
                     counters=out.counters,
@@ -257,8 +261,9 @@ class Journal:
             self.fresh_failures.clear()
             self._vital = False
 
-    def _change_id(self) -> str:
-        return f"steps/{self._label}/{self._row.run.generation}/{self._at}/{len(self._steps())}"
+    def _new_id(self) -> str:
+        """Of a change: another each time, since one under the id of another is taken for that."""
+        return new_id(self.broker.clock.now(), self.broker.random)
 
     def _refused(self, refused: BrokerError) -> None:
         if isinstance(refused, LeaseLost):

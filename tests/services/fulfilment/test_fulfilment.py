@@ -127,6 +127,23 @@ def test_a_run_that_an_operator_cancels_is_given_up(shop: Shop) -> None:
     assert shop.refunds.given == ["pay_1"]
 
 
+def test_a_run_that_is_cancelled_while_it_reserves_is_given_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = shop.stock.reserve
+
+    def slow(key: str, order_id: str, items: list[Item]) -> State:
+        state = reserve(key, order_id, items)
+        assert shop.run().cancel()
+        return state
+
+    monkeypatch.setattr(shop.stock, "reserve", slow)
+    shop.order()
+    shop.work(4 * DAY)
+    assert (shop.run().state, shop.stock.state("ord_1")) == ("cancelled", State.RELEASED)
+    assert (shop.lamps, shop.refunds.given) == (PIECES, ["pay_1"])
+
+
 def test_an_order_that_is_cancelled_before_it_is_begun_reserves_nothing(shop: Shop) -> None:
     shop.cancel()
     shop.work()

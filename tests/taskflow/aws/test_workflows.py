@@ -103,6 +103,40 @@ def test_a_change_that_is_not_answered_is_made_once(shop: Shop, number: int, whe
     assert 1 <= shop.log.count("pay o1") <= 2
 
 
+def test_a_step_that_runs_at_most_once_is_kept_as_begun_and_as_done(shop: Shop) -> None:
+    @workflow(registry=shop.registry, name="careful", queue="flows")
+    def careful(ctx: Run) -> str:
+        paid = ctx.options(at_most_once=True).step(shop.pay, "o1")
+        ctx.sleep(1)
+        return paid
+
+    Worker(shop.broker, registry=shop.registry)
+    run = careful.delay()
+    shop.until(run)
+    assert (run.get(0), shop.log) == ("paid o1", ["pay o1"])
+
+
+def test_a_run_that_is_cancelled_in_its_first_step_is_cleaned_up_after(shop: Shop) -> None:
+    @workflow(registry=shop.registry, name="undo", queue="flows")
+    def undo(ctx: Run) -> None:
+        ctx.step(shop.audit, f"undo of {ctx.cancels}")
+
+    def pay() -> None:
+        shop.pay("o1")
+        assert runs[0].cancel()
+
+    @workflow(registry=shop.registry, name="undone", queue="flows", on_cancel=undo)
+    def undone(ctx: Run) -> None:
+        ctx.step(pay)
+        ctx.sleep(1)
+
+    Worker(shop.broker, registry=shop.registry)
+    runs = [undone.options(id="run").delay()]
+    shop.until(runs[0])
+    shop.worker.drain()
+    assert (runs[0].state, shop.log) == ("cancelled", ["pay o1", "audit undo of run"])
+
+
 def test_there_is_no_file_for_own_tables(shop: Shop) -> None:
     @workflow(registry=shop.registry, name="odd", queue="flows", retries=0)
     def odd(ctx: Run) -> None:

@@ -20,7 +20,7 @@ from taskflow import (
     workflow,
 )
 from taskflow.errors import NoResult, RegistrationError, RunCancelled, RunFailed
-from taskflow.testing import ManualClock
+from taskflow.testing import ManualClock, drain
 from tests.taskflow.workflows.conftest import Go
 
 pytestmark = pytest.mark.usefixtures("taskflow_broker")
@@ -389,6 +389,40 @@ def test_a_cancel_while_it_runs_is_seen_at_the_next_step(
     assert runs[0].state == "cancelled"
     assert done == ["first"]  # whose effect is there, and is not kept
     assert runs[0].tree().steps == []
+
+
+@pytest.mark.parametrize("at", ["first", "second"])
+def test_what_cleans_up_comes_after_the_step_that_ran_when_the_run_was_cancelled(
+    taskflow_registry: Registry, taskflow_broker: Broker, go: Go, at: str
+) -> None:
+    """In the first attempt, and in one after a wait; another worker cleans up meanwhile."""
+    done: list[str] = []
+    others = Registry()
+
+    def work(name: str) -> None:
+        if name == at:
+            assert runs[0].cancel()
+            drain(taskflow_broker, others)
+        done.append(name)
+
+    @workflow(registry=taskflow_registry, queue="undo", name="undo")
+    def undo(ctx: Run) -> None:
+        done.append(f"undo of {ctx.cancels}")
+
+    workflow(registry=others, queue="undo", name="undo")(undo.function)
+
+    @workflow(registry=taskflow_registry, on_cancel=undo)
+    def flow(ctx: Run) -> None:
+        ctx.step(work, "first")
+        ctx.sleep(10)
+        ctx.options(name="second").step(work, "second")
+        ctx.sleep(10)
+
+    declared(taskflow_broker, taskflow_registry)
+    runs = [flow.options(id="run").delay()]
+    go(advance=True)
+    assert runs[0].state == "cancelled"
+    assert done[-2:] == [at, "undo of run"]
 
 
 def test_side_by_side_in_one_coroutine(
