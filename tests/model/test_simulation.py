@@ -21,7 +21,7 @@ from taskflow.testing import Sim
 from taskflow.testing.simulation.trial import Trial, on_trial
 from taskflow.testing.simulation.trials import Chaos, Failure
 
-HISTORIES = int(os.environ.get("TASKFLOW_HISTORIES", "200"))  # `make histories` takes thousands
+HISTORIES = int(os.environ.get("TASKFLOW_HISTORIES", "120"))  # `make histories` takes thousands
 KEPT: list[int] = []
 INTERVAL, SPARE = 600, 300  # seconds; that many before and after the last tick
 POLICY = RetryPolicy(retries=6, backoff=2.0)
