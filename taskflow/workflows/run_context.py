@@ -68,7 +68,8 @@ class Run(Durably):
         `key` tells one of several steps of a name from the others, whatever their order. `retries`
         and `backoff` (seconds, doubling, full jitter), or a `policy`: the run waits meanwhile, and
         holds nothing. `at_most_once`: a step that was begun, and not seen to end, raises
-        StepInterrupted instead of being run again. Raises ValueError for what cannot be.
+        StepFailed (`is_a(StepInterrupted)`) instead of being run again. Raises ValueError for what
+        cannot be.
         """
         chosen = check_step_options(
             name=name,

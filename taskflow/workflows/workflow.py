@@ -28,6 +28,11 @@ class WorkflowBase(TaskBase[P, R]):
         chosen = check_options(options, self.target.defaults)
         if chosen.keep == 0:
             raise ValueError("result is None; a workflow always keeps its run, for some time")
+        if chosen.id is not None and "^" in chosen.id:
+            raise ValueError(
+                f"id is {chosen.id!r}; a workflow's has no ^, by which what a run does after a "
+                "restart is told from what it did before"
+            )
         return WorkflowCalling(self.target, self.parameters, chosen)
 
     def _calling(self) -> WorkflowCalling[P, R]:

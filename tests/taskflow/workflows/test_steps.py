@@ -21,7 +21,13 @@ from taskflow import (
     task,
     workflow,
 )
-from taskflow.errors import RunFailed, StepFailed, StepInterrupted, WorkflowError
+from taskflow.errors import (
+    RegistrationError,
+    RunFailed,
+    StepFailed,
+    StepInterrupted,
+    WorkflowError,
+)
 from taskflow.testing import ManualClock
 from tests.taskflow.workflows.conftest import Go
 
@@ -574,3 +580,43 @@ def test_gather_takes_steps_and_calls(
 def assert_done(run: WorkflowResult[Any], go: Go) -> None:
     go(advance=True)
     run.get(0)
+
+
+def test_options_that_no_workflow_may_have(taskflow_registry: Registry) -> None:
+    made = one(taskflow_registry, lambda_of_nothing)
+    with pytest.raises(ValueError, match="always keeps its run"):
+        made.options(result=None)
+    with pytest.raises(ValueError, match=r"id is 'x\^1'; a workflow's has no \^"):
+        made.options(id="x^1")
+
+
+def lambda_of_nothing(ctx: Run) -> None:
+    """Does nothing."""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version": 0}, "version is 0"),
+        ({"keep": None}, "keep is None"),
+        ({"on_cancel": len}, "on_cancel is <built-in function len>"),
+        ({"on": {"parcel.shipped": ""}}, "on= has '' for 'parcel.shipped'"),
+        ({"result": "1d"}, "workflow does not know 'result'; it knows queue"),
+    ],
+)
+def test_odd_options_of_the_decorator_are_refused(
+    taskflow_registry: Registry, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RegistrationError, match=message):
+        one(taskflow_registry, lambda_of_nothing, **options)
+
+
+def test_a_workflow_asks_for_its_context(taskflow_registry: Registry) -> None:
+    def without(order: str) -> None: ...
+
+    async def other(ctx: Run) -> None: ...
+
+    with pytest.raises(RegistrationError, match=r"is a `def` workflow, .* `ctx: Run`"):
+        one(taskflow_registry, without)
+    with pytest.raises(RegistrationError, match=r"`ctx: AsyncRun`; not Run"):
+        one(taskflow_registry, other)
