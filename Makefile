@@ -48,7 +48,7 @@ test: $(VENV)/.ready browser ## Run all tests (one of them in Chromium, which is
 	$(BIN)/python -m pytest -n 2 --durations=20
 
 .PHONY: quick
-quick: $(VENV)/.ready ## Run the tests but for crashes, models, end-to-end and fuzz, under 2 minutes
+quick: $(VENV)/.ready ## Run the tests but for crashes, models, end-to-end and fuzz, 3 minutes
 	$(BIN)/python -m pytest -n 2 --quick
 
 .PHONY: pythons

@@ -17,11 +17,11 @@ from taskflow.message import Priority
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.call_defaults import read_defaults
-from taskflow.tasks.call_options import CallOptions, OnKey, check_options, keep_of
+from taskflow.tasks.call_options import CallOptions, Checked, OnKey, check_options, keep_of
 from taskflow.tasks.calling import Calling
 from taskflow.tasks.defaults import default_queue, fill_in
-from taskflow.tasks.flow import LimitOption, RateOption, check_names, read_shares
-from taskflow.tasks.parameters import read_parameters
+from taskflow.tasks.flow import Flow, LimitOption, RateOption, check_names, read_shares
+from taskflow.tasks.parameters import Parameters, read_parameters
 from taskflow.tasks.preparing import Target
 from taskflow.tasks.result import Result
 from taskflow.tasks.task import AsyncTask, Task, TaskBase
@@ -191,22 +191,9 @@ def task(
     chosen = _with_rules(common[0]["policy"], retry_on, give_up_on)
 
     def make(function: Callable[..., Any]) -> Any:
-        if isinstance(function, TaskBase):
-            raise RegistrationError(f"{function.name} is a task already")
-        if not callable(function) or inspect.isclass(function):
-            raise RegistrationError(f"{function!r} is no function; a task is one")
-        called = name or task_name(function)
-        parameters = read_parameters(function, called)
-        check_names("key=", called, defaults.key_by, parameters)
-        check_names("limit= or rate=", called, () if flow is None else flow.by, parameters)
-        is_async = inspect.iscoroutinefunction(function)
+        called, parameters, is_async = read_function(function, "task", name, defaults, flow)
         for one in common:
             one["policy"] = chosen
-            if flow is not None and is_fifo(one["queue"]):
-                raise RegistrationError(
-                    f"{called} has limits and the FIFO queue {one['queue']!r}, which runs one of "
-                    "each group at once and knows no other limit; use a standard queue"
-                )
             entry = TaskEntry(
                 **one,
                 handler=function,
@@ -254,9 +241,31 @@ def task_name(function: Callable[..., Any]) -> str:
     return f"{module}.{function.__qualname__}"
 
 
+def read_function(
+    function: Callable[..., Any], what: str, name: str | None, defaults: Checked, flow: Flow | None
+) -> tuple[str, Parameters, bool]:
+    """What a function that is to be a task (or `what` it is to be) is called, what it takes, and
+    whether it is a coroutine's. Raises RegistrationError for what cannot be one, and for arguments
+    that its options name, and it has not."""
+    if isinstance(function, TaskBase):
+        raise RegistrationError(f"{function.name} is a task already")
+    if not callable(function) or inspect.isclass(function):
+        raise RegistrationError(f"{function!r} is no function; a {what} is one")
+    called = name or task_name(function)
+    parameters = read_parameters(function, called)
+    check_names("key=", called, defaults.key_by, parameters)
+    check_names("limit= or rate=", called, () if flow is None else flow.by, parameters)
+    return called, parameters, inspect.iscoroutinefunction(function)
+
+
 def enter_task(registry: Registry, entry: TaskEntry) -> None:
-    """Let a registry know a task. Raises RegistrationError for a name that another one has: they
-    are told apart by nobody."""
+    """Let a registry know a task. Raises RegistrationError for limits that its queue cannot hold,
+    and for a name that another one has: they are told apart by nobody."""
+    if entry.flow is not None and is_fifo(entry.queue):
+        raise RegistrationError(
+            f"{entry.name} has limits and the FIFO queue {entry.queue!r}, which runs one of each "
+            "group at once and knows no other limit; use a standard queue"
+        )
     tasks = task_engine(registry).tasks
     for name in (entry.name, *entry.aliases):
         before = tasks.get(entry.queue, name)

@@ -11,15 +11,13 @@ from taskflow.errors import (
     DecodeError,
     NoResult,
     ResultTimeout,
-    RunCancelled,
-    RunExpired,
-    RunFailed,
     WouldDeadlock,
 )
 from taskflow.outgoing import outgoing
 from taskflow.publisher import default_broker
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.endings import ended_badly
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.progress import PROGRESS, Step, read_step
 from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of, state_of
@@ -165,17 +163,12 @@ class Result(Generic[R]):
         raise NoResult(f"there is no run {self.id!r}, or not any more")
 
     def _value(self, row: Row) -> R:
-        run = row.run
         if row.state == "done":
             try:
                 return cast(R, json.decoder(self._returns)(value_of(self.broker, row)))
             except DecodeError as error:
                 raise DecodeError(f"the result of run {self.id!r}: {error}") from None
-        if row.state == "failed":
-            raise RunFailed(self.id, run.task, run.error or RunError(type="", message="failed"))
-        if row.state == "expired":
-            raise RunExpired(f"run {self.id!r} of {run.task} was not begun in time")
-        raise RunCancelled(f"run {self.id!r} of {run.task} was cancelled")
+        raise ended_badly(row)
 
     # ---- changing -----------------------------------------------------------------------------
     def cancel(self) -> bool:

@@ -26,12 +26,12 @@ def submit(
     that is there already, it is the one that is there. Within a task it is stored when that has
     succeeded. `again` makes the call anew, as one of those whose first was made then. Raises
     RunExists, KeyTaken, and what the broker does."""
-    if call.take is None and options.id is None and collecting(broker) is not None:
+    if (out := collecting(broker)) is None:
+        return _submit_now(broker, call, options, again)
+    if call.take is None and options.id is None:
         _store(broker, [call])
         return call.id, True
-    if (out := collecting(broker)) is not None:
-        return out.once(call.task, lambda: _submit_now(broker, call, options, again))
-    return _submit_now(broker, call, options, again)
+    return out.once(call.task, lambda: _submit_now(broker, call, options, again))
 
 
 def _submit_now(

@@ -24,8 +24,8 @@ from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
 from taskflow.tasks.work import Work
 from taskflow.workflows.checkpoint import Checkpoint, write_checkpoint
-from taskflow.workflows.checkpointer import checkpointer_of
 from taskflow.workflows.drift import Drift
+from taskflow.workflows.group_commit import group_of
 from taskflow.workflows.kept_steps import is_fresh, load_steps
 from taskflow.workflows.step_outgoing import JournalOutgoing
 
@@ -53,6 +53,7 @@ class Journal:
         self.broker = broker
         self.version = version
         self.lock = threading.RLock()
+        """Taken before the broker's own, by whoever wants both."""
         self.outgoing = JournalOutgoing(self)
         self.within = False
         """Whether it is inside of a transaction of the broker's."""
@@ -138,10 +139,6 @@ class Journal:
         """What was just entered is no step of this run."""
         with self.lock:
             self._at -= 1
-
-    def compare(self, found: Checkpoint, at: int, function: str, given: str) -> None:
-        """Note how the code differs from what is kept. Raises WorkflowDrift if it is strict."""
-        self.drift.compare(found, at, function, given)
 
     def replays(self) -> bool:
         """Whether the code is where it was before: steps are kept that come later."""
@@ -281,7 +278,7 @@ class Journal:
     def _apply(self, change: Change) -> Applied:
         if self.within:  # a transaction of its own, which nobody else's is part of
             return self.broker.apply([change])[0]
-        return checkpointer_of(self.broker).apply(change)
+        return group_of(self.broker).apply(self.broker, change)
 
     def break_off(self, error: Exception) -> Interrupted:
         """Nothing can be kept any more by this attempt, since this happened; to be raised."""

@@ -1,7 +1,6 @@
 """What the context of both kinds of workflows is made of: what a run may do beside its steps."""
 
 from collections.abc import Callable, Iterable, Sequence
-from random import Random
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -11,12 +10,13 @@ from taskflow import payload as json
 from taskflow.broker.change import Remove
 from taskflow.clock import Instant, epoch_seconds
 from taskflow.durations import Duration, seconds_of
-from taskflow.errors import RunCancelled, RunExpired, RunFailed, WorkflowError
+from taskflow.errors import WorkflowError
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.conducting import stop_all
 from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.durable import SIGNAL, Suspended
-from taskflow.tasks.run import FINAL, Row, RunError, load
+from taskflow.tasks.endings import ended_badly
+from taskflow.tasks.run import FINAL, Row, load
 from taskflow.tasks.task import TaskBase
 from taskflow.workflows.checkpoint import Checkpoint
 from taskflow.workflows.children import start_children
@@ -53,7 +53,7 @@ class Steering:
             until = until_of(now)
             journal.note(Checkpoint(step=step, at=at, kind="sleep", state="waiting", until=until))
         else:
-            journal.compare(found, at, "", "")
+            journal.drift.compare(found, at, "", "")
             until = found.until or now
         if until > now:
             raise journal.leave(wait_for(journal, until - now))
@@ -64,7 +64,7 @@ class Steering:
         journal = self.journal
         step, at, found = journal.enter(f"wait:{name}")
         if found is not None:
-            journal.compare(found, at, "", "")
+            journal.drift.compare(found, at, "", "")
             if found.over:
                 return json.decoder(wanted)(found.result) if found.size else None
         now = journal.broker.clock.now()
@@ -93,21 +93,18 @@ class Steering:
 
     def uuid(self) -> UUID:
         """A random id."""
-        return UUID(self._value("uuid", lambda: str(UUID(int=self._bits(), version=4))))
+        bits = self.journal.broker.random.getrandbits
+        return UUID(self._value("uuid", lambda: str(UUID(int=bits(128), version=4))))
 
     def random(self) -> float:
         """A random number."""
         return float(self._value("random", self.journal.broker.random.random))
 
-    def _bits(self) -> int:
-        random: Random = self.journal.broker.random
-        return random.getrandbits(128)
-
     def _value(self, name: str, make: Callable[[], Any]) -> Any:
         journal = self.journal
         step, at, found = journal.enter(name)
         if found is not None:
-            journal.compare(found, at, "", "")
+            journal.drift.compare(found, at, "", "")
             return msgspec.json.decode(found.result)
         value = make()
         result = msgspec.Raw(msgspec.json.encode(value))
@@ -173,7 +170,7 @@ class Steering:
             journal.outgoing.records += records
             journal.outgoing.sends += sends
             raise journal.leave(Suspended(counts={key: len(calls)}))
-        journal.compare(found, at, function, "")
+        journal.drift.compare(found, at, function, "")
         rows = self._rows(ids_of(journal.life, step, range(found.size), found.alone))
         pending = [row for row in rows if row.state not in FINAL]
         bad = [row for row in rows if row.state in FINAL and row.state != "done"]
@@ -181,7 +178,7 @@ class Steering:
             stop_all(journal.broker, pending, journal.broker.clock.now())
             if not found.over:
                 journal.note(msgspec.structs.replace(found, state="failed", at=at))
-            raise _error_of(bad[0])
+            raise ended_badly(bad[0])
         if pending:
             raise journal.leave(Suspended(counts={key: 0}))
         if not found.over:
@@ -218,12 +215,3 @@ def outcome_of(row: Row, returns: Any) -> dict[str, Any]:
     """How a child ended, as groups have it with errors="collect"."""
     value = result_of(row, returns) if row.state == "done" else None
     return {"state": row.state, "value": value, "error": row.run.error}
-
-
-def _error_of(row: Row) -> Exception:
-    run = row.run
-    if row.state == "cancelled":
-        return RunCancelled(f"run {row.id!r} of {run.task} was cancelled")
-    if row.state == "expired":
-        return RunExpired(f"run {row.id!r} of {run.task} was not begun in time")
-    return RunFailed(row.id, run.task, run.error or RunError(type="", message="failed"))

@@ -38,7 +38,7 @@ class JournalOutgoing(Outgoing):
         with journal.lock:
             step, at, found = journal.enter(f"send:{what}")
             if found is not None:
-                journal.compare(found, at, what, "")
+                journal.drift.compare(found, at, what, "")
                 return
             journal.note(Checkpoint(step=step, at=at, kind="send", function=what))
             super().add(what, sends=sends, records=records, counters=counters)
@@ -52,7 +52,7 @@ class JournalOutgoing(Outgoing):
         with journal.lock:
             step, at, found = journal.enter(f"send:{what}")
             if found is not None:
-                journal.compare(found, at, what, "")
+                journal.drift.compare(found, at, what, "")
                 return msgspec.json.decode(found.result, type=tuple[str, bool])
             journal.settle_before_effect()
             answer = call()

@@ -43,7 +43,7 @@ class StepRun:
         self._given = _digest(args, kwargs)
         journal.drift.functions_agree(options.name or short_name(function), self._name)
         if self._found is not None:
-            journal.compare(self._found, self._at, self._name, self._given)
+            journal.drift.compare(self._found, self._at, self._name, self._given)
         self._args, self._kwargs = args, kwargs
         self._collects = StepOutgoing(journal.broker, self.key)
         self._tokens: tuple[Token[Outgoing | None], Token[StepRun | None]] | None = None

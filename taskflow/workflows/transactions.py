@@ -47,7 +47,8 @@ def run_transaction(step: StepRun) -> Any:
             journal.within = False
 
     try:
-        return within(work)
+        with journal.lock:  # before the broker's, as by who keeps another step meanwhile
+            return within(work)
     except Exception as error:
         if not failures:
             journal.break_off(error)  # what it has kept is not there

@@ -5,7 +5,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from taskflow.broker import Broker
 from taskflow.tasks.calling import Calling
-from taskflow.workflows.workflow_result import WorkflowResult, workflow_result
+from taskflow.workflows.workflow_result import WorkflowResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,4 +26,5 @@ class WorkflowCalling(Calling[P, R]):
         self, broker: Broker, id: str, created: bool = True, kept: bool | None = None
     ) -> WorkflowResult[Any]:
         assert self._parameters is not None
-        return workflow_result(broker, id, self._parameters.returns, created)
+        returns = self._parameters.returns
+        return WorkflowResult(id, broker=broker, returns=returns, created=created)

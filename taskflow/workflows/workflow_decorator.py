@@ -10,16 +10,16 @@ from msgspec import UNSET, UnsetType
 from taskflow.durations import Duration
 from taskflow.entry_options import common_options
 from taskflow.errors import RegistrationError, ResultError, WorkflowError
+from taskflow.limits import is_fifo
 from taskflow.message import Priority
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.call_defaults import read_defaults
 from taskflow.tasks.call_options import OnKey, keep_of
-from taskflow.tasks.decorator import enter_task, task_name
+from taskflow.tasks.decorator import enter_task, read_function
 from taskflow.tasks.defaults import fill_in
 from taskflow.tasks.durable import Durable
-from taskflow.tasks.flow import LimitOption, RateOption, check_names, read_shares
-from taskflow.tasks.parameters import read_parameters
+from taskflow.tasks.flow import LimitOption, RateOption, read_shares
 from taskflow.tasks.task import TaskBase
 from taskflow.tasks.task_entry import target_of
 from taskflow.workflows.async_run import AsyncRun
@@ -126,12 +126,7 @@ def workflow(
         raise RegistrationError(f"workflow: {error}") from None
     if not kept:
         raise RegistrationError("keep is None; a run is kept for some time: keep='30d'")
-    if on_cancel is not None and not isinstance(on_cancel, TaskBase):
-        raise RegistrationError(f"on_cancel is {on_cancel!r}; a task or workflow is wanted")
-    cleans_up = None
-    if on_cancel is not None:
-        cleans_up = (on_cancel.target.name, on_cancel.target.queues[0])
-    durable = Durable(version=version, on_cancel=cleans_up)
+    durable = Durable(version=version, on_cancel=_cleans_up(on_cancel))
     flow, options["rate"] = read_shares(limit, options["rate"])
     common = common_options("workflow", window=None, **options)
     rules: dict[type[BaseException], RetryPolicy | None] = {WorkflowError: None, ResultError: None}
@@ -139,16 +134,8 @@ def workflow(
     common["policy"] = replace(common["policy"], rules=rules)
 
     def make(function: Callable[..., Any]) -> Any:
-        if isinstance(function, TaskBase):
-            raise RegistrationError(f"{function.name} is a task already")
-        if not callable(function) or inspect.isclass(function):
-            raise RegistrationError(f"{function!r} is no function; a workflow is one")
-        called = name or task_name(function)
-        is_async = inspect.iscoroutinefunction(function)
-        parameters = read_parameters(function, called)
+        called, parameters, is_async = read_function(function, "workflow", name, defaults, flow)
         _check_context(function, called, parameters.context, AsyncRun if is_async else Run)
-        check_names("key=", called, defaults.key_by, parameters)
-        check_names("limit= or rate=", called, () if flow is None else flow.by, parameters)
         entry = WorkflowEntry(
             **common,
             handler=(guarded_async if is_async else guarded)(function),
@@ -171,6 +158,21 @@ def workflow(
         return kind(function, target, parameters, registry)
 
     return make
+
+
+def _cleans_up(on_cancel: Any) -> tuple[str, str] | None:
+    """The task that is called on a cancel, and its queue. Raises RegistrationError for none."""
+    if on_cancel is None:
+        return None
+    if not isinstance(on_cancel, TaskBase):
+        raise RegistrationError(f"on_cancel is {on_cancel!r}; a task or workflow is wanted")
+    queue = on_cancel.target.queues[0]
+    if is_fifo(queue):
+        raise RegistrationError(
+            f"on_cancel is {on_cancel.name}, of the FIFO queue {queue!r}; a standard queue is "
+            "wanted, since a cancel knows no message group"
+        )
+    return on_cancel.name, queue
 
 
 def _check_context(

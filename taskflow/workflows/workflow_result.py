@@ -2,7 +2,6 @@
 
 from typing import Any, TypeVar
 
-from taskflow.broker import Broker
 from taskflow.tasks.result import Result
 from taskflow.workflows.retrying import retry_run
 from taskflow.workflows.run_forking import fork_run
@@ -40,8 +39,3 @@ class WorkflowResult(Result[R]):
         broker = self.broker
         made = fork_run(broker, self.id, step, id=id)
         return WorkflowResult(made, broker=broker, returns=self._returns)
-
-
-def workflow_result(broker: Broker, id: str, returns: Any, created: bool) -> "WorkflowResult[Any]":
-    """The result of a call that was just made."""
-    return WorkflowResult(id, broker=broker, returns=returns, created=created)

@@ -17,9 +17,9 @@ from taskflow.registry import Registry, default_registry
 from taskflow.tasks.task import TaskBase
 from taskflow.testing.simulation.attempt import Attempt, history, span, story
 from taskflow.testing.simulation.fault_rates import Faults
+from taskflow.testing.simulation.found_letters import Letter, letters_in
 from taskflow.testing.simulation.hazards import Hazards
-from taskflow.testing.simulation.letters import Letter, letters_in
-from taskflow.testing.simulation.names import Names
+from taskflow.testing.simulation.known_names import Names
 from taskflow.testing.simulation.script import Script
 from taskflow.testing.simulation.simulated_broker import Published, SimulatedBroker
 from taskflow.testing.simulation.simulated_clock import Frozen, SimulatedClock

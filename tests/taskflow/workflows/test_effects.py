@@ -1,5 +1,6 @@
 """An effect that is there once, in four ways, whatever dies between two calls."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,29 @@ def test_what_cannot_be_part_of_a_transaction_elsewhere_is_refused(
     assert "sends within transaction_on" in first
     assert "takes an SQLAlchemy engine; this is a object" in second
     engine.dispose()
+
+
+def test_who_has_a_transaction_has_the_steps_of_its_run_first(
+    taskflow_registry: Registry, taskflow_broker: Broker, go: Go
+) -> None:
+    """Else a step side by side, which keeps its result, waits for the broker while the transaction
+    waits for the steps."""
+    free: list[bool] = []
+
+    def look(sql: Sql) -> None:
+        lock = context[0].journal.lock
+        other = threading.Thread(target=lambda: free.append(lock.acquire(blocking=False)))
+        other.start()
+        other.join(30)
+
+    @workflow(registry=taskflow_registry)
+    async def flow(ctx: AsyncRun) -> None:
+        context.append(ctx)
+        await ctx.gather(ctx.transaction(look), (len, "x"))
+
+    context: list[AsyncRun] = []
+    Worker(taskflow_broker, registry=taskflow_registry)
+    run = flow.delay()
+    go()
+    assert run.get(0) is None
+    assert free == [False]

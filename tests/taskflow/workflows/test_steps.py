@@ -611,6 +611,23 @@ def test_odd_options_of_the_decorator_are_refused(
         one(taskflow_registry, lambda_of_nothing, **options)
 
 
+def test_a_fifo_queue_has_no_limits_and_cleans_up_after_nothing(
+    taskflow_registry: Registry,
+) -> None:
+    with pytest.raises(RegistrationError, match=r"flow has limits and the FIFO queue"):
+        workflow(registry=taskflow_registry, queue="flows.fifo", name="flow", limit=2)(
+            lambda_of_nothing
+        )
+    undo = task(registry=taskflow_registry, queue="undo.fifo", name="undo")(len_of)
+    with pytest.raises(RegistrationError, match=r"on_cancel is undo, of the FIFO queue"):
+        one(taskflow_registry, lambda_of_nothing, on_cancel=undo)
+
+
+def len_of(text: str) -> int:
+    """Its length."""
+    return len(text)
+
+
 def test_a_workflow_asks_for_its_context(taskflow_registry: Registry) -> None:
     def without(order: str) -> None: ...
 

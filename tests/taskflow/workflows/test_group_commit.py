@@ -1,0 +1,132 @@
+"""Checkpoints of threads that come at once: one transaction, and each its own answer."""
+
+import gc
+import threading
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from taskflow import Broker
+from taskflow.broker.change import Applied, Change, Put
+from taskflow.errors import BrokerUnavailable, VersionConflict
+from taskflow.testing import memory_broker
+from taskflow.workflows.group_commit import GroupCommit, group_of
+
+WAIT = 30.0
+
+
+class Watched(deque[Any]):
+    """Tells when so many have come to wait."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.wanted, self.full = count, threading.Event()
+
+    def append(self, one: Any, /) -> None:
+        """One more."""
+        super().append(one)
+        if len(self) >= self.wanted:
+            self.full.set()
+
+
+class Slow:
+    """A broker that makes no change before the others wait."""
+
+    def __init__(self, broker: Broker, until: threading.Event) -> None:
+        self._broker, self._until = broker, until
+        self.groups: list[int] = []
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied]:
+        """As of a broker; a change without records is no change, and one of `down` ends it."""
+        assert self._until.wait(WAIT)
+        self.groups.append(len(changes))
+        if any(not one.records for one in changes):
+            raise TypeError("no change")
+        if any(one.records[0].key == "down" for one in changes):
+            raise BrokerUnavailable("away")
+        return self._broker.apply(changes)
+
+
+def change(key: str, expected: int = 0) -> Change:
+    """A record, of which there is none."""
+    return Change(records=[Put(kind="test", key=key, value="{}", expected=expected)])
+
+
+def together(
+    broker: Broker, *others: Change
+) -> tuple[list[int], list[Applied | BaseException | None]]:
+    """The changes of threads that come while the first one is made; the sizes of the groups, and
+    what became of each of the others."""
+    group = GroupCommit()
+    waiting = Watched(len(others))
+    found: list[Applied | BaseException | None] = [None] * len(others)
+    slow: Any = Slow(broker, waiting.full)
+
+    def apply(at: int, one: Change) -> None:
+        try:
+            found[at] = group.apply(slow, one)
+        except Exception as error:
+            found[at] = error
+
+    first = threading.Thread(target=group.apply, args=(slow, change("first")))
+    began = threading.Event()
+    slow_apply = slow.apply
+
+    def noted(changes: Sequence[Change]) -> list[Applied]:
+        began.set()
+        answers: list[Applied] = slow_apply(changes)
+        return answers
+
+    slow.apply = noted
+    first.start()
+    assert began.wait(WAIT)
+    group._waiting = waiting
+    threads = [threading.Thread(target=apply, args=one) for one in enumerate(others)]
+    for thread in threads:
+        thread.start()
+    for thread in (first, *threads):
+        thread.join(WAIT)
+    return slow.groups, found
+
+
+def test_who_waits_goes_together_and_each_has_its_own_answer(taskflow_broker: Broker) -> None:
+    groups, found = together(
+        taskflow_broker, change("a"), change("b", 7), change("c"), change("first")
+    )
+    assert groups == [1, 4]
+    refused = [one.refused if isinstance(one, Applied) else one for one in found]
+    assert [type(one) for one in refused] == [
+        type(None),
+        VersionConflict,
+        type(None),
+        VersionConflict,
+    ]
+    assert taskflow_broker.records("test", ["first", "a", "b", "c"]).keys() == {"first", "a", "c"}
+
+
+def test_what_spoils_a_group_spoils_nobody_else(taskflow_broker: Broker) -> None:
+    groups, found = together(taskflow_broker, change("a"), Change(), change("b"))
+    assert sorted(groups) == [1, 1, 1, 1, 3]
+    assert [type(one) for one in found] == [Applied, TypeError, Applied]
+
+
+def test_a_broker_that_is_away_is_so_for_all(taskflow_broker: Broker) -> None:
+    groups, found = together(taskflow_broker, change("a"), change("down"))
+    assert groups == [1, 2]
+    assert [type(one) for one in found] == [BrokerUnavailable, BrokerUnavailable]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_broker_is_let_go(used: bool) -> None:
+    broker = memory_broker()
+    if used:
+        group_of(broker).apply(broker, change("a"))
+        assert group_of(broker) is group_of(broker)
+    gone = weakref.ref(broker)
+    broker.close()
+    del broker
+    gc.collect()
+    assert gone() is None
