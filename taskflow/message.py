@@ -159,9 +159,12 @@ def plain_text(value: str | Attribute) -> str:
     return value.value
 
 
-def new_id(now: float, random: Random) -> str:
-    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time."""
+def new_id(now: float, random: Random, place: int | None = None) -> str:
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time. The last ten bits
+    say where what it names lies (`taskflow.placing`): in that place, or in any."""
     bits = int(now * 1000) << 80 | 0x7 << 76 | random.getrandbits(76)
+    if place is not None:
+        bits = bits & ~0x3FF | place
     bits = bits & ~(0x3 << 62) | 0x2 << 62
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -15,6 +15,7 @@ from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import Message, new_id
 from taskflow.outgoing import collecting, outgoing
+from taskflow.placing import new_place
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -166,7 +167,7 @@ def new_event(
     return Event(
         topic=topic,
         payload=payload,
-        id=new_id(now, broker.random) if id is None else id,
+        id=new_id(now, broker.random, new_place(broker)) if id is None else id,
         time=now,
         source=source,
         subject=subject,

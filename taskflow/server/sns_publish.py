@@ -16,6 +16,7 @@ from taskflow.broker.settings import TopicSettings
 from taskflow.errors import LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Attribute, Message, new_id
+from taskflow.placing import new_place
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
@@ -118,7 +119,7 @@ class PublishActions:
             raise invalid_parameter("Message too long")
         try:
             message = Message(
-                new_id(self._broker.clock.now(), self._broker.random),
+                new_id(self._broker.clock.now(), self._broker.random, new_place(self._broker)),
                 entry.body,
                 entry.attributes,
                 group=entry.given.get("MessageGroupId"),

@@ -11,6 +11,7 @@ from taskflow.broker.settings import Sent
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, check_group, is_fifo
 from taskflow.message import Message, new_id
+from taskflow.placing import new_place
 from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
@@ -88,7 +89,7 @@ class SendActions:
         group, deduplication = self._read_fifo(given, queue, settings)
         try:
             message = Message(
-                new_id(call.now, self._broker.random),
+                new_id(call.now, self._broker.random, new_place(self._broker)),
                 body,
                 read_sqs_attributes(given.get("MessageAttributes")),
                 _read_delay(given, queue, settings),

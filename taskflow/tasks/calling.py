@@ -10,13 +10,14 @@ import msgspec
 from taskflow import payload as json
 from taskflow.broker import Broker
 from taskflow.outgoing import collecting
+from taskflow.placing import new_place
 from taskflow.publisher import default_broker
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.parameters import Parameters
 from taskflow.tasks.preparing import Prepared, Target, prepare
 from taskflow.tasks.priorities import check_priorities
 from taskflow.tasks.result import Result
-from taskflow.tasks.submitting import submit, submit_many
+from taskflow.tasks.submitting import AT_ONCE, submit, submit_many
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,9 +71,10 @@ class Calling(Generic[P, R]):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         first_at: float | None = None,
+        place: int | None = None,
     ) -> Prepared:
-        """The call as what it stores, one of those whose first was made then. Raises as `delay`
-        does."""
+        """The call as what it stores, one of those whose first was made then; `place` as in
+        `prepare`. Raises as `delay` does."""
         target, parameters, options = self._target, self._parameters, self._options
         slot = None
         if parameters is not None:
@@ -98,6 +100,7 @@ class Calling(Generic[P, R]):
             broker.max_message_bytes,
             slot=slot,
             first_at=first_at,
+            place=new_place(broker) if place is None else place,
         )
 
     def _submit(self, broker: Broker, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result[R]:
@@ -107,8 +110,11 @@ class Calling(Generic[P, R]):
         return self._result(broker, id, created, call.put is not None)
 
     def _prepare_all(self, broker: Broker, calls: Iterable[Any]) -> Iterator[Prepared]:
-        for one in calls:
-            yield self.prepare(broker, *_given(one))
+        place: int | None = None
+        for at, one in enumerate(calls):
+            if at % AT_ONCE == 0:
+                place = new_place(broker, many=True)
+            yield self.prepare(broker, *_given(one), place=place)
 
     def _result(
         self, broker: Broker, id: str, created: bool = True, kept: bool | None = None

@@ -9,6 +9,7 @@ from taskflow.broker.change import Change, Free, Put, Send, Take
 from taskflow.errors import ConfigError, LimitExceeded
 from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message, new_id
+from taskflow.placing import place_of_call
 from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
@@ -87,14 +88,18 @@ def prepare(
     lock: str | None = None,
     slot: str | None = None,
     first_at: float | None = None,
+    place: int | None = None,
 ) -> Prepared:
     """What one call stores; the arguments are JSON. `tick` is the time that a schedule planned it
     for, `lock` the key that it holds while it lives, as `change.Take` has it (it is taken for
     LONGEST_WAIT at most), `slot` as in Message. `first_at`: when the first of the calls was made
-    that it stands for. Raises ConfigError for a queue that the task has not, LimitExceeded for
-    what is too large."""
+    that it stands for. `place` says where it lies (`taskflow.placing`) if it belongs to nothing
+    else. Raises ConfigError for a queue that the task has not, LimitExceeded for what is too
+    large."""
     queue = queue_of(target, options)
-    id = options.id or new_id(now, random)
+    keyed = options.key is not None or options.keyed
+    key = key_of(target.name, options.key or "") if keyed else lock
+    id = options.id or new_id(now, random, place_of_call(queue, key, slot, place))
     delay = options.delay if options.at is None else max(0.0, options.at - now)
     if options.debounce:
         first_at = now if first_at is None else first_at
@@ -108,7 +113,6 @@ def prepare(
     keep = target.keep if options.keep is None else options.keep
     later = delay > LONGEST_DELAY
     dedup = id if is_fifo(queue) else None
-    keyed = options.key is not None or options.keyed
     if not (keep or keyed or later or lock):
         message = Message(
             id,
@@ -123,7 +127,6 @@ def prepare(
             most=most,
         )
         return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
-    key = key_of(target.name, options.key or "") if keyed else lock
     until = now + LONGEST_WAIT if key == lock else None
     if options.throttle:
         keep, until = max(keep or DEFAULT_KEEP, options.throttle), now + options.throttle

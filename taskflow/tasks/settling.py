@@ -28,7 +28,7 @@ from taskflow.tasks.canvas.following import Following, sweep_life
 from taskflow.tasks.durable import STEP, Suspended, life_of
 from taskflow.tasks.preparing import Target, prepare, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, RUN, Row, Run, RunError, State
-from taskflow.tasks.task_entry import TaskEntry
+from taskflow.tasks.task_entry import TaskEntry, place_of_work
 from taskflow.tasks.work import Work
 
 
@@ -238,6 +238,7 @@ class _Settling:
             self._ended.at,
             broker.random,
             broker.max_message_bytes,
+            place=place_of_work(self._ended.delivery),
         ).change()
         self._keys += call.keys
         self._records += call.records

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Free, Send
+from taskflow.broker.change import Change, Free, Put, Remove, Send
 from taskflow.errors import KeyTaken, RunExists, VersionConflict
 from taskflow.outgoing import collecting
 from taskflow.tasks.call_options import Checked
@@ -126,12 +126,14 @@ def replace_holder(broker: Broker, call: Prepared, holder: str) -> Change:
     assert call.take is not None
     change = call.change()
     before = load(broker, [holder]).get(holder)
-    records = list(change.records)
+    records: list[Put | Remove] = list(change.records)
     following = Following(broker, now := broker.clock.now())
     if before is not None and before.state == "running":
         records.insert(0, stop_run(before, now)[0])
     elif before is not None and before.state not in FINAL:
         following.end(before, before.run, "cancelled")
+    elif before is None:  # it is not made meanwhile, in another file than its key
+        records.insert(0, Remove(RUN, holder, expected=0))
     return msgspec.structs.replace(
         change,
         keys=[Free(call.take.key, holder), *change.keys],

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from taskflow.broker import Broker
 from taskflow.entry import Arguments, Entry
 from taskflow.event import Context
+from taskflow.message import Delivery
 from taskflow.outgoing import Outgoing, outgoing
+from taskflow.placing import place_beside
 from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
@@ -46,7 +48,7 @@ class TaskEntry(Entry):
     def begin(self, work: Work, broker: Broker) -> None:
         """An attempt begins: from here on what it sends is kept until it ends."""
         if broker.features.atomic:
-            work.outgoing = Outgoing(broker)
+            work.outgoing = Outgoing(broker, place_of_work(work.delivery))
             outgoing.set(work.outgoing)
 
     @property
@@ -58,6 +60,11 @@ class TaskEntry(Entry):
         """What the message says, and the context where it is wanted."""
         assert isinstance(context, TaskContext)
         return self.parameters.with_context(context.arguments, context)
+
+
+def place_of_work(delivery: Delivery) -> int:
+    """Where a message lies (`taskflow.placing`), and what is sent by who handles it."""
+    return place_beside(delivery.queue, delivery.run or delivery.id, delivery.slot)
 
 
 def target_of(entry: TaskEntry, queues: Sequence[str]) -> Target:

@@ -6,7 +6,7 @@ from typing import Any
 from taskflow.broker import Broker
 
 LOOKS = (
-    *("clock", "random", "features", "economy", "max_message_bytes"),
+    *("clock", "random", "features", "economy", "max_message_bytes", "new_place"),
     *("records", "list_records", "holders", "counts", "queues", "topics", "settings", "peek"),
 )
 

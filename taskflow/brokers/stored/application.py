@@ -39,7 +39,7 @@ class Filtered(Exception):
     """A topic has filters that were not asked yet."""
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
     """What is kept of an applied change that has an id."""
 
     versions: list[int]
@@ -49,7 +49,7 @@ class _Answer(msgspec.Struct):
 
 
 _write = msgspec.json.Encoder().encode
-_read = msgspec.json.Decoder(_Answer).decode
+_read = msgspec.json.Decoder(Answer).decode
 
 
 class Application:
@@ -83,14 +83,7 @@ class Application:
         rows, change, now = self._rows, self._change, self._now
         check_change(change)
         if change.id is not None and (known := rows.records.applied(change.id, now)) is not None:
-            answer = _read(known)
-            return Applied(
-                versions=answer.versions,
-                counts=answer.counts,
-                sent=answer.sent,
-                settled=answer.settled,
-                repeated=True,
-            )
+            return repeated(known)
         fence = change.fence
         if fence is not None and (self.fenced_first or not self._finishes(fence)):
             queue = find_queue(rows, fence.queue)
@@ -120,8 +113,7 @@ class Application:
             else:
                 settled.append(self._settle(settlement))
         if change.id is not None:
-            noted = _write(_Answer(versions, counts, sent, settled)).decode()
-            rows.records.note_applied(change.id, noted, now + change.remembered)
+            note(rows, change, Answer(versions, counts, sent, settled), now)
         return Applied(versions=versions, counts=counts, sent=sent, settled=settled)
 
     def _finishes(self, fence: Delivery) -> bool:
@@ -187,6 +179,24 @@ class Application:
         if not isinstance(one, Keep):
             free_slots(rows, queue, [one.delivery])
         return done
+
+
+def note(rows: Rows, change: Change, answer: Answer, now: float) -> None:
+    """Keep what became of a change that has an id."""
+    assert change.id is not None
+    rows.records.note_applied(change.id, _write(answer).decode(), now + change.remembered)
+
+
+def repeated(known: str) -> Applied:
+    """What is answered when one is made again, of which this was noted."""
+    answer = _read(known)
+    return Applied(
+        versions=answer.versions,
+        counts=answer.counts,
+        sent=answer.sent,
+        settled=answer.settled,
+        repeated=True,
+    )
 
 
 def _lost(fence: Delivery, state: str) -> LeaseLost:

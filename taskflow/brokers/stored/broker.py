@@ -32,8 +32,14 @@ class StoredBroker:
     """
 
     def __init__(
-        self, store: Store, *, clock: Clock | None = None, random: Random | None = None
+        self,
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        core: Core | None = None,
     ) -> None:
+        """`core`: of one of several files (`brokers.sharded`), else it has its own."""
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or forking.RANDOM
         self.economy = Economy()
@@ -44,12 +50,12 @@ class StoredBroker:
             self.at_once = store.at_once
         if isinstance(store, OwnSql):
             self.within = store.within
-        core = Core(store, self.clock, self.random)
+        self.core = core = core or Core(store, self.clock, self.random)
         intake = Intake()
 
         publisher = Publisher(core, intake)
         self.publish, self.send = publisher.publish, publisher.send
-        receiver = Receiver(core)
+        self.receiver = receiver = Receiver(core)
         self.receive, self.next_due = receiver.receive, receiver.next_due
         self.wake, self.watch = receiver.wake, receiver.watch
         settler = Settler(core)
@@ -85,7 +91,8 @@ class StoredBroker:
         self.take, self.hold = coordinator.take, coordinator.hold
         self.report, self.retire = coordinator.report, coordinator.retire
         self.workers, self.hurry = coordinator.workers, coordinator.hurry
-        self.upkeep = Upkeep(core, moves).run
+        upkeep = Upkeep(core, moves)
+        self.upkeep, self.clean = upkeep.run, upkeep.clean
 
         runs = Runs(core)
         self.records, self.list_records = runs.records, runs.list_records

@@ -20,23 +20,27 @@ class Upkeep:
 
     def run(self, limit: int = 1000) -> bool:
         """Do a step of each kind; whether there is more to do at once."""
-        store, part = self._core.store, max(1, limit // 3)
         more = self._moves.step_moves(limit)
+        return self.clean(limit) or more
+
+    def clean(self, limit: int) -> bool:
+        """All but the moves."""
+        store, part = self._core.store, max(1, limit // 3)
 
         def look(rows: Rows) -> tuple[bool, list[tuple[int, str]], list[str]]:
             old = [queue for queue in rows.queues() if self._holds_old(rows, queue)]
             return rows.any_gone(self._core.now()), rows.parked(self._parked, SLOTS), old
 
-        def clean(rows: Rows) -> int:
+        def drop(rows: Rows) -> int:
             now = self._core.now()
             return max(rows.records.expire(now, part), rows.sweep(part), rows.forget(now, part))
 
         any_gone, parked, old = store.look(look)
-        gone = store.transact(clean) if any_gone else 0
+        gone = store.transact(drop) if any_gone else 0
         self._unpark(parked)
         for queue in old:
             store.transact(partial(self._drop_old, queue=queue))
-        return more or bool(old) or gone >= part
+        return bool(old) or gone >= part
 
     def _unpark(self, found: list[tuple[int, str]]) -> None:
         """Look again at what waits for slots: some may have become free without a word, or more

@@ -22,8 +22,9 @@ NOISY_PART = 10  # of all messages in flight, a noisy group has more than one in
 class Lending:
     """Lends messages of one process. Called inside the store's transaction."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, mark: str = "") -> None:
         self._random = random
+        self._mark = mark  # of its receipts
         self._room: Counter[int] = Counter()  # until in-flight messages are counted again
         self._turns: dict[int, Turns] = {}
 
@@ -173,9 +174,16 @@ class Lending:
         seqs = [row.seq for row in held]
         rows.remember_attempt(queue.id, attempt, receipt, seqs, until, expires, now)
 
-    @staticmethod
     def _hand_out(
-        rows: Rows, row: Row, queue: QueueRow, count: int, receipt: int, until: float, now: float
+        self,
+        rows: Rows,
+        row: Row,
+        queue: QueueRow,
+        count: int,
+        receipt: int,
+        until: float,
+        now: float,
     ) -> Delivery:
         first = now if row.first_received_at is None else row.first_received_at
-        return delivery(rows, row, queue, count, first, f"{row.seq}.{receipt}", until)
+        text = f"{self._mark}{row.seq}.{receipt}"
+        return delivery(rows, row, queue, count, first, text, until)

@@ -1,4 +1,5 @@
-"""What is in a receipt of a stored broker: the row, and the lease, which tells its time."""
+"""What is in a receipt of a stored broker: the row, and the lease, which tells its time; before
+them the number of its file, if it is one of several."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from taskflow.message import Delivery
 from taskflow.stores.row import ANY, Held
 
 _STALE = Held(-1, -1)
-_FORM = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
+_FORM = re.compile(r"(?:[0-9]{1,4}/)?[0-9]{1,19}\.[0-9]{1,19}")
 _TIME_BITS = 20  # below the milliseconds: random ones, and two flags (`stores.row`)
 
 
@@ -20,7 +21,8 @@ def new_lease(now: float, random_bits: int) -> int:
 def held(delivery: Delivery, fenced: bool = True) -> Held:
     """What a receipt says; a malformed one holds nothing. Not fenced, it stands for every receipt
     of its message."""
-    seq, _, lease = delivery.receipt.partition(".")
+    receipt = delivery.receipt
+    seq, _, lease = receipt[receipt.find("/") + 1 :].partition(".")
     try:
         found = Held(int(seq), int(lease))
     except ValueError:
@@ -38,5 +40,5 @@ def received_at(receipts: Sequence[str]) -> list[float | None]:
 def _time_of(receipt: str) -> float | None:
     if not _FORM.fullmatch(receipt):
         return None
-    seq, lease = map(int, receipt.split("."))
+    seq, lease = map(int, receipt[receipt.find("/") + 1 :].split("."))
     return (lease >> _TIME_BITS) / 1000 if max(seq, lease) < 2**63 else None

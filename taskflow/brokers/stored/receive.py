@@ -17,7 +17,7 @@ class Receiver:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._lending = Lending(core.random)
+        self._lending = Lending(core.random, core.mark)
         self._known: dict[str, QueueRow] = {}  # as last looked at
 
     def receive(
@@ -42,14 +42,14 @@ class Receiver:
             rung = core.waiters.rung(queues)
             if before and attempt is None:
                 rang = [name for at, name in enumerate(queues) if rung[at] != before[at]]
-                if len(rang) == 1 and (one := self._take_lone(rang[0], visibility, holding)):
+                if len(rang) == 1 and (one := self.take_lone(rang[0], visibility, holding)):
                     return [one]
             before = rung
             looked_at = core.now()
-            if taken := self._take(queues, limit, visibility, attempt, holding):
+            if taken := self.take(queues, limit, visibility, attempt, holding):
                 return taken
             until = deadline
-            if wait and (due := self._next_due(queues, looked_at)) is not None:
+            if wait and (due := self.next_due_after(queues, looked_at)) is not None:
                 until = min(until, due)
             while True:
                 core.store.check()
@@ -62,7 +62,7 @@ class Receiver:
                 if version != seen:
                     break
 
-    def _take_lone(
+    def take_lone(
         self, name: str, visibility: float | None, holding: Holding | None
     ) -> Delivery | None:
         """The message of a queue that has just rung, when it is alone there; the others that are
@@ -77,7 +77,7 @@ class Receiver:
         core.unfinished = None if finished else lent
         return lent
 
-    def _take(
+    def take(
         self,
         queues: Sequence[str],
         limit: int,
@@ -85,6 +85,7 @@ class Receiver:
         attempt: str | None,
         holding: Holding | None,
     ) -> list[Delivery]:
+        """Lend due messages, if there are any."""
         core = self._core
 
         def look(rows: Rows) -> list[QueueRow]:
@@ -139,9 +140,9 @@ class Receiver:
 
     def next_due(self, *queues: str) -> float | None:
         """When the next hidden message becomes visible."""
-        return self._next_due(queues, self._core.now())
+        return self.next_due_after(queues, self._core.now())
 
-    def _next_due(self, queues: Sequence[str], now: float) -> float | None:
+    def next_due_after(self, queues: Sequence[str], now: float) -> float | None:
         """The first time after `now` at which there is more; perhaps it has come meanwhile."""
 
         def look(rows: Rows) -> list[float | None]:

@@ -43,17 +43,26 @@ class SqliteStore:
 
     `path` is None for `:memory:` (one process); a relative one means the folder of now for good.
     `durable` makes `sync` wait for the disk. `create=False` refuses a file that does not exist.
-    Raises BrokerFileError when the file cannot be used.
+    `accept` is called with the rows of each file that is opened, and raises BrokerFileError for one
+    that is not what it should be. Raises BrokerFileError when the file cannot be used.
 
     The connection belongs to a process and to a file. It is closed before a fork and opened anew on
     both sides; when the path means another file than it did, the next `check` or `sync` opens that
     one.
     """
 
-    def __init__(self, path: Path | None, *, durable: bool, create: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        durable: bool,
+        create: bool = True,
+        accept: Callable[[Rows], None] | None = None,
+    ) -> None:
         check_sqlite_version(apsw.sqlite_lib_version())
         self._path = None if path is None else path.absolute()
         self._create = create
+        self._accept = accept
         self._lock = threading.RLock()
         self._closed = False
         self._pid = os.getpid()
@@ -92,6 +101,9 @@ class SqliteStore:
             if real is not None:
                 connection.pragma("journal_mode", "wal")
                 connection.pragma("user_version")  # a first look makes the WAL
+            rows = SqliteRows(connection)
+            if self._accept is not None:
+                self._accept(rows)
         except BaseException:
             connection.close()
             raise
@@ -106,7 +118,6 @@ class SqliteStore:
             self._disk = DiskSync(real) if self.durable else None
             self._file = FileIdentity(path, real)
         self._pid = os.getpid()
-        rows = SqliteRows(connection)
         for block in (self._reading, self._writing):
             block.use(self._pid, self._lock, rows, connection.cursor().execute)
 
@@ -119,6 +130,10 @@ class SqliteStore:
         if not checkpoint:
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.close()
+
+    def never_create(self) -> None:
+        """From now on a file that is missing is an error, and is not made anew."""
+        self._create = False
 
     # ---- another process, another file ------------------------------------------------------
     def before_fork(self) -> None:

@@ -12,6 +12,7 @@ from taskflow.errors import RunExists, VersionConflict
 from taskflow.limits import check_message
 from taskflow.message import Message, new_id
 from taskflow.outgoing import collecting
+from taskflow.placing import new_place
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.chain import Chain
 from taskflow.tasks.canvas.group import Group
@@ -43,7 +44,10 @@ def plant(node: Node, broker: Broker, options: CheckedPlan) -> Result[Any]:
     """Store a plan and start it; answers the result of its root."""
     now = broker.clock.now()
     out = collecting(broker)
-    root = options.id or (new_id(now, broker.random) if out is None else out.new_id("plan"))
+    root = options.id
+    if root is None:
+        place = new_place(broker)
+        root = new_id(now, broker.random, place) if out is None else out.new_id("plan")
     planting = _Planting(root, options, now, broker)
     if options.id is not None:
         planting.shape = shape_of(node)
