@@ -1,11 +1,12 @@
 """Opening a broker by its address."""
 
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
+from taskflow.brokers.sharded.files import check_shards
+from taskflow.brokers.sharded.open_files import open_files
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
@@ -25,7 +26,8 @@ def open_address(
     """Open the broker at an address.
 
     `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
-    `?durability=power` (the default: a publish is answered after fsync) or `=process`;
+    `?durability=power` (the default: a publish is answered after fsync) or `=process`, and
+    `&shards=8` for a new broker over so many files;
     `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table&state=…]`.
     `create=False` refuses a file that does not exist. Raises ConfigError for an address that is
     none of these, BrokerFileError for a bad file.
@@ -38,8 +40,7 @@ def open_address(
     path = unquote(parts.path)
     if parts.scheme == "aws":
         return _aws(address, parts.netloc, path, options, clock, random)
-    opener = _SCHEMES.get(parts.scheme)
-    if opener is None:
+    if parts.scheme not in _SCHEMES:
         raise ConfigError(
             f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory:// "
             "and sqlite:///path/to/broker.db, or aws://REGION"
@@ -49,20 +50,27 @@ def open_address(
             f"broker address {address!r}: {parts.netloc!r} stands where a host would; write "
             f"{parts.scheme}:///{parts.netloc}{path} (three slashes: relative, four: absolute)"
         )
-    return StoredBroker(opener(address, path, options, create), clock=clock, random=random)
-
-
-def _memory(address: str, path: str, options: dict[str, str], create: bool) -> SqliteStore:
+    if parts.scheme == "sqlite":
+        return _sqlite(address, path, options, create, clock, random)
     if path or options:
         raise ConfigError(f"broker address {address!r}: memory:// takes no path and no options")
-    return SqliteStore(None, durable=False)
+    return StoredBroker(SqliteStore(None, durable=False), clock=clock, random=random)
 
 
-def _sqlite(address: str, path: str, options: dict[str, str], create: bool) -> SqliteStore:
+def _sqlite(
+    address: str,
+    path: str,
+    options: dict[str, str],
+    create: bool,
+    clock: Clock | None,
+    random: Random | None,
+) -> Broker:
     durability = options.pop("durability", "power")
+    shards = options.pop("shards", None)
     if options:
         raise ConfigError(
-            f"broker address {address!r}: unknown option {min(options)!r}; allowed: durability"
+            f"broker address {address!r}: unknown option {min(options)!r}; allowed: durability, "
+            "shards"
         )
     if durability not in _DURABILITIES:
         raise ConfigError(
@@ -71,7 +79,14 @@ def _sqlite(address: str, path: str, options: dict[str, str], create: bool) -> S
         )
     if not path.strip("/"):
         raise ConfigError(f"broker address {address!r} names no file; example: {DEFAULT_ADDRESS}")
-    return SqliteStore(Path(path[1:]), durable=durability == "power", create=create)
+    return open_files(
+        Path(path[1:]),
+        durable=durability == "power",
+        shards=None if shards is None else check_shards(shards),
+        create=create,
+        clock=clock,
+        random=random,
+    )
 
 
 def _aws(
@@ -97,7 +112,4 @@ def _aws(
     return open_aws(address, region, path, options, clock, random, open_state)
 
 
-_SCHEMES: dict[str, Callable[[str, str, dict[str, str], bool], SqliteStore]] = {
-    "memory": _memory,
-    "sqlite": _sqlite,
-}
+_SCHEMES = ("memory", "sqlite")

@@ -7,6 +7,7 @@ differs says moto_differences.py. Beside it stand tests of ours that look behind
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,7 +28,27 @@ def clock() -> ManualClock:
     return SharedClock(1000.0)
 
 
-BROKERS = ["memory", "sqlite", "aws", *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else [])]
+BROKERS = [
+    "memory",
+    "sqlite",
+    "sharded",
+    "aws",
+    *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else []),
+]
+
+ADDRESSES = {
+    "memory": "memory://",
+    "sqlite": "sqlite:///{folder}/broker.db",
+    "sharded": "sqlite:///{folder}/broker.db?shards=3&durability=process",
+}
+
+
+@pytest.fixture(scope="session")
+def new_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a new broker of three: making them takes as long as most tests."""
+    folder = tmp_path_factory.mktemp("shards")
+    open_broker(f"sqlite:///{folder}/broker.db?shards=3").close()
+    return folder
 
 
 @pytest.fixture(params=BROKERS)
@@ -36,6 +57,7 @@ def broker(
     clock: SharedClock,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    new_shards: Path,
 ) -> Iterator[Broker]:
     if request.param in ("aws", "moto"):
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
@@ -44,8 +66,11 @@ def broker(
         with open_aws(request.param, clock, monkeypatch) as opened:
             yield opened
         return
-    address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
-    local = open_broker(address, clock=clock, random=random.Random(7))
+    if request.param == "sharded":
+        shutil.copytree(new_shards, tmp_path, dirs_exist_ok=True)
+    local = open_broker(
+        ADDRESSES[request.param].format(folder=tmp_path), clock=clock, random=random.Random(7)
+    )
     yield local
     local.close()
 

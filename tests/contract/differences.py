@@ -2,35 +2,42 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from taskflow.testing.contract.differs import Differs
-from tests.contract import aws_differences, moto_differences
+from tests.contract import aws_differences, moto_differences, sharded_differences
 
 Table = Mapping[str, Sequence[str]]
-Tables = Sequence[tuple[Table, Differs | None]]
+Treatment = Literal["fails", "is not run", "may fail", "passes"]
 
-TABLES: dict[str, list[tuple[Table, bool | None]]] = {
-    "aws": [(aws_differences.DIFFERS, True), (aws_differences.NOT_RUN, False)],
+TABLES: dict[str, list[tuple[Table, Treatment]]] = {
+    "sharded": [(sharded_differences.BY_CHANCE, "may fail")],
+    "aws": [(aws_differences.DIFFERS, "fails"), (aws_differences.NOT_RUN, "is not run")],
     "moto": [
-        (moto_differences.DIFFERS, True),
-        (moto_differences.NOT_RUN, False),
-        (moto_differences.PASSES, None),
-        (aws_differences.DIFFERS, True),
-        (aws_differences.NOT_RUN, False),
+        (moto_differences.DIFFERS, "fails"),
+        (moto_differences.NOT_RUN, "is not run"),
+        (moto_differences.PASSES, "passes"),
+        (aws_differences.DIFFERS, "fails"),
+        (aws_differences.NOT_RUN, "is not run"),
     ],
 }
-"""For each broker its tables, the first that names a test decides: whether the test is run, and
-must fail; None where it passes."""
+"""For each broker its tables, the first that names a test decides what becomes of it."""
 
 
 def find(broker: str, name: str) -> Differs | None:
     """What is known to differ on this broker in the test of that name."""
     full = bare(broker, name)
     names = {full, full.partition("[")[0]}
-    for table, run in TABLES.get(broker, ()):
+    for table, treatment in TABLES.get(broker, ()):
         for why, tests in table.items():
             if not names.isdisjoint(tests):
-                return None if run is None else Differs(f"{broker}: {why}", run)
+                if treatment == "passes":
+                    return None
+                return Differs(
+                    f"{broker}: {why}",
+                    run=treatment != "is not run",
+                    always=treatment != "may fail",
+                )
     return None
 
 

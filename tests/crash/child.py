@@ -8,6 +8,7 @@ from typing import Any
 
 from taskflow import Event, Pool, Registry, Worker, open_broker
 from taskflow.broker import Broker, Finish
+from taskflow.broker.change import Change, Put, Send
 from taskflow.message import Message
 from taskflow.scheduling.due_schedules import fire, look
 
@@ -43,6 +44,21 @@ def consume_for_ever(broker: Broker) -> None:
         broker.delete([Finish(delivery, remember=60) for delivery in taken])
         for delivery in taken:
             say(delivery.id)
+
+
+def pass_on_for_ever(broker: Broker) -> None:
+    """Receive, and settle each in one change with a record and a message of other ids, which lie in
+    other files if there are several; say what was passed on."""
+    while True:
+        for held in broker.receive("work", limit=5, wait=5):
+            change = Change(
+                fence=held,
+                records=[Put(kind="run", key=f"r-{held.id}", value="x", expected=0)],
+                sends=[Send("done", [Message(f"s-{held.id}", "x")])],
+                settlements=[Finish(held, remember=600)],
+            )
+            broker.apply([change])[0].or_raise()
+            say(held.id)
 
 
 def fire_for_ever(broker: Broker) -> None:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 class Differs(NamedTuple):
     """Why a test must fail over this broker. With `run=False` it is not run, since it would
-    never end."""
+    never end; with `always=False` it may pass, by chance."""
 
     why: str
     run: bool = True
+    always: bool = True

@@ -1,0 +1,1 @@
+"""One broker over several files, so that many cores may write at once."""

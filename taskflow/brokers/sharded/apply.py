@@ -1,0 +1,149 @@
+"""The broker verb for what must happen together, wherever it lies."""
+
+from collections.abc import Sequence
+
+from taskflow.broker.change import Applied, Change, Put, Remove, Send
+from taskflow.brokers.sharded.parcels import Owing, Parcels
+from taskflow.brokers.sharded.shard import Shard, locked
+from taskflow.brokers.sharded.slot_moves import SlotMoves
+from taskflow.brokers.sharded.splitting import Splitting, join
+from taskflow.brokers.stored.application import Answer, note, repeated
+from taskflow.errors import BrokerError
+
+
+class _Refused(Exception):
+    """A part is refused, and so all are undone."""
+
+    def __init__(self, why: BrokerError) -> None:
+        super().__init__()
+        self.why = why
+
+
+class Applier:
+    """Thread-safe. A change that lies in one file, as nearly all do, is one transaction there, with
+    others of the same file.
+
+    One that lies in several is made while all of them are locked, so that nobody sees a part of it,
+    and every part is refused or none. They are committed one after the other, and the first of them
+    holds what the others owe: whoever dies in between, it is made there by the next one who opens
+    the broker or does its upkeep, and is done by then but for what it was to find as it was.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        splitting: Splitting,
+        parcels: Parcels,
+        slot_moves: SlotMoves,
+    ) -> None:
+        self._shards = shards
+        self._splitting = splitting
+        self._parcels = parcels
+        self._slot_moves = slot_moves
+
+    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+        """Make each change, or refuse it."""
+        others = {
+            at: other
+            for at, change in enumerate(changes)
+            if (other := self._slot_moves.instead(change)) is not None
+        }
+        if others:
+            changes = [others.get(at, change) for at, change in enumerate(changes)]
+        answers = self._apply(changes, durable)
+        for at in others:
+            answers[at] = self._slot_moves.answer(answers[at])
+        return answers
+
+    def _apply(self, changes: Sequence[Change], durable: bool) -> list[Applied]:
+        files = [self._splitting.files(change) for change in changes]
+        answers: dict[int, Applied] = {}
+        waiting: dict[int, list[int]] = {}
+        for at, some in enumerate(files):
+            if len(some) == 1:
+                waiting.setdefault(next(iter(some)), []).append(at)
+                continue
+            self._apply_waiting(changes, waiting, answers, durable)
+            answers[at] = self._apply_across(changes[at], some)
+        self._apply_waiting(changes, waiting, answers, durable)
+        return [answers[at] for at in range(len(changes))]
+
+    def _apply_waiting(
+        self,
+        changes: Sequence[Change],
+        waiting: dict[int, list[int]],
+        answers: dict[int, Applied],
+        durable: bool,
+    ) -> None:
+        """Those that are of one file each."""
+        for number, places in waiting.items():
+            some = [changes[at] for at in places]
+            made = self._shards[number].broker.apply(some, durable)
+            answers.update(zip(places, made, strict=True))
+        waiting.clear()
+
+    def _apply_across(self, change: Change, files: set[int]) -> Applied:
+        shards = [self._shards[number] for number in sorted(files)]
+        while True:
+            try:
+                answer, owed = locked(shards, lambda: self._make(change))
+            except _Refused as refused:
+                return Applied(refused=refused.why)
+            except Owing:
+                self._parcels.move()
+                continue
+            if owed is not None:
+                source, gone = owed
+                source.broker.apply([Change(records=gone)], durable=False)
+            return answer
+
+    def _make(self, change: Change) -> tuple[Applied, tuple[Shard, Sequence[Remove]] | None]:
+        """Make all parts; answers too what is to be removed, and where, when that is committed."""
+        home = None
+        if change.id is not None:
+            home = self._shards[self._splitting.home_of(change.id)]
+            if (known := self._known(home, change.id)) is not None:
+                return repeated(known), None
+        parts, later = self._splitting.split(change)
+        deeds: dict[int, list[Change]] = {}
+        made = {number: self._do(deeds, number, part.change()) for number, part in parts.items()}
+        answer = join(change, parts, made)
+        for at, then in later.items():
+            if answer.counts[at] == 0:
+                self._follow(deeds, then)
+        if home is not None:
+            self._note(home, change, answer)
+        owing = sorted(deeds)
+        if len(owing) < 2:
+            return answer, None
+        source = self._shards[owing.pop()]  # the first to be committed
+        others = {number: deeds[number] for number in owing}
+        return answer, (source, self._parcels.note(source, others))
+
+    @staticmethod
+    def _known(home: Shard, id: str) -> str | None:
+        return home.store.look(lambda rows: rows.records.applied(id, home.broker.core.now()))
+
+    @staticmethod
+    def _note(home: Shard, change: Change, made: Applied) -> None:
+        sent = [list(some) for some in made.sent]
+        answer = Answer(list(made.versions), list(made.counts), sent, list(made.settled))
+        home.store.transact(lambda rows: note(rows, change, answer, home.broker.core.now()))
+
+    def _do(self, deeds: dict[int, list[Change]], number: int, change: Change) -> Applied:
+        answer = self._shards[number].broker.apply([change], durable=False)[0]
+        if answer.refused is not None:
+            raise _Refused(answer.refused)
+        if any((change.keys, change.records, change.counters, change.sends, change.settlements)):
+            deeds.setdefault(number, []).append(change)
+        return answer
+
+    def _follow(self, deeds: dict[int, list[Change]], then: Sequence[Put | Send]) -> None:
+        """What happens since a count is 0."""
+        change = Change(
+            records=[one for one in then if isinstance(one, Put)],
+            sends=[one for one in then if isinstance(one, Send)],
+        )
+        parts, _ = self._splitting.split(change)
+        for number, part in parts.items():
+            self._do(deeds, number, part.change())

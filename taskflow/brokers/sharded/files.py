@@ -1,0 +1,108 @@
+"""The files of a broker of several: their names, how they are made, and opened."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from taskflow.brokers.sharded.guard import Guard
+from taskflow.brokers.sharded.shard_map import ShardMap, even_map, read_map, write_map
+from taskflow.clock import Clock
+from taskflow.errors import BrokerFileError, ConfigError
+from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.store import SqliteStore
+
+MOST_SHARDS = 64
+
+
+def path_of(leader: Path, number: int) -> Path:
+    """Where a file lies: the leader as it is called, the others beside it."""
+    return leader if number == 0 else leader.with_name(f"{leader.name}.shard{number}")
+
+
+def check_shards(text: str) -> int:
+    """The number of files that an address asks for. Raises ConfigError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS):
+        raise ConfigError(f"shards is {text!r}; 1 to {MOST_SHARDS} files are allowed")
+    return int(text)
+
+
+def make_leader(leader: Path, shards: int, now: float) -> None:
+    """Make the leader of a new broker, whole or not at all; nothing when somebody else was faster.
+    (The other files are made by whoever opens it.)"""
+    part = leader.with_name(f"{leader.name}.new-{uuid4().hex[:8]}")
+    store = SqliteStore(part, durable=True)
+    try:
+        store.transact(
+            lambda rows: write_map(rows, even_map(str(uuid4()), shards), now), durable=True
+        )
+    finally:
+        store.close()
+    try:
+        with suppress(FileExistsError):
+            os.link(part, leader)
+        folder = os.open(leader.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise BrokerFileError(f"{leader} cannot be made: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def make_others(store: SqliteStore, leader: Path, clock: Clock) -> None:
+    """Make the files that a new broker lacks still; once, whoever opens it at the same time."""
+
+    def make(rows: Rows) -> None:
+        found = read_map(rows)
+        assert found is not None
+        if found.made:
+            return
+        for number in range(1, found.shards):
+            _make(path_of(leader, number), found.of(number), clock.now())
+        write_map(rows, msgspec.structs.replace(found, made=True), clock.now())
+
+    store.transact(make, durable=True)
+
+
+def _make(path: Path, wanted: ShardMap, now: float) -> None:
+    def write(rows: Rows) -> None:
+        found = read_map(rows)
+        if found is None and not rows.topics() and not rows.queues():
+            write_map(rows, wanted, now)
+        elif found is None or found.broker != wanted.broker:
+            raise BrokerFileError(
+                f"{path} is there already, and belongs to another broker: move it away"
+            )
+
+    store = SqliteStore(path, durable=True)
+    try:
+        store.transact(write, durable=True)
+    finally:
+        store.close()
+
+
+def open_others(leader: Path, found: ShardMap, *, durable: bool) -> Sequence[SqliteStore]:
+    """The stores of all files but the leader. Raises BrokerFileError for one that is missing, or
+    another one than it should be."""
+    stores: list[SqliteStore] = []
+    try:
+        for number in range(1, found.shards):
+            path = path_of(leader, number)
+            if not path.exists():
+                raise BrokerFileError(
+                    f"{path} is missing: it is one of the {found.shards} files of {leader}, and "
+                    "messages lie in it; bring it back, or all of them from one backup"
+                )
+            guard = Guard(str(path), found.of(number))
+            stores.append(SqliteStore(path, durable=durable, create=False, accept=guard))
+    except BaseException:
+        for store in stores:
+            store.close()
+        raise
+    return stores

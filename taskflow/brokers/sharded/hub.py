@@ -1,0 +1,42 @@
+"""Where all who wait at a broker of several files wait: one bell, which says what rang in which."""
+
+from collections.abc import Callable, Collection
+
+from taskflow import forking
+from taskflow.brokers.stored.waiters import RECORD, Waiters
+from taskflow.clock import Clock
+from taskflow.stores.base import Store
+
+_AT = "@"  # in no queue's name
+
+
+class Hub:
+    """The waiters of the leader's file, at which all files ring. What rings there is a record, or a
+    queue in a file: `work@3`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self.waiters = Waiters(store, clock)
+        forking.tell(self)
+
+    def before_fork(self) -> None:
+        """The stores look after themselves."""
+
+    def after_fork(self, child: bool) -> None:
+        if child:  # nobody is parked here, and a thread that is not here may hold its lock
+            self.waiters = Waiters(self._store, self._clock)
+
+    def watch(self, heard: Callable[[Collection[str]], None]) -> None:
+        """Call `heard(queues)` at each ring, whichever file it was in."""
+        self.waiters.watch(lambda rung: heard({bare(name) for name in rung}))
+
+
+def name_in(number: int, name: str) -> str:
+    """What rings when something is new of this name in that file."""
+    return name if name[:1] == RECORD else f"{name}{_AT}{number}"
+
+
+def bare(name: str) -> str:
+    """The name without the file."""
+    return name if name[:1] == RECORD else name.rpartition(_AT)[0]

@@ -1,0 +1,59 @@
+"""Opening a broker over SQLite, whether it is one file or several."""
+
+import os
+from pathlib import Path
+from random import Random
+
+from taskflow import forking
+from taskflow.broker import Broker
+from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.files import make_leader, make_others, open_others
+from taskflow.brokers.sharded.guard import Guard
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.clock import Clock, SystemClock
+from taskflow.errors import BrokerFileError, ConfigError
+from taskflow.stores.sqlite.store import SqliteStore
+
+
+def open_files(
+    path: Path,
+    *,
+    durable: bool,
+    shards: int | None,
+    create: bool,
+    clock: Clock | None,
+    random: Random | None,
+) -> Broker:
+    """Open the broker whose one file, or whose leader, this is. `shards` is how many files a new
+    one gets; one that is there has as many as it has. Raises ConfigError when it says otherwise,
+    BrokerFileError for files that cannot be used."""
+    clock, random = clock or SystemClock(), random or forking.RANDOM
+    path = path.absolute()
+    if create and shards is not None and shards > 1 and not path.exists():
+        make_leader(Path(os.path.realpath(path)), shards, clock.now())
+    guard = Guard(str(path))
+    store = SqliteStore(path, durable=durable, create=create, accept=guard)
+    try:
+        found = guard.map
+        has = 1 if found is None else found.shards
+        if shards is not None and shards != has:
+            raise ConfigError(
+                f"{path} has {has} {'file' if has == 1 else 'files'}, not {shards}: `shards` is "
+                "for a new broker, and an address without it opens any"
+            )
+        if found is None:
+            return StoredBroker(store, clock=clock, random=random)
+        leader = Path(os.path.realpath(path))
+        if found.number:
+            raise BrokerFileError(
+                f"{path} is file {found.number} of a broker of {found.shards}: open the one that "
+                "leads them, whose name has no `.shard` at its end"
+            )
+        store.never_create()
+        if not found.made:
+            make_others(store, leader, clock)
+        others = open_others(leader, found, durable=durable)
+        return ShardedBroker([store, *others], found, clock=clock, random=random)
+    except BaseException:
+        store.close()
+        raise

@@ -1,0 +1,67 @@
+"""The broker verbs that look and repair, over all files."""
+
+from collections.abc import Callable, Collection, Sequence
+from heapq import merge
+
+from taskflow.broker import QueueCounts
+from taskflow.brokers.sharded.shard import Shard
+from taskflow.message import Delivery
+
+
+class Operator:
+    """What an operator asks of a queue. Thread-safe. Each file is asked by itself: what moves from
+    one moment to the next is counted as each saw it."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = shards
+
+    def counts(self, queue: str) -> QueueCounts:
+        """How much a queue holds."""
+        found = [shard.broker.counts(queue) for shard in self._shards]
+        return QueueCounts(
+            visible=sum(one.visible for one in found),
+            in_flight=sum(one.in_flight for one in found),
+            delayed=sum(one.delayed for one in found),
+            oldest_age_seconds=max(one.oldest_age_seconds for one in found),
+            handled=sum(one.handled for one in found),
+            dead_lettered=sum(one.dead_lettered for one in found),
+            paused=found[0].paused,
+            expired=sum(one.expired for one in found),
+        )
+
+    def waiting(self, queue: str, most: int) -> int:
+        """How many messages may be received now; counts no further than `most`."""
+        seen = 0
+        for shard in self._shards:
+            if seen >= most:
+                break
+            seen += shard.broker.waiting(queue, most - seen)
+        return seen
+
+    def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
+        """Look at messages without receiving them, those that were sent first."""
+        found = [shard.broker.peek(queue, limit, ids) for shard in self._shards]
+        return list(merge(*found, key=age_of))[:limit]
+
+    def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
+        """Send dead letters back to where they came from."""
+        return self._each(limit, lambda shard, left: shard.broker.redrive(queue, ids, left))
+
+    def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
+        """Delete messages."""
+        return self._each(limit, lambda shard, left: shard.broker.purge(queue, ids, left))
+
+    def _each(self, limit: int, act: Callable[[Shard, int], int]) -> int:
+        """One file after the other, until so many were found."""
+        done = 0
+        for shard in self._shards:
+            if done >= limit:
+                break
+            done += act(shard, limit - done)
+        return done
+
+
+def age_of(delivery: Delivery) -> tuple[float, str]:
+    """By what messages of several files are put in order, those of each as they are: when they were
+    sent, and what was sent in the same moment by id; ids made here rise with time."""
+    return delivery.sent_at, delivery.id

@@ -1,0 +1,42 @@
+"""One file of several: a stored broker of its own, and its number."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TypeVar
+
+from taskflow.brokers.sharded.hub import Hub
+from taskflow.brokers.sharded.shard_waiters import ShardWaiters
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.brokers.stored.core import Core
+from taskflow.clock import Clock
+from taskflow.stores.base import Store
+
+T = TypeVar("T")
+
+
+class Shard:
+    """A file, what does its verbs, and how its receipts begin."""
+
+    def __init__(self, number: int, store: Store, hub: Hub, clock: Clock, random: Random) -> None:
+        self.number = number
+        self.store = store
+        core = Core(
+            store, clock, random, mark=f"{number}/", waiters=lambda: ShardWaiters(hub, number)
+        )
+        self.broker = StoredBroker(store, clock=clock, random=random, core=core)
+
+
+def locked(
+    shards: Sequence[Shard], work: Callable[[], T], *, durable: bool = True, alone: bool = False
+) -> T:
+    """Run `work` while nobody else writes into these files, in which it is one transaction each: an
+    error undoes all of it. They are locked in the order of their numbers, and committed (with
+    `durable`: to the disk) in the reverse order, one after the other: whoever dies in between has
+    committed the last ones only. It may be run again."""
+    if not shards:
+        return work()
+    return shards[0].store.transact(
+        lambda _: locked(shards[1:], work, durable=durable, alone=alone),
+        durable=durable,
+        alone=alone,
+    )

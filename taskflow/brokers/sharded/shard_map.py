@@ -1,0 +1,61 @@
+"""What each file of a broker of several says of itself: which one it is, and what lies where."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from taskflow.broker.change import Put
+from taskflow.placing import PLACES
+from taskflow.stores.rows import Rows
+
+SHARD = "shard"
+"""The kind of the records in which a file speaks of itself."""
+_MAP = "map"
+
+
+class ShardMap(msgspec.Struct, frozen=True, kw_only=True):
+    """The value of a record that lies in every file. `broker` is what they have in common, `number`
+    which of them this is. The places from the first number of an `owners` on are those of the file
+    of the second. Another `epoch` is another map. `made`: all files are there (said by the leader,
+    number 0)."""
+
+    broker: str
+    number: int
+    shards: int
+    epoch: int = 1
+    owners: tuple[tuple[int, int], ...]
+    made: bool = False
+
+    def of(self, number: int) -> "ShardMap":
+        """The same, as another file has it."""
+        return msgspec.structs.replace(self, number=number, made=False)
+
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(ShardMap).decode
+
+
+def even_map(broker: str, shards: int) -> ShardMap:
+    """The map of a new broker: each file has as many places."""
+    owners = tuple((-(-number * PLACES // shards), number) for number in range(shards))
+    return ShardMap(broker=broker, number=0, shards=shards, owners=owners)
+
+
+def owners_of(found: ShardMap) -> Sequence[int]:
+    """The number of the file of each place."""
+    owners: list[int] = []
+    ends = [first for first, _ in found.owners[1:]] + [PLACES]
+    for (first, number), end in zip(found.owners, ends, strict=True):
+        owners += [number] * (end - first)
+    return owners
+
+
+def read_map(rows: Rows) -> ShardMap | None:
+    """What a file says; None for one that stands alone."""
+    record = rows.records.find(SHARD, [_MAP], 0.0).get(_MAP)
+    return None if record is None else _read(record.value)
+
+
+def write_map(rows: Rows, found: ShardMap, now: float) -> None:
+    """Let a file say so."""
+    rows.records.put(Put(kind=SHARD, key=_MAP, value=_write(found).decode()), 1, now)
