@@ -148,6 +148,10 @@ bench: .venv-bench/.ready ## Measure taskflow beside its peers, 28 minutes (make
 bench-wire: .venv-bench-wire/.ready .venv-bench-wire-localstack/.ready ## Measure `taskflow serve` beside emulators, 12 minutes (BENCH=--quick: 3)
 	.venv-bench-wire/bin/python -m benchmarks.wire $(BENCH)
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.ready ## Measure one process over one file beside many over many, under 5 minutes
+	$(BIN)/python -m benchmarks.scale $(BENCH)
+
 .PHONY: bench-aws
 bench-aws: $(VENV)/.ready .venv-bench-aws/.ready ## Count requests on SQS and SNS beside Celery and Dramatiq, 7 minutes (BENCH=--quick: 3)
 	$(BIN)/python -m benchmarks.aws $(BENCH)

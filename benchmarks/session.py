@@ -77,27 +77,36 @@ class Session:
     def send(self, verb: str, *arguments: object) -> dict[str, Any]:
         """Run the peer's sender to its end; its sample, with the store's CPU seconds."""
         before = accounting.cpu_seconds(self._store.pids)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sender", self.peer.module, verb]
-            + [str(argument) for argument in arguments],
-            cwd=self._folder,
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        (sample,) = self.send_at_once(1, verb, *arguments)
+        return sample | {"store_cpu": accounting.cpu_seconds(self._store.pids) - before}
+
+    def send_at_once(self, count: int, verb: str, *arguments: object) -> list[dict[str, Any]]:
+        """Run so many senders side by side, to the end of all; their samples."""
+        command = [sys.executable, "-m", "benchmarks.sender", self.peer.module, verb]
+        processes = [
+            subprocess.Popen(
+                [*command, *map(str, arguments)],
+                cwd=self._folder,
+                env=self._environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(count)
+        ]
         try:
-            output, errors = process.communicate(timeout=self._left())
+            ended = [one.communicate(timeout=self._left()) for one in processes]
         except BaseException as error:
-            process.kill()
-            process.communicate()
+            for one in processes:
+                one.kill()
+                one.communicate()
             if isinstance(error, subprocess.TimeoutExpired):
                 raise BenchmarkError(f"sender: no end of {verb} in time") from error
             raise
-        if process.returncode:
-            raise BenchmarkError(f"sender: {_last_line(errors)}")
-        sample: dict[str, Any] = json.loads(output) if output else {}
-        return sample | {"store_cpu": accounting.cpu_seconds(self._store.pids) - before}
+        for one, (_, errors) in zip(processes, ended, strict=True):
+            if one.returncode:
+                raise BenchmarkError(f"sender: {_last_line(errors)}")
+        return [json.loads(output) if output else {} for output, _ in ended]
 
     def start(self, commands: list[str]) -> float:
         """Start workers; answers when, in monotonic seconds."""
