@@ -2,9 +2,11 @@
 
 import gc
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests.postgres_server import MISSING, PostgresServer, find
 
 LONG = 1.0  # seconds; a test that takes longer carries the mark `slow`
 LEFT_OUT = ("crash", "chaos", "model", "e2e", "fuzz", "browser", "slow")
@@ -83,6 +85,16 @@ _began = pytest.StashKey[float]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     item.stash[_began] = time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A private server; who uses it empties it."""
+    if find("postgres") is None:
+        pytest.skip(MISSING)
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
 from taskflow.brokers.stored.broker import StoredBroker
-from taskflow.clock import Clock
+from taskflow.clock import Clock, SystemClock
 from taskflow.errors import ConfigError
+from taskflow.stores.base import Store
 from taskflow.stores.sqlite.store import SqliteStore
 
 DEFAULT_ADDRESS = "sqlite:///taskflow.db"
@@ -38,11 +39,14 @@ def open_address(
     path = unquote(parts.path)
     if parts.scheme == "aws":
         return _aws(address, parts.netloc, path, options, clock, random)
+    if parts.scheme in ("postgresql", "postgres"):
+        store = _postgres(address, clock or SystemClock(), create)
+        return StoredBroker(store, clock=clock, random=random)
     opener = _SCHEMES.get(parts.scheme)
     if opener is None:
         raise ConfigError(
-            f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory:// "
-            "and sqlite:///path/to/broker.db, or aws://REGION"
+            f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory://, "
+            "sqlite:///path/to/broker.db, postgresql://user@host/database and aws://REGION"
         )
     if parts.netloc:
         raise ConfigError(
@@ -72,6 +76,18 @@ def _sqlite(address: str, path: str, options: dict[str, str], create: bool) -> S
     if not path.strip("/"):
         raise ConfigError(f"broker address {address!r} names no file; example: {DEFAULT_ADDRESS}")
     return SqliteStore(Path(path[1:]), durable=durability == "power", create=create)
+
+
+def _postgres(address: str, clock: Clock, create: bool) -> Store:
+    try:  # few need it
+        from taskflow.stores.postgres.address import open_store
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "psycopg":
+            raise
+        raise ConfigError(
+            "a broker at postgresql:// needs psycopg: pip install 'taskflow-events[postgres]'"
+        ) from error
+    return open_store(address, clock, create)
 
 
 def _aws(

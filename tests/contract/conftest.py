@@ -27,7 +27,7 @@ def clock() -> ManualClock:
     return SharedClock(1000.0)
 
 
-BROKERS = ["memory", "sqlite", "aws", *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else [])]
+BROKERS = ["memory", "sqlite", "postgresql", "aws", *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else [])]
 
 
 @pytest.fixture(params=BROKERS)
@@ -43,6 +43,15 @@ def broker(
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with open_aws(request.param, clock, monkeypatch) as opened:
             yield opened
+        return
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        opened = open_broker(server.address(), clock=clock, random=random.Random(7))
+        try:
+            yield opened
+        finally:
+            opened.close()
+            server.empty()
         return
     address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
     local = open_broker(address, clock=clock, random=random.Random(7))

@@ -41,7 +41,8 @@ class Coordinator:
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which events the queue remembers."""
         return self._core.store.look(
-            lambda rows: rows.remembered(find_queue(rows, queue).id, keys, self._core.now())
+            lambda rows: rows.remembered(find_queue(rows, queue).id, keys, self._core.now()),
+            kept=True,
         )
 
     def take(self, name: str, per_second: float, tokens: float = 0.0) -> float:

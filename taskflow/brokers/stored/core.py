@@ -18,7 +18,7 @@ class Core:
         self.random = random
         self.now = store.time(clock)
         """The time that all who share the store agree on (epoch seconds)."""
-        self.waiters = Waiters(store, clock)
+        self.waiters = Waiters(store, clock, self.now)
         self.unfinished: Delivery | None = None
         """What was lent last, if its queue did not remember its event as finished then. This is so
         until its lease ends or it is settled: nobody else may finish what is lent."""
@@ -29,7 +29,7 @@ class Core:
 
     def after_fork(self, child: bool) -> None:
         if child:  # nobody is parked here, and a thread that is not here may hold its lock
-            self.waiters = Waiters(self.store, self.clock)
+            self.waiters = Waiters(self.store, self.clock, self.now)
 
     def close(self) -> None:
         """Close the store, and let everybody who waits find out."""

@@ -153,7 +153,7 @@ class Lending:
             in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
             self._room[queue.id] = MAX_IN_FLIGHT - in_flight
         room = self._room[queue.id]
-        if room <= 0 and not queue.fifo:
+        if room <= 0 and not queue.fifo and rows.count_due(queue, now, 1):
             raise OverLimit(
                 f"queue {queue.name!r} has {MAX_IN_FLIGHT} messages in flight, which is the most"
             )

@@ -66,8 +66,10 @@ class Publisher:
             if stored[1] is not None:
                 self._core.waiters.announce([target.queue.name for target in stored[0]])
 
+        # What goes to standard queues is stored by one verb, which is all or nothing by itself.
+        run = self._core.store.transact if is_fifo(topic) else self._core.store.single
         while True:
-            targets, sent = self._core.store.transact(store, durable=True, committed=announce)
+            targets, sent = run(store, durable=True, committed=announce)
             if reach is None or targets is not reach.targets:
                 reach = self._reached[topic] = _Reach(topic, targets)
             if sent is not None:
@@ -84,6 +86,7 @@ class Publisher:
             now = self._core.now()
             return self._intake.add(rows, find_queue(rows, queue), "", messages, now)
 
-        return self._core.store.transact(
+        run = self._core.store.transact if is_fifo(queue) else self._core.store.single
+        return run(
             store, durable=True, committed=lambda _: self._core.waiters.announce([queue])
         )

@@ -9,7 +9,7 @@ from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import check_receive
 from taskflow.message import Delivery
 from taskflow.stores.row import QueueRow
-from taskflow.stores.rows import Rows
+from taskflow.stores.rows import Outdated, Rows
 
 
 class Receiver:
@@ -85,6 +85,20 @@ class Receiver:
         attempt: str | None,
         holding: Holding | None,
     ) -> list[Delivery]:
+        while True:
+            try:
+                return self._try_to_take(queues, limit, visibility, attempt, holding)
+            except Outdated:
+                continue  # a queue has just been changed: by its new row
+
+    def _try_to_take(
+        self,
+        queues: Sequence[str],
+        limit: int,
+        visibility: float | None,
+        attempt: str | None,
+        holding: Holding | None,
+    ) -> list[Delivery]:
         core = self._core
 
         def look(rows: Rows) -> list[QueueRow]:
@@ -95,7 +109,7 @@ class Receiver:
             return [row for row in found if not row.paused and rows.any_due(row, now)]
 
         # An empty look costs no lock.
-        found = core.store.look(look) if attempt is None else []
+        found = core.store.look(look, kept=True) if attempt is None else []
         if attempt is None and not found:
             return []
 
@@ -148,7 +162,7 @@ class Receiver:
             found = [find_queue(rows, name) for name in queues]
             return [rows.next_due(queue, now) for queue in found if not queue.paused]
 
-        times = self._core.store.look(look)
+        times = self._core.store.look(look, kept=True)
         return min((time for time in times if time is not None), default=None)
 
     def wake(self) -> None:

@@ -20,8 +20,9 @@ class Waiters:
     between is seen, nothing slips through.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, now: Callable[[], float]) -> None:
         self._store = store
+        self._now = now
         self._clock = clock
         self._parked = RingCondition(store, self._heard)
         self._waiting = 0
@@ -58,7 +59,7 @@ class Waiters:
         self, queues: Sequence[str], rung: list[int], until: float, stop: Callable[[], bool] | None
     ) -> bool:
         """Wait for a ring or until then; False when `stop` says so."""
-        now = self._clock.now()
+        now = self._now()
         if self._store.poll_interval is not None:
             until = min(until, now + self._store.poll_interval)
         with self._parked:

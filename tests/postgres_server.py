@@ -1,0 +1,115 @@
+"""A private PostgreSQL server, one for a test session: in a folder of its own, without a network."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "max_connections": "80",
+    "shared_buffers": "64MB",
+    "autovacuum_naptime": "10s",
+    "log_min_messages": "fatal",
+}
+
+
+class PostgresServer:
+    """Started by `initdb` and `postgres` of the path, or of Debian's package. As root, it runs as
+    the user `postgres`, or `nobody`: the server refuses to be root's."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="taskflow-pg-"))
+        self._user = _unprivileged()
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        self._data = self._folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._call("initdb", "-D", self._data, "-U", "taskflow", "-A", "trust", "-E", "UTF8",
+                   "--locale=C", "-N")
+        with (self._data / "postgresql.conf").open("a") as file:
+            for name, value in {**SETTINGS, "unix_socket_directories": self._folder}.items():
+                file.write(f"{name} = '{value}'\n")
+        self.start()
+
+    def address(self, **options: str) -> str:
+        """The broker's address, with options."""
+        more = "".join(f"&{name}={value}" for name, value in options.items())
+        return f"postgresql://taskflow@/postgres?host={self._folder}{more}"
+
+    def empty(self) -> None:
+        """Remove all that was stored, and every schema but the usual one; the tables stay."""
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            tables = [
+                name
+                for (name,) in connection.execute(
+                    "SELECT tablename FROM pg_tables WHERE schemaname = 'taskflow'"
+                )
+                if name not in ("version", "declared")
+            ]
+            if tables:
+                named = ", ".join(f"taskflow.{name}" for name in tables)
+                connection.execute(f"TRUNCATE {named} RESTART IDENTITY")
+            others = connection.execute(
+                """SELECT nspname FROM pg_namespace
+                   WHERE NOT starts_with(nspname, 'pg_') AND nspname <> ALL (%s)""",
+                (["taskflow", "public", "information_schema"],),
+            )
+            for (name,) in others.fetchall():
+                connection.execute(f'DROP SCHEMA "{name}" CASCADE')
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._call("pg_ctl", "-D", self._data, "-w", "-t", "60", "-s",
+                   "-l", self._folder / "log", "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: `smart`, `fast`, or `immediate` as a crash."""
+        self._call("pg_ctl", "-D", self._data, "-w", "-s", "-m", mode, "stop")
+
+    def close(self) -> None:
+        """Stop it and remove its folder."""
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _call(self, program: str, *arguments: object) -> None:
+        found = find(program)
+        assert found is not None, MISSING
+        done = subprocess.run(
+            [found, *map(str, arguments)],
+            user=self._user,
+            cwd=self._folder,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert done.returncode == 0, f"{program}: {done.stdout.decode()}"
+
+
+MISSING = "no PostgreSQL server on this machine: apt-get install postgresql"
+
+
+def find(program: str) -> str | None:
+    """Where a program of the server is: of the path, or the newest of Debian's packages."""
+    if (found := shutil.which(program)) is not None:
+        return found
+    packaged = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda one: int(one.parts[4])
+    )
+    return str(packaged[-1]) if packaged else None
+
+
+def _unprivileged() -> str | None:
+    if os.getuid():
+        return None
+    names = {user.pw_name for user in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
