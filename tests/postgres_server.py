@@ -1,4 +1,4 @@
-"""A private PostgreSQL server, one for a test session: in a folder of its own, without a network."""
+"""A private PostgreSQL server, one for a test session: in a folder of its own, on no network."""
 
 import os
 import pwd
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 SETTINGS = {
     "listen_addresses": "",
@@ -30,8 +31,19 @@ class PostgresServer:
             shutil.chown(self._folder, self._user)
         self._data = self._folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self._call("initdb", "-D", self._data, "-U", "taskflow", "-A", "trust", "-E", "UTF8",
-                   "--locale=C", "-N")
+        self._call(
+            "initdb",
+            "-D",
+            self._data,
+            "-U",
+            "taskflow",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-N",
+        )
         with (self._data / "postgresql.conf").open("a") as file:
             for name, value in {**SETTINGS, "unix_socket_directories": self._folder}.items():
                 file.write(f"{name} = '{value}'\n")
@@ -63,10 +75,23 @@ class PostgresServer:
             for (name,) in others.fetchall():
                 connection.execute(f'DROP SCHEMA "{name}" CASCADE')
 
+    def count_rows(self) -> dict[str, int]:
+        """How many rows each table of the broker has."""
+        with psycopg.connect(self.address()) as connection:
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'taskflow'"
+            )
+            counted = {}
+            for (name,) in tables.fetchall():
+                text = sql.SQL("SELECT count(*) FROM taskflow.{}").format(sql.Identifier(name))
+                counted[name] = connection.execute(text).fetchall()[0][0]
+        return counted
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._call("pg_ctl", "-D", self._data, "-w", "-t", "60", "-s",
-                   "-l", self._folder / "log", "start")
+        self._call(
+            "pg_ctl", "-D", self._data, "-w", "-t", "60", "-s", "-l", self._folder / "log", "start"
+        )
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it: `smart`, `fast`, or `immediate` as a crash."""

@@ -27,7 +27,13 @@ def clock() -> ManualClock:
     return SharedClock(1000.0)
 
 
-BROKERS = ["memory", "sqlite", "postgresql", "aws", *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else [])]
+BROKERS = [
+    "memory",
+    "sqlite",
+    "postgresql",
+    "aws",
+    *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else []),
+]
 
 
 @pytest.fixture(params=BROKERS)

@@ -87,6 +87,4 @@ class Publisher:
             return self._intake.add(rows, find_queue(rows, queue), "", messages, now)
 
         run = self._core.store.transact if is_fifo(queue) else self._core.store.single
-        return run(
-            store, durable=True, committed=lambda _: self._core.waiters.announce([queue])
-        )
+        return run(store, durable=True, committed=lambda _: self._core.waiters.announce([queue]))

@@ -28,7 +28,9 @@ def server_of(address: str) -> Server:
     parts = urlsplit(address)
     shown = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
     try:
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        options = dict(
+            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        )
     except ValueError:
         raise ConfigError(f"broker address {shown}: its options are no name=value&…") from None
     schema = options.pop("schema", SCHEMA)

@@ -3,7 +3,8 @@
 from taskflow.buckets import capacity
 from taskflow.stores.postgres.session import Session
 
-# As `taskflow.buckets.tokens_in`: filled up to now, or new. $2 what it holds, $3 a second, $4 taken.
+# As `taskflow.buckets.tokens_in`: filled up to now, or new. $2 what it holds, $3 per second,
+# $4 taken.
 _DRAW = """
 INSERT INTO tf.bucket AS b (name, tokens, at) VALUES ($1, $2::float8 - $4::float8, $5::float8)
 ON CONFLICT (name) DO UPDATE

@@ -19,7 +19,9 @@ from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import QueueRow, Target, TopicRow
 
 _STAMP = "SELECT stamp FROM tf.declared"
-_QUEUE = "SELECT d.stamp, q.id, q.name, q.paused, q.settings FROM tf.declared d LEFT JOIN tf.queue q"
+_QUEUE = (
+    "SELECT d.stamp, q.id, q.name, q.paused, q.settings FROM tf.declared d LEFT JOIN tf.queue q"
+)
 _MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
 _write = msgspec.json.Encoder().encode
 _read_queue = msgspec.json.Decoder(QueueSettings).decode
@@ -95,7 +97,7 @@ class DeclaredRows:
         if not groups:
             return []
         # Who numbers messages of a group keeps others from it until its own can be seen.
-        lock_names(self._session, [f"sequence/{topic}/{group}" for group in groups])
+        lock_names(self._session, f"sequence/{topic}", groups)
         found = self._session.write(
             "SELECT nextval('tf.number') FROM generate_series(1, $1::int8)", (len(groups),)
         )
@@ -267,7 +269,9 @@ class DeclaredRows:
             if queue[0] is not None:
                 targets.append(Target(_read_subscription(record), _queue_row(queue)))
         if targets:
-            self._session.declarations.keep(stamp, lambda kept: kept.targets.update({topic: targets}))
+            self._session.declarations.keep(
+                stamp, lambda kept: kept.targets.update({topic: targets})
+            )
         return targets
 
     # ---- move tasks -------------------------------------------------------------------------

@@ -20,7 +20,10 @@ class Deduplications:
     ) -> dict[tuple[str, str], tuple[str, int]]:
         if not keys:
             return {}
-        lock_names(self._session, [f"deduplication/{scope}/{key}" for scope, key in keys])
+        owner = keys[0][0].partition("/")[0]
+        lock_names(
+            self._session, f"deduplication/{owner}", [f"{scope} {key}" for scope, key in keys]
+        )
         found = self._session.ask(
             """SELECT d.scope, d.key, d.id, d.seq FROM unnest($1::text[], $2::text[]) u (scope, key)
                CROSS JOIN LATERAL (SELECT * FROM tf.deduplication x
@@ -44,7 +47,7 @@ class Deduplications:
         )
 
     def attempted(self, queue: int, attempt: str, now: float) -> tuple[int, list[Row]] | None:
-        lock_names(self._session, [f"attempt/{queue}/{attempt}"])
+        lock_names(self._session, f"attempt/{queue}", [attempt])
         found = self._session.first(
             """SELECT receipt, seqs, until FROM tf.attempt
                WHERE queue = $1::int4 AND id = $2 AND expires_at > $3::float8""",
@@ -75,7 +78,8 @@ class Deduplications:
         self._session.change(
             """INSERT INTO tf.attempt VALUES
                ($1::int4, $2, $3::int8, $4::int8[], $5::float8, $6::float8)
-               ON CONFLICT (queue, id) DO UPDATE SET receipt = excluded.receipt,
-                   seqs = excluded.seqs, until = excluded.until, expires_at = excluded.expires_at""",
+               ON CONFLICT (queue, id) DO UPDATE
+               SET receipt = excluded.receipt, seqs = excluded.seqs, until = excluded.until,
+                   expires_at = excluded.expires_at""",
             (queue, attempt, receipt, list(seqs), until, expires_at),
         )

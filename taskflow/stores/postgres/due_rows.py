@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from taskflow.stores.postgres.columns import AT_LEVEL, COLUMNS, FRESH, PARKED, WITH_PAYLOAD
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
-from taskflow.stores.row import LEVELS, NORMAL, PACED, QueueRow, Row
+from taskflow.stores.row import LEVELS, PACED, QueueRow, Row
 
 NEVER = float("-inf")
 _HAD = "FOR UPDATE OF m SKIP LOCKED"
@@ -22,7 +22,8 @@ _NEXT_DUE = "SELECT least({})".format(
     ),
 )
 _ALL_DUE = " UNION ALL ".join(
-    f"SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND {level} AND m.visible_at <= $2::float8"
+    "SELECT 1 FROM tf.message m "
+    f"WHERE m.queue = $1::int8 AND {level} AND m.visible_at <= $2::float8"
     for level in AT_LEVEL.values()
 )
 _IN_FLIGHT = " UNION ALL ".join(
@@ -233,8 +234,8 @@ class DueRows:
                     SELECT * FROM tf.payload p WHERE p.queue = $1::int8 {chosen}
                     ORDER BY p.place LIMIT {limit}) p
                 CROSS JOIN LATERAL (SELECT * FROM tf.message x WHERE x.seq = p.seq LIMIT 1) m
-                LEFT JOIN LATERAL (SELECT * FROM tf.shared_body y WHERE y.number = p.shared LIMIT 1) s
-                    ON true
+                LEFT JOIN LATERAL (
+                    SELECT * FROM tf.shared_body y WHERE y.number = p.shared LIMIT 1) s ON true
                 ORDER BY p.place""",
             (queue, list(ids)),
         )

@@ -6,6 +6,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -88,11 +89,9 @@ class Ear:
         return heard
 
     def _drain(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             while os.read(self._woken, 4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _lose(self, connection: psycopg.Connection[Any]) -> None:
         """The connection is gone."""
@@ -103,10 +102,8 @@ class Ear:
 
     def wake(self) -> None:
         """Let who is in `hear` return; if nobody is, the next one at once."""
-        try:
+        with suppress(OSError):  # it is full: somebody will be woken
             os.write(self._waker, b"\0")
-        except (BlockingIOError, OSError):
-            pass  # it is full: somebody will be woken
 
     def close(self) -> None:
         """Hear nothing any more."""

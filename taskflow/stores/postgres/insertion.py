@@ -16,7 +16,8 @@ from taskflow.stores.row import QueueRow
 _ADD_ONE = """
 WITH p AS (
     INSERT INTO tf.payload (seq, place, sent_at, queue, id, topic, body, attributes, extra)
-    SELECT n, n, $2::float8, $1::int4, $4, $3, $10, $11, $12 FROM tf.declared d, nextval('tf.number') n
+    SELECT n, n, $2::float8, $1::int4, $4, $3, $10, $11, $12
+    FROM tf.declared d, nextval('tf.number') n
     WHERE d.stamp = $13::int8
     ON CONFLICT (queue, id, topic) DO NOTHING RETURNING seq),
 m AS (
@@ -163,9 +164,7 @@ class Insertion:
             queue, message = entries[at]
             due, lane, tenant, level, slot = _place(queue, message, now)
             body = (None, None, None) if shared[at] is not None else _body(message)
-            rows.append(
-                (queue.id, message.id, due, lane, tenant, level, slot, *body, shared[at])
-            )
+            rows.append((queue.id, message.id, due, lane, tenant, level, slot, *body, shared[at]))
         columns = [list(column) for column in zip(*rows, strict=True)]
         found = self._session.write(_ADD_MANY, (now, topic, *columns, self._session.stamp))
         self._session.prove(found[0][0])

@@ -25,7 +25,8 @@ class Lanes:
             queues, names = zip(*sorted(groups), strict=True)
             self._session.change(
                 """INSERT INTO tf.lane (queue, name, ready_at)
-                   SELECT queue, name, 'infinity' FROM unnest($1::int4[], $2::text[]) u (queue, name)
+                   SELECT queue, name, 'infinity'
+                   FROM unnest($1::int4[], $2::text[]) u (queue, name)
                    ON CONFLICT (queue, name) DO UPDATE SET ready_at = lane.ready_at""",
                 (list(queues), list(names)),
             )

@@ -6,7 +6,7 @@ broker first, if the role may.
 
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, LiteralString, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -183,10 +183,10 @@ class Migrator:
         return f"taskflow migration {self._server.schema}"
 
     def _run(self, text: str) -> None:
-        self._connection.execute(cast(LiteralString, self._texts[text]), prepare=False)
+        self._connection.execute(self._texts[text], prepare=False)
 
     def _one(self, text: str, values: Sequence[object] = ()) -> Any:
-        return self._connection.execute(cast(LiteralString, self._texts[text]), values).fetchone()
+        return self._connection.execute(self._texts[text], values).fetchone()
 
 
 def _statements(text: str) -> list[str]:

@@ -124,5 +124,3 @@ class QuickLender:
             self._watermarks.lent(queue.id, lent[0][0], now)
         receipt = lent[0][2] if lent else ask.receipt
         return Lent([Row._make(one[3:]) for one in lent], [], [], receipt)
-
-

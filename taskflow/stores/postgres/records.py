@@ -43,7 +43,7 @@ class PostgresRecords:
         self._session = session
 
     def lock(self, names: Collection[str]) -> None:
-        lock_names(self._session, names)
+        lock_names(self._session, "record", names)
 
     def find(self, kind: str, keys: Collection[str], now: float) -> dict[str, Record]:
         rows = self._session.ask(_FIND, (kind, list(keys), now))
@@ -158,9 +158,7 @@ class PostgresRecords:
             raise KeyTaken(key, *(found or ("", None)))
 
     def free(self, key: str, holder: str) -> None:
-        self._session.change(
-            "DELETE FROM tf.holding WHERE key = $1 AND holder = $2", (key, holder)
-        )
+        self._session.change("DELETE FROM tf.holding WHERE key = $1 AND holder = $2", (key, holder))
 
     def holders(self, keys: Collection[str], now: float) -> dict[str, str]:
         return dict(

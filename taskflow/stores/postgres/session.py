@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -60,8 +60,7 @@ class Session:
         if self._wanted and not self._begun:
             self._begun = True
             self.connection.execute("BEGIN")
-        text = cast(LiteralString, self._texts[sql])
-        return self._execute(text, values, prepare=self._prepare)
+        return self._execute(self._texts[sql], values, prepare=self._prepare)
 
     def ask(self, sql: str, values: Values = ()) -> list[Any]:
         """The rows of a statement that changes nothing."""

@@ -25,7 +25,8 @@ class SharedState:
     def put_worker(self, id: str, seen_at: float, report: str) -> None:
         self._session.change(
             """INSERT INTO tf.worker VALUES ($1, $2::float8, $3)
-               ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, report = excluded.report""",
+               ON CONFLICT (id) DO UPDATE
+               SET seen_at = excluded.seen_at, report = excluded.report""",
             (id, seen_at, report),
         )
 

@@ -42,7 +42,7 @@ class SlotRows:
         self._buckets = buckets
 
     def _lock(self, queue: int, slots: Collection[str]) -> None:
-        lock_names(self._session, [f"slot/{queue}/{slot}" for slot in slots])
+        lock_names(self._session, f"slot/{queue}", slots)
 
     def admit(
         self, queue: int, rows: Sequence[Row], limits: Mapping[str, Limit], now: float
@@ -82,14 +82,16 @@ class SlotRows:
         found: int = self._session.first(
             f"""SELECT count(*) FROM tf.message
                 WHERE queue = $1::int8 AND slot = $2 AND receipt IS NOT NULL
-                  AND receipt & {SPOKEN} = 0 AND visible_at > $3::float8 AND visible_at < {PARKED}""",
+                  AND receipt & {SPOKEN} = 0
+                  AND visible_at > $3::float8 AND visible_at < {PARKED}""",
             (queue, slot, now),
         )[0]
         return found
 
     def _hide(self, seq: int, until: float) -> None:
         self._session.change(
-            f"UPDATE tf.message SET visible_at = $1::float8, receipt = {PACED} WHERE seq = $2::int8",
+            f"UPDATE tf.message SET visible_at = $1::float8, receipt = {PACED} "
+            "WHERE seq = $2::int8",
             (until, seq),
         )
 

@@ -333,5 +333,3 @@ class PostgresStore:
         self._ringer.close()
         self._ear.close()
         self._drop_all()
-
-
