@@ -113,5 +113,11 @@ _WRITE = _BySubclass(
     }
 )
 _ITEM = _BySubclass(
-    {str: _quoted, int: repr, float: repr, bool: lambda one: "tf"[not one], type(None): lambda _: "NULL"}
+    {
+        str: _quoted,
+        int: repr,
+        float: repr,
+        bool: lambda one: "tf"[not one],
+        type(None): lambda _: "NULL",
+    }
 )
