@@ -14,7 +14,7 @@ from taskflow.errors import (
     WouldDeadlock,
 )
 from taskflow.outgoing import outgoing
-from taskflow.publisher import default_broker
+from taskflow.publisher import broker_of
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.endings import ended_badly
@@ -86,7 +86,7 @@ class Result(Generic[R]):
     @property
     def broker(self) -> Broker:
         """Where it runs."""
-        return self._broker or default_broker()
+        return broker_of(self._broker)
 
     # ---- looking ------------------------------------------------------------------------------
     @property
@@ -167,7 +167,7 @@ class Result(Generic[R]):
             try:
                 return cast(R, json.decoder(self._returns)(value_of(self.broker, row)))
             except DecodeError as error:
-                raise DecodeError(f"the result of run {self.id!r}: {error}") from None
+                raise type(error)(f"the result of run {self.id!r}: {error}") from None
         raise ended_badly(row)
 
     # ---- changing -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from taskflow.message import Delivery
 from taskflow.outgoing import outgoing
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import describe
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.decorator import task_engine
 from taskflow.tasks.listing import list_runs
@@ -38,6 +39,7 @@ def replay_runs(
     the registry: each up to where what is kept of it ends. No step is run, nothing is sent, kept,
     or taken, and no middleware hears of it; the code between the steps is run. Raises
     BrokerUnavailable."""
+    broker = sealed(broker, registry.codec)
     after: str | None = None
     while limit > 0:
         page = list_runs(broker, task=workflow, after=after, limit=PAGE)
@@ -51,6 +53,7 @@ def replay_runs(
 
 def replay_run(broker: Broker, row: Row, registry: Registry = default_registry) -> Replay:
     """The same of one run."""
+    broker = sealed(broker, registry.codec)
     run, now = row.run, broker.clock.now()
     entry = task_engine(registry).tasks.get(run.queue, run.task)
     steps, version = 0, 0 if run.durable is None else run.durable.version

@@ -8,8 +8,10 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.clock import rfc3339
 from taskflow.errors import NoResult
+from taskflow.sealing.codec import shown_raw
 from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.durable import Durable, life_of
+from taskflow.tasks.endings import shown_error
 from taskflow.tasks.run import Row, RunError, State, load, state_of
 from taskflow.workflows.checkpoint import Checkpoint, Kind
 from taskflow.workflows.kept_steps import load_steps
@@ -79,7 +81,7 @@ def _branch(broker: Broker, row: Row) -> Branch:
         started_at=run.started_at,
         finished_at=run.finished_at,
         waits_for=_waits_for(row, checkpoints),
-        error=run.error,
+        error=shown_error(run.error),
         signals=[name for name, _, _ in signals],
         steps=[_leaf(broker, life_of(row.id, durable), step) for step in checkpoints],
     )
@@ -99,8 +101,8 @@ def _leaf(broker: Broker, life: str, step: Checkpoint) -> Leaf:
         took=step.took,
         attempts=step.attempts,
         until=step.until,
-        result=msgspec.json.decode(step.result),
-        error=step.error,
+        result=msgspec.json.decode(shown_raw(step.result)),
+        error=shown_error(step.error),
         size=step.size,
         runs=[_branch(broker, row) for row in rows.values()],
     )
