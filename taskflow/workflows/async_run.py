@@ -12,14 +12,13 @@ from taskflow.durations import Duration
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.task import TaskBase
-from taskflow.workflows.async_step import in_thread, run_step_async
+from taskflow.workflows.async_step import run_step_async
 from taskflow.workflows.async_step_of import AsyncStepOf
 from taskflow.workflows.durably import Durably
 from taskflow.workflows.gathering import check_parts, raise_worst
 from taskflow.workflows.steering import calls_of, outcome_of, result_of
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun
-from taskflow.workflows.transactions import run_marked, run_transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,22 +71,20 @@ class AsyncRun(Durably):
         self, function: Callable[Concatenate[Sql, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """As `Run.transaction`; the function is a `def`, and runs in a thread."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = await in_thread(step, lambda: run_transaction(step))
-        return answer
+        return await AsyncStepOf(self.open, PLAIN).transaction(function, *args, **kwargs)
 
     async def transaction_on(
         self,
-        engine: Any,
+        database: Any,
         function: Callable[Concatenate[Any, P], R],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
         """As `Run.transaction_on`; the function is a `def`, and runs in a thread."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = await in_thread(step, lambda: run_marked(step, engine))
-        return answer
+        return await AsyncStepOf(self.open, PLAIN).transaction_on(
+            database, function, *args, **kwargs
+        )
 
     async def gather(self, *parts: Call | tuple[Any, ...] | Awaitable[Any]) -> list[Any]:
         """Several at once: `(function, *arguments)` and `ctx.step(…)` are steps, `task.s(…)` a

@@ -20,7 +20,6 @@ from taskflow.workflows.steering import calls_of, outcome_of, result_of
 from taskflow.workflows.step_of import StepOf
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun, run_step
-from taskflow.workflows.transactions import run_marked, run_transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +62,8 @@ class Run(Durably):
         policy: RetryPolicy | None = None,
         at_most_once: bool = False,
     ) -> "StepOf":
-        """The context with options for its next step: `ctx.options(retries=3).step(pay, order)`.
+        """The context with options for its next step: `ctx.options(retries=3).step(pay, order)`;
+        for `transaction` and `transaction_on` likewise.
 
         `key` tells one of several steps of a name from the others, whatever their order. `retries`
         and `backoff` (seconds, doubling, full jitter), or a `policy`: the run waits meanwhile, and
@@ -96,25 +96,22 @@ class Run(Durably):
         or not at all: nothing is done twice. Nobody else writes meanwhile, so it may take a second
         at most. Raises WorkflowError on a broker without such a file (`aws://`), and what `step`
         does."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = run_transaction(step)
-        return answer
+        return StepOf(self.open, PLAIN).transaction(function, *args, **kwargs)
 
     def transaction_on(
         self,
-        engine: Any,
+        database: Any,
         function: Callable[Concatenate[Any, P], R],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """A step in a database of yours: `function(connection, *args)` in a transaction of an
-        SQLAlchemy `engine`, which also keeps in a table there (`taskflow_step`, made when missing)
-        that the step is done: what it changes is not done twice, whatever the broker. It sends
-        nothing: that would not be part of the transaction."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = run_marked(step, engine)
-        return answer
+        """A step in a database of yours: `function(connection, *args)` in a transaction of
+        `database` (an SQLAlchemy engine, or a connection of psycopg 3 that is in none), which also
+        keeps in a table there (`taskflow_step`, made when missing) that the step is done: what it
+        changes is not done twice, whatever the broker. It sends nothing: that would not be part of
+        the transaction."""
+        return StepOf(self.open, PLAIN).transaction_on(database, function, *args, **kwargs)
 
     # ---- waits --------------------------------------------------------------------------------
     def sleep(self, duration: Duration) -> None:
