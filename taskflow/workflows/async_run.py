@@ -147,9 +147,27 @@ class AsyncRun(Durably):
         answer: R = result_of(row, task.parameters.returns)
         return answer
 
+    @overload
     async def map(
         self,
         task: TaskBase[..., R],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["stop"] = "stop",
+    ) -> list[R]: ...
+    @overload
+    async def map(
+        self,
+        task: TaskBase[..., Any],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["collect"],
+    ) -> list[dict[str, Any]]: ...
+    async def map(
+        self,
+        task: TaskBase[..., Any],
         items: Iterable[Any],
         *,
         limit: int | None = None,

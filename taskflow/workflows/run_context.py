@@ -140,9 +140,27 @@ class Run(Durably):
         answer: R = result_of(row, task.parameters.returns)
         return answer
 
+    @overload
     def map(
         self,
         task: TaskBase[..., R],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["stop"] = "stop",
+    ) -> list[R]: ...
+    @overload
+    def map(
+        self,
+        task: TaskBase[..., Any],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["collect"],
+    ) -> list[dict[str, Any]]: ...
+    def map(
+        self,
+        task: TaskBase[..., Any],
         items: Iterable[Any],
         *,
         limit: int | None = None,
