@@ -34,7 +34,7 @@ def fulfil(ctx: Run, order: Order, note: str = "") -> int:
     reveal_type(ctx.call(pack, "a"))  # is: float
     reveal_type(ctx.map(pack, ["a"]))  # is: list[float]
     reveal_type(ctx.map(pack, ["a"], errors="collect"))  # is: list[dict[str, Any]]
-    ctx.map(pack, ["a"], errors="other")  # error: call-overload, reportCallIssue, reportArgumentType
+    ctx.map(pack, [], errors="x")  # error: call-overload, reportCallIssue, reportArgumentType
     reveal_type(ctx.wait("picked.up"))  # is: Any
     reveal_type(ctx.wait("picked.up", "3d", type=Order))  # is: Order | None
     reveal_type(ctx.now())  # is: float
