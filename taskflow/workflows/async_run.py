@@ -16,7 +16,7 @@ from taskflow.workflows.async_step import run_step_async
 from taskflow.workflows.async_step_of import AsyncStepOf
 from taskflow.workflows.durably import Durably
 from taskflow.workflows.gathering import check_parts, raise_worst
-from taskflow.workflows.steering import calls_of, outcome_of, result_of
+from taskflow.workflows.steering import calls_of
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun
 
@@ -109,8 +109,8 @@ class AsyncRun(Durably):
                 try:
                     if isinstance(part, Call):
                         name = f"call:{part.target.name}"
-                        (row,) = steering.runs(name, [part], alone=True)
-                        answers[at] = result_of(row, Any)
+                        (end,) = steering.runs(name, [part], alone=True)
+                        answers[at] = end.value(Any)
                     elif isinstance(part, tuple):
                         waits.append((at, self.step(part[0], *part[1:])))
                     else:
@@ -143,8 +143,8 @@ class AsyncRun(Durably):
         """As `Run.call`."""
         steering = self.steering
         task.parameters.check(task.name, args, kwargs)
-        (row,) = steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
-        answer: R = result_of(row, task.parameters.returns)
+        (end,) = steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
+        answer: R = end.value(task.parameters.returns)
         return answer
 
     @overload
@@ -175,9 +175,11 @@ class AsyncRun(Durably):
     ) -> list[Any]:
         """As `Run.map`."""
         calls = calls_of(task, [(item,) for item in items])
-        rows = self.steering.runs(f"map:{task.name}", calls, errors=errors, limit=limit)
-        make = outcome_of if errors == "collect" else result_of
-        return [make(row, task.parameters.returns) for row in rows]
+        ends = self.steering.runs(f"map:{task.name}", calls, errors=errors, limit=limit)
+        returns = task.parameters.returns
+        if errors == "collect":
+            return [one.outcome(returns) for one in ends]
+        return [one.value(returns) for one in ends]
 
     def now(self) -> float:
         """As `Run.now`; not awaited."""

@@ -16,7 +16,7 @@ from taskflow.tasks.task import TaskBase
 from taskflow.workflows.durably import Durably
 from taskflow.workflows.gathering import gather
 from taskflow.workflows.journal import Journal
-from taskflow.workflows.steering import calls_of, outcome_of, result_of
+from taskflow.workflows.steering import calls_of
 from taskflow.workflows.step_of import StepOf
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun, run_step
@@ -136,8 +136,8 @@ class Run(Durably):
         """Call a task, or a workflow, as a run of its own, and wait for what it returns. Raises
         RunFailed, RunCancelled or RunExpired as it ended."""
         task.parameters.check(task.name, args, kwargs)
-        (row,) = self.steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
-        answer: R = result_of(row, task.parameters.returns)
+        (end,) = self.steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
+        answer: R = end.value(task.parameters.returns)
         return answer
 
     @overload
@@ -170,14 +170,16 @@ class Run(Durably):
         and wait for all; answers what they return, in order. `errors`: "stop" cancels the others
         when one fails, and raises as `call` does; "collect" answers a dict for each, with its
         `state`, `value` and `error`."""
-        rows = self.steering.runs(
+        ends = self.steering.runs(
             f"map:{getattr(task, 'name', task)}",
             calls_of(task, [(item,) for item in items]),
             errors=errors,
             limit=limit,
         )
-        make = outcome_of if errors == "collect" else result_of
-        return [make(row, task.parameters.returns) for row in rows]
+        returns = task.parameters.returns
+        if errors == "collect":
+            return [one.outcome(returns) for one in ends]
+        return [one.value(returns) for one in ends]
 
     # ---- values -------------------------------------------------------------------------------
     def now(self) -> float:

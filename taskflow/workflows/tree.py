@@ -101,7 +101,7 @@ def _leaf(broker: Broker, life: str, step: Checkpoint) -> Leaf:
         took=step.took,
         attempts=step.attempts,
         until=step.until,
-        result=msgspec.json.decode(shown_raw(step.result)),
+        result=None if step.kind == "runs" else msgspec.json.decode(shown_raw(step.result)),
         error=shown_error(step.error),
         size=step.size,
         runs=[_branch(broker, row) for row in rows.values()],
