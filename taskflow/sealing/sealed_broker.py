@@ -1,6 +1,5 @@
 """A broker through which nothing goes that is not sealed: the one place where a codec is asked."""
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -169,7 +168,6 @@ def codec_of(broker: Traffic) -> Codec | None:
 
 
 _made: WeakValueDictionary[tuple[int, int], SealedBroker] = WeakValueDictionary()
-_lock = threading.Lock()
 
 
 def sealed(broker: B, codec: Codec | None) -> B:
@@ -177,8 +175,6 @@ def sealed(broker: B, codec: Codec | None) -> B:
     One that seals already stays as it is, and so does one without a codec."""
     if codec is None or codec_of(broker) is not None:
         return broker
-    with _lock:
-        found = _made.get((id(broker), id(codec)))  # both live for as long as it does
-        if found is None:
-            found = _made[id(broker), id(codec)] = SealedBroker(broker, codec)
-    return cast(B, found)
+    key = id(broker), id(codec)  # both live for as long as what is made of them
+    found = _made.get(key)
+    return cast(B, found or _made.setdefault(key, SealedBroker(broker, codec)))
