@@ -102,8 +102,9 @@ def publish(
     the transaction that settles it (stored brokers). On a FIFO topic (`orders.fifo`) `group` is
     needed: events of one group are handled in order. Inside a handler it continues the trace and
     correlation of the handled event.
-    Raises TopicNotFound, LimitExceeded, SealFailed, BrokerUnavailable; TypeError for an argument of
-    another type and a payload that is no JSON; ValueError for a control character, an infinite number.
+    Raises TopicNotFound, LimitExceeded, SealFailed, BrokerUnavailable; TypeError for an argument
+    of another type and a payload that is no JSON; ValueError for a control character and for an
+    infinite number.
     """
     broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
     if at is not None:
