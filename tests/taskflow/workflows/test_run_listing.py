@@ -48,3 +48,23 @@ def test_a_list_of_workflows_reads_no_runs_of_tasks(
     assert found == [old.id, made[4], made[3], made[1], made[0]]
     assert {query.label for query in asked if query.kind == "run"} == {"first", "once", "second"}
     assert [row.id for row in newest_runs(taskflow_broker, states=["suspended"])] == made[3:0:-2]
+
+
+def test_a_run_that_was_forgotten_leaves_nothing_to_the_next_of_its_id(
+    taskflow_registry: Registry, taskflow_broker: Broker, go: Go
+) -> None:
+    done: list[str] = []
+
+    @workflow(registry=taskflow_registry, queue="q", name="flow")
+    def flow(ctx: Run) -> int:
+        ctx.step(done.append, "step")
+        return len(done)
+
+    Worker(taskflow_broker, registry=taskflow_registry)
+    for number in (1, 2):
+        run = flow.options(id="one").delay()
+        go()
+        assert run.get(0) == number
+        run.forget()
+        assert taskflow_broker.count_records("step") == {}
+        assert taskflow_broker.count_records("sweep") == {}
