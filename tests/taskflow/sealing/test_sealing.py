@@ -1,6 +1,7 @@
 """What a codec seals is nowhere to be read at rest, and everywhere it was before."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from taskflow import (
     Event,
     Registry,
     Run,
+    SystemClock,
     Worker,
     chain,
     outbox,
@@ -316,3 +318,41 @@ def test_a_simulation_shows_what_was_published(registry: Registry) -> None:
         publish("made", {"card": SECRET})
         sim.run_until_idle()
         assert [one.payload for one in sim.outbox] == heard == [{"card": SECRET}]
+
+
+def test_a_command_seals_by_the_codec_of_its_modules(
+    registry: Registry,
+    tmp_path: Path,
+    taskflow_clock: ManualClock,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taskflow_clock.set(SystemClock().now())  # the command's
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "sealing_shop.py").write_text(
+        "from taskflow.registry import default_registry\n"
+        "from tests.taskflow.sealing.test_sealing import seal, unseal\n"
+        "default_registry.codec = (seal, unseal)\n"
+    )
+
+    @workflow(registry=registry, queue="flows", name="flow")
+    def flow(ctx: Run) -> list[Any]:
+        return [ctx.wait("told"), ctx.wait("told")]
+
+    heard: list[Any] = []
+    registry.subscribe("made", queue="work")(lambda payload: heard.append(payload))
+    worker = Worker(broker, registry=registry)
+    run = flow.delay()
+    worker.drain()
+    default_registry.codec = None
+    value, ours = json.dumps(SECRET), ["--broker", f"sqlite:///{tmp_path / 'shop.db'}"]
+    for command in (["publish", "made", value], ["workflow", "signal", run.id, "told", value]):
+        told = CliRunner().invoke(main, [*command, *ours, "-m", "sealing_shop"])
+        assert told.exit_code == 0, told.output
+        monkeypatch.delitem(sys.modules, "sealing_shop")
+    assert SECRET.encode() not in at_rest(tmp_path)
+    CliRunner().invoke(main, ["workflow", "signal", run.id, "told", "1", *ours])
+    taskflow_clock.advance(3600)
+    worker.drain()
+    assert run.get(0) == [SECRET, 1]
+    assert heard == [SECRET]
