@@ -15,6 +15,8 @@ from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import Message, new_id
 from taskflow.outgoing import collecting, outgoing
+from taskflow.registry import Registry, default_registry
+from taskflow.sealing.sealed_broker import sealed
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -32,6 +34,12 @@ def default_broker() -> Broker:
             _default = open_broker()
             _opened_by = os.getpid()
         return _default
+
+
+def broker_of(given: Broker | None = None, registry: Registry = default_registry) -> Broker:
+    """The broker that was given, or the default one; with what goes into it sealed, if the registry
+    has a codec."""
+    return sealed(given or default_broker(), registry.codec)
 
 
 def _after_fork() -> None:
@@ -94,10 +102,11 @@ def publish(
     the transaction that settles it (stored brokers). On a FIFO topic (`orders.fifo`) `group` is
     needed: events of one group are handled in order. Inside a handler it continues the trace and
     correlation of the handled event.
-    Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError for an argument of another
-    type and a payload that is no JSON; ValueError for a control character, an infinite number.
+    Raises TopicNotFound, LimitExceeded, SealFailed, BrokerUnavailable; TypeError for an argument
+    of another type and a payload that is no JSON; ValueError for a control character and for an
+    infinite number.
     """
-    broker = broker or default_broker()
+    broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
     if at is not None:
         if delay:
             raise ValueError("give delay or at, not both")
@@ -184,7 +193,7 @@ def publish_many(events: Iterable[Event[Any]], *, broker: Traffic | None = None)
     All events of a topic are stored or none; topics go in the order of their first event.
     Raises as `publish` does.
     """
-    broker = broker or default_broker()
+    broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
     wanted = list(events)
     by_topic: dict[str, list[Event[Any]]] = {}
     reached: dict[str, int] = {}

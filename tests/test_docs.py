@@ -150,6 +150,7 @@ PROGRAMS = [
     "docs/guides/results.md",
     "docs/guides/plans.md",
     "docs/guides/workflows.md",
+    "docs/guides/sealing.md",
     "docs/from-celery.md",
 ]
 OTHERS = "## From tasks to events"  # what follows are programs of their own: tests/e2e
