@@ -1,8 +1,11 @@
 """What is so in all tests: `--quick`, and durations by a clock that freezegun cannot turn."""
 
 import gc
+import os
+import shutil
 import time
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,8 @@ ALONE = {
     "tests/taskflow/aws/test_sockets.py": ("broker", "ours"),
 }
 """Of what runs over several places here, by the parameter that says where, the one of `--quick`."""
+MEMORY = Path("/dev/shm")  # where Linux has files in memory
+ENOUGH = 2 << 30  # bytes; a container often has very little of it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone, and the shared "
         "state of aws:// over SQL alone",
     )
+
+
+def pytest_configure() -> None:
+    """Put the files of tests in memory: no test turns the power off, so none needs to wait for the
+    disk. PYTEST_DEBUG_TEMPROOT or --basetemp names another place."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
