@@ -21,8 +21,10 @@ ALONE = {
     "tests/contract/": ("broker", "memory"),
     "tests/taskflow/aws/states/": ("place", "sql"),
     "tests/taskflow/aws/test_sockets.py": ("broker", "ours"),
+    "tests/taskflow/testing/test_workflows.py": ("kind", "def"),
 }
-"""Of what runs over several places here, by the parameter that says where, the one of `--quick`."""
+"""Of what runs over several places here, by the parameter that says where, the one of `--quick`; of
+workflows that die at each point those without `async`."""
 SEEDS = 8
 """Of random histories, by the parameter `seed`, how many are in `--quick`."""
 HERE = Path(__file__).parent
