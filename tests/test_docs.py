@@ -148,7 +148,7 @@ def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
 PROGRAMS = [
     "docs/guides/tasks.md",
     "docs/guides/results.md",
-    "docs/guides/plans.md",
+    pytest.param("docs/guides/plans.md", marks=pytest.mark.slow),
     "docs/guides/workflows.md",
     "docs/guides/sealing.md",
     "docs/from-celery.md",
