@@ -98,7 +98,11 @@ def test_a_coroutine_has_them_too(
 
 
 def test_what_cannot_be_is_refused_and_undone(
-    taskflow_registry: Registry, taskflow_broker: Broker, go: Go, connection: Any, server: str
+    taskflow_registry: Registry,
+    taskflow_broker: Broker,
+    go: Go,
+    connection: Any,
+    postgres: PostgresServer,
 ) -> None:
     def pay(found: Any) -> None:
         found.execute("INSERT INTO ledger VALUES (5)")
@@ -123,7 +127,7 @@ def test_what_cannot_be_is_refused_and_undone(
                 ctx.transaction_on(connection, function)
             except StepFailed as failed:
                 said.append(f"{failed.error.type}: {failed.error.message}")
-        with psycopg.connect(server) as busy:
+        with psycopg.connect(postgres.address()) as busy:
             busy.execute("SELECT 1")
             for odd in (busy, psycopg.AsyncConnection, "postgresql://"):
                 try:
