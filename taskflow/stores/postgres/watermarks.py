@@ -33,7 +33,3 @@ class Watermarks:
         from the mark."""
         _, until = self._low.get(queue, (NONE, now + LASTS))
         self._low[queue] = (earliest - SLACK, until)
-
-    def forget(self) -> None:
-        """Look from the beginning next time."""
-        self._low.clear()
