@@ -68,8 +68,7 @@ def broker(
         yield StoredBroker(store, clock=clock, random=random.Random(7))
         request.getfixturevalue("postgres").empty()
         store._declarations.forget()
-        store._watermarks._low.clear()
-        store._watermarks.kinds.clear()
+        store._watermarks.__init__(store._clock)
         return
     address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
     local = open_broker(address, clock=clock, random=random.Random(7))

@@ -59,7 +59,7 @@ class PostgresStore:
         self._hurried = False
         self._closed = False
         self._declarations = Declarations()
-        self._watermarks = Watermarks()
+        self._watermarks = Watermarks(clock)
         self._tallies = TallyBook(clock)
         self._open_anew()
         connection = connect(server, False)
