@@ -58,6 +58,10 @@ class PostgresServer:
         more = "".join(f"&{name}={value}" for name, value in options.items())
         return f"postgresql://taskflow@/postgres?host={self._folder}{more}"
 
+    def pid(self) -> int:
+        """The number of the process that all others of the server are children of."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
     def empty(self) -> None:
         """Remove all that was stored, and every schema but the usual one; the tables stay."""
         with psycopg.connect(self.address(), autocommit=True) as connection:

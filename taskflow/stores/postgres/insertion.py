@@ -134,7 +134,7 @@ class Insertion:
         now: float,
         numbers: dict[int, int] | None = None,
     ) -> list[int]:
-        """A number for each entry, in their order; some may have theirs. The transaction is there."""
+        """A number for each entry, in order; some may have theirs. There is a transaction."""
         if not entries:
             return []
         groups = {
