@@ -1,4 +1,4 @@
-"""`python -m benchmarks.postgres`: no-op jobs drained by the workers of three queues, in turns, over
+"""`python -m benchmarks.postgres`: no-op jobs drained by the workers of three queues, in turns, at
 one private server. CPU is that of the worker and of all the server's processes."""
 
 import argparse
