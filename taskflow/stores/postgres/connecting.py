@@ -104,6 +104,10 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
             "thread that is busy, and two more; raise max_connections, or put a pooler before it "
             "and ?pooled=true into the address"
         )
+    if "unsupported startup parameter" in reason:
+        return BrokerUnavailable(
+            f"{server.shown} is a pooler ({reason}): put ?pooled=true into the address"
+        )
     match error:
         case errors.ReadOnlySqlTransaction():
             return BrokerUnavailable(

@@ -348,7 +348,8 @@ class PostgresStore:
         self._ringer.ring(queues)
 
     def listen(self) -> None:
-        self._ear.listen()
+        if not self._server.pooled:  # there, what one says next may go to another server process
+            self._ear.listen()
 
     def hears(self) -> bool:
         return self._ear.hears()
