@@ -8,6 +8,8 @@ from taskflow.clock import Clock
 from taskflow.message import Delivery
 from taskflow.stores.base import Store
 
+_VERSION_BITS = 31
+
 
 class Core:
     """Made once for each broker, and handed to each of its parts."""
@@ -23,6 +25,10 @@ class Core:
         """What was lent last, if its queue did not remember its event as finished then. This is so
         until its lease ends or it is settled: nobody else may finish what is lent."""
         forking.tell(self)
+
+    def fresh_version(self) -> int:
+        """A version for a record that is new: one that no record of its key had, in effect."""
+        return self.random.getrandbits(_VERSION_BITS) << 20 | 1
 
     def before_fork(self) -> None:
         """The store looks after itself."""

@@ -35,8 +35,12 @@ class Session:
         self.connection = connection
         self._execute = connection.cursor().execute
         self._texts = texts
-        self.shared = shared
         self._prepare = prepare
+        self.be_new(shared)
+
+    def be_new(self, shared: Declarations) -> None:
+        """Nothing was done yet."""
+        self.shared = shared
         self._wanted = False  # a transaction, begun with its first statement
         self._begun = False
         self._parts = 0
@@ -146,7 +150,7 @@ class Session:
             yield
             self._run(f"RELEASE SAVEPOINT {name}", ())
         except BaseException:
-            if not self.connection.closed:
+            if not self.is_lost:
                 self._run(f"ROLLBACK TO SAVEPOINT {name}", ())
                 self._run(f"RELEASE SAVEPOINT {name}", ())
             self.tallies = counted
@@ -154,6 +158,11 @@ class Session:
             raise
         finally:
             self._parts -= 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said any more."""
+        return self.connection.closed
 
     # ---- declarations ------------------------------------------------------------------------
     def alone(self) -> None:
