@@ -49,6 +49,11 @@ class PostgresServer:
                 file.write(f"{name} = '{value}'\n")
         self.start()
 
+    @property
+    def host(self) -> str:
+        """The folder of its socket."""
+        return str(self._folder)
+
     def address(self, **options: str) -> str:
         """The broker's address, with options."""
         more = "".join(f"&{name}={value}" for name, value in options.items())

@@ -72,7 +72,7 @@ class Applier:
         self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
     ) -> list[Applied]:
         core = self._core
-        core.unfinished = None
+        core.settle(one.delivery for change in changes for one in change.settlements)
         careful = False
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:

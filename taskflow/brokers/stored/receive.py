@@ -74,7 +74,8 @@ class Receiver:
         lent, finished = core.store.step(
             lambda rows: self._lending.lend_lone(rows, queue, visibility, now, holding)
         )
-        core.unfinished = None if finished else lent
+        if lent is not None and not finished:
+            core.unfinished = {(name, lent.receipt): lent.visible_at}
         return lent
 
     def _take(
@@ -115,6 +116,7 @@ class Receiver:
 
         def take(rows: Rows) -> tuple[list[Delivery], set[str], bool]:
             taken: list[Delivery] = []
+            unfinished: dict[tuple[str, str], float] = {}
             woken: set[str] = set()
             more = False
             now, held = core.now(), holding
@@ -125,13 +127,17 @@ class Receiver:
             for queue in chosen:
                 if len(taken) >= limit or (taken and taken[-1].suspect):
                     break
-                lent, stopped = self._lending.lend(
+                lent, stopped, new = self._lending.lend(
                     rows, queue, limit - len(taken), visibility, now, attempt, woken, held
                 )
                 taken += lent
+                for one in lent:
+                    if one.sequence in new:
+                        unfinished[queue.name, one.receipt] = one.visible_at
                 more = more or stopped
                 if held is not None and taken:  # no suspect comes along with others
                     held = Holding(len(taken), 1, held.limits)
+            core.unfinished = unfinished
             return taken, woken, more
 
         # Of standard queues each step may stand for itself: what is lent is lent.

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import pq, rows
 
 from taskflow.errors import ConfigError
+from taskflow.stores.postgres.statements import written
 
 ALLOWED = (
     "an open psycopg Connection, an SQLAlchemy Connection or Session over psycopg or psycopg2, or "
@@ -39,8 +40,9 @@ class Foreign:
         self._after = after
 
     def run(self, text: str, values: Sequence[Any] = ()) -> Found:
-        """Run a statement (`in_driver_words`)."""
-        return self._run(text, {f"p{at}": one for at, one in enumerate(values, 1)})
+        """Run a statement (`in_driver_words`). Every driver sends text as it is."""
+        texts = [None if one is None else one.decode() for one in written(values)]
+        return self._run(text, {f"p{at}": one for at, one in enumerate(texts, 1)})
 
     @property
     def closed(self) -> bool:

@@ -34,11 +34,14 @@ SELECT d.stamp, (SELECT bool_or(odd) FROM c),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL),
        r.*
 FROM tf.declared d LEFT JOIN (
-    SELECT c.visible_at, c.place, m.receipt,
+    SELECT c.visible_at, c.place, m.receipt, f.hit IS NULL,
            m.seq, p.id, p.topic, m.receive_count - 1, m.first_received_at, m.sent_at,
            c.visible_at, p.source, coalesce(p.body, s.body), coalesce(p.attributes, s.attributes),
            CASE WHEN p.shared IS NULL THEN p.extra ELSE s.extra END, NULL, NULL, m.slot
-    FROM m JOIN c ON c.seq = m.seq {payload}) r ON true"""
+    FROM m JOIN c ON c.seq = m.seq {payload}
+    LEFT JOIN LATERAL (SELECT 1 AS hit FROM tf.finished x WHERE x.queue = $1::int4 AND x.id = p.id
+                       AND x.topic = p.topic AND x.expires_at > $2::float8 LIMIT 1) f ON true
+    ) r ON true"""
 _KINDS = """
 SELECT EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.tenant IS NOT NULL),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL)"""
@@ -123,4 +126,5 @@ class QuickLender:
         if lent:
             self._watermarks.lent(queue.id, lent[0][0], now)
         receipt = lent[0][2] if lent else ask.receipt
-        return Lent([Row._make(one[3:]) for one in lent], [], [], receipt)
+        unfinished = [one[4] for one in lent if one[3]]
+        return Lent([Row._make(one[4:]) for one in lent], [], [], receipt, 0, unfinished)

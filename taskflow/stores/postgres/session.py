@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from taskflow.stores.postgres.declarations import Declarations
+from taskflow.stores.postgres.statements import Statements
 from taskflow.stores.postgres.tallies import Tallies
 from taskflow.stores.postgres.texts import Texts
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
     from taskflow.stores.postgres.rows import PostgresRows
 
 Values = Sequence[Any]
@@ -33,9 +36,7 @@ class Session:
         self, connection: psycopg.Connection[Any], texts: Texts, shared: Declarations, prepare: bool
     ) -> None:
         self.connection = connection
-        self._execute = connection.cursor().execute
-        self._texts = texts
-        self._prepare = prepare
+        self._statements = Statements(connection, texts, prepare)
         self.be_new(shared)
 
     def be_new(self, shared: Declarations) -> None:
@@ -60,29 +61,30 @@ class Session:
         """Whether something was lent: it cannot be had again, so the work is not run again."""
 
     # ---- statements --------------------------------------------------------------------------
-    def _run(self, sql: str, values: Values) -> psycopg.Cursor[Any]:
+    def _run(self, sql: str, values: Values = ()) -> "PGresult":
         if self._wanted and not self._begun:
             self._begun = True
-            self.connection.execute("BEGIN")
-        return self._execute(self._texts[sql], values, prepare=self._prepare)
+            self._statements.run("BEGIN")
+        return self._statements.run(sql, values)
 
     def ask(self, sql: str, values: Values = ()) -> list[Any]:
         """The rows of a statement that changes nothing."""
-        return self._run(sql, values).fetchall()
+        return self._statements.rows(self._run(sql, values))
 
     def first(self, sql: str, values: Values = ()) -> Any:
         """The first row of a statement that changes nothing, or None."""
-        return self._run(sql, values).fetchone()
+        found = self.ask(sql, values)
+        return found[0] if found else None
 
     def write(self, sql: str, values: Values = ()) -> list[Any]:
         """The rows of a statement that changes something."""
-        found = self._run(sql, values).fetchall()
+        found = self.ask(sql, values)
         self.changed()
         return found
 
     def change(self, sql: str, values: Values = ()) -> int:
         """How many rows a statement changed."""
-        found = self._run(sql, values).rowcount
+        found = self._run(sql, values).command_tuples or 0
         if found:
             self.changed()
         return found
@@ -102,9 +104,8 @@ class Session:
         anyway."""
         if self._begun:
             if durable:
-                self.connection.execute("SET LOCAL synchronous_commit TO on; COMMIT", prepare=False)
-            else:
-                self.connection.execute("COMMIT")
+                self._statements.run("SET LOCAL synchronous_commit TO on")
+            self._statements.run("COMMIT")
         self._wanted = self._begun = False
 
     def undo(self) -> None:
@@ -113,7 +114,7 @@ class Session:
         self.later.clear()
         self.tallies.clear()
         if begun and not self.connection.closed:
-            self.connection.execute("ROLLBACK")
+            self._statements.run("ROLLBACK")
 
     def end(self) -> None:
         """Be as new, for who comes next."""
@@ -135,7 +136,7 @@ class Session:
             self._wanted, begun = False, self._begun
             self._begun = False
             if begun and not self.connection.closed:
-                self.connection.execute("ROLLBACK")
+                self._statements.run("ROLLBACK")
             raise
         self.committed = True
 
@@ -145,14 +146,14 @@ class Session:
         self._parts += 1
         name = f"part_{self._parts}"
         counted, later = self.tallies.copy(), len(self.later)
-        self._run(f"SAVEPOINT {name}", ())
+        self._run(f"SAVEPOINT {name}")
         try:
             yield
-            self._run(f"RELEASE SAVEPOINT {name}", ())
+            self._run(f"RELEASE SAVEPOINT {name}")
         except BaseException:
             if not self.is_lost:
-                self._run(f"ROLLBACK TO SAVEPOINT {name}", ())
-                self._run(f"RELEASE SAVEPOINT {name}", ())
+                self._run(f"ROLLBACK TO SAVEPOINT {name}")
+                self._run(f"RELEASE SAVEPOINT {name}")
             self.tallies = counted
             del self.later[later:]
             raise
