@@ -69,9 +69,8 @@ class PostgresServer:
                 )
                 if name not in ("version", "declared")
             ]
-            if tables:
-                named = ", ".join(f"taskflow.{name}" for name in tables)
-                connection.execute(f"TRUNCATE {named} RESTART IDENTITY")
+            # (TRUNCATE makes new files of each table and index, which takes half a second.)
+            connection.execute("; ".join(f"DELETE FROM taskflow.{name}" for name in tables))
             others = connection.execute(
                 """SELECT nspname FROM pg_namespace
                    WHERE NOT starts_with(nspname, 'pg_') AND nspname <> ALL (%s)""",

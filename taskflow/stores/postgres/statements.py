@@ -124,5 +124,5 @@ _ITEM = _BySubclass(
 
 
 def written(values: Sequence[object]) -> list[Any]:
-    """Values as text that PostgreSQL reads where a cast says what it is. Raises psycopg.DataError."""
+    """Values as text, which a cast makes what it is to be. Raises psycopg.DataError."""
     return [_WRITE[type(one)](one) for one in values]
