@@ -102,17 +102,22 @@ class Receiver:
     ) -> list[Delivery]:
         core = self._core
 
-        def look(rows: Rows) -> list[QueueRow]:
+        def look(rows: Rows) -> tuple[list[QueueRow], bool]:
             found = [find_queue(rows, name) for name in queues]
             for row in found:
                 self._note(row)
             now = core.now()
-            return [row for row in found if not row.paused and rows.any_due(row, now)]
+            due = [row for row in found if not row.paused and rows.any_due(row, now)]
+            return due, any(row.paused for row in found)
 
         # An empty look costs no lock.
-        found = core.store.look(look, kept=True) if attempt is None else []
-        if attempt is None and not found:
-            return []
+        found: list[QueueRow] = []
+        if attempt is None:
+            found, paused = core.store.look(look, kept=True)
+            if paused:  # nothing that is done by this would show that it holds no longer
+                found, _ = core.store.look(look)
+            if not found:
+                return []
 
         def take(rows: Rows) -> tuple[list[Delivery], set[str], bool]:
             taken: list[Delivery] = []

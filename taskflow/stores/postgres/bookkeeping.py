@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
+from taskflow.stores.postgres.declared import DROP_ALL
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.postgres.tally_book import TallyBook
 
@@ -24,6 +25,29 @@ _ANY_GONE = (
 _HIDDEN = " UNION ALL ".join(
     f"SELECT m.receive_count FROM tf.message m WHERE m.queue = $1::int8 AND {level} "
     f"AND m.visible_at > $2::float8 AND m.visible_at < {PARKED}"
+    for level in AT_LEVEL.values()
+)
+_OF_NO_QUEUE = "SELECT queue FROM ({}) x WHERE NOT EXISTS ({})".format(
+    " UNION ".join(
+        f"""(WITH RECURSIVE there (queue) AS (
+                 (SELECT {queue} AS queue FROM tf.{table} ORDER BY {queue} LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT {queue} FROM tf.{table} WHERE {queue} > there.queue
+                         ORDER BY {queue} LIMIT 1)
+                 FROM there WHERE there.queue IS NOT NULL)
+             SELECT queue FROM there WHERE queue IS NOT NULL)"""
+        for table, queue in (
+            ("payload", "payload.queue::int8"),
+            ("lane", "lane.queue"),
+            ("finished", "finished.queue"),
+        )
+    ),
+    "SELECT 1 FROM tf.queue q WHERE q.id = x.queue",
+)
+"""From queue to queue in an index: of those that hold something, they that are not there."""
+_ALL = " UNION ALL ".join(
+    f"SELECT m.visible_at, m.receive_count, m.sent_at FROM tf.message m "
+    f"WHERE m.queue = $1::int8 AND {level}"
     for level in AT_LEVEL.values()
 )
 MANY = 10_000  # rows: counting them one by one would take its time
@@ -55,19 +79,13 @@ class Books:
                 ("bucket", f"at <= $1::float8 - {FULL_AFTER} AND tokens >= 0"),
             )
         )
-        # What was sent to a queue in the moment in which it was deleted.
-        for table in ("payload", "message", "lane", "finished"):
-            gone += self._session.change(
-                f"""DELETE FROM tf.{table} WHERE queue = ANY (ARRAY(
-                        WITH RECURSIVE there (queue) AS (
-                            (SELECT queue FROM tf.{table} ORDER BY queue LIMIT 1)
-                            UNION ALL
-                            SELECT (SELECT x.queue FROM tf.{table} x WHERE x.queue > there.queue
-                                    ORDER BY x.queue LIMIT 1)
-                            FROM there WHERE there.queue IS NOT NULL)
-                        SELECT queue FROM there WHERE queue IS NOT NULL
-                          AND NOT EXISTS (SELECT 1 FROM tf.queue q WHERE q.id = there.queue)))"""
-            )
+        for (queue,) in self._session.ask(_OF_NO_QUEUE):
+            # Sent or finished in the moment in which it was deleted.
+            gone += self._session.change(DROP_ALL, (queue,))
+            for table in ("lane", "finished"):
+                gone += self._session.change(
+                    f"DELETE FROM tf.{table} WHERE queue = $1::int4", (queue,)
+                )
         return gone
 
     def sweep(self, limit: int) -> int:
@@ -108,7 +126,7 @@ class Books:
         self, queue: int, now: float, sent_after: float
     ) -> tuple[int, int, int, float | None, int, int, int]:
         (total,) = self._session.first(
-            "SELECT count(*) FROM tf.message WHERE queue = $1::int8", (queue,)
+            "SELECT count(*) FROM tf.payload WHERE queue::int8 = $1::int8", (queue,)
         )
         if total > MANY:
             visible, in_flight, delayed, oldest = self._count_many(queue, now, sent_after, total)
@@ -131,7 +149,7 @@ class Books:
                        count(*) FILTER (WHERE visible_at > $2::float8 AND visible_at < {PARKED}
                                               AND receive_count = 0),
                        min(sent_at)
-                FROM tf.message WHERE queue = $1::int8 AND sent_at > $3::float8""",
+                FROM ({_ALL}) m WHERE sent_at > $3::float8""",
             (queue, now, sent_after),
         )
         return found
@@ -142,7 +160,8 @@ class Books:
         """As `_count_few` without a look at every row: the oldest is the one stored first, and
         none is past its retention while that one is not."""
         found = self._session.first(
-            "SELECT sent_at FROM tf.payload WHERE queue = $1::int8 ORDER BY place LIMIT 1", (queue,)
+            "SELECT sent_at FROM tf.payload WHERE queue::int8 = $1::int8 ORDER BY place LIMIT 1",
+            (queue,),
         )
         if found is None or found[0] <= sent_after:
             return self._count_few(queue, now, sent_after)

@@ -17,6 +17,7 @@ _PLANNER = (
 )
 """A table that is empty one moment and full the next has statistics that are good for nothing. Each
 statement here has one way that is right, by an index, and these leave the planner that one."""
+_FULL = ("too many connections", "too many clients", "connection slots")
 _IDLE = "idle_in_transaction_session_timeout=60s"
 
 
@@ -97,13 +98,13 @@ def is_conflict(error: psycopg.Error) -> bool:
 def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError:
     """The server's errors as ours; its text names no password."""
     reason = " ".join(str(error).split())
+    if any(sign in reason for sign in _FULL):  # while it connects, the server's code is not told
+        return BrokerUnavailable(
+            f"{server.shown} has no connection left ({reason}): a process takes two for each "
+            "thread that is busy, and two more; raise max_connections, or put a pooler before it "
+            "and ?pooled=true into the address"
+        )
     match error:
-        case errors.TooManyConnections():
-            return BrokerUnavailable(
-                f"{server.shown} has no connection left ({reason}): a process takes two for each "
-                "thread that is busy, and two more; raise max_connections, or put a pooler before "
-                "it and ?pooled=true into the address"
-            )
         case errors.ReadOnlySqlTransaction():
             return BrokerUnavailable(
                 f"{server.shown} is read-only: a standby, or default_transaction_read_only is on; "

@@ -23,6 +23,10 @@ _QUEUE = (
     "SELECT d.stamp, q.id, q.name, q.paused, q.settings FROM tf.declared d LEFT JOIN tf.queue q"
 )
 _MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
+DROP_ALL = """
+WITH p AS (DELETE FROM tf.payload WHERE queue::int8 = $1::int8 RETURNING seq)
+DELETE FROM tf.message WHERE seq = ANY (ARRAY(SELECT seq FROM p))"""
+"""Removes all messages of a queue."""
 _write = msgspec.json.Encoder().encode
 _read_queue = msgspec.json.Decoder(QueueSettings).decode
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
@@ -150,8 +154,9 @@ class DeclaredRows:
         self._changed_declarations()
 
     def drop_queue(self, queue: QueueRow) -> None:
-        for table in ("message", "payload", "lane", "attempt", "finished", "total"):
-            self._session.change(f"DELETE FROM tf.{table} WHERE queue = $1::int8", (queue.id,))
+        self._session.change(DROP_ALL, (queue.id,))
+        for table in ("lane", "attempt", "finished", "total"):
+            self._session.change(f"DELETE FROM tf.{table} WHERE queue = $1::int4", (queue.id,))
         self._session.change("DELETE FROM tf.tag WHERE resource = $1", (f"queue:{queue.name}",))
         self._session.change("DELETE FROM tf.queue WHERE id = $1::int8", (queue.id,))
         self._changed_declarations()

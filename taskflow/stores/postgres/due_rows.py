@@ -36,6 +36,8 @@ _NEXT_LANE = """SELECT min(ready_at) FROM tf.lane
                 WHERE queue = $1::int8 AND ready_at > $2::float8"""
 _FRESH_LANE = f"""AND (SELECT {FRESH} FROM tf.message m WHERE m.queue = $1::int8 AND m.lane = l.name
                        ORDER BY m.place LIMIT 1)"""
+_OF_THESE = """unnest($2::text[]) u (id) CROSS JOIN LATERAL (
+    SELECT * FROM tf.payload x WHERE x.queue = $1::int4 AND x.id = u.id) p"""
 _QUIET = """
 WITH RECURSIVE tenant (name) AS (
     (SELECT tenant FROM tf.message WHERE queue = $1::int8 AND tenant IS NOT NULL
@@ -228,14 +230,13 @@ class DueRows:
         return self._count(f"({_IN_FLIGHT} LIMIT $3::int8)", (queue, now, most))
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
-        chosen = "AND p.id = ANY ($2::text[])" if ids else "AND $2::text[] IS NOT NULL"
+        # By id, or as they were stored: each has its index.
+        chosen = _OF_THESE if ids else "tf.payload p WHERE p.queue::int8 = $1::int8"
         return self._rows(
-            f"""SELECT {COLUMNS} FROM (
-                    SELECT * FROM tf.payload p WHERE p.queue = $1::int8 {chosen}
-                    ORDER BY p.place LIMIT {limit}) p
+            f"""SELECT {COLUMNS} FROM (SELECT p.* FROM {chosen} ORDER BY p.place LIMIT {limit}) p
                 CROSS JOIN LATERAL (SELECT * FROM tf.message x WHERE x.seq = p.seq LIMIT 1) m
                 LEFT JOIN LATERAL (
                     SELECT * FROM tf.shared_body y WHERE y.number = p.shared LIMIT 1) s ON true
                 ORDER BY p.place""",
-            (queue, list(ids)),
+            (queue, sorted(set(ids))) if ids else (queue,),
         )

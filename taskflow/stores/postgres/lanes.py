@@ -59,8 +59,9 @@ class Lanes:
         names = [name for (name,) in found]
         if names:
             self._session.ask(
-                """SELECT 1 FROM tf.lane WHERE queue = $1::int8 AND name = ANY($2::text[])
-                   ORDER BY name FOR UPDATE""",
+                """SELECT 1 FROM (SELECT unnest($2::text[]) AS name OFFSET 0) u
+                   CROSS JOIN LATERAL (SELECT 1 FROM tf.lane x WHERE x.queue = $1::int4
+                                       AND x.name = u.name LIMIT 1 FOR UPDATE) l""",
                 (queue, names),
             )
         return names

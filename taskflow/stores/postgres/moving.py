@@ -46,7 +46,7 @@ class Moving:
         if not self._removal.drop(queue, [row.seq]):
             return False
         twin = self._session.first(
-            "SELECT seq FROM tf.payload WHERE queue = $1::int8 AND id = $2 AND topic = $3",
+            "SELECT seq FROM tf.payload WHERE queue = $1::int4 AND id = $2 AND topic = $3",
             (to.id, row.id, row.topic),
         )
         if twin is not None:

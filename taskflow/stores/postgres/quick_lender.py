@@ -27,6 +27,7 @@ m AS (
                                   THEN 1 ELSE 0 END,
         first_received_at = coalesce(x.first_received_at, $2::float8)
     WHERE x.ctid = ANY (ARRAY(SELECT ctid FROM c)) AND NOT EXISTS (SELECT 1 FROM c WHERE odd)
+      AND NOT EXISTS (SELECT 1 FROM tf.message y WHERE y.queue = $1::int8 AND y.level IS NOT NULL)
       AND (SELECT stamp FROM tf.declared) = $11::int8
     RETURNING x.seq, x.receive_count, x.first_received_at, x.sent_at, x.receipt, x.slot)
 SELECT d.stamp, (SELECT bool_or(odd) FROM c),
@@ -86,8 +87,12 @@ class QuickLender:
         return lent
 
     def _outdated(self, ask: Ask) -> Lent:
-        """The queue is to be read anew: at once, if nothing is lost by that."""
+        """The queue is to be read anew."""
         self._session.declarations.forget()
+        return self._again(ask)
+
+    def _again(self, ask: Ask) -> Lent:
+        """It is to be looked at anew: at once, if nothing is lost by that."""
         if self._session.lent:
             return Lent([], [], [], ask.receipt)
         raise Outdated
@@ -111,15 +116,14 @@ class QuickLender:
             ),
         )
         seen, odd, grouped, leveled, *first = found[0]
-        known = self._watermarks.kinds.get(queue.id)
-        kinds = self._watermarks.kinds[queue.id] = Kinds(grouped, leveled)
+        self._watermarks.kinds[queue.id] = Kinds(grouped, leveled)
         lent = [one[4:] for one in found] if first[3] is not None else []
         if lent:
             self._session.changed()
         elif seen != self._session.stamp:
             return self._outdated(ask)
-        if leveled and not lent and kinds != known and not self._session.lent:
-            raise Outdated  # it was not asked as one with levels is
+        if leveled and not lent:  # it is to be asked as one with levels is
+            return self._again(ask)
         if odd:
             return None
         lent.sort(key=lambda one: one[:2])

@@ -80,7 +80,7 @@ class Removal:
 
     def any_sent_before(self, queue: int, sent_before: float) -> bool:
         found = self._session.first(
-            "SELECT sent_at FROM tf.payload WHERE queue = $1::int8 ORDER BY place LIMIT 1",
+            "SELECT sent_at FROM tf.payload WHERE queue::int8 = $1::int8 ORDER BY place LIMIT 1",
             (queue,),
         )
         return found is not None and found[0] <= sent_before
@@ -88,7 +88,7 @@ class Removal:
     def expire(self, queue: int, sent_before: float) -> None:
         if self.any_sent_before(queue, sent_before):
             front = self._session.ask(
-                """SELECT seq, sent_at FROM tf.payload WHERE queue = $1::int8
+                """SELECT seq, sent_at FROM tf.payload WHERE queue::int8 = $1::int8
                    ORDER BY place LIMIT 1000""",
                 (queue,),
             )

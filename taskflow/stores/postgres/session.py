@@ -99,6 +99,10 @@ class Session:
         """All that follows is one transaction, until `commit` or `undo`."""
         self._wanted = self.whole = True
 
+    def start(self) -> None:
+        """As `begin`, and at once."""
+        self._run("SELECT 1")
+
     def commit(self, durable: bool) -> None:
         """End the transaction; on disk, if asked for and the session does not wait for that
         anyway."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from taskflow import forking
+from taskflow.broker.own_sql import Sql
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import BrokerUnavailable
 from taskflow.stores.postgres.connecting import (
@@ -24,6 +25,7 @@ from taskflow.stores.postgres.declarations import Declarations
 from taskflow.stores.postgres.ear import Ear
 from taskflow.stores.postgres.joining import IDENTITY, Joining
 from taskflow.stores.postgres.migration import Migrator
+from taskflow.stores.postgres.own_sql import PostgresSql
 from taskflow.stores.postgres.ringer import Ringer
 from taskflow.stores.postgres.rows import PostgresRows
 from taskflow.stores.postgres.session import Session, Stale
@@ -138,10 +140,16 @@ class PostgresStore:
         return found
 
     def _run(
-        self, work: Callable[[Rows], T], durable: bool, whole: bool, alone: bool, kept: bool = True
+        self,
+        work: Callable[[Rows], T],
+        durable: bool,
+        whole: bool,
+        alone: bool,
+        kept: bool = True,
+        tries: int = TRIES,
     ) -> tuple[T, list[Callable[[], None]]]:
         """Do the work, once more where that can be done; answers what is to be called after it."""
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries)):
             session = self._take(durable)
             self._mine.session = session
             ending = False
@@ -217,6 +225,24 @@ class PostgresStore:
     ) -> T:
         return self._change(work, durable, committed, True, alone)
 
+    def within(self, work: Callable[[Sql], T]) -> T:
+        """As `OwnSql.within`."""
+
+        def call(rows: Rows) -> T:
+            session = self._inside()
+            assert session is not None
+            session.start()
+            sql = PostgresSql(session.connection, self._server.schema)
+            try:
+                return work(sql)
+            finally:
+                sql.close()
+
+        answer, later = self._run(call, True, True, False, tries=1)
+        for one in later:
+            one()
+        return answer
+
     def single(
         self,
         work: Callable[[Rows], T],
@@ -253,11 +279,19 @@ class PostgresStore:
         committed: Callable[[T], None] | None,
         alone: bool,
     ) -> T:
-        """A part of what this thread is doing."""
-        with session.part():
-            if alone and session.declarations is session.shared:
-                session.alone()
-            answer = work(session.rows)
+        """A part of what this thread is doing: it alone is done again by new declarations."""
+        while True:
+            try:
+                with session.part():
+                    if alone and session.declarations is session.shared:
+                        session.alone()
+                    answer = work(session.rows)
+                    if session.unproved:
+                        session.rows.prove()
+            except Stale:
+                session.stamp = None
+                continue
+            break
         if committed is not None:
             session.later.append(partial(committed, answer))
         return answer
