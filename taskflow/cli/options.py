@@ -25,7 +25,10 @@ CHUNK = 1000  # messages of one transaction
 QUIET = 1000  # work on fewer messages than this shows no progress
 
 broker_option = click.option(
-    "--broker", "address", metavar="URL", help="sqlite:///broker.db, aws://REGION or memory://."
+    "--broker",
+    "address",
+    metavar="URL",
+    help="sqlite:///broker.db, postgresql://user@host/database, aws://REGION or memory://.",
 )
 module_option = click.option(
     "--module",

@@ -78,6 +78,7 @@ def test_the_commands_are_these() -> None:
         "workers",
         "top",
         "serve",
+        "migrate",
         "migrate-from-celery",
         "keys",
         "keys add",
