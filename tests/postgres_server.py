@@ -1,9 +1,14 @@
-"""A private PostgreSQL server, one for a test session: in a folder of its own, on no network."""
+"""A private PostgreSQL server, one for a test session: in a folder of its own, on no network.
+
+`python -m tests.postgres_server COMMAND…` runs a command beside one, whose address is in
+POSTGRES_SERVER.
+"""
 
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -124,6 +129,20 @@ class PostgresServer:
         assert done.returncode == 0, f"{program}: {done.stdout.decode()}"
 
 
+def main() -> int:
+    """Run a command beside a server; answers its exit code."""
+    if find("postgres") is None:
+        print(MISSING, file=sys.stderr)
+        return 1
+    server = PostgresServer()
+    try:
+        return subprocess.call(
+            sys.argv[1:], env={**os.environ, "POSTGRES_SERVER": server.address()}
+        )
+    finally:
+        server.close()
+
+
 MISSING = "no PostgreSQL server on this machine: apt-get install postgresql"
 
 
@@ -142,3 +161,7 @@ def _unprivileged() -> str | None:
         return None
     names = {user.pw_name for user in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
