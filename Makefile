@@ -93,11 +93,11 @@ chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are ki
 
 .PHONY: plans
 plans: $(VENV)/.ready ## 3,000 random plans of tasks under random deaths, against plain Python, 4 minutes
-	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py --timeout 1200
+	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py -o faulthandler_timeout=1200
 
 .PHONY: histories
 histories: $(VENV)/.ready ## 10,000 random applications and workflows in simulations full of faults, against plain Python, 30 minutes
-	TASKFLOW_HISTORIES=10000 $(BIN)/python -m pytest tests/model/test_simulation.py tests/model/test_workflows.py -n 2 --timeout 3600
+	TASKFLOW_HISTORIES=10000 $(BIN)/python -m pytest tests/model/test_simulation.py tests/model/test_workflows.py -n 2 -o faulthandler_timeout=3600
 
 .PHONY: month
 month: $(VENV)/.ready ## Simulate 30 days of an application with a schedule a minute, and say how long it took

@@ -15,6 +15,8 @@ from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import Message, new_id
 from taskflow.outgoing import check_may_join, collecting, outgoing
+from taskflow.registry import Registry, default_registry
+from taskflow.sealing.sealed_broker import sealed
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -32,6 +34,12 @@ def default_broker() -> Broker:
             _default = open_broker()
             _opened_by = os.getpid()
         return _default
+
+
+def broker_of(given: Broker | None = None, registry: Registry = default_registry) -> Broker:
+    """The broker that was given, or the default one; with what goes into it sealed, if the registry
+    has a codec."""
+    return sealed(given or default_broker(), registry.codec)
 
 
 def _after_fork() -> None:
@@ -100,10 +108,11 @@ def publish(
     Django) in a transaction: the event is part of that, gone with a rollback. `hold_group` allows
     that on a FIFO topic, whose group stands still until the transaction ends. Raises ConfigError
     where it cannot be, and what the driver raises.
-    Raises TopicNotFound, LimitExceeded, BrokerUnavailable; TypeError for an argument of another
-    type and a payload that is no JSON; ValueError for a control character, an infinite number.
+    Raises TopicNotFound, LimitExceeded, SealFailed, BrokerUnavailable; TypeError for an argument
+    of another type and a payload that is no JSON; ValueError for a control character and for an
+    infinite number.
     """
-    broker = broker or default_broker()
+    broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
     if at is not None:
         if delay:
             raise ValueError("give delay or at, not both")
@@ -202,7 +211,7 @@ def publish_many(
     All events of a topic are stored or none; topics go in the order of their first event.
     `connection` and `hold_group` are as for `publish`, and raised is what that raises.
     """
-    broker = broker or default_broker()
+    broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
     wanted = list(events)
     by_topic: dict[str, list[Event[Any]]] = {}
     reached: dict[str, int] = {}

@@ -29,7 +29,7 @@ class PostgresServer:
     """Started by `initdb` and `postgres` of the path, or of Debian's package. As root, it runs as
     the user `postgres`, or `nobody`: the server refuses to be root's."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="taskflow-pg-"))
         self._user = _unprivileged()
         if self._user is not None:
@@ -50,7 +50,11 @@ class PostgresServer:
             "-N",
         )
         with (self._data / "postgresql.conf").open("a") as file:
-            for name, value in {**SETTINGS, "unix_socket_directories": self._folder}.items():
+            for name, value in {
+                **SETTINGS,
+                **settings,
+                "unix_socket_directories": self._folder,
+            }.items():
                 file.write(f"{name} = '{value}'\n")
         self.start()
 

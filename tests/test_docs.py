@@ -148,8 +148,9 @@ def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
 PROGRAMS = [
     "docs/guides/tasks.md",
     "docs/guides/results.md",
-    "docs/guides/plans.md",
+    pytest.param("docs/guides/plans.md", marks=pytest.mark.slow),
     "docs/guides/workflows.md",
+    "docs/guides/sealing.md",
     "docs/from-celery.md",
 ]
 OTHERS = "## From tasks to events"  # what follows are programs of their own: tests/e2e

@@ -19,6 +19,7 @@ from taskflow.durations import seconds_of
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.registry import Registry, default_registry
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.text import check_line, printable
 
 CHUNK = 1000  # messages of one transaction
@@ -52,10 +53,11 @@ def kind_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def opened(address: str | None, create: bool = False) -> Iterator[Broker]:
-    """The broker of a command, closed at its end. Only some commands make a missing file."""
+    """The broker of a command, closed at its end; it seals, if the modules that are loaded have a
+    codec. Only some commands make a missing file."""
     broker = open_broker(address, create=create)
     try:
-        yield broker
+        yield sealed(broker, default_registry.codec)
     finally:
         broker.close()
 

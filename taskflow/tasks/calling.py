@@ -10,7 +10,8 @@ import msgspec
 from taskflow import payload as json
 from taskflow.broker import Broker
 from taskflow.outgoing import check_may_join, collecting
-from taskflow.publisher import default_broker
+from taskflow.publisher import broker_of
+from taskflow.registry import Registry, default_registry
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.parameters import Parameters
 from taskflow.tasks.preparing import Prepared, Target, prepare
@@ -26,14 +27,21 @@ class Calling(Generic[P, R]):
     """Made by `Task.options`; calls as the task itself does, with these options. `parameters` None:
     the function is not here, and what it takes is not known."""
 
-    def __init__(self, target: Target, parameters: Parameters | None, options: Checked) -> None:
+    def __init__(
+        self,
+        target: Target,
+        parameters: Parameters | None,
+        options: Checked,
+        registry: Registry = default_registry,
+    ) -> None:
         self._target = target
         self._parameters = parameters
         self._options = options
+        self._registry = registry
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """As `Task.delay`. Raises RunExists and KeyTaken too (`CallOptions`)."""
-        return self._submit(default_broker(), args, kwargs)
+        return self._submit(broker_of(None, self._registry), args, kwargs)
 
     async def delay_async(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """`delay`, without holding up the event loop."""
@@ -43,7 +51,7 @@ class Calling(Generic[P, R]):
         """As `Task.send_many`. Raises ValueError for an id or a key: they are of one call."""
         if self._options.id is not None or self._options.key is not None:
             raise ValueError("send_many makes many runs, and an id or a key is of one")
-        broker = broker or default_broker()
+        broker = broker_of(broker, self._registry)
         if self._options.keyed:  # each may be one that is there already
             return [self._submit(broker, *_given(one)) for one in calls]
         ids = submit_many(broker, self._prepare_all(broker, calls), self._options)
@@ -65,8 +73,8 @@ class Calling(Generic[P, R]):
         calling = self
         if not self.keeps:
             kept = msgspec.structs.replace(self._options, keep=60.0 + (timeout or 3600.0))
-            calling = Calling(self._target, self._parameters, kept)
-        result = calling._submit(default_broker(), args, kwargs)
+            calling = Calling(self._target, self._parameters, kept, self._registry)
+        result = calling._submit(broker_of(None, self._registry), args, kwargs)
         return result.get(timeout)
 
     def prepare(

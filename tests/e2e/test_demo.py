@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "beside", [(), ("-m", "tests.postgres_server", sys.executable)], ids=["files", "postgres"]
 )

@@ -74,7 +74,10 @@ class Waiters:
             return stop is None or not stop()
 
     def announce(self, queues: Collection[str]) -> None:
-        """Something is new in these queues: ring here and in other processes."""
+        """Something is new in these queues: ring here and in other processes. Of none, nobody need
+        wake: most steps of workflows ring none."""
+        if not queues:
+            return
         self._store.ring(queues)  # first: those are farther away
         self._heard(queues)
 

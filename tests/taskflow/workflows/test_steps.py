@@ -572,7 +572,7 @@ def test_gather_takes_steps_and_calls(
         with pytest.raises(TypeError, match="gather takes"):
             ctx.gather(charge)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="is no task"):
-            ctx.map(charge, [1])  # type: ignore[arg-type]
+            ctx.map(charge, [1])  # type: ignore[call-overload]
 
     assert_done(start(taskflow_registry, taskflow_broker, flow), go)
 
