@@ -19,6 +19,7 @@ _named: str | None = None  # by the program itself
 _refusals: list[str] = []  # why no broker may be opened now
 KNOWN = (
     "broker",
+    "keys",
     "modules",
     "concurrency",
     "processes",
