@@ -19,7 +19,6 @@ _named: str | None = None  # by the program itself
 _refusals: list[str] = []  # why no broker may be opened now
 KNOWN = (
     "broker",
-    "keys",
     "modules",
     "concurrency",
     "processes",
@@ -27,6 +26,7 @@ KNOWN = (
     "log_level",
     "app",
     "release",
+    "keys",
     "task_queue",
     "task_retries",
     "task_backoff",
