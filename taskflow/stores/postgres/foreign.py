@@ -147,11 +147,11 @@ def _of_sqlalchemy(given: Any) -> Foreign | None:
         return Found([tuple(row) for row in found], answer.rowcount)
 
     def after(call: Callable[[], None]) -> None:
-        # One listener for all: each session says its commits, its savepoints' too.
         calls = session.info.get(_CALLS)
-        if calls is None:
+        if calls is None:  # one listener for all that is to be called
             calls = session.info[_CALLS] = []
             event.listen(session, "after_commit", _call_all)
+            event.listen(session, "after_rollback", _call_none)
         calls.append(call)
 
     raw = connection.connection.dbapi_connection
@@ -163,5 +163,9 @@ _CALLS = "taskflow.after_commit"
 
 def _call_all(session: Any) -> None:
     calls = session.info[_CALLS]
-    while calls:
+    while calls and not session.in_nested_transaction():  # the end of a savepoint is told, too
         calls.pop(0)()
+
+
+def _call_none(session: Any) -> None:
+    session.info[_CALLS].clear()
