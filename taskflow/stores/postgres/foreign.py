@@ -3,6 +3,7 @@ words."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import psycopg
@@ -104,9 +105,8 @@ def _by(cursor: Any) -> Run:
 
 def _of_driver(connection: Any) -> Foreign:
     """psycopg2, without the rows of somebody's own kind."""
-    from psycopg2.extensions import cursor
-
-    return Foreign(connection, _by(connection.cursor(cursor_factory=cursor)))
+    plain = import_module("psycopg2.extensions").cursor
+    return Foreign(connection, _by(connection.cursor(cursor_factory=plain)))
 
 
 def _of_django(connection: Any) -> Foreign:

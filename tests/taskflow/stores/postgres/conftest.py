@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import psycopg
+import psycopg2
 import pytest
 from sqlalchemy import URL, create_engine
 from sqlalchemy.orm import Session
@@ -85,13 +86,11 @@ DRIVERS = ("psycopg", "psycopg2", "session", "session-psycopg2", "connection", "
 
 @pytest.fixture(params=DRIVERS)
 def begin(request: pytest.FixtureRequest, postgres: PostgresServer) -> Begin:
-    if "psycopg2" in request.param:
-        pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
     match request.param:
         case "psycopg":
             return lambda: _driver(postgres, psycopg)
         case "psycopg2":
-            return lambda: _driver(postgres, __import__("psycopg2"))
+            return lambda: _driver(postgres, psycopg2)
         case "django":
             return lambda: _django(postgres)
         case "connection":
