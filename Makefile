@@ -28,8 +28,8 @@ lock: $(VENV)/.ready ## Write the lock files anew after a change of requirements
 	UV=$(BIN)/uv locks/lock $(LOCK)
 
 .PHONY: demo
-demo: $(VENV)/.ready ## Place four orders through the whole system and watch them travel
-	$(BIN)/python -m services.demo
+demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the whole system and watch them travel (DEMO=postgres: over a PostgreSQL server)
+	$(if $(filter postgres,$(DEMO)),$(BIN)/python -m tests.postgres_server) $(BIN)/python -m services.demo
 
 .PHONY: up
 up: $(VENV)/.ready ## Start all services and workers and keep them up (Ctrl-C stops them)
@@ -43,8 +43,16 @@ browser: $(VENV)/.ready
 	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } || \
 	$(BIN)/playwright install chromium
 
+# Debian's package brings the server's programs; what it starts itself is none of ours.
+.PHONY: postgres
+postgres:
+	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+	{ test $$(id -u) = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends postgresql; } || \
+	{ echo 'no PostgreSQL server on this machine: apt-get install postgresql'; exit 1; }
+
 .PHONY: test
-test: $(VENV)/.ready browser ## Run all tests (one of them in Chromium, which is installed if missing)
+test: $(VENV)/.ready browser postgres ## Run all tests (Chromium and a PostgreSQL server are installed if missing)
 	$(BIN)/python -m pytest -n 2 --durations=20
 
 .PHONY: quick

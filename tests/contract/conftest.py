@@ -7,10 +7,11 @@ differs says moto_differences.py. Beside it stand tests of ours that look behind
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from taskflow.broker import Broker
@@ -92,6 +93,12 @@ def differences(request: pytest.FixtureRequest) -> dict[str, Differs]:
     name = request.node.name
     found = tables.find(request.node.callspec.params["broker"], name)
     return {name: found} if found else {}
+
+
+@pytest.fixture
+def begin_own(postgres: PostgresServer) -> Callable[[], AbstractContextManager[object]]:
+    """A transaction to the database of the broker at postgresql://."""
+    return lambda: psycopg.connect(postgres.address())
 
 
 @pytest.fixture

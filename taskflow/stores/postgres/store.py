@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Hashable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -23,6 +23,7 @@ from taskflow.stores.postgres.connecting import (
 from taskflow.stores.postgres.database_clock import DatabaseClock
 from taskflow.stores.postgres.declarations import Declarations
 from taskflow.stores.postgres.ear import Ear
+from taskflow.stores.postgres.joining import IDENTITY, Joining
 from taskflow.stores.postgres.migration import Migrator
 from taskflow.stores.postgres.own_sql import PostgresSql
 from taskflow.stores.postgres.ringer import Ringer
@@ -61,6 +62,7 @@ class PostgresStore:
         self._declarations = Declarations()
         self._watermarks = Watermarks(clock)
         self._tallies = TallyBook(clock)
+        self._joining = self._make_joining()
         self._open_anew()
         connection = connect(server, False)
         try:
@@ -92,6 +94,7 @@ class PostgresStore:
             self._mine = threading.local()
             self._declarations = Declarations()
             self._tallies = TallyBook(self._clock)
+            self._joining = self._make_joining()
             self._open_anew()
 
     # ---- sessions ----------------------------------------------------------------------------
@@ -105,10 +108,22 @@ class PostgresStore:
             pass
         connection = connect(self._server, durable)
         session = Session(connection, self._texts, self._declarations, not self._server.pooled)
-        session.rows = PostgresRows(session, self._watermarks, self._tallies)
+        session.rows = self._fill(session)
         if self._hurried:
             connection.execute("SET lock_timeout = '1s'")
         return session
+
+    def _fill(self, session: Session) -> PostgresRows:
+        return PostgresRows(session, self._watermarks, self._tallies)
+
+    def _make_joining(self) -> Joining:
+        def identity(rows: Rows) -> tuple[Any, ...]:
+            session = self._inside()
+            assert session is not None
+            return tuple(session.first(IDENTITY))
+
+        ask = partial(self.look, identity, kept=True)
+        return Joining(self._server.schema, self._declarations, self._fill, ask)
 
     def _give(self, session: Session, durable: bool) -> None:
         session.end()
@@ -280,6 +295,12 @@ class PostgresStore:
         if committed is not None:
             session.later.append(partial(committed, answer))
         return answer
+
+    def join(
+        self, connection: object, work: Callable[[Rows], T], committed: Callable[[T], None]
+    ) -> T:
+        """As `Joinable.join`."""
+        return self._joining.run(connection, work, committed)
 
     def step(self, work: Callable[[Rows], T]) -> T:
         return self.look(work, kept=True)
