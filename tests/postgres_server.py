@@ -87,24 +87,12 @@ class PostgresServer:
                 for schema, table in found
                 if schema == "taskflow" and table not in ("version", "declared")
             ]
-<<<<<<< HEAD
             texts += [
                 f'DROP SCHEMA "{schema}" CASCADE'
                 for schema in sorted({schema for schema, _ in found} - {"taskflow"})
             ]
             if texts:
                 connection.execute("; ".join(texts).encode())
-=======
-            # (TRUNCATE makes new files of each table and index, which takes half a second.)
-            connection.execute("; ".join(f"DELETE FROM taskflow.{name}" for name in tables))
-            others = connection.execute(
-                """SELECT nspname FROM pg_namespace
-                   WHERE NOT starts_with(nspname, 'pg_') AND nspname <> ALL (%s)""",
-                (["taskflow", "public", "information_schema"],),
-            )
-            for (name,) in others.fetchall():
-                connection.execute(f'DROP SCHEMA "{name}" CASCADE')
->>>>>>> pgtx
 
     def count_rows(self) -> dict[str, int]:
         """How many rows each table of the broker has."""
