@@ -4,6 +4,7 @@ TaskflowError
  ├─ RegistrationError        a subscription that cannot be; raised at import
  ├─ ConfigError              a setting that cannot be (address, variable, module)
  ├─ DecodeError              a message that is no event, or does not fit its handler
+ │   └─ PayloadSealed        it is sealed, and nothing here opens it
  ├─ HandlerTimeout           a handler ran past its `timeout`
  ├─ NoHandler                a message waits in a queue where nothing handles its topic
  ├─ BrokerError
@@ -19,6 +20,7 @@ TaskflowError
  │   ├─ OverLimit            120,000 messages of a queue are in flight
  │   ├─ InvalidName          a name outside the rules of `limits`
  │   ├─ LimitExceeded        too large, too many, too long
+ │   ├─ SealFailed           the codec of the application cannot seal a value
  │   ├─ InvalidFilterPolicy  a filter policy that SNS would refuse
  │   └─ BrokerUnavailable    cannot be reached or used now; the call may be repeated
  │       └─ BrokerFileError  the broker file is unreadable, foreign, read-only, full, or too new
@@ -61,6 +63,10 @@ class ConfigError(TaskflowError):
 
 class DecodeError(TaskflowError):
     """A body is no CloudEvents JSON, or its data does not fit the handler's annotation."""
+
+
+class PayloadSealed(DecodeError):
+    """A value was sealed by a `codec` that this process does not have, or with another key."""
 
 
 class NotPorted(TaskflowError):
@@ -234,6 +240,11 @@ class OverLimit(BrokerError):
 
 class InvalidName(BrokerError):
     """A topic or queue name breaks the rules in `taskflow.limits`."""
+
+
+class SealFailed(BrokerError):
+    """The `codec` of the registry failed to seal a value, which was not stored; the message names
+    its error, not what that says."""
 
 
 class LimitExceeded(BrokerError):

@@ -8,9 +8,12 @@ from typing import Any, get_args
 import msgspec
 import msgspec.inspect
 
-from taskflow.errors import DecodeError
+from taskflow.errors import DecodeError, PayloadSealed
 
 Decode = Callable[[msgspec.Raw], Any]
+SEALED = "taskflow.sealed:"
+"""What a JSON string begins with that is a sealed value (`taskflow.sealing`)."""
+_SEALED = f'"{SEALED}'.encode()
 _PARTS = (msgspec.inspect.Type, msgspec.inspect.Field)
 _VALUE = re.compile(r"^(Invalid (?:enum )?value) .*?( - at `[^`]*`)?$", re.DOTALL)
 
@@ -78,6 +81,7 @@ def decoder(annotation: Any) -> Decode:
         raise TypeError(str(error)) from error
 
     def decode(raw: msgspec.Raw) -> Any:
+        refuse_sealed(raw)
         try:
             return read(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -85,6 +89,15 @@ def decoder(annotation: Any) -> Decode:
             raise DecodeError(f"the payload does not fit: {text}") from None
 
     return decode
+
+
+def refuse_sealed(raw: msgspec.Raw) -> None:
+    """Raise PayloadSealed for a value that is sealed, or holds one that is."""
+    if _SEALED in bytes(raw):
+        raise PayloadSealed(
+            "it is sealed, and this process does not open it: the registry has no codec=, or one "
+            "without the key that it was sealed by"
+        )
 
 
 def _foreign_types(annotation: Any) -> list[type]:
@@ -128,6 +141,7 @@ def _pydantic_decoder(annotation: Any) -> Decode:
         raise TypeError(str(error)) from error
 
     def decode(raw: msgspec.Raw) -> Any:
+        refuse_sealed(raw)
         try:
             return read(bytes(raw))
         except ValidationError as error:

@@ -15,6 +15,7 @@ from taskflow.filters import Scope, parse_filter
 from taskflow.limits import FIFO_SUFFIX, check_topic, is_fifo
 from taskflow.middleware import Middleware
 from taskflow.retry import RetryPolicy
+from taskflow.sealing.codec import Codec, Convert, read_codec
 from taskflow.signature import Handler, read_signature
 from taskflow.subscription import Subscription
 
@@ -22,6 +23,7 @@ E = TypeVar("E", bound=Engine)
 T = TypeVar("T", bound=Tender)
 F = TypeVar("F", bound=Handler)
 M = TypeVar("M", bound=Middleware)
+CodecOption = tuple[Convert | None, Convert]
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_WINDOW = 3600.0
 EVERYBODYS = {"schedule": "taskflow.scheduling.scheduler"}
@@ -30,9 +32,15 @@ a module above this one, whose `join(registry)` gives it who does so."""
 
 
 class Registry:
-    """A collection of subscriptions; filled at import, read by workers."""
+    """A collection of subscriptions; filled at import, read by workers.
 
-    def __init__(self) -> None:
+    `codec`, a pair of functions over bytes (seal, unseal), seals what its events, tasks and
+    workflows carry, on its way into a broker: payloads, arguments, results, errors, steps, signals.
+    It may be set later, before the first of them: `default_registry.codec = (seal, unseal)`. Raises
+    RegistrationError for what is no such pair."""
+
+    def __init__(self, *, codec: CodecOption | None = None) -> None:
+        self.codec = codec
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self._by_queue: dict[str, dict[str, Entry]] = {}
         self.limits: dict[str, Limit] = {}
@@ -44,6 +52,15 @@ class Registry:
         self.middleware: list[Middleware] = []
         self.modules: list[str] = []
         """What `taskflow worker` imports beside the modules that it is told of."""
+
+    @property
+    def codec(self) -> Codec | None:
+        """What seals; None when nothing does."""
+        return self._codec
+
+    @codec.setter
+    def codec(self, given: CodecOption | Codec | None) -> None:
+        self._codec = given if given is None or isinstance(given, Codec) else read_codec(given)
 
     def subscribe(
         self,

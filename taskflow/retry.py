@@ -15,7 +15,8 @@ from taskflow.limits import MAX_RECEIVES
 class Done(msgspec.Struct, frozen=True):
     """The handler returned, or had finished this event before.
 
-    `value` is what an engine keeps of what it returned; `skipped` says why it was not called.
+    `value` is what an engine keeps of what it returned; `skipped` says why it was not called, or
+    had nothing to do.
     """
 
     duplicate: bool = False

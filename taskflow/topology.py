@@ -12,7 +12,7 @@ from taskflow.broker import QueueSettings
 from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.entry import Entry
-from taskflow.errors import QueueExists, TopicExists
+from taskflow.errors import ConfigError, QueueExists, TopicExists
 from taskflow.limits import MAX_RECEIVES, MAX_RETENTION, dlq_of
 from taskflow.message import new_id
 from taskflow.registry import Registry
@@ -77,8 +77,12 @@ def declare(broker: Admin, registry: Registry, *, apply: bool = False) -> None:
     """Create what is missing. Idempotent, and safe to call from many workers at once.
 
     What exists with other attributes raises QueueExists (also for a subscription whose filter
-    differs) or TopicExists, or, with `apply`, is changed. Nothing is removed.
+    differs) or TopicExists, or, with `apply`, is changed. Nothing is removed. Raises ConfigError
+    for a filter that would look into what the registry's codec seals.
     """
+    if registry.codec is not None:
+        for subscription in registry:
+            _check_filter(subscription)
     topics = set(broker.topics()) if apply else set()
     for topic in registry.topics():
         if topic not in topics:
@@ -93,6 +97,20 @@ def declare(broker: Admin, registry: Registry, *, apply: bool = False) -> None:
             broker.set_queue(queue, replace(settings, policy=kept.policy, others=kept.others))
     for subscription in registry:
         _subscribe(broker, subscription, apply)
+
+
+def _check_filter(subscription: Subscription) -> None:
+    """Raise ConfigError for one that asks for parts of a payload, which no broker can read."""
+    policy = subscription.filter_policy
+    if subscription.filter_scope == "MessageBody" and policy and _asks_for_data(json.loads(policy)):
+        raise ConfigError(
+            f"the filter of {subscription.name} looks into the payload of {subscription.topic!r}, "
+            "which codec= seals: publish what it asks for as attributes=, and filter by these"
+        )
+
+
+def _asks_for_data(policy: Any) -> bool:
+    return "data" in policy or any(_asks_for_data(one) for one in policy.get("$or", ()))
 
 
 def _create_topic(broker: Admin, topic: str) -> None:

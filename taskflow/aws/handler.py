@@ -22,6 +22,7 @@ from taskflow.message import Delivery
 from taskflow.middleware import Middleware
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Retry
+from taskflow.sealing.sealed_broker import open_delivery, sealed
 from taskflow.telemetry.logs import log_runs
 from taskflow.worker.execute import execute, find_job, identify
 from taskflow.worker.job import Job
@@ -69,6 +70,7 @@ def lambda_handler(
     if not registry.on(queue):
         raise QueueNotFound(queue, registry.queues())
     if broker is not None:
+        broker = sealed(broker, registry.codec)
         clock, random = broker.clock, broker.random
     clock = clock or SystemClock()
     around = (log_runs(clock), *registry.middleware, *middleware)
@@ -149,6 +151,9 @@ class LambdaHandler:
             deliveries = [received.delivery for received in batch if received.due <= now]
             found = {one.receipt for one in self._broker.load_payloads(deliveries)}
             elsewhere = {one.receipt for one in deliveries} - found
+        codec = self._registry.codec
+        if codec is not None:
+            batch = [one._replace(delivery=open_delivery(codec, one.delivery)) for one in batch]
         jobs = [find_job(received.delivery, self._registry) for received in batch]
         identify(jobs, self._broker, self._registry)
         if self._broker is not None:

@@ -1,19 +1,27 @@
 """Opening a broker by its address."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
+from types import ModuleType
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
 from taskflow.brokers.sharded.files import check_shards
 from taskflow.brokers.sharded.open_files import open_files
 from taskflow.brokers.stored.broker import StoredBroker
-from taskflow.clock import Clock
+from taskflow.clock import Clock, SystemClock
 from taskflow.errors import ConfigError
+from taskflow.stores.base import Store
 from taskflow.stores.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from taskflow.stores.postgres.migration import Migrator
 
 DEFAULT_ADDRESS = "sqlite:///taskflow.db"
 _DURABILITIES = ("power", "process")
+_POSTGRES = ("postgresql", "postgres")
 
 
 def open_address(
@@ -28,9 +36,11 @@ def open_address(
     `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
     `?durability=power` (the default: a publish is answered after fsync) or `=process`, and
     `&shards=8` for a new broker over so many files;
+    `postgresql://user@host/database[?schema=…&durability=…&pooled=…]`;
     `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table&state=…]`.
-    `create=False` refuses a file that does not exist. Raises ConfigError for an address that is
-    none of these, BrokerFileError for a bad file.
+    `create=False` refuses a file that does not exist, and a schema that is empty. Raises
+    ConfigError for an address that is none of these, BrokerFileError for a bad file,
+    BrokerUnavailable for a server that cannot be used.
     """
     try:
         parts = urlsplit(address)
@@ -40,10 +50,13 @@ def open_address(
     path = unquote(parts.path)
     if parts.scheme == "aws":
         return _aws(address, parts.netloc, path, options, clock, random)
+    if parts.scheme in _POSTGRES:
+        store: Store = _postgres().open_store(address, clock or SystemClock(), create)
+        return StoredBroker(store, clock=clock, random=random)
     if parts.scheme not in _SCHEMES:
         raise ConfigError(
-            f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory:// "
-            "and sqlite:///path/to/broker.db, or aws://REGION"
+            f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory://, "
+            "sqlite:///path/to/broker.db, postgresql://user@host/database and aws://REGION"
         )
     if parts.netloc:
         raise ConfigError(
@@ -87,6 +100,31 @@ def _sqlite(
         clock=clock,
         random=random,
     )
+
+
+def open_migrator(address: str) -> "AbstractContextManager[Migrator]":
+    """What brings the tables of the broker at an address up to date, where that is a command of its
+    own. Raises ConfigError elsewhere, BrokerUnavailable."""
+    scheme = urlsplit(address).scheme
+    if scheme not in _POSTGRES:
+        raise ConfigError(
+            f"there is nothing to migrate at {scheme}://; only postgresql:// has tables that "
+            "nobody changes without being told to"
+        )
+    opened: AbstractContextManager[Migrator] = _postgres().open_migrator(address)
+    return opened
+
+
+def _postgres() -> ModuleType:
+    try:  # few need it
+        from taskflow.stores.postgres import address
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "psycopg":
+            raise
+        raise ConfigError(
+            "a broker at postgresql:// needs psycopg: pip install 'taskflow-events[postgres]'"
+        ) from error
+    return address
 
 
 def _aws(

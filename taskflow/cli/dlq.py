@@ -19,6 +19,7 @@ from taskflow.cli.options import (
 )
 from taskflow.clock import rfc3339
 from taskflow.message import FAILURE, Delivery, plain_text
+from taskflow.sealing.codec import hide_sealed
 from taskflow.text import printable
 
 ids_option = click.option("--id", "ids", multiple=True, help="Only this event; may be repeated.")
@@ -170,12 +171,12 @@ def _act(
 
 
 def _describe(letter: Delivery) -> dict[str, Any]:
-    attributes = {name: plain_text(value) for name, value in letter.attributes.items()}
+    attributes = {name: hide_sealed(plain_text(value)) for name, value in letter.attributes.items()}
     failure = _read_failure(attributes.pop(FAILURE, "{}"))
     return {
         "id": letter.id,
         "topic": letter.topic,
-        "body": letter.body,
+        "body": hide_sealed(letter.body),
         "attributes": attributes,
         "failure": failure,
     }

@@ -19,13 +19,17 @@ from taskflow.durations import seconds_of
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.registry import Registry, default_registry
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.text import check_line, printable
 
 CHUNK = 1000  # messages of one transaction
 QUIET = 1000  # work on fewer messages than this shows no progress
 
 broker_option = click.option(
-    "--broker", "address", metavar="URL", help="sqlite:///broker.db, aws://REGION or memory://."
+    "--broker",
+    "address",
+    metavar="URL",
+    help="sqlite:///broker.db, postgresql://user@host/database, aws://REGION or memory://.",
 )
 module_option = click.option(
     "--module",
@@ -35,7 +39,21 @@ module_option = click.option(
     help="A module that holds handlers; may be repeated.",
 )
 
+keys_option = click.option(
+    "--keys",
+    "keys_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the access keys lie; default: beside the broker file.",
+)
+
 Kind = Literal["queue", "topic"]
+
+
+def keys_setting(given: Path | None) -> Path | None:
+    """Where the access keys lie, if somebody says so: --keys, or the setting."""
+    said = setting("keys")
+    return given or (Path(said) if said else None)
 
 
 def kind_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,10 +67,11 @@ def kind_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def opened(address: str | None, create: bool = False) -> Iterator[Broker]:
-    """The broker of a command, closed at its end. Only some commands make a missing file."""
+    """The broker of a command, closed at its end; it seals, if the modules that are loaded have a
+    codec. Only some commands make a missing file."""
     broker = open_broker(address, create=create)
     try:
-        yield broker
+        yield sealed(broker, default_registry.codec)
     finally:
         broker.close()
 

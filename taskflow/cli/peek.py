@@ -8,6 +8,7 @@ import click
 from taskflow.cli.options import broker_option, opened, table
 from taskflow.clock import rfc3339
 from taskflow.message import Delivery, plain_text
+from taskflow.sealing.codec import hide_sealed
 
 WIDTH = 60
 HEADS = ("ID", "SENT AT", "RECEIVED", "STATE", "BODY")
@@ -52,8 +53,10 @@ def _describe(one: Delivery, now: float) -> dict[str, Any]:
         "sent_at": one.sent_at,
         "visible_at": one.visible_at,
         "receive_count": one.receive_count,
-        "attributes": {name: plain_text(value) for name, value in one.attributes.items()},
-        "body": one.body,
+        "attributes": {
+            name: hide_sealed(plain_text(value)) for name, value in one.attributes.items()
+        },
+        "body": hide_sealed(one.body),
     }
 
 

@@ -25,6 +25,8 @@ from taskflow.errors import TopicNotFound
 from taskflow.limits import check_topic, is_fifo
 from taskflow.message import Message
 from taskflow.publisher import new_event
+from taskflow.registry import default_registry
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.topology import declare
 
 BATCH = 500
@@ -76,9 +78,12 @@ def publish(
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"the payload is no JSON: {error}") from error
-    with opened(address, create=True) as broker:
+    if modules:  # they may have a codec
+        load_registry(modules)
+    with opened(address, create=True) as found:
         warn_of_memory(address)
-        _ensure_topic(broker, topic, create, modules)
+        _ensure_topic(found, topic, create, modules)
+        broker = sealed(found, default_registry.codec)
         most = broker.max_message_bytes
         with progress("publishing", count) as done:
             for start in range(0, count, BATCH):

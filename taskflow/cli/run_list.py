@@ -1,6 +1,7 @@
 """Lists of runs: what `taskflow runs` and `taskflow workflow list` have in common."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -9,11 +10,9 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.cli.moments import read_since
 from taskflow.cli.options import broker_option, opened, table
-from taskflow.tasks.listing import list_runs
 from taskflow.tasks.run import STATES, Row, State
 
 F = TypeVar("F", bound=Callable[..., Any])
-PAGE = 1000
 
 
 class Wanted(NamedTuple):
@@ -28,11 +27,13 @@ class Wanted(NamedTuple):
 
 
 class RunList(NamedTuple):
-    """How the runs of a kind are shown. `describe` answers an object for each that is of it, `line`
-    what of such an object stands in a row, at a time; `what` is the option that names a task."""
+    """How the runs of a kind are shown. `find` answers them, the newest first, called from a time
+    on; `describe` an object for each, `line` what of such an object stands in a row, at a time;
+    `what` is the option that names a task."""
 
     what: str
     heads: Sequence[str]
+    find: Callable[[Broker, Wanted, float | None], Iterator[Row]]
     describe: Callable[[Broker, Sequence[Row]], Sequence[dict[str, Any]]]
     line: Callable[[dict[str, Any], float], list[Any]]
 
@@ -67,11 +68,9 @@ class RunList(NamedTuple):
             raise click.UsageError(f"--key is one of a {self.what}; give --{self.what} too")
         with opened(address) as broker:
             now = broker.clock.now()
-            found: list[dict[str, Any]] = []
-            for one in self._found(broker, wanted, now):
-                found.append(one)
-                if len(found) > wanted.limit:
-                    break
+            since = None if wanted.since is None else read_since("--since", wanted.since, now)
+            rows = list(islice(self.find(broker, wanted, since), wanted.limit + 1))
+            found = self.describe(broker, rows)
         shown = found[: wanted.limit]
         if wanted.as_json:
             click.echo(msgspec.json.encode(shown))
@@ -80,20 +79,3 @@ class RunList(NamedTuple):
             click.echo(table(self.heads, lines) if lines else "no such runs")
         if len(found) > wanted.limit:
             click.echo(f"these are the newest {wanted.limit}; --limit shows more", err=True)
-
-    def _found(self, broker: Broker, wanted: Wanted, now: float) -> Iterator[dict[str, Any]]:
-        since = None if wanted.since is None else read_since("--since", wanted.since, now)
-        after: str | None = None
-        while True:
-            page = list_runs(
-                broker,
-                task=wanted.task,
-                states=wanted.states,
-                since=since,
-                key=wanted.key,
-                after=after,
-                limit=min(PAGE, wanted.limit + 1),
-            )
-            yield from self.describe(broker, page.runs)
-            if (after := page.next) is None:
-                return

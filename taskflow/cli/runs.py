@@ -1,12 +1,17 @@
 """`taskflow runs`: the runs that are kept, newest first."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from taskflow.broker import Broker
 from taskflow.cli.run_list import RunList, Wanted
 from taskflow.tasks.describing import describe_runs
-from taskflow.tasks.run import State
+from taskflow.tasks.listing import list_runs
+from taskflow.tasks.run import Row, State
+
+PAGE = 1000
 
 
 def _line(one: dict[str, Any], now: float) -> list[Any]:
@@ -20,7 +25,25 @@ def _line(one: dict[str, Any], now: float) -> list[Any]:
     ]
 
 
-RUNS = RunList("task", ("ID", "TASK", "STATE", "AGE(S)", "ATTEMPTS", "ERROR"), describe_runs, _line)
+def _find(broker: Broker, wanted: Wanted, since: float | None) -> Iterator[Row]:
+    after: str | None = None
+    while True:
+        page = list_runs(
+            broker,
+            task=wanted.task,
+            states=wanted.states,
+            since=since,
+            key=wanted.key,
+            after=after,
+            limit=min(PAGE, wanted.limit + 1),
+        )
+        yield from page.runs
+        if (after := page.next) is None:
+            return
+
+
+HEADS = ("ID", "TASK", "STATE", "AGE(S)", "ATTEMPTS", "ERROR")
+RUNS = RunList("task", HEADS, _find, describe_runs, _line)
 
 
 @click.command()

@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from taskflow.brokers import DEFAULT_ADDRESS
-from taskflow.cli.options import broker_option, load_registry, opened, server_module
+from taskflow.cli.options import (
+    broker_option,
+    keys_option,
+    keys_setting,
+    load_registry,
+    opened,
+    server_module,
+)
 from taskflow.config import setting
 from taskflow.topology import declare
 
@@ -29,6 +36,7 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="With keys: subscriptions may name URLs of this machine.",
 )
+@keys_option
 @broker_option
 def serve(
     port: int,
@@ -41,6 +49,7 @@ def serve(
     certificate_key: Path | None,
     allow_reset: bool,
     local_targets: bool,
+    keys_path: Path | None,
     address: str | None,
 ) -> None:
     """Serve the broker as SQS and SNS on one port, with a page at /.
@@ -55,7 +64,9 @@ def serve(
     """
     serving, dashboard = server_module("server.serving"), server_module("dashboard.pages")
     with opened(address, create=True) as broker:
-        keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
+        keys = keys_setting(keys_path) or serving.find_keys(
+            address or setting("broker") or DEFAULT_ADDRESS
+        )
         if init is not None and init.endswith((".yaml", ".yml")):
             server_module("topology_file").declare_file(broker, Path(init))
         elif init is not None:

@@ -103,12 +103,12 @@ def scaled(reports: list[WorkerReport]) -> "Table":
 
 def slowest(reports: list[WorkerReport]) -> "Table":
     """Handlers by their average time, over all workers."""
-    table = new_table("HANDLER", "RUNS", "FAILED", "AVERAGE MS", "LONGEST MS")
+    table = new_table("HANDLER", "RUNS", "FAILED", "SKIPPED", "AVERAGE MS", "LONGEST MS")
     totals: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for report in reports:
         for name, found in report.handlers.items():
-            for key in ("runs", "failed", "seconds"):
-                totals[name][key] += found[key]
+            for key in ("runs", "failed", "skipped", "seconds"):
+                totals[name][key] += found.get(key, 0)  # an older worker counts less
             totals[name]["most"] = max(totals[name]["most"], found["most"])
     ordered = sorted(
         totals.items(), key=lambda one: one[1]["seconds"] / one[1]["runs"], reverse=True
@@ -118,6 +118,7 @@ def slowest(reports: list[WorkerReport]) -> "Table":
             name,
             f"{found['runs']:.0f}",
             f"{found['failed']:.0f}",
+            f"{found['skipped']:.0f}",
             f"{found['seconds'] / found['runs'] * 1000:.1f}",
             f"{found['most'] * 1000:.1f}",
         )

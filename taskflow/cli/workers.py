@@ -7,7 +7,7 @@ import msgspec
 
 from taskflow.cli.options import broker_option, opened, table
 
-HEADS = ("HOST", "PID", "QUEUES", "BUSY", "SLOTS", "RUNS", "FAILED", "UP(S)", "SEEN(S)")
+HEADS = ("HOST", "PID", "QUEUES", "BUSY", "SLOTS", "RUNS", "FAILED", "SKIPPED", "UP(S)", "SEEN(S)")
 
 
 @click.command()
@@ -35,6 +35,7 @@ def workers(as_json: bool, address: str | None) -> None:
             one.slots,
             round(sum(totals["runs"] for totals in one.handlers.values())),
             round(sum(totals["failed"] for totals in one.handlers.values())),
+            round(sum(totals.get("skipped", 0) for totals in one.handlers.values())),
             round(now - one.started_at),
             round(now - one.seen_at),
         ]

@@ -8,7 +8,14 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.cli.awaiting import FAILED, say
-from taskflow.cli.options import broker_option, check_id, check_text, opened
+from taskflow.cli.options import (
+    broker_option,
+    check_id,
+    check_text,
+    load_registry,
+    module_option,
+    opened,
+)
 from taskflow.errors import NoResult
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.run import FINAL, Row
@@ -24,11 +31,19 @@ from taskflow.workflows.signals import check_name, send_signal
 @click.argument("name")
 @click.argument("payload", metavar="[JSON]", required=False)
 @click.option("--id", "signal_id", help="The same id again is the same signal.")
+@module_option
 @broker_option
 def signal(
-    run_id: str, name: str, payload: str | None, signal_id: str | None, address: str | None
+    run_id: str,
+    name: str,
+    payload: str | None,
+    signal_id: str | None,
+    modules: tuple[str, ...],
+    address: str | None,
 ) -> None:
     """Tell the run ID something by NAME, with JSON: it takes it now, or when it waits for it.
+
+    --module names a module that sets a codec, which is to seal it.
 
     Exit code 1 when there is no such run, or it has ended.
 
@@ -42,6 +57,8 @@ def signal(
         raise click.UsageError(str(error)) from error
     value = _read_json(payload)
     id = None if signal_id is None else check_id(signal_id)
+    if modules:
+        load_registry(modules)
     with opened(address) as broker, _one_that_is_there():
         row = find_run(broker, run_id)
         if not send_signal(broker, run_id, name, value, id=id):

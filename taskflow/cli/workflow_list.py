@@ -1,6 +1,6 @@
 """`taskflow workflow list`: the runs of workflows, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -9,11 +9,10 @@ from taskflow.broker import Broker
 from taskflow.cli.run_list import RunList, Wanted
 from taskflow.tasks.describing import describe_runs
 from taskflow.tasks.run import Row, State
+from taskflow.workflows.run_listing import newest_runs
 
 
 def _describe(broker: Broker, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Those that are runs of workflows."""
-    rows = [row for row in rows if row.run.durable is not None]
     found = describe_runs(broker, rows)
     return [_with_own(one, row) for one, row in zip(found, rows, strict=True)]
 
@@ -47,9 +46,14 @@ def _line(one: dict[str, Any], now: float) -> list[Any]:
     ]
 
 
+def _find(broker: Broker, wanted: Wanted, since: float | None) -> Iterator[Row]:
+    return newest_runs(broker, wanted.task, states=wanted.states, since=since, key=wanted.key)
+
+
 WORKFLOWS = RunList(
     "workflow",
     ("ID", "WORKFLOW", "STATE", "KEY", "VERSION", "AGE(S)", "ERROR"),
+    _find,
     _describe,
     _line,
 )

@@ -1,6 +1,5 @@
 """`taskflow workflow show`: a run with its steps and child runs, and why it waits."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -8,14 +7,12 @@ import msgspec
 
 from taskflow.cli.awaiting import FAILED, say
 from taskflow.cli.options import broker_option, opened
-from taskflow.clock import rfc3339
 from taskflow.errors import NoResult
 from taskflow.tasks.run import RunError
 from taskflow.text import printable
 from taskflow.workflows.finding import find_run
-from taskflow.workflows.tree import Branch, Leaf, mermaid, tree_of
-
-STARTED = "begun, its end not seen"
+from taskflow.workflows.tree import Branch, Leaf, tree_of
+from taskflow.workflows.tree_text import mermaid, tree_lines
 
 
 @click.command()
@@ -49,7 +46,7 @@ def show(run_id: str, as_json: bool, as_mermaid: bool, bodies: bool, address: st
     elif as_mermaid:
         click.echo(mermaid(tree))
     else:
-        for line in _lines(tree, "", bodies):
+        for line in tree_lines(tree, times=True, bodies=bodies):
             click.echo(printable(line))
 
 
@@ -75,57 +72,3 @@ def _error(error: RunError | None, bodies: bool) -> dict[str, str] | None:
         return None
     found = {"type": error.type, "message": error.message}
     return {**found, "traceback": error.traceback} if bodies else found
-
-
-# ---- as text -----------------------------------------------------------------------------------
-def _lines(branch: Branch, indent: str, bodies: bool) -> Iterator[str]:
-    yield f"{indent}{branch.task} {branch.id}: {branch.state}{_times(branch)}"
-    if branch.waits_for is not None:
-        yield f"{indent}  waits for {branch.waits_for}"
-    yield from _error_lines(branch.error, f"{indent}  ", bodies)
-    for step in branch.steps:
-        yield f"{indent}  {_step(step)}"
-        yield from _error_lines(step.error, f"{indent}      ", bodies)
-        if bodies and step.state == "done" and step.result is not None:
-            yield f"{indent}      returned {msgspec.json.encode(step.result).decode()}"
-        for run in step.runs:
-            yield from _lines(run, f"{indent}    ", bodies)
-        if step.size > len(step.runs) > 1:
-            yield f"{indent}    and {step.size - len(step.runs)} more"
-    for name in branch.signals:
-        yield f"{indent}  signal {name!r} came, and was not taken yet"
-
-
-def _times(branch: Branch) -> str:
-    said = [f"called {_time(branch.created_at)}"]
-    if branch.started_at is not None:
-        said.append(f"begun {_time(branch.started_at)}")
-    if branch.finished_at is not None:
-        said.append(f"ended {_time(branch.finished_at)}")
-    version = f", version {branch.version}" if branch.version > 1 else ""
-    return f" ({', '.join(said)}{version})"
-
-
-def _step(step: Leaf) -> str:
-    state = STARTED if step.state == "started" else step.state
-    line = f"{_time(step.time)} {step.id}: {state}"
-    if step.took:
-        line += f" in {step.took:.3f} s"
-    if step.attempts > 1:
-        line += f", {step.attempts} attempts"
-    if step.until is not None and step.state == "waiting":
-        line += f" until {_time(step.until)}"
-    return line
-
-
-def _error_lines(error: RunError | None, indent: str, bodies: bool) -> Iterator[str]:
-    if error is None:
-        return
-    yield f"{indent}{': '.join(filter(None, (error.type, error.message)))}"
-    if bodies:
-        for line in error.traceback.splitlines():
-            yield f"{indent}  {line}"
-
-
-def _time(moment: float) -> str:
-    return rfc3339(moment)[:19] + "Z"

@@ -5,7 +5,7 @@ import json
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -17,6 +17,7 @@ from markupsafe import Markup
 from taskflow.clock import rfc3339
 from taskflow.dashboard.forms import find_one, read_query
 from taskflow.message import FAILURE, Delivery, plain_text
+from taskflow.sealing.codec import hide_sealed
 from taskflow.server.protocol import HttpRequest, HttpResponse
 
 MOST_BODY = 2000  # characters of a body that are shown
@@ -62,9 +63,12 @@ class Shown:
 
 
 def show_message(delivery: Delivery) -> Shown:
-    """A message with its failure record taken apart."""
-    attributes = {name: plain_text(value) for name, value in delivery.attributes.items()}
+    """A message with its failure record taken apart. What is sealed says so."""
+    attributes = {
+        name: hide_sealed(plain_text(value)) for name, value in delivery.attributes.items()
+    }
     record = attributes.pop(FAILURE, None)
+    delivery = replace(delivery, body=hide_sealed(delivery.body))
     return Shown(delivery, attributes, None if record is None else read_failure(record))
 
 

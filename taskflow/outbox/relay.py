@@ -9,6 +9,8 @@ from taskflow.broker.traffic import Traffic
 from taskflow.errors import BrokerError, BrokerUnavailable, OverLimit, TopicNotFound
 from taskflow.outbox.databases import Database
 from taskflow.outbox.saved_rows import Outbox, Row
+from taskflow.registry import default_registry
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.text import printable
 
 BATCH = 100
@@ -37,7 +39,7 @@ class Relay:
         self._keep = keep
         self._forgotten_at = float("-inf")
         self.outbox = Outbox(database)
-        self._broker = broker
+        self._broker = broker = sealed(broker, default_registry.codec)
         self._clock = broker.clock
         self._condition = Condition()
         self._awake = False

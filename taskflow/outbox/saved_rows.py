@@ -9,6 +9,7 @@ import msgspec
 from taskflow import payload as json
 from taskflow.event import Event
 from taskflow.outbox.databases import Database, Execute, executor, vendor
+from taskflow.registry import default_registry
 
 _NUMBER = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -95,9 +96,10 @@ def create_table(session: Any) -> None:
 
 
 def insert(execute: Execute, event: Event[Any], due_at: float | None) -> None:
-    """Save an event."""
+    """Save an event; its payload sealed, if the registry has a codec. Raises SealFailed then."""
+    codec, payload = default_registry.codec, json.encode(event.payload)
     saved = _Saved(
-        msgspec.Raw(json.encode(event.payload)),
+        msgspec.Raw(payload if codec is None else codec.seal(payload)),
         event.source,
         event.correlation_id,
         event.causation_id,

@@ -13,7 +13,7 @@ from taskflow.clock import Instant
 from taskflow.durations import Duration
 from taskflow.errors import DecodeError, ScheduleNotFound, VersionConflict
 from taskflow.message import new_id
-from taskflow.publisher import default_broker
+from taskflow.publisher import broker_of
 from taskflow.scheduling.firing import calling, publishing
 from taskflow.scheduling.missed_ticks import LONGEST_CATCHUP
 from taskflow.scheduling.replacing import put_again, put_new, put_paused, put_resumed
@@ -66,7 +66,7 @@ class Schedules:
         that is paused stays so. One that code declares is as code says from the next start of a
         worker on. Raises ValueError, or TypeError, for what cannot be.
         """
-        broker = broker or default_broker()
+        broker = broker_of(broker)
         check_name(name)
         timing = make_timing(every, cron, at, tz)
         spec = make_spec(timing, options, task=task, queue=queue, publish=publish)
@@ -99,7 +99,7 @@ class Schedules:
     def remove(self, name: str, *, broker: Broker | None = None) -> bool:
         """Remove a schedule; False when there was none. What it has sent runs. One of code is put
         again at the next start of a worker."""
-        broker = broker or default_broker()
+        broker = broker_of(broker)
         if not broker.records(SCHEDULE, [name]):
             return False
         broker.apply([Change(records=[Remove(SCHEDULE, name)])])[0].or_raise()
@@ -107,7 +107,7 @@ class Schedules:
 
     def pause(self, name: str, *, broker: Broker | None = None) -> None:
         """Fire it no more, until `resume`, whoever puts it meanwhile."""
-        broker = broker or default_broker()
+        broker = broker_of(broker)
         while True:
             row = self._row(broker, name)
             if row.state != "active" or self._store(broker, put_paused(row, broker.clock.now())):
@@ -115,7 +115,7 @@ class Schedules:
 
     def resume(self, name: str, *, broker: Broker | None = None) -> None:
         """Go on from now: what it would have fired meanwhile is not made up for."""
-        broker = broker or default_broker()
+        broker = broker_of(broker)
         while True:
             row = self._row(broker, name)
             if row.state != "paused":
@@ -127,7 +127,7 @@ class Schedules:
         """Do once, now, what it does at its ticks, which stay as they are: paused or not, and
         whether or not the run before has ended. Answers the result of the task, or the id of the
         event."""
-        broker = broker or default_broker()
+        broker = broker_of(broker)
         spec, now = self._row(broker, name).stored.spec, broker.clock.now()
         id = f"{name}@{new_id(now, broker.random)}"
         if spec.task is None:
@@ -139,7 +139,7 @@ class Schedules:
 
     def get(self, name: str, *, broker: Broker | None = None) -> Schedule | None:
         """A schedule; None when there is none of this name."""
-        record = (broker or default_broker()).records(SCHEDULE, [name]).get(name)
+        record = broker_of(broker).records(SCHEDULE, [name]).get(name)
         return None if record is None else shown(record)
 
     def list(
@@ -161,13 +161,13 @@ class Schedules:
             after=after,
             limit=limit,
         )
-        page = (broker or default_broker()).list_records(query)
+        page = broker_of(broker).list_records(query)
         return Page([shown(record) for record in page.records], page.next)
 
     def next(self, name: str, count: int = 1, *, broker: Broker | None = None) -> Sequence[float]:
         """Its next ticks (epoch seconds), as planned: without jitter. Fewer than `count` when there
         are no more; none while it is paused."""
-        broker = broker or default_broker()
+        broker = broker_of(broker)
         row = self._row(broker, name)
         if row.state != "active" or row.stored.next_tick is None or count < 1:
             return []

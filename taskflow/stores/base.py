@@ -36,7 +36,13 @@ class Store(Protocol):
         """
         ...
 
-    def single(self, work: Callable[[Rows], T]) -> T:
+    def single(
+        self,
+        work: Callable[[Rows], T],
+        *,
+        durable: bool = False,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
         """As `transact` for a `work` whose verbs may each be a transaction of its own: what one of
         them fails at undoes only that one."""
         ...
@@ -46,8 +52,10 @@ class Store(Protocol):
         transaction around it. Within a `transact` of the same thread it is a part of that one."""
         ...
 
-    def look(self, work: Callable[[Rows], T]) -> T:
-        """Run `work`, which changes nothing, without locking out writers. It may be run again."""
+    def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
+        """Run `work`, which changes nothing, without locking out writers. It may be run again.
+        `kept`: of declarations it may be told what was so a moment ago; what changes rows by it
+        finds out."""
         ...
 
     def version(self) -> Hashable:

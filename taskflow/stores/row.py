@@ -1,6 +1,6 @@
 """What a store keeps and answers: queues, topics, messages as rows; what to lend, and what was."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from taskflow.broker.settings import Holding, QueueSettings, TopicSettings, TopicSubscription
@@ -107,13 +107,16 @@ class Lent(NamedTuple):
     """What `lend` found. `rows` are as they were before they were lent, `receive_count` without a
     receive that does not count; `receipt` is theirs now, with AHEAD where that holds. `old` and
     `worn` are not lent: they are the caller's to drop and to move; with `holding`, nothing is lent
-    beside them. So many were `put_off`, for their slots: there may be others in their place."""
+    beside them. So many were `put_off`, for their slots: there may be others in their place.
+    `unfinished` are the numbers of rows whose event the queue does not remember as finished, as far
+    as it was asked."""
 
     rows: list[Row]
     old: list[Row]
     worn: list[Row]
     receipt: int
     put_off: int = 0
+    unfinished: Collection[int] = ()
 
 
 class Kinds(NamedTuple):

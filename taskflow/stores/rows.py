@@ -22,6 +22,11 @@ from taskflow.stores.row import Ask, Held, Kinds, Lent, Lone, Moved, QueueRow, R
 T = TypeVar("T")
 
 
+class Outdated(Exception):
+    """A queue's row, as it was read in an earlier transaction, is no longer how it is: nothing was
+    done by it. To be read again."""
+
+
 class Rows(Protocol):
     """The verbs inside one transaction.
 
@@ -133,7 +138,7 @@ class Rows(Protocol):
         """Find due rows and hide them, at once: nobody else is lent them. Earliest first; of a FIFO
         queue whole groups, in order, up to their first hidden row. Rows that others hold at the
         moment are passed over: few or none do not mean that the queue is empty. Of many past their
-        retention some are dropped."""
+        retention some are dropped. Raises Outdated, where that can be."""
         ...
 
     def lend_lone(
@@ -174,8 +179,7 @@ class Rows(Protocol):
         ...
 
     def next_due(self, queue: QueueRow, now: float) -> float | None:
-        """When, after `now`, `lend` will have more; a moment after it, when rows are due that
-        another transaction has."""
+        """When, after `now`, `lend` will have more, without what another transaction has."""
         ...
 
     def count_due(self, queue: QueueRow, now: float, most: int) -> int:

@@ -9,9 +9,10 @@ import msgspec
 
 from taskflow import payload as json
 from taskflow.broker import Broker
-from taskflow.outgoing import collecting
+from taskflow.outgoing import check_may_join, collecting
 from taskflow.placing import new_place
-from taskflow.publisher import default_broker
+from taskflow.publisher import broker_of
+from taskflow.registry import Registry, default_registry
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.parameters import Parameters
 from taskflow.tasks.preparing import Prepared, Target, prepare
@@ -27,14 +28,21 @@ class Calling(Generic[P, R]):
     """Made by `Task.options`; calls as the task itself does, with these options. `parameters` None:
     the function is not here, and what it takes is not known."""
 
-    def __init__(self, target: Target, parameters: Parameters | None, options: Checked) -> None:
+    def __init__(
+        self,
+        target: Target,
+        parameters: Parameters | None,
+        options: Checked,
+        registry: Registry = default_registry,
+    ) -> None:
         self._target = target
         self._parameters = parameters
         self._options = options
+        self._registry = registry
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """As `Task.delay`. Raises RunExists and KeyTaken too (`CallOptions`)."""
-        return self._submit(default_broker(), args, kwargs)
+        return self._submit(broker_of(None, self._registry), args, kwargs)
 
     async def delay_async(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """`delay`, without holding up the event loop."""
@@ -44,10 +52,10 @@ class Calling(Generic[P, R]):
         """As `Task.send_many`. Raises ValueError for an id or a key: they are of one call."""
         if self._options.id is not None or self._options.key is not None:
             raise ValueError("send_many makes many runs, and an id or a key is of one")
-        broker = broker or default_broker()
+        broker = broker_of(broker, self._registry)
         if self._options.keyed:  # each may be one that is there already
             return [self._submit(broker, *_given(one)) for one in calls]
-        ids = submit_many(broker, self._prepare_all(broker, calls))
+        ids = submit_many(broker, self._prepare_all(broker, calls), self._options)
         return [self._result(broker, id) for id in ids]
 
     @overload  # a parameter `timeout` of the function itself cannot be given by this name
@@ -57,12 +65,17 @@ class Calling(Generic[P, R]):
     def call(  # type: ignore[misc]
         self, *args: Any, timeout: float | None = None, **kwargs: Any
     ) -> R:
-        """As `Task.call`; the result is kept for as long as that takes, if it is not anyway."""
+        """As `Task.call`; the result is kept for as long as that takes, if it is not anyway. Raises
+        ValueError for a connection: nobody sees the call before that commits."""
+        if self._options.connection is not None:
+            raise ValueError(
+                "call waits for the result, and connection= for your commit: use delay"
+            )
         calling = self
         if not self.keeps:
             kept = msgspec.structs.replace(self._options, keep=60.0 + (timeout or 3600.0))
-            calling = Calling(self._target, self._parameters, kept)
-        result = calling._submit(default_broker(), args, kwargs)
+            calling = Calling(self._target, self._parameters, kept, self._registry)
+        result = calling._submit(broker_of(None, self._registry), args, kwargs)
         return result.get(timeout)
 
     def prepare(
@@ -88,7 +101,9 @@ class Calling(Generic[P, R]):
         if options.priority is not None:
             check_priorities(broker)
         given, named = json.encode_arguments(args, kwargs)
-        if options.id is None and (out := collecting(broker)) is not None:
+        if options.connection is not None:
+            check_may_join()
+        elif options.id is None and (out := collecting(broker)) is not None:
             options = msgspec.structs.replace(options, id=out.new_id(target.name))
         return prepare(
             target,

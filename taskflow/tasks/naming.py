@@ -20,4 +20,4 @@ def find_calling(
     if entry is None:
         return None
     target = target_of(entry, tasks.queues(entry.name))
-    return Calling(target, entry.parameters, check_options(options, target.defaults))
+    return Calling(target, entry.parameters, check_options(options, target.defaults), registry)

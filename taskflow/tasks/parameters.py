@@ -76,6 +76,8 @@ class Parameters:
     ) -> Arguments:
         """The arguments in JSON, those `before` first, as the annotated types. Raises DecodeError
         for what does not fit the function as it is now."""
+        json.refuse_sealed(args)
+        json.refuse_sealed(kwargs)
         try:
             given = [*before, *_read_list(args)] if before else _read_list(args)
             named = {} if kwargs is NO_KWARGS else _read_dict(kwargs)

@@ -14,9 +14,10 @@ from taskflow.errors import (
     WouldDeadlock,
 )
 from taskflow.outgoing import outgoing
-from taskflow.publisher import default_broker
+from taskflow.publisher import broker_of
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
+from taskflow.tasks.canvas.sweeping import remove_parts
 from taskflow.tasks.endings import ended_badly
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.progress import PROGRESS, Step, read_step
@@ -86,7 +87,7 @@ class Result(Generic[R]):
     @property
     def broker(self) -> Broker:
         """Where it runs."""
-        return self._broker or default_broker()
+        return broker_of(self._broker)
 
     # ---- looking ------------------------------------------------------------------------------
     @property
@@ -167,7 +168,7 @@ class Result(Generic[R]):
             try:
                 return cast(R, json.decoder(self._returns)(value_of(self.broker, row)))
             except DecodeError as error:
-                raise DecodeError(f"the result of run {self.id!r}: {error}") from None
+                raise type(error)(f"the result of run {self.id!r}: {error}") from None
         raise ended_badly(row)
 
     # ---- changing -----------------------------------------------------------------------------
@@ -178,13 +179,17 @@ class Result(Generic[R]):
         return cancel(self.broker, self.id, without_run=not self._kept)
 
     def forget(self) -> None:
-        """Remove what is kept of it now, not when its time is over. A run that has not ended is
-        cancelled by that, and goes in its time: its message still names it."""
+        """Remove what is kept of it now, not when its time is over, with the parts of a plan and
+        the steps of a workflow. A run that has not ended is cancelled by that, and goes in its
+        time: its message still names it."""
         broker = self.broker
         while (row := load(broker, [self.id]).get(self.id)) is not None:
             if row.state not in FINAL:
                 cancel(broker, self.id)
                 return
+            if row.run.place is not None and row.run.place.root == self.id:
+                while not remove_parts(broker, self.id):
+                    pass
             gone = [Remove(RUN, self.id, row.version), Remove(PROGRESS, self.id)]
             if broker.apply([Change(records=gone)])[0].refused is None:
                 return

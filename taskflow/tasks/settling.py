@@ -31,6 +31,10 @@ from taskflow.tasks.run import FINAL, NULL, RUN, Row, Run, RunError, State
 from taskflow.tasks.task_entry import TaskEntry, place_of_work
 from taskflow.tasks.work import Work
 
+OVERDUE = 60.0
+"""Seconds after which a run that was to go on by a delayed message is sent once more, if it has
+not: a purge may have taken that."""
+
 
 def settlement(
     broker: Broker, ended: Ended, work: Work, refused: BrokerError | None
@@ -147,7 +151,8 @@ class _Settling:
         if delay and is_fifo(run.queue):  # whose messages have no delays of their own
             due_at, delay = self._ended.at + delay, None
         wake = run_message(row.id, run, delay or 0.0, self._broker.max_message_bytes)
-        due_at = None if delay is not None else due_at
+        if delay is not None:  # a purge may take its message
+            due_at = self._ended.at + delay + OVERDUE if delay else None
         self._records.append(put_run(row.id, run, "suspended", row.version, due_at=due_at))
         for key, count in how.counts.items():
             self._counters.append(Add(STEP, key, count, [Send(run.queue, [wake])]))

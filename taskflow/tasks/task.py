@@ -82,7 +82,7 @@ class TaskBase(Generic[P, R]):
     def options(self, **options: Unpack[CallOptions]) -> Calling[P, R]:
         """The task with options for its next calls: `add.options(delay="5m").delay(1, 2)`."""
         chosen = check_options(options, self.target.defaults)
-        return Calling(self.target, self.parameters, chosen)
+        return Calling(self.target, self.parameters, chosen, self.registry)
 
     def s(self, *args: Any, **kwargs: Any) -> Call:
         """The call as a part of a plan: what comes before it there is its first argument. Raises
@@ -103,7 +103,7 @@ class TaskBase(Generic[P, R]):
         return group([self.s(*value) for value in values], **options)
 
     def _calling(self) -> Calling[P, R]:
-        return Calling(self.target, self.parameters, self.target.defaults)
+        return Calling(self.target, self.parameters, self.target.defaults, self.registry)
 
     def __reduce__(self) -> str:
         return self.__qualname__

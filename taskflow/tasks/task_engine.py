@@ -27,6 +27,7 @@ from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
+from taskflow.tasks.workflow_names import note_workflows
 
 
 class TaskEngine:
@@ -131,8 +132,8 @@ class TaskEngine:
         return Done(skipped="cancelled") if stopped else outcome
 
     def declare(self, broker: Broker, queues: Collection[str] | None = None) -> None:
-        """Tasks have nothing to declare beside their queues. Raises ConfigError for limits that the
-        broker does not hold."""
+        """Tasks have nothing to declare beside their queues, and workflows their names. Raises
+        ConfigError for limits that the broker does not hold."""
         limited = [one for one in self.tasks.entries() if one.flow is not None]
         for entry in limited:
             if not broker.features.limits and (queues is None or entry.queue in queues):
@@ -141,6 +142,17 @@ class TaskEngine:
                     "hold: use concurrency= (in each process), rate= (of all its starts), or a "
                     "FIFO queue (one of each group at once)"
                 )
+        if broker.features.runs:
+            durable = [one for one in self.tasks.entries() if one.durable is not None]
+            note_workflows(
+                broker,
+                [
+                    name
+                    for one in durable
+                    if queues is None or one.queue in queues
+                    for name in one.names
+                ],
+            )
 
     def tend(self, broker: Broker, worker: str) -> float | None:
         """Send what was called for a time that has come, and let go what was kept of plans."""

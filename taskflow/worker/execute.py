@@ -212,7 +212,7 @@ def _run(
         )
     if job.engine is not None and job.found is not None:
         return Done(value=job.engine.value(job.found, result))
-    return Done()
+    return result if isinstance(result, Done) else Done()  # one of ours says why it did nothing
 
 
 def _in_main_thread() -> bool:

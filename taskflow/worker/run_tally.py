@@ -21,12 +21,13 @@ class Tally(Observer):
         name = job.handler
         totals = self.handlers.get(name)
         if totals is None:
-            totals = {"runs": 0, "failed": 0, "seconds": 0, "most": 0}
+            totals = {"runs": 0, "failed": 0, "skipped": 0, "seconds": 0, "most": 0}
             self.handlers[name] = totals
         totals["runs"] += 1
         totals["seconds"] += seconds
         totals["most"] = max(totals["most"], seconds)
         if isinstance(job.outcome, Done):
+            totals["skipped"] += job.outcome.skipped not in (None, "suspended")
             return
         totals["failed"] += 1
         error = job.outcome.error

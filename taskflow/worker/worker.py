@@ -8,6 +8,7 @@ from taskflow.message import new_id
 from taskflow.middleware import Middleware
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import Dead, Done, Outcome
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.telemetry.logs import log_runs
 from taskflow.topology import declare
 from taskflow.worker.execute import Invoke, execute, invoke
@@ -42,7 +43,7 @@ class Worker:
     ) -> None:
         if isinstance(queues, str):
             queues = (queues,)
-        self.broker = broker
+        broker = self.broker = sealed(broker, registry.codec)
         self.registry = registry
         self.observers = tuple(observers)
         self._told = Observers((TroubleLog(), *observers))

@@ -12,14 +12,13 @@ from taskflow.durations import Duration
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.task import TaskBase
-from taskflow.workflows.async_step import in_thread, run_step_async
+from taskflow.workflows.async_step import run_step_async
 from taskflow.workflows.async_step_of import AsyncStepOf
 from taskflow.workflows.durably import Durably
 from taskflow.workflows.gathering import check_parts, raise_worst
-from taskflow.workflows.steering import calls_of, outcome_of, result_of
+from taskflow.workflows.steering import calls_of
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun
-from taskflow.workflows.transactions import run_marked, run_transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,22 +71,20 @@ class AsyncRun(Durably):
         self, function: Callable[Concatenate[Sql, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """As `Run.transaction`; the function is a `def`, and runs in a thread."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = await in_thread(step, lambda: run_transaction(step))
-        return answer
+        return await AsyncStepOf(self.open, PLAIN).transaction(function, *args, **kwargs)
 
     async def transaction_on(
         self,
-        engine: Any,
+        database: Any,
         function: Callable[Concatenate[Any, P], R],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
         """As `Run.transaction_on`; the function is a `def`, and runs in a thread."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = await in_thread(step, lambda: run_marked(step, engine))
-        return answer
+        return await AsyncStepOf(self.open, PLAIN).transaction_on(
+            database, function, *args, **kwargs
+        )
 
     async def gather(self, *parts: Call | tuple[Any, ...] | Awaitable[Any]) -> list[Any]:
         """Several at once: `(function, *arguments)` and `ctx.step(…)` are steps, `task.s(…)` a
@@ -112,8 +109,8 @@ class AsyncRun(Durably):
                 try:
                     if isinstance(part, Call):
                         name = f"call:{part.target.name}"
-                        (row,) = steering.runs(name, [part], alone=True)
-                        answers[at] = result_of(row, Any)
+                        (end,) = steering.runs(name, [part], alone=True)
+                        answers[at] = end.value(Any)
                     elif isinstance(part, tuple):
                         waits.append((at, self.step(part[0], *part[1:])))
                     else:
@@ -146,13 +143,31 @@ class AsyncRun(Durably):
         """As `Run.call`."""
         steering = self.steering
         task.parameters.check(task.name, args, kwargs)
-        (row,) = steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
-        answer: R = result_of(row, task.parameters.returns)
+        (end,) = steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
+        answer: R = end.value(task.parameters.returns)
         return answer
 
+    @overload
     async def map(
         self,
         task: TaskBase[..., R],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["stop"] = "stop",
+    ) -> list[R]: ...
+    @overload
+    async def map(
+        self,
+        task: TaskBase[..., Any],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["collect"],
+    ) -> list[dict[str, Any]]: ...
+    async def map(
+        self,
+        task: TaskBase[..., Any],
         items: Iterable[Any],
         *,
         limit: int | None = None,
@@ -160,9 +175,11 @@ class AsyncRun(Durably):
     ) -> list[Any]:
         """As `Run.map`."""
         calls = calls_of(task, [(item,) for item in items])
-        rows = self.steering.runs(f"map:{task.name}", calls, errors=errors, limit=limit)
-        make = outcome_of if errors == "collect" else result_of
-        return [make(row, task.parameters.returns) for row in rows]
+        ends = self.steering.runs(f"map:{task.name}", calls, errors=errors, limit=limit)
+        returns = task.parameters.returns
+        if errors == "collect":
+            return [one.outcome(returns) for one in ends]
+        return [one.value(returns) for one in ends]
 
     def now(self) -> float:
         """As `Run.now`; not awaited."""

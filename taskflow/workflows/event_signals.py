@@ -8,6 +8,7 @@ from taskflow.errors import RegistrationError
 from taskflow.event import Event, handling
 from taskflow.limits import check_topic
 from taskflow.registry import Registry
+from taskflow.retry import Done
 from taskflow.tasks.preparing import key_of
 from taskflow.workflows.signals import send_signal
 
@@ -33,7 +34,7 @@ def subscribe_signals(
 
 
 def _handler(task: str, field: str) -> Any:
-    def signal(event: Event[Any]) -> None:
+    def signal(event: Event[Any]) -> Done:
         broker = handling.get()
         assert broker is not None
         value = _find(event.payload, field)
@@ -44,11 +45,13 @@ def _handler(task: str, field: str) -> Any:
         told = run is not None and send_signal(
             broker, run, event.topic, event.payload, id=f"{event.topic}/{event.id}"
         )
-        if not told:
-            log.info(
-                "event=%s of %s fits no run of %s that lives: its %s is no key of one",
-                *(event.id, event.topic, task, field),
-            )
+        if told:
+            return Done()
+        log.info(
+            "event=%s of %s fits no run of %s that lives: its %s is no key of one",
+            *(event.id, event.topic, task, field),
+        )
+        return Done(skipped="fits no run")
 
     return signal
 

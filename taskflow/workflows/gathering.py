@@ -9,7 +9,7 @@ from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.durable import Leaving
 from taskflow.workflows.aside import one_by_one
 from taskflow.workflows.journal import Interrupted
-from taskflow.workflows.steering import Steering, result_of
+from taskflow.workflows.steering import Steering
 from taskflow.workflows.step_options import PLAIN
 from taskflow.workflows.step_run import StepRun, run_step
 
@@ -29,8 +29,8 @@ def gather(steering: Steering, parts: Sequence[Call | tuple[Any, ...]]) -> list[
             try:
                 if isinstance(part, Call):
                     name = f"call:{part.target.name}"
-                    (row,) = steering.runs(name, [part], alone=True)
-                    answers[at] = result_of(row, Any)
+                    (end,) = steering.runs(name, [part], alone=True)
+                    answers[at] = end.value(Any)
                 else:
                     steps.append((at, StepRun(journal, PLAIN, part[0], part[1:], {})))
             except BaseException as error:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextvars import copy_context
+from itertools import islice
 
 from taskflow.broker import Broker
 from taskflow.engine import Begins, Found
@@ -11,19 +12,19 @@ from taskflow.message import Delivery
 from taskflow.outgoing import outgoing
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import describe
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.decorator import task_engine
-from taskflow.tasks.listing import list_runs
 from taskflow.tasks.preparing import message_id
 from taskflow.tasks.run import Row, as_durable, state_of
 from taskflow.tasks.work import Work
 from taskflow.worker.execute import invoke
 from taskflow.workflows.replay import Replay
 from taskflow.workflows.replay_journal import Replayed, ReplayJournal, differences
+from taskflow.workflows.run_listing import newest_runs
 from taskflow.workflows.steering import Steering
 from taskflow.workflows.workflow_entry import WorkflowEntry
 
-PAGE = 500
 log = logging.getLogger("taskflow.workflows.replay")
 
 
@@ -38,19 +39,14 @@ def replay_runs(
     the registry: each up to where what is kept of it ends. No step is run, nothing is sent, kept,
     or taken, and no middleware hears of it; the code between the steps is run. Raises
     BrokerUnavailable."""
-    after: str | None = None
-    while limit > 0:
-        page = list_runs(broker, task=workflow, after=after, limit=PAGE)
-        for row in page.runs:
-            if row.run.durable is not None and limit > 0:
-                limit -= 1
-                yield replay_run(broker, row, registry)
-        if (after := page.next) is None:
-            return
+    broker = sealed(broker, registry.codec)
+    for row in islice(newest_runs(broker, workflow), limit):
+        yield replay_run(broker, row, registry)
 
 
 def replay_run(broker: Broker, row: Row, registry: Registry = default_registry) -> Replay:
     """The same of one run."""
+    broker = sealed(broker, registry.codec)
     run, now = row.run, broker.clock.now()
     entry = task_engine(registry).tasks.get(run.queue, run.task)
     steps, version = 0, 0 if run.durable is None else run.durable.version

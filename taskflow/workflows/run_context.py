@@ -16,11 +16,10 @@ from taskflow.tasks.task import TaskBase
 from taskflow.workflows.durably import Durably
 from taskflow.workflows.gathering import gather
 from taskflow.workflows.journal import Journal
-from taskflow.workflows.steering import calls_of, outcome_of, result_of
+from taskflow.workflows.steering import calls_of
 from taskflow.workflows.step_of import StepOf
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun, run_step
-from taskflow.workflows.transactions import run_marked, run_transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +62,8 @@ class Run(Durably):
         policy: RetryPolicy | None = None,
         at_most_once: bool = False,
     ) -> "StepOf":
-        """The context with options for its next step: `ctx.options(retries=3).step(pay, order)`.
+        """The context with options for its next step: `ctx.options(retries=3).step(pay, order)`;
+        for `transaction` and `transaction_on` likewise.
 
         `key` tells one of several steps of a name from the others, whatever their order. `retries`
         and `backoff` (seconds, doubling, full jitter), or a `policy`: the run waits meanwhile, and
@@ -96,25 +96,22 @@ class Run(Durably):
         or not at all: nothing is done twice. Nobody else writes meanwhile, so it may take a second
         at most. Raises WorkflowError on a broker without such a file (`aws://`), and what `step`
         does."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = run_transaction(step)
-        return answer
+        return StepOf(self.open, PLAIN).transaction(function, *args, **kwargs)
 
     def transaction_on(
         self,
-        engine: Any,
+        database: Any,
         function: Callable[Concatenate[Any, P], R],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """A step in a database of yours: `function(connection, *args)` in a transaction of an
-        SQLAlchemy `engine`, which also keeps in a table there (`taskflow_step`, made when missing)
-        that the step is done: what it changes is not done twice, whatever the broker. It sends
-        nothing: that would not be part of the transaction."""
-        step = StepRun(self.open(), PLAIN, function, args, kwargs, "transaction")
-        answer: R = run_marked(step, engine)
-        return answer
+        """A step in a database of yours: `function(connection, *args)` in a transaction of
+        `database` (an SQLAlchemy engine, or a connection of psycopg 3 that is in none), which also
+        keeps in a table there (`taskflow_step`, made when missing) that the step is done: what it
+        changes is not done twice, whatever the broker. It sends nothing: that would not be part of
+        the transaction."""
+        return StepOf(self.open, PLAIN).transaction_on(database, function, *args, **kwargs)
 
     # ---- waits --------------------------------------------------------------------------------
     def sleep(self, duration: Duration) -> None:
@@ -139,13 +136,31 @@ class Run(Durably):
         """Call a task, or a workflow, as a run of its own, and wait for what it returns. Raises
         RunFailed, RunCancelled or RunExpired as it ended."""
         task.parameters.check(task.name, args, kwargs)
-        (row,) = self.steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
-        answer: R = result_of(row, task.parameters.returns)
+        (end,) = self.steering.runs(f"call:{task.name}", [task.s(*args, **kwargs)], alone=True)
+        answer: R = end.value(task.parameters.returns)
         return answer
 
+    @overload
     def map(
         self,
         task: TaskBase[..., R],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["stop"] = "stop",
+    ) -> list[R]: ...
+    @overload
+    def map(
+        self,
+        task: TaskBase[..., Any],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        errors: Literal["collect"],
+    ) -> list[dict[str, Any]]: ...
+    def map(
+        self,
+        task: TaskBase[..., Any],
         items: Iterable[Any],
         *,
         limit: int | None = None,
@@ -155,14 +170,16 @@ class Run(Durably):
         and wait for all; answers what they return, in order. `errors`: "stop" cancels the others
         when one fails, and raises as `call` does; "collect" answers a dict for each, with its
         `state`, `value` and `error`."""
-        rows = self.steering.runs(
+        ends = self.steering.runs(
             f"map:{getattr(task, 'name', task)}",
             calls_of(task, [(item,) for item in items]),
             errors=errors,
             limit=limit,
         )
-        make = outcome_of if errors == "collect" else result_of
-        return [make(row, task.parameters.returns) for row in rows]
+        returns = task.parameters.returns
+        if errors == "collect":
+            return [one.outcome(returns) for one in ends]
+        return [one.value(returns) for one in ends]
 
     # ---- values -------------------------------------------------------------------------------
     def now(self) -> float:

@@ -16,9 +16,10 @@ from taskflow.tasks.canvas.conducting import stop_all
 from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.durable import SIGNAL, Suspended
 from taskflow.tasks.endings import ended_badly
-from taskflow.tasks.run import FINAL, Row, load
+from taskflow.tasks.run import FINAL, NULL, Row, load
 from taskflow.tasks.task import TaskBase
 from taskflow.workflows.checkpoint import Checkpoint
+from taskflow.workflows.child_end import ChildEnd, end_of, read_ends, write_ends
 from taskflow.workflows.children import start_children
 from taskflow.workflows.journal import Journal
 from taskflow.workflows.signals import check_name, next_signal
@@ -137,8 +138,8 @@ class Steering:
         alone: bool = False,
         errors: str = "stop",
         limit: int | None = None,
-    ) -> list[Row]:
-        """The runs of these calls, each as it ended; with errors="stop" all are done. Raises
+    ) -> list[ChildEnd]:
+        """How the runs of these calls ended; with errors="stop" all are done. Raises
         RunFailed, RunCancelled or RunExpired as the first did that was not."""
         journal = self.journal
         step, at, found = journal.enter(name)
@@ -171,6 +172,10 @@ class Steering:
             journal.outgoing.sends += sends
             raise journal.leave(Suspended(counts={key: len(calls)}))
         journal.drift.compare(found, at, function, "")
+        if found.state == "done" and found.result != NULL:
+            ends = read_ends(found.result)
+            if errors == "collect" or all(one.state == "done" for one in ends):
+                return ends
         rows = self._rows(ids_of(journal.life, step, range(found.size), found.alone))
         pending = [row for row in rows if row.state not in FINAL]
         bad = [row for row in rows if row.state in FINAL and row.state != "done"]
@@ -181,9 +186,11 @@ class Steering:
             raise ended_badly(bad[0])
         if pending:
             raise journal.leave(Suspended(counts={key: 0}))
+        ends = [end_of(row) for row in rows]
         if not found.over:
-            journal.note(msgspec.structs.replace(found, state="done", at=at))
-        return rows
+            done = msgspec.structs.replace(found, state="done", at=at, result=write_ends(ends))
+            journal.note(done)
+        return ends
 
     def _rows(self, ids: list[str]) -> list[Row]:
         found: dict[str, Row] = {}
@@ -204,14 +211,3 @@ def calls_of(task: Any, many: Iterable[tuple[Any, ...]]) -> list[Call]:
     for args in many:
         task.parameters.check(task.name, args, {})
     return [task.s(*args) for args in many]
-
-
-def result_of(row: Row, returns: Any) -> Any:
-    """What a child returned, as its annotated type."""
-    return json.decoder(returns)(row.run.result)
-
-
-def outcome_of(row: Row, returns: Any) -> dict[str, Any]:
-    """How a child ended, as groups have it with errors="collect"."""
-    value = result_of(row, returns) if row.state == "done" else None
-    return {"state": row.state, "value": value, "error": row.run.error}

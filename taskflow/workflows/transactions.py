@@ -4,7 +4,8 @@ from typing import Any
 
 from taskflow.broker.own_sql import Sql
 from taskflow.errors import WorkflowError
-from taskflow.workflows.marker import Markers
+from taskflow.sealing.sealed_broker import codec_of
+from taskflow.workflows.markers import markers_of
 from taskflow.workflows.step_run import StepRun
 
 LONGEST = 1.0
@@ -19,8 +20,8 @@ def run_transaction(step: StepRun) -> Any:
     clock, within = journal.broker.clock, getattr(journal.broker, "within", None)
     if within is None:
         raise WorkflowError(
-            "this broker has no file for tables of the application; ctx.transaction_on(engine, …) "
-            "is for a database of its own"
+            "this broker has no file for tables of the application; "
+            "ctx.transaction_on(database, …) is for a database of its own"
         )
     step.prepare()
     failures: list[Exception] = []
@@ -58,15 +59,15 @@ def run_transaction(step: StepRun) -> Any:
         raise reason from error
 
 
-def run_marked(step: StepRun, engine: Any) -> Any:
-    """Run a step's function in a transaction of an SQLAlchemy engine that also says it is done."""
+def run_marked(step: StepRun, database: Any) -> Any:
+    """Run a step's function in a transaction of the user's database that also says it is done."""
     if step.over:
         return step.answer()
-    markers = Markers(engine)
+    markers, codec = markers_of(database), codec_of(step.journal.broker)
     step.prepare()
     step.enter()
     try:
-        with engine.begin() as connection:
+        with markers.begin() as connection:
             result = markers.find(connection, step.key)
             if result is None:
                 result = step.encode(step.call(connection))
@@ -75,7 +76,10 @@ def run_marked(step: StepRun, engine: Any) -> Any:
                         f"step {step.id!r} sends within transaction_on, which would be lost by a "
                         "crash: send when the step is done"
                     )
-                markers.add(connection, step.key, result, step.journal.broker.clock.now())
+                kept = result if codec is None else codec.seal(result)
+                markers.add(connection, step.key, kept, step.journal.broker.clock.now())
+            elif codec is not None:
+                result = codec.open(result.decode()).encode()
     except Exception as error:
         if (reason := step.failed(error)) is error:
             raise

@@ -1,6 +1,5 @@
 """A run, its steps and its child runs, as somebody wants to look at them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,12 +7,15 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.clock import rfc3339
 from taskflow.errors import NoResult
+from taskflow.sealing.codec import shown_raw
 from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.durable import Durable, life_of
+from taskflow.tasks.endings import shown_error
 from taskflow.tasks.run import Row, RunError, State, load, state_of
 from taskflow.workflows.checkpoint import Checkpoint, Kind
 from taskflow.workflows.kept_steps import load_steps
 from taskflow.workflows.signals import signals_of
+from taskflow.workflows.tree_text import tree_lines
 
 MOST_CHILDREN = 100
 """Of each step so many are shown."""
@@ -52,7 +54,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[Leaf]
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self, ""))
+        return "\n".join(tree_lines(self))
 
 
 def tree_of(broker: Broker, run: str) -> Branch:
@@ -79,7 +81,7 @@ def _branch(broker: Broker, row: Row) -> Branch:
         started_at=run.started_at,
         finished_at=run.finished_at,
         waits_for=_waits_for(row, checkpoints),
-        error=run.error,
+        error=shown_error(run.error),
         signals=[name for name, _, _ in signals],
         steps=[_leaf(broker, life_of(row.id, durable), step) for step in checkpoints],
     )
@@ -99,8 +101,8 @@ def _leaf(broker: Broker, life: str, step: Checkpoint) -> Leaf:
         took=step.took,
         attempts=step.attempts,
         until=step.until,
-        result=msgspec.json.decode(step.result),
-        error=step.error,
+        result=None if step.kind == "runs" else msgspec.json.decode(shown_raw(step.result)),
+        error=shown_error(step.error),
         size=step.size,
         runs=[_branch(broker, row) for row in rows.values()],
     )
@@ -126,49 +128,3 @@ def _waits_for(row: Row, steps: list[Checkpoint]) -> str | None:
         elif step.state == "retrying":
             said.append(f"step {step.step!r}, which failed {step.attempts} times")
     return said[-1] if said else None
-
-
-_MARKS = {"done": "✓", "failed": "✗", "waiting": "…", "retrying": "↻", "started": "•"}
-
-
-def _lines(branch: Branch, indent: str) -> Iterator[str]:
-    head = f"{indent}{branch.task} {branch.id}: {branch.state}"
-    if branch.waits_for is not None:
-        head += f", waits for {branch.waits_for}"
-    if branch.error is not None:
-        head += f": {branch.error.type}: {branch.error.message}"
-    yield head
-    for step in branch.steps:
-        line = f"{indent}  {_MARKS[step.state]} {step.id}"
-        if step.kind == "step" or step.took:
-            line += f" ({step.took:.3f} s)"
-        if step.error is not None:
-            line += f": {step.error.type}: {step.error.message}"
-        yield line
-        for run in step.runs:
-            yield from _lines(run, f"{indent}    ")
-        if step.size > len(step.runs) > 1:
-            yield f"{indent}    and {step.size - len(step.runs)} more"
-    for name in branch.signals:
-        yield f"{indent}  signal {name!r} waits to be taken"
-
-
-def mermaid(branch: Branch) -> str:
-    """The tree as a Mermaid flowchart."""
-    lines = ["flowchart TD"]
-    _draw(branch, "r", lines)
-    return "\n".join(lines)
-
-
-def _draw(branch: Branch, name: str, lines: list[str]) -> None:
-    lines.append(f'  {name}(["{branch.task}<br/>{branch.state}"])')
-    before = name
-    for at, step in enumerate(branch.steps):
-        here = f"{name}_{at}"
-        text = step.id.replace('"', "'")
-        lines.append(f'  {before} --> {here}["{_MARKS[step.state]} {text}"]')
-        for number, run in enumerate(step.runs):
-            child = f"{here}_{number}"
-            _draw(run, child, lines)
-            lines.append(f"  {here} -.-> {child}")
-        before = here

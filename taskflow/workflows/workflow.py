@@ -33,10 +33,10 @@ class WorkflowBase(TaskBase[P, R]):
                 f"id is {chosen.id!r}; a workflow's has no ^, by which what a run does after a "
                 "restart is told from what it did before"
             )
-        return WorkflowCalling(self.target, self.parameters, chosen)
+        return WorkflowCalling(self.target, self.parameters, chosen, self.registry)
 
     def _calling(self) -> WorkflowCalling[P, R]:
-        return WorkflowCalling(self.target, self.parameters, self.target.defaults)
+        return WorkflowCalling(self.target, self.parameters, self.target.defaults, self.registry)
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from taskflow.broker.change import Applied, Change, Put, Remove, Send
 from taskflow.brokers.sharded.parcels import Owing, Parcels
+from taskflow.brokers.sharded.publish import WHAT
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.sharded.slot_moves import SlotMoves
 from taskflow.brokers.sharded.splitting import Splitting, join
 from taskflow.brokers.stored.application import Answer, note, repeated
 from taskflow.errors import BrokerError
+from taskflow.limits import check_no_connection
 
 
 class _Refused(Exception):
@@ -41,8 +43,17 @@ class Applier:
         self._parcels = parcels
         self._slot_moves = slot_moves
 
-    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        changes: Sequence[Change],
+        durable: bool = True,
+        *,
+        connection: object = None,
+        hold_group: bool = False,
+    ) -> list[Applied]:
         """Make each change, or refuse it."""
+        if connection is not None:
+            check_no_connection(connection, WHAT)
         others = {
             at: other
             for at, change in enumerate(changes)

@@ -17,7 +17,7 @@ class Hub:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self.waiters = Waiters(store, clock)
+        self.waiters = Waiters(store, clock, store.time(clock))
         forking.tell(self)
 
     def before_fork(self) -> None:
@@ -25,7 +25,7 @@ class Hub:
 
     def after_fork(self, child: bool) -> None:
         if child:  # nobody is parked here, and a thread that is not here may hold its lock
-            self.waiters = Waiters(self._store, self._clock)
+            self.waiters = Waiters(self._store, self._clock, self._store.time(self._clock))
 
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         """Call `heard(queues)` at each ring, whichever file it was in."""

@@ -9,7 +9,7 @@ from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.limits import check_no_connection
 from taskflow.message import Message
 
-_WHAT = "a broker over SQLite"
+WHAT = "a broker over SQLite"
 
 
 class Publisher:
@@ -23,11 +23,16 @@ class Publisher:
         self._homes = homes
 
     def publish(
-        self, topic: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> Published:
         """Store messages in every queue that subscribes to a topic."""
         if connection is not None:
-            check_no_connection(connection, _WHAT)
+            check_no_connection(connection, WHAT)
         if len(messages) == 1:
             return self._file_of(topic, messages[0]).broker.publish(topic, messages)
         reached = 0
@@ -42,11 +47,16 @@ class Publisher:
         return Published(reached, sent)
 
     def send(
-        self, queue: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        queue: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> list[Sent]:
         """Store messages in one queue."""
         if connection is not None:
-            check_no_connection(connection, _WHAT)
+            check_no_connection(connection, WHAT)
         if len(messages) == 1:
             return self._file_of(queue, messages[0]).broker.send(queue, messages)
         return list(

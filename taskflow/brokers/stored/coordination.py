@@ -26,22 +26,22 @@ class Coordinator:
 
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """A queue holds an event once and lends it to one receipt, so none runs twice at a time."""
-        if len(deliveries) == 1 and deliveries[0] is self._core.unfinished:
-            self._core.unfinished = None
-            if deliveries[0].visible_at > self._core.now():
-                return ["free"]  # it was asked when it was lent
+        seen, now = self._core.unfinished, self._core.now()
         by_queue: dict[str, set[tuple[str, str]]] = {}
         for one in deliveries:
-            by_queue.setdefault(one.queue, set()).add((one.id, one.topic))
+            if seen.get((one.queue, one.receipt), 0.0) <= now:  # else it was asked when it was lent
+                by_queue.setdefault(one.queue, set()).add((one.id, one.topic))
         known = {queue: self.finished(queue, keys) for queue, keys in by_queue.items()}
         return [
-            "finished" if (one.id, one.topic) in known[one.queue] else "free" for one in deliveries
+            "finished" if (one.id, one.topic) in known.get(one.queue, ()) else "free"
+            for one in deliveries
         ]
 
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which events the queue remembers."""
         return self._core.store.look(
-            lambda rows: rows.remembered(find_queue(rows, queue).id, keys, self._core.now())
+            lambda rows: rows.remembered(find_queue(rows, queue).id, keys, self._core.now()),
+            kept=True,
         )
 
     def take(self, name: str, per_second: float, tokens: float = 0.0) -> float:

@@ -1,6 +1,6 @@
 """What the parts of the stored broker share: the store, the time, randomness, who waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from taskflow import forking
@@ -9,6 +9,8 @@ from taskflow.brokers.stored.waiting import Waiting
 from taskflow.clock import Clock
 from taskflow.message import Delivery
 from taskflow.stores.base import Store
+
+_VERSION_BITS = 31
 
 
 class Core:
@@ -33,12 +35,23 @@ class Core:
         self.random = random
         self.now = store.time(clock)
         """The time that all who share the store agree on (epoch seconds)."""
-        self._make_waiters = waiters or (lambda: Waiters(store, clock))
+        self._make_waiters = waiters or (lambda: Waiters(store, clock, self.now))
         self.waiters: Waiting = self._make_waiters()
-        self.unfinished: Delivery | None = None
-        """What was lent last, if its queue did not remember its event as finished then. This is so
-        until its lease ends or it is settled: nobody else may finish what is lent."""
+        self.unfinished: dict[tuple[str, str], float] = {}
+        """By queue and receipt, of what was lent last those whose queue did not remember their
+        event as finished then, and until when they are lent. This is so until then, or until they
+        are settled: nobody else may finish what is lent."""
         forking.tell(self)
+
+    def fresh_version(self) -> int:
+        """A version for a record that is new: one that no record of its key had, in effect."""
+        return self.random.getrandbits(_VERSION_BITS) << 20 | 1
+
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        """These are about to be settled: what was seen of them holds no longer."""
+        if self.unfinished:
+            for one in deliveries:
+                self.unfinished.pop((one.queue, one.receipt), None)
 
     def before_fork(self) -> None:
         """The store looks after itself."""

@@ -1,7 +1,7 @@
 """What a receive takes: due rows, less what is too old or worn out, in the order the queue asks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 from taskflow.broker.settings import Holding
@@ -38,9 +38,10 @@ class Lending:
         attempt: str | None,
         woken: set[str],
         holding: Holding | None = None,
-    ) -> tuple[list[Delivery], bool]:
+    ) -> tuple[list[Delivery], bool, Collection[int]]:
         """Take due rows; what is too old is dropped, what was received too often is moved. Answers
-        too whether it stopped at that, so that there may be more.
+        too whether it stopped at that, so that there may be more, and the numbers of those whose
+        event is known not to be finished.
 
         `woken` gains the queues that have something new by that.
         """
@@ -55,12 +56,15 @@ class Lending:
                     self._hand_out(rows, row, queue, row.receive_count, receipt, until, now)
                     for row in held
                 ]
-                return lent, False
+                return lent, False, ()
         limit = min(limit, self._allowed(rows, queue, limit, now))
         if limit <= 0:
-            return [], False
+            return [], False, ()
         receipt = new_lease(now, self._random.getrandbits(18))
-        taken, receipt, more = self._take(rows, queue, limit, receipt, until, now, woken, holding)
+        new: set[int] = set()
+        taken, receipt, more = self._take(
+            rows, queue, limit, receipt, until, now, woken, holding, new
+        )
         if attempt is not None and queue.fifo and taken:
             self._remember(rows, queue, attempt, receipt, taken, until, now)
         lent = [
@@ -69,7 +73,7 @@ class Lending:
         ]
         if holding is not None and lent:
             lent[0].suspect = taken[0].lapsed
-        return lent, more
+        return lent, more, new
 
     def lend_lone(
         self,
@@ -104,6 +108,7 @@ class Lending:
         now: float,
         woken: set[str],
         holding: Holding | None,
+        new: set[int],
     ) -> tuple[list[Row], int, bool]:
         """Rows as they were before, the receipt they have now, and whether there may be more. What
         is too old goes, what is worn out is buried, and others are taken in their place."""
@@ -127,6 +132,7 @@ class Lending:
                 woken |= bury_worn(rows, queue, lent.worn, now)
                 gone += len(lent.worn)
             taken += lent.rows
+            new.update(lent.unfinished)
             gone += len(lent.old) + lent.put_off
             settled = not (lent.old or lent.worn or lent.put_off)
             if settled or (holding is not None and taken):
@@ -154,7 +160,7 @@ class Lending:
             in_flight = rows.count_in_flight(queue.id, now, MAX_IN_FLIGHT)
             self._room[queue.id] = MAX_IN_FLIGHT - in_flight
         room = self._room[queue.id]
-        if room <= 0 and not queue.fifo:
+        if room <= 0 and not queue.fifo and rows.count_due(queue, now, 1):
             raise OverLimit(
                 f"queue {queue.name!r} has {MAX_IN_FLIGHT} messages in flight, which is the most"
             )

@@ -9,7 +9,7 @@ from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import check_receive
 from taskflow.message import Delivery
 from taskflow.stores.row import QueueRow
-from taskflow.stores.rows import Rows
+from taskflow.stores.rows import Outdated, Rows
 
 
 class Receiver:
@@ -74,7 +74,8 @@ class Receiver:
         lent, finished = core.store.step(
             lambda rows: self._lending.lend_lone(rows, queue, visibility, now, holding)
         )
-        core.unfinished = None if finished else lent
+        if lent is not None and not finished:
+            core.unfinished = {(name, lent.receipt): lent.visible_at}
         return lent
 
     def take(
@@ -86,22 +87,42 @@ class Receiver:
         holding: Holding | None,
     ) -> list[Delivery]:
         """Lend due messages, if there are any."""
+        while True:
+            try:
+                return self._try_to_take(queues, limit, visibility, attempt, holding)
+            except Outdated:
+                continue  # a queue has just been changed: by its new row
+
+    def _try_to_take(
+        self,
+        queues: Sequence[str],
+        limit: int,
+        visibility: float | None,
+        attempt: str | None,
+        holding: Holding | None,
+    ) -> list[Delivery]:
         core = self._core
 
-        def look(rows: Rows) -> list[QueueRow]:
+        def look(rows: Rows) -> tuple[list[QueueRow], bool]:
             found = [find_queue(rows, name) for name in queues]
             for row in found:
                 self._note(row)
             now = core.now()
-            return [row for row in found if not row.paused and rows.any_due(row, now)]
+            due = [row for row in found if not row.paused and rows.any_due(row, now)]
+            return due, any(row.paused for row in found)
 
         # An empty look costs no lock.
-        found = core.store.look(look) if attempt is None else []
-        if attempt is None and not found:
-            return []
+        found: list[QueueRow] = []
+        if attempt is None:
+            found, paused = core.store.look(look, kept=True)
+            if paused:  # nothing that is done by this would show that it holds no longer
+                found, _ = core.store.look(look)
+            if not found:
+                return []
 
         def take(rows: Rows) -> tuple[list[Delivery], set[str], bool]:
             taken: list[Delivery] = []
+            unfinished: dict[tuple[str, str], float] = {}
             woken: set[str] = set()
             more = False
             now, held = core.now(), holding
@@ -112,13 +133,17 @@ class Receiver:
             for queue in chosen:
                 if len(taken) >= limit or (taken and taken[-1].suspect):
                     break
-                lent, stopped = self._lending.lend(
+                lent, stopped, new = self._lending.lend(
                     rows, queue, limit - len(taken), visibility, now, attempt, woken, held
                 )
                 taken += lent
+                for one in lent:
+                    if one.sequence in new:
+                        unfinished[queue.name, one.receipt] = one.visible_at
                 more = more or stopped
                 if held is not None and taken:  # no suspect comes along with others
                     held = Holding(len(taken), 1, held.limits)
+            core.unfinished = unfinished
             return taken, woken, more
 
         # Of standard queues each step may stand for itself: what is lent is lent.
@@ -149,7 +174,7 @@ class Receiver:
             found = [find_queue(rows, name) for name in queues]
             return [rows.next_due(queue, now) for queue in found if not queue.paused]
 
-        times = self._core.store.look(look)
+        times = self._core.store.look(look, kept=True)
         return min((time for time in times if time is not None), default=None)
 
     def wake(self) -> None:

@@ -28,6 +28,7 @@ class Settler:
         def delete(rows: Rows, queue: QueueRow, chosen: Sequence[Finish], now: float) -> list[bool]:
             return finish(rows, queue, chosen, now, fenced=queue.fifo or fence)
 
+        self._core.settle(entry.delivery for entry in entries)
         answers = self._settle(entries, lambda entry: entry.delivery.queue, delete)
         self._core.waiters.announce(
             {one.delivery.queue for one in entries if keeps_others_back(one.delivery)}
@@ -72,6 +73,7 @@ class Settler:
                 free_slots(rows, queue, [delivery for delivery, _ in chosen])
             return hidden
 
+        self._core.settle(delivery for delivery, _ in wanted)
         answers = self._settle(wanted, lambda entry: entry[0].queue, hide)
         now = self._core.now()
         for (delivery, seconds), ok in zip(wanted, answers, strict=True):
@@ -91,6 +93,7 @@ class Settler:
             free_slots(rows, queue, chosen)
             return released
 
+        self._core.settle(deliveries)
         answers = self._settle(deliveries, lambda delivery: delivery.queue, release)
         self._core.waiters.announce({delivery.queue for delivery in deliveries})
         return answers
@@ -106,6 +109,7 @@ class Settler:
             woken.update(rung)
             return moved
 
+        self._core.settle(delivery for delivery, _ in entries)
         answers = self._settle(entries, lambda entry: entry[0].queue, move, whole=True)
         self._core.waiters.announce(woken)
         return answers
@@ -119,7 +123,6 @@ class Settler:
     ) -> list[bool]:
         """One call of `settle` per queue, answers in the order of entries. One transaction, if it
         is to be `whole`: of standard queues each step may stand for itself."""
-        self._core.unfinished = None
         by_queue: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             by_queue.setdefault(queue_of(entry), []).append(index)

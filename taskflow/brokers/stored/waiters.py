@@ -20,8 +20,9 @@ class Waiters:
     between is seen, nothing slips through.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, now: Callable[[], float]) -> None:
         self._store = store
+        self._now = now
         self._clock = clock
         self._parked = RingCondition(store, self._heard)
         self._waiting = 0
@@ -58,7 +59,7 @@ class Waiters:
         self, queues: Sequence[str], rung: list[int], until: float, stop: Callable[[], bool] | None
     ) -> bool:
         """Wait for a ring or until then; False when `stop` says so."""
-        now = self._clock.now()
+        now = self._now()
         if self._store.poll_interval is not None:
             until = min(until, now + self._store.poll_interval)
         with self._parked:
@@ -73,7 +74,10 @@ class Waiters:
             return stop is None or not stop()
 
     def announce(self, queues: Collection[str]) -> None:
-        """Something is new in these queues: ring here and in other processes."""
+        """Something is new in these queues: ring here and in other processes. Of none, nobody need
+        wake: most steps of workflows ring none."""
+        if not queues:
+            return
         self._store.ring(queues)  # first: those are farther away
         self._heard(queues)
 

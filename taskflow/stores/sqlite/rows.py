@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import apsw
 
+from taskflow.stores.lender import Lender
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.declared import DeclaredRows
@@ -14,7 +15,6 @@ from taskflow.stores.sqlite.due_rows import DueRows
 from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
-from taskflow.stores.sqlite.lender import Lender
 from taskflow.stores.sqlite.lone_lender import LoneLender
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal

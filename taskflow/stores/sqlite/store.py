@@ -261,8 +261,15 @@ class SqliteStore:
         self._committed_in.number = generation  # as if this thread had made it
         self.sync()
 
-    def single(self, work: Callable[[Rows], T]) -> T:
-        return self.transact(work)  # one statement more or less costs nothing here
+    def single(
+        self,
+        work: Callable[[Rows], T],
+        *,
+        durable: bool = False,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
+        # One statement more or less costs nothing here.
+        return self.transact(work, durable=durable, committed=committed)
 
     def step(self, work: Callable[[Rows], T]) -> T:
         with self._reading as rows:  # one statement: SQLite commits it
@@ -271,7 +278,7 @@ class SqliteStore:
                 self._count_commit()
             return answer
 
-    def look(self, work: Callable[[Rows], T]) -> T:
+    def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
         with self._reading as rows:
             return work(rows)
 

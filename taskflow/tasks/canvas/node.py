@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Unpack
 
 from taskflow.broker import Broker
-from taskflow.publisher import default_broker
+from taskflow.publisher import broker_of
 from taskflow.tasks.canvas.plan_options import PlanOptions, check_plan_options
 
 if TYPE_CHECKING:
@@ -32,4 +32,4 @@ class Node:
         """
         from taskflow.tasks.canvas.planting import plant
 
-        return plant(self, broker or default_broker(), check_plan_options(options))
+        return plant(self, broker_of(broker), check_plan_options(options))

@@ -24,13 +24,19 @@ def sweep(broker: Broker, limit: int = 10) -> float | None:
         if due.key.endswith(LIFE):
             sweep_old_life(broker, due)
             continue
-        gone: list[Remove] = []
-        for kind in (RUN, STEP, SIGNAL):
-            query = RecordQuery(kind=kind, parent=due.key, limit=AT_ONCE - len(gone))
-            gone += [Remove(kind, one.key) for one in broker.list_records(query).records]
-            if len(gone) == AT_ONCE:
-                break
-        else:
-            gone.append(Remove(SWEEP, due.key))
-        broker.apply([Change(records=gone)], durable=False)
+        remove_parts(broker, due.key)
     return broker.clock.now()
+
+
+def remove_parts(broker: Broker, root: str) -> bool:
+    """Remove a page of what goes with a run; whether that was the last of it."""
+    gone: list[Remove] = []
+    for kind in (RUN, STEP, SIGNAL):
+        query = RecordQuery(kind=kind, parent=root, limit=AT_ONCE - len(gone))
+        gone += [Remove(kind, one.key) for one in broker.list_records(query).records]
+        if len(gone) == AT_ONCE:
+            break
+    else:
+        gone.append(Remove(SWEEP, root))
+    broker.apply([Change(records=gone)], durable=False)
+    return gone[-1].kind == SWEEP

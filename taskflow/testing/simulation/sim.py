@@ -14,6 +14,7 @@ from taskflow.durations import Duration, seconds_of
 from taskflow.middleware import Middleware
 from taskflow.publisher import EventId, publish, using
 from taskflow.registry import Registry, default_registry
+from taskflow.sealing.sealed_broker import sealed
 from taskflow.tasks.task import TaskBase
 from taskflow.testing.simulation.attempt import Attempt, history, span, story
 from taskflow.testing.simulation.fault_rates import Faults
@@ -77,7 +78,8 @@ class Sim:
         self.registry = registry
         self.start = start
         self.clock = SimulatedClock(start, frozen)
-        inner = open_address("memory://", clock=self.clock, random=random.Random(seed))
+        opened = open_address("memory://", clock=self.clock, random=random.Random(seed))
+        inner = sealed(opened, registry.codec)
         self._broker = SimulatedBroker(inner)
         for topic in topics:
             inner.create_topic(topic)

@@ -105,7 +105,7 @@ def test_a_bad_size_exits_2(run: Run, size: str) -> None:
 def test_top_shows_queues_handlers_and_failures(run: Run, broker: Broker) -> None:
     broker.create_queue("work")
     broker.pause("work")
-    totals = {"runs": 4.0, "failed": 1.0, "seconds": 0.2, "most": 0.1}
+    totals = {"runs": 4.0, "failed": 1.0, "skipped": 2.0, "seconds": 0.2, "most": 0.1}
     failure = {
         "at": 1.0,
         "queue": "work",
@@ -119,7 +119,9 @@ def test_top_shows_queues_handlers_and_failures(run: Run, broker: Broker) -> Non
     )
     shown = run("top", "--count", "1").output
     assert "work (paused)" in shown
-    assert ["shop.slow", "4", "1", "50.0", "100.0"] in [line.split() for line in shown.splitlines()]
+    assert ["shop.slow", "4", "1", "2", "50.0", "100.0"] in [
+        line.split() for line in shown.splitlines()
+    ]
     assert "ValueError" in shown
     assert "1970-01-01T00:00:01" in shown
 

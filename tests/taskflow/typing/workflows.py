@@ -32,7 +32,9 @@ def fulfil(ctx: Run, order: Order, note: str = "") -> int:
     reveal_type(ctx.step(pay, order))  # is: str
     reveal_type(ctx.options(retries=3).step(pay, order, copy=True))  # is: str
     reveal_type(ctx.call(pack, "a"))  # is: float
-    reveal_type(ctx.map(pack, ["a"]))  # is: list[Any]
+    reveal_type(ctx.map(pack, ["a"]))  # is: list[float]
+    reveal_type(ctx.map(pack, ["a"], errors="collect"))  # is: list[dict[str, Any]]
+    ctx.map(pack, [], errors="x")  # error: call-overload, reportCallIssue, reportArgumentType
     reveal_type(ctx.wait("picked.up"))  # is: Any
     reveal_type(ctx.wait("picked.up", "3d", type=Order))  # is: Order | None
     reveal_type(ctx.now())  # is: float
@@ -50,6 +52,7 @@ async def crawl(ctx: AsyncRun, url: str) -> int:
     reveal_type(await ctx.step(fetch, url))  # is: bytes
     reveal_type(await ctx.step(pay, Order("a", 1)))  # is: str
     reveal_type(await ctx.call(pack, "a"))  # is: float
+    reveal_type(await ctx.map(pack, ["a"], limit=2))  # is: list[float]
     reveal_type(await ctx.wait("go", type=int))  # is: int | None
     await ctx.step(fetch, 1)  # error: call-overload, reportArgumentType, reportCallIssue
     return 1

@@ -67,10 +67,10 @@ class Shop:
         return 1
 
     def _own(self, ctx: Run) -> int:
-        return ctx.transaction(self._in_file, 500)
+        return ctx.options(name="pay", key=500).transaction(self._in_file, 500)
 
     async def _own_async(self, ctx: AsyncRun) -> int:
-        return await ctx.transaction(self._in_file, 500)
+        return await ctx.options(key=500).transaction(self._in_file, 500)
 
     def _users(self, ctx: Run) -> int:
         done = ctx.transaction_on(self.engine, self._in_database, 500)
@@ -282,7 +282,10 @@ def test_what_cannot_be_part_of_a_transaction_elsewhere_is_refused(
     go(advance=True)
     first, second = run.get(0)
     assert "sends within transaction_on" in first
-    assert "takes an SQLAlchemy engine; this is a object" in second
+    assert (
+        "takes an SQLAlchemy engine, or a connection of psycopg 3; this is a builtins.object"
+        in second
+    )
     engine.dispose()
 
 

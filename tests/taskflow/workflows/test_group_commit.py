@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskflow import Broker
+from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.broker.change import Applied, Change, Put
 from taskflow.errors import BrokerUnavailable, VersionConflict
 from taskflow.testing import memory_broker
@@ -130,3 +130,24 @@ def test_a_broker_is_let_go(used: bool) -> None:
     del broker
     gc.collect()
     assert gone() is None
+
+
+def test_a_step_that_sends_nothing_wakes_nobody(
+    taskflow_registry: Registry, taskflow_broker: Broker
+) -> None:
+    heard: list[set[str]] = []
+    during: list[int] = []
+
+    @workflow(registry=taskflow_registry, queue="flows", name="flow")
+    def flow(ctx: Run) -> None:
+        during.append(len(heard))
+        ctx.step(len, "a")
+        ctx.options(key=2).step(len, "b")
+        during.append(len(heard))
+
+    worker = Worker(taskflow_broker, registry=taskflow_registry)
+    flow.delay()
+    taskflow_broker.watch(lambda queues: heard.append(set(queues)))
+    worker.drain()
+    assert during[0] == during[1]
+    assert set() not in heard

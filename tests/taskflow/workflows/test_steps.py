@@ -22,6 +22,7 @@ from taskflow import (
     workflow,
 )
 from taskflow.errors import (
+    ConfigError,
     RegistrationError,
     RunFailed,
     StepFailed,
@@ -347,6 +348,35 @@ def test_what_the_code_sends_between_steps_is_sent_once(
     assert run.get(0).startswith(f"{run.id}:mail:1 ")
 
 
+def test_a_connection_of_the_users_is_for_steps(
+    taskflow_registry: Registry, taskflow_broker: Broker, go: Go
+) -> None:
+    @task(registry=taskflow_registry, queue="flows", name="mail")
+    def mail() -> None: ...
+
+    def flow(ctx: Run) -> str:
+        for send in (
+            lambda: publish("paid", 1, connection=object()),
+            lambda: mail.options(connection=object()).delay(),
+        ):
+            with pytest.raises(
+                WorkflowError, match=r"do it in a step, such as ctx\.transaction_on"
+            ):
+                send()
+        return ctx.step(join)
+
+    def join() -> str:
+        with pytest.raises(
+            ConfigError, match="within a transaction of yours"
+        ):  # it may: SQLite not
+            publish("paid", 1, connection=object())
+        return "joined"
+
+    run = start(taskflow_registry, taskflow_broker, flow)
+    go()
+    assert run.get(0) == "joined"
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_step_has_no_steps(
     taskflow_registry: Registry, taskflow_broker: Broker, go: Go, asynchronous: bool
@@ -572,7 +602,7 @@ def test_gather_takes_steps_and_calls(
         with pytest.raises(TypeError, match="gather takes"):
             ctx.gather(charge)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="is no task"):
-            ctx.map(charge, [1])  # type: ignore[arg-type]
+            ctx.map(charge, [1])  # type: ignore[call-overload]
 
     assert_done(start(taskflow_registry, taskflow_broker, flow), go)
 

@@ -21,6 +21,7 @@ from taskflow import (
 )
 from taskflow.errors import NoResult, RegistrationError, RunCancelled, RunFailed
 from taskflow.testing import ManualClock, drain
+from taskflow.worker.run_tally import Tally
 from tests.taskflow.workflows.conftest import Go
 
 pytestmark = pytest.mark.usefixtures("taskflow_broker")
@@ -187,11 +188,27 @@ def test_an_event_is_a_signal_of_the_run_whose_key_it_names(
     publish("parcel.shipped", {"order": {"id": "nobody's"}})
     publish("parcel.shipped", {"order": None})
     with caplog.at_level("INFO", "taskflow.workflows"):
-        go(advance=True)
+        runs = go(advance=True)
+    skipped = [one.outcome.skipped for one in runs if one.topic == "parcel.shipped"]  # type: ignore[union-attr]
+    assert sorted(map(str, skipped)) == ["None", "fits no run", "fits no run"]
     assert run.get(0) == {"order": {"id": "o1"}, "parcel": 7}
     assert other.get(0) is None
     assert caplog.text.count("fits no run of") == 2
     assert taskflow_broker.counts("flows-dlq").visible == 0
+
+
+def test_an_event_that_fits_no_run_is_counted(
+    taskflow_registry: Registry, taskflow_broker: Broker
+) -> None:
+    @workflow(registry=taskflow_registry, queue="flows", name="flow", on={"shipped": "order"})
+    def flow(order: str, ctx: Run) -> None: ...
+
+    worker, tally = Worker(taskflow_broker, registry=taskflow_registry), Tally()
+    publish("shipped", {"order": "nobody's"})
+    for job in worker.drain():
+        tally.ended(job, 0.5)
+    counts = {"runs": 1, "failed": 0, "skipped": 1, "seconds": 0.5, "most": 0.5}
+    assert tally.handlers == {"flow.on.shipped": counts}
 
 
 @pytest.mark.parametrize("name", ["fulfil", "shop.orders.fulfil"])

@@ -1,17 +1,66 @@
-"""Lending rows, in SQL: finding what is due and taking the leases, in one verb."""
+"""Lending rows: which of those that are due go out together, over any SQL that finds and holds
+them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from taskflow.broker.settings import Limit
 from taskflow.stores.row import AHEAD, LEVELS, NORMAL, Ask, Lent, QueueRow, Row
-from taskflow.stores.sqlite.due_rows import DueRows
-from taskflow.stores.sqlite.lease_rows import LeaseRows
-from taskflow.stores.sqlite.slot_rows import SlotRows
+
+
+class Due(Protocol):
+    """Finds rows that are due, in the order in which they are to start; nobody else is lent them
+    until the transaction ends."""
+
+    def due_at(
+        self, level: int | None, queue: QueueRow, now: float, limit: int, without_lapsed: bool
+    ) -> list[Row]:
+        """Those of one level of a standard queue, perhaps without those whose lease lapsed."""
+        ...
+
+    def due_fairly(
+        self,
+        level: int | None,
+        queue: int,
+        now: float,
+        limit: int,
+        noisy: Sequence[str],
+        without_lapsed: bool,
+    ) -> list[Row]:
+        """As `due_at`, those of noisy groups after the others."""
+        ...
+
+    def due_in_order(
+        self, queue: QueueRow, now: float, limit: int, without_lapsed: bool
+    ) -> list[Row]:
+        """Those of a FIFO queue, perhaps without groups whose first lease lapsed."""
+        ...
+
+
+class Leases(Protocol):
+    """Takes leases."""
+
+    def hold(
+        self, queue: int, seqs: Sequence[int], receipt: int, until: float, now: float, count: int
+    ) -> None:
+        """Hide rows until then under a receipt, and add to what they were received."""
+        ...
+
+
+class Slots(Protocol):
+    """Knows what shares a limit."""
+
+    def admit(
+        self, queue: int, rows: Sequence[Row], limits: Mapping[str, Limit], now: float
+    ) -> list[Row]:
+        """Those of these rows that may start now; the others are put off."""
+        ...
 
 
 class Lender:
-    """A few statements, which nobody comes between: SQLite has one writer."""
+    """A few statements of one transaction."""
 
-    def __init__(self, due: DueRows, leases: LeaseRows, slots: SlotRows) -> None:
+    def __init__(self, due: Due, leases: Leases, slots: Slots) -> None:
         self._due = due
         self._leases = leases
         self._slots = slots

@@ -1,21 +1,18 @@
-"""The table in a user's database that says which steps have been done there."""
+"""Which steps have been done in a database of the user's, behind an SQLAlchemy engine."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
-TABLE = "taskflow_step"
+from taskflow.workflows.markers import TABLE
 
 
-class Markers:
-    """Rows of `taskflow_step` behind an SQLAlchemy engine; the table is made when it is missing.
-    Raises TypeError for what is no engine."""
+class SqlAlchemyMarkers:
+    """`Markers` of an engine; the table is made when it is missing."""
 
     def __init__(self, engine: Any) -> None:
-        if not type(engine).__module__.startswith("sqlalchemy"):
-            raise TypeError(
-                f"transaction_on takes an SQLAlchemy engine; this is a {type(engine).__name__}"
-            )
         from sqlalchemy import Column, Float, MetaData, String, Table, Text
 
+        self._engine = engine
         self._table = Table(
             TABLE,
             MetaData(),
@@ -25,8 +22,13 @@ class Markers:
         )
         self._table.metadata.create_all(engine, checkfirst=True)
 
+    def begin(self) -> AbstractContextManager[Any]:
+        """As of markers."""
+        begun: AbstractContextManager[Any] = self._engine.begin()
+        return begun
+
     def find(self, connection: Any, step: str) -> bytes | None:
-        """What a step returned (JSON), if it has been done there."""
+        """As of markers."""
         from sqlalchemy import select
 
         table = self._table
@@ -34,7 +36,6 @@ class Markers:
         return None if found is None else str(found).encode()
 
     def add(self, connection: Any, step: str, result: bytes, at: float) -> None:
-        """A step has been done there. Raises the database's IntegrityError when another one, of a
-        worker that is as late as this one, was first."""
+        """As of markers."""
         row = {"step": step, "result": result.decode(), "at": at}
         connection.execute(self._table.insert().values(**row))

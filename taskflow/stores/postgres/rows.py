@@ -1,0 +1,99 @@
+"""The store verbs in SQL: who answers which. One instance per session."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from taskflow.stores.lender import Lender
+from taskflow.stores.postgres.bookkeeping import Books
+from taskflow.stores.postgres.buckets import Buckets
+from taskflow.stores.postgres.declared import DeclaredRows
+from taskflow.stores.postgres.deduplication import Deduplications
+from taskflow.stores.postgres.due_rows import DueRows
+from taskflow.stores.postgres.insertion import Insertion
+from taskflow.stores.postgres.lanes import Lanes
+from taskflow.stores.postgres.lease_rows import LeaseRows
+from taskflow.stores.postgres.move_rows import MoveRows
+from taskflow.stores.postgres.moving import Moving
+from taskflow.stores.postgres.quick_lender import QuickLender
+from taskflow.stores.postgres.records import PostgresRecords
+from taskflow.stores.postgres.removal import Removal
+from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.shared_state import SharedState
+from taskflow.stores.postgres.slot_rows import SlotRows
+from taskflow.stores.postgres.tally_book import TallyBook
+from taskflow.stores.postgres.watermarks import Watermarks
+from taskflow.stores.row import Lone, QueueRow
+
+T = TypeVar("T")
+
+
+class PostgresRows:
+    """`Rows` over one session; the contract is `stores.rows.Rows`."""
+
+    def __init__(self, session: Session, watermarks: Watermarks, tallies: TallyBook) -> None:
+        self._session = session
+        self.records = PostgresRecords(session)
+
+        declared = DeclaredRows(session)
+        self.prove, self.renew = declared.prove, declared.renew
+        self.topics, self.topic = declared.topics, declared.topic
+        self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
+        self.next_sequences = declared.next_sequences
+        self.queues, self.queue, self.queue_of = declared.queues, declared.queue, declared.queue_of
+        self.put_queue, self.drop_queue = declared.put_queue, declared.drop_queue
+        self.pause_queue, self.purged = declared.pause_queue, declared.purged
+        self.described, self.tag = declared.described, declared.tag
+        self.subscriptions, self.subscription = declared.subscriptions, declared.subscription
+        self.find_subscription = declared.find_subscription
+        self.put_subscription = declared.put_subscription
+        self.drop_subscription, self.subscribed = declared.drop_subscription, declared.subscribed
+        moves = MoveRows(session)
+        self.put_move, self.moves, self.running = moves.put_move, moves.moves, moves.running
+        state, buckets = SharedState(session), Buckets(session)
+        self.identity, self.put_identity = state.identity, state.put_identity
+        self.put_worker, self.drop_worker = state.put_worker, state.drop_worker
+        self.workers = state.workers
+        self.bucket, self.draw = buckets.bucket, buckets.draw
+
+        books = Books(session, tallies)
+        self.remembered, self.forget = books.remembered, books.forget
+        self.any_gone, self.sweep = books.any_gone, books.sweep
+        self.tally, self.counts = books.tally, books.counts
+        lanes = Lanes(session)
+        removal = Removal(session, lanes, watermarks)
+        self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
+        self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
+        insertion = Insertion(session, lanes, removal)
+        self.add, self.add_to_many = insertion.add, insertion.add_to_many
+        self.move = Moving(session, lanes, removal).move
+        leases = LeaseRows(session, lanes)
+        self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
+        self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
+        self.delay_again = leases.delay_again
+        due = DueRows(session, removal)
+        self.due = due.due
+        slots = SlotRows(session, buckets)
+        self.unpark, self.parked = slots.unpark, slots.parked
+        lender = QuickLender(session, declared, Lender(due, leases, slots), watermarks)
+        self.lend, self.kinds = lender.lend, lender.kinds
+        self.next_due, self.select = due.next_due, due.select
+        self.count_in_flight, self.count_due = due.count_in_flight, due.count_due
+        self.tenants_in_flight = due.tenants_in_flight
+
+        deduplications = Deduplications(session, due)
+        self.deduplicated = deduplications.deduplicated
+        self.deduplicate = deduplications.deduplicate
+        self.attempted = deduplications.attempted
+        self.remember_attempt = deduplications.remember_attempt
+
+    def undoing(self, work: Callable[[], T]) -> T:
+        with self._session.part():
+            return work()
+
+    def any_due(self, queue: QueueRow, now: float) -> bool:
+        return True  # an empty `lend` costs one look, as this would
+
+    def lend_lone(
+        self, queue: QueueRow, receipt: int, until: float, kept_from: float, now: float
+    ) -> Lone | None:
+        return None  # `lend` is one statement anyway

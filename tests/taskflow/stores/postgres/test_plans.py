@@ -1,0 +1,182 @@
+"""Every statement of the store finds its rows by the index that is meant for it, whatever the
+server knows of the tables: a queue is empty one moment and full the next."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from taskflow.broker.change import Add, Change, Free, Put, Take
+from taskflow.broker.record import RecordQuery
+from taskflow.broker.settings import Finish, Holding, Limit, QueueSettings
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.config import open_broker
+from taskflow.message import Message
+from taskflow.stores.postgres.connecting import connect
+from taskflow.stores.postgres.store import PostgresStore
+from taskflow.testing import ManualClock
+from tests.postgres_server import PostgresServer
+
+SMALL = {
+    *("declared", "queue", "topic", "subscription", "total", "tag", "identity", "worker"),
+    *("move_task", "bucket", "attempt", "number"),
+}
+BY_QUEUE_ALONE = ("SELECT EXISTS", "SELECT count(*)", "EXISTS (SELECT 1 FROM tf.message m WHERE")
+"""What may look at an index by nothing but the queue: whether there is any row in a small one, and
+a count that is made of few rows."""
+
+
+def fill(broker: StoredBroker, clock: ManualClock, rounds: int) -> None:
+    at = clock.now()
+    for i in range(rounds):
+        broker.publish("t", [Message(f"{at}-{i}", "x")])
+        some = [Message(f"{at}-{i}-{level}", "x", priority=level) for level in ("low", "high")]
+        broker.send("q", [*some, Message(f"g{at}-{i}", "x", group="g", slot="limit")])
+        broker.publish(
+            "f.fifo", [Message(f"{at}-{i}", "x", group=f"{i % 7}", deduplication_id=f"{at}{i}")]
+        )
+
+
+def tour(broker: StoredBroker, clock: ManualClock) -> None:
+    """Every verb, of the store's too, as far as it matters how much there is."""
+    at = clock.now()
+    for queue in ("q", "q2", "w.fifo"):
+        lent = broker.receive(queue, limit=10, holding=Holding(0, 0, {"limit": Limit(1, None)}))
+        broker.claim(lent)
+        broker.extend([(one, 40) for one in lent])
+        broker.leases(lent)
+        broker.change_visibility([(lent[0], 0)])
+        broker.give_back([lent[1]])
+        broker.delete([Finish(one, 100) for one in lent[2:4]])
+        if queue != "q2":
+            broker.dead_letter([(lent[4], "{}")])
+        put = Put(
+            kind="run",
+            key=f"{queue}{at}",
+            value="{}",
+            parent="p",
+            label="l",
+            state="done",
+            due_at=at,
+            expires_at=at + 5,
+        )
+        change = Change(
+            id=f"{queue}{at}",
+            fence=lent[5],
+            settlements=[Finish(lent[5], 10)],
+            records=[put],
+            counters=[Add(kind="run", key=put.key, by=1)],
+            keys=[Take(key="k", holder="h", until=at + 1), Free(key="k", holder="h")],
+        )
+        assert broker.apply([change])[0].refused is None
+        broker.counts(queue)
+        broker.waiting(queue, 100)
+        broker.next_due(queue)
+        broker.peek(queue)
+        broker.peek(queue, ids=["a"])
+    for _ in range(2):
+        broker.receive("w.fifo", attempt="a")
+    for more in ({}, {"parent": "p"}, {"label": "l"}, {"states": ["done"]}):
+        for order in ("newest", "oldest", "due"):
+            query = RecordQuery(kind="run", order=order, limit=1, **more)
+            page = broker.list_records(query)
+            assert page.next
+            after = RecordQuery(kind="run", order=order, limit=1, after=page.next, **more)
+            broker.list_records(after)
+    broker.list_records(RecordQuery(kind="run", order="due", due_by=at))
+    broker.records("run", ["a", "b"])
+    broker.holders(["k"])
+    broker.hold("x", "y", 5)
+    broker.take("bucket", 5.0, 1.0)
+    broker.redrive("d")
+    broker.purge("d.fifo")
+    clock.advance(200)
+    broker.receive("q", limit=3, holding=Holding(0, 0))
+    clock.advance(5000)
+    while broker.upkeep():
+        pass
+
+
+def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if plan.get("Relation Name", "declared") not in SMALL:
+        yield plan
+    for part in plan.get("Plans", ()):
+        yield from scans(part)
+
+
+def is_wrong(text: str, scan: dict[str, Any]) -> bool:
+    kind, condition = scan["Node Type"], str(scan.get("Index Cond", ""))
+    if kind not in ("Index Scan", "Index Only Scan", "Tid Scan", "ModifyTable"):
+        return True
+    if (
+        kind.startswith("Index")
+        and not condition
+        and not ("ORDER BY" in text or "SELECT EXISTS" in text)
+    ):
+        return True  # it goes through all of it
+    alone = re.fullmatch(r"\(\(?\w*\.?queue\)?(::bigint)? = \$\d+\)", condition)
+    if not alone or ("ORDER BY" in text and "Filter" not in scan):
+        return False
+    return not any(part in text for part in BY_QUEUE_ALONE)
+
+
+@pytest.mark.slow
+def test_every_statement_finds_its_rows_by_the_index_meant_for_it(postgres: PostgresServer) -> None:
+    clock = ManualClock(1000.0)
+    broker = open_broker(postgres.address(schema="plans"), clock=clock)
+    assert isinstance(broker, StoredBroker)
+    store = broker.store
+    assert isinstance(store, PostgresStore)
+    for dead in ("d", "d.fifo"):
+        broker.create_queue(dead)
+    broker.create_queue("q", QueueSettings(dead_letter_queue="d", max_receives=3))
+    broker.create_queue("q2")
+    broker.create_queue("w.fifo", QueueSettings(dead_letter_queue="d.fifo", max_receives=3))
+    broker.create_topic("t")
+    broker.create_topic("f.fifo")
+    for topic, queue in (("t", "q"), ("t", "q2"), ("f.fifo", "w.fifo")):
+        broker.subscribe(topic, queue)
+    fill(broker, clock, 12)
+    tour(broker, clock)
+    texts = {
+        text: sent
+        for text, sent in store._executor.texts.items()
+        if re.match(r"\s*(WITH|SELECT|UPDATE|INSERT|DELETE)", text)
+    }
+    assert len(texts) > 90
+    connection = connect(store._server, durable=False)
+    wrong: list[str] = []
+
+    def explain(state: str) -> None:
+        for text, sent in texts.items():
+            count = max(map(int, re.findall(r"\$(\d+)", sent)), default=0)
+            nulls = f"({', '.join(['NULL'] * count)})" if count else ""
+            connection.execute(f"PREPARE one AS {sent}", prepare=False)
+            found = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE one{nulls}", prepare=False)
+            plan = found.fetchall()[0][0]
+            connection.execute("DEALLOCATE one", prepare=False)
+            plan = json.loads(plan) if isinstance(plan, str) else plan
+            wrong.extend(
+                f"{state}: {scan['Node Type']} {scan.get('Index Name')} {scan.get('Index Cond')} "
+                f"of {scan['Relation Name']} in {' '.join(text.split())[:300]}"
+                for scan in scans(plan[0]["Plan"])
+                if is_wrong(text, scan)
+            )
+
+    try:
+        explain("never analysed")
+        connection.execute("ANALYZE", prepare=False)
+        explain("analysed with some rows")
+        for queue in broker.queues():
+            broker.purge(queue)
+        connection.execute("VACUUM ANALYZE", prepare=False)
+        explain("analysed when empty")
+        fill(broker, clock, 300)
+        explain("filled since")
+    finally:
+        connection.close()
+        broker.close()
+        postgres.empty()
+    assert not wrong, chr(10).join(wrong)
