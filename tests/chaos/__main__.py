@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, help="default: a new one, printed")
-    parser.add_argument("--broker", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--broker", choices=["sqlite", "sharded", "postgresql"], default="sqlite")
     parser.add_argument("--report", type=Path, help="write the result to this file, as JSON")
     parser.add_argument("--keep", type=Path, help="a new folder in which histories are kept")
     given = parser.parse_args()

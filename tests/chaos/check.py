@@ -48,7 +48,7 @@ class Verdict:
 
 
 def read_final(broker: Broker, traces: Traces, path: str | None) -> Final:
-    """Ask the broker, and SQLite for the state of its file."""
+    """Ask the broker, and SQLite for the state of its files: `path`, and its shards."""
     final = Final()
     for queue in sorted({queue for kind in traces.kinds.values() for queue in kind["queues"]}):
         counts = broker.counts(queue)
@@ -63,10 +63,19 @@ def read_final(broker: Broker, traces: Traces, path: str | None) -> Final:
     if path is None:  # a server looks after its own
         final.integrity = "ok"
         return final
-    connection = apsw.Connection(path)
-    final.integrity = "; ".join(row[0] for row in connection.execute("PRAGMA integrity_check"))
-    connection.close()
+    leader = Path(path)
+    shards = leader.parent.glob(f"{leader.name}.shard*[0-9]")
+    found = {text for file in (leader, *shards) for text in _look_into(file)}
+    final.integrity = "; ".join(sorted(found))
     return final
+
+
+def _look_into(file: Path) -> list[str]:
+    connection = apsw.Connection(str(file))
+    try:
+        return [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    finally:
+        connection.close()
 
 
 def check(traces: Traces, final: Final) -> Verdict:

@@ -64,7 +64,8 @@ class Conductor:
         self.histories = self.folder / "history"
         self.histories.mkdir()
         self.history = History(self.histories, "conductor")
-        self.disk = Server() if self.scheme == "postgresql" else Disk(self.folder)
+        files = 3 if self.scheme == "sharded" else 1
+        self.disk = Server() if self.scheme == "postgresql" else Disk(self.folder, files)
         self.address = self.disk.address
         self.log = (self.folder / "processes.log").open("ab")
         self.pause = threading.Event()

@@ -18,9 +18,9 @@ BALLAST = "ballast"
 
 
 class Disk:
-    """The folder of the broker file. `how` says in words how it is made full."""
+    """The folder of the broker's files. `how` says in words how it is made full."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: int = 1) -> None:
         self._flag = folder / FLAG
         self.path = folder / "disk"
         self.path.mkdir()
@@ -28,7 +28,7 @@ class Disk:
         mount = shutil.which("mount")
         done = mount and subprocess.run([mount, *options], capture_output=True, check=False)
         self.mounted = bool(done) and done.returncode == 0  # type: ignore[union-attr]
-        self.address = f"sqlite:///{self.path}/broker.db"
+        self.address = f"sqlite:///{self.path}/broker.db?shards={files}"
         self.how = f"tmpfs of {SIZE_MB} MiB" if self.mounted else "PRAGMA max_page_count"
 
     def fill(self) -> None:
