@@ -152,6 +152,10 @@ bench: .venv-bench/.ready ## Measure taskflow beside its peers, 28 minutes (make
 	echo 'redis-server is missing (apt-get install redis-server): peers that need it will fail'
 	.venv-bench/bin/python -m benchmarks $(BENCH)
 
+.PHONY: bench-postgres
+bench-postgres: .venv-bench/.ready ## Drain queues over PostgreSQL by taskflow, PgQueuer and Procrastinate, 2 minutes
+	.venv-bench/bin/python -m benchmarks.postgres $(BENCH)
+
 .PHONY: bench-wire
 bench-wire: .venv-bench-wire/.ready .venv-bench-wire-localstack/.ready ## Measure `taskflow serve` beside emulators, 12 minutes (BENCH=--quick: 3)
 	.venv-bench-wire/bin/python -m benchmarks.wire $(BENCH)

@@ -16,7 +16,11 @@ import pytest
 
 from taskflow.broker import Broker
 from taskflow.brokers.stored import lending
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.clock import SystemClock
 from taskflow.config import open_broker
+from taskflow.stores.postgres.address import server_of
+from taskflow.stores.postgres.store import PostgresStore
 from taskflow.testing import ManualClock
 from taskflow.testing.contract.differs import Differs
 from tests.contract import differences as tables
@@ -38,6 +42,13 @@ BROKERS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def postgres_store(postgres: PostgresServer) -> Iterator[PostgresStore]:
+    store = PostgresStore(server_of(postgres.address()), clock=SystemClock())
+    yield store
+    store.close()
+
+
 @pytest.fixture(params=BROKERS)
 def broker(
     request: pytest.FixtureRequest,
@@ -53,13 +64,12 @@ def broker(
             yield opened
         return
     if request.param == "postgresql":
-        server = request.getfixturevalue("postgres")
-        opened = open_broker(server.address(), clock=clock, random=random.Random(7))
-        try:
-            yield opened
-        finally:
-            opened.close()
-            server.empty()
+        # Each with a store of its own would spend its time on connections.
+        store = request.getfixturevalue("postgres_store")
+        yield StoredBroker(store, clock=clock, random=random.Random(7))
+        request.getfixturevalue("postgres").empty()
+        store._declarations.forget()
+        store._watermarks.__init__(store._clock)
         return
     address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
     local = open_broker(address, clock=clock, random=random.Random(7))

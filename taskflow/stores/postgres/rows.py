@@ -59,7 +59,7 @@ class PostgresRows:
         self.any_gone, self.sweep = books.any_gone, books.sweep
         self.tally, self.counts = books.tally, books.counts
         lanes = Lanes(session)
-        removal = Removal(session, lanes)
+        removal = Removal(session, lanes, watermarks)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
         insertion = Insertion(session, lanes, removal)

@@ -184,8 +184,9 @@ class Session:
         self.stamp = None
 
     def reads(self, stamp: int) -> None:
-        """Declarations were read under this stamp: all that is done goes by the same."""
-        if self.stamp is None:
+        """Declarations were read under this stamp: all that is done goes by the same, but for
+        single statements of which one is done already."""
+        if self.stamp is None or self.committed:
             self.stamp = stamp
         elif self.stamp != stamp:
             self.stale()

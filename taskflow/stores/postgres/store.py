@@ -60,7 +60,7 @@ class PostgresStore:
         self._hurried = False
         self._closed = False
         self._declarations = Declarations()
-        self._watermarks = Watermarks()
+        self._watermarks = Watermarks(clock)
         self._tallies = TallyBook(clock)
         self._joining = self._make_joining()
         self._open_anew()
@@ -369,7 +369,8 @@ class PostgresStore:
         self._ringer.ring(queues)
 
     def listen(self) -> None:
-        self._ear.listen()
+        if not self._server.pooled:  # there, what one says next may go to another server process
+            self._ear.listen()
 
     def hears(self) -> bool:
         return self._ear.hears()
