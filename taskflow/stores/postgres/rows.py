@@ -12,6 +12,7 @@ from taskflow.stores.postgres.due_rows import DueRows
 from taskflow.stores.postgres.insertion import Insertion
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.lease_rows import LeaseRows
+from taskflow.stores.postgres.move_rows import MoveRows
 from taskflow.stores.postgres.moving import Moving
 from taskflow.stores.postgres.quick_lender import QuickLender
 from taskflow.stores.postgres.records import PostgresRecords
@@ -46,8 +47,8 @@ class PostgresRows:
         self.find_subscription = declared.find_subscription
         self.put_subscription = declared.put_subscription
         self.drop_subscription, self.subscribed = declared.drop_subscription, declared.subscribed
-        self.put_move, self.moves = declared.put_move, declared.moves
-        self.running = declared.running
+        moves = MoveRows(session)
+        self.put_move, self.moves, self.running = moves.put_move, moves.moves, moves.running
         state, buckets = SharedState(session), Buckets(session)
         self.identity, self.put_identity = state.identity, state.put_identity
         self.put_worker, self.drop_worker = state.put_worker, state.drop_worker

@@ -279,7 +279,7 @@ def test_behind_a_pooler_nothing_is_prepared(open_one: Open) -> None:
     assert isinstance(store, PostgresStore)
     store.listen()
     assert not store.hears()
-    for free in store._free.values():
+    for free in store._executor._free.values():
         for session in free:
             found = session.connection.execute("SELECT count(*) FROM pg_prepared_statements")
             assert found.fetchall() == [(0,)]

@@ -142,7 +142,7 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(postgres: Post
     tour(broker, clock)
     texts = {
         text: sent
-        for text, sent in store._texts.items()
+        for text, sent in store._executor.texts.items()
         if re.match(r"\s*(WITH|SELECT|UPDATE|INSERT|DELETE)", text)
     }
     assert len(texts) > 90
