@@ -11,6 +11,7 @@ from taskflow.brokers.stored.apply import Applier
 from taskflow.brokers.stored.coordination import Coordinator
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.declare import Declarations
+from taskflow.brokers.stored.handover import HandingOver
 from taskflow.brokers.stored.housekeeping import Upkeep
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.moves import Moves
@@ -86,6 +87,14 @@ class StoredBroker:
         self.report, self.retire = coordinator.report, coordinator.retire
         self.workers, self.hurry = coordinator.workers, coordinator.hurry
         self.upkeep = Upkeep(core, moves).run
+
+        handing = HandingOver(core)
+        self.batches, self.hand_out = handing.batches, handing.hand_out
+        self.hand_again, self.take_in = handing.hand_again, handing.take_in
+        self.let_go = handing.let_go
+        self.finished_after = handing.finished_after
+        self.remember_finished = handing.remember_finished
+        self.known_after, self.remember_known = handing.known_after, handing.remember_known
 
         runs = Runs(core)
         self.records, self.list_records = runs.records, runs.list_records
