@@ -10,6 +10,7 @@ from taskflow.broker.handover import START, Handover, Place
 from taskflow.brokers.copying.declaring import Declaring
 from taskflow.brokers.copying.queue_copy import QueueCopy
 from taskflow.errors import ConfigError, VersionConflict
+from taskflow.limits import is_fifo
 from taskflow.message import new_id
 
 BATCH = 500  # messages of one change
@@ -59,7 +60,8 @@ class Copy:
         self, wait: float = 0.0, moved: Callable[[str, int], None] = _ignore
     ) -> list[QueueCopy]:
         """Declare, finish what an earlier copy had begun, and move what waits; for up to `wait`
-        seconds look again for what is in flight. Answers what became of each queue.
+        seconds look again for what is in flight. Answers what became of each queue. FIFO queues
+        are paused at `source` first, and stay so: the order would be lost between two brokers.
 
         Call it again after it was interrupted, wherever that was: what was moved is moved once.
         `moved(queue, count)` is told of each batch. Raises ConfigError while another copy of
@@ -74,6 +76,9 @@ class Copy:
                 " that one first"
             )
         self._declaring.declare()
+        for name in self._declaring.queues:
+            if is_fifo(name):  # else workers of both would have messages of one group
+                self._source.pause(name)
         copies = {name: QueueCopy(name) for name in self._declaring.queues}
         for batch in self._out.batches():
             messages = self._out.hand_again(batch.id)

@@ -106,6 +106,11 @@ def test_all_that_waits_is_moved_as_it_was(
     was, moved = held_by(source), []
     copies = Copy(source, target).run(moved=lambda queue, count: moved.append(count))
     assert held_by(target) == was
+    assert [name for name in source.queues() if source.counts(name).paused] == [
+        "idle",
+        "lanes.fifo",
+    ]
+    source.pause("lanes.fifo", paused=False)
     assert declared_by(target) == declared_by(source)
     assert not any(held_by(source).values())
     assert sum(moved) == sum(one.moved for one in copies) == sum(map(len, was.values())) == 15
