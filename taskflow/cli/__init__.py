@@ -16,6 +16,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 COMMANDS = {
+    "backup": ("backup", "Copy a broker's file while it is in use."),
     "call": ("call", "Call a task through its queue; --wait for its result."),
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),

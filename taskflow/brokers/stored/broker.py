@@ -3,6 +3,7 @@
 from random import Random
 
 from taskflow import forking
+from taskflow.broker.backup import Backup
 from taskflow.broker.features import Features
 from taskflow.broker.own_sql import OwnSql
 from taskflow.broker.prompt import Prompt
@@ -45,6 +46,8 @@ class StoredBroker:
             self.at_once = store.at_once
         if isinstance(store, OwnSql):
             self.within = store.within
+        if isinstance(store, Backup):
+            self.back_up = store.back_up
         core = Core(store, self.clock, self.random)
         intake = Intake()
 
