@@ -28,8 +28,8 @@ lock: $(VENV)/.ready ## Write the lock files anew after a change of requirements
 	UV=$(BIN)/uv locks/lock $(LOCK)
 
 .PHONY: demo
-demo: $(VENV)/.ready ## Place four orders through the whole system and watch them travel
-	$(BIN)/python -m services.demo
+demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the whole system and watch them travel (DEMO=postgres: over a PostgreSQL server)
+	$(if $(filter postgres,$(DEMO)),$(BIN)/python -m tests.postgres_server) $(BIN)/python -m services.demo
 
 .PHONY: up
 up: $(VENV)/.ready ## Start all services and workers and keep them up (Ctrl-C stops them)
@@ -43,8 +43,16 @@ browser: $(VENV)/.ready
 	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } || \
 	$(BIN)/playwright install chromium
 
+# Debian's package brings the server's programs; what it starts itself is none of ours.
+.PHONY: postgres
+postgres:
+	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+	{ test $$(id -u) = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends postgresql; } || \
+	{ echo 'no PostgreSQL server on this machine: apt-get install postgresql'; exit 1; }
+
 .PHONY: test
-test: $(VENV)/.ready browser ## Run all tests (one of them in Chromium, which is installed if missing)
+test: $(VENV)/.ready browser postgres ## Run all tests (Chromium and a PostgreSQL server are installed if missing)
 	$(BIN)/python -m pytest -n 2 --durations=20
 
 .PHONY: quick
@@ -85,11 +93,11 @@ chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are ki
 
 .PHONY: plans
 plans: $(VENV)/.ready ## 3,000 random plans of tasks under random deaths, against plain Python, 4 minutes
-	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py --timeout 1200
+	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py -o faulthandler_timeout=1200
 
 .PHONY: histories
 histories: $(VENV)/.ready ## 10,000 random applications and workflows in simulations full of faults, against plain Python, 30 minutes
-	TASKFLOW_HISTORIES=10000 $(BIN)/python -m pytest tests/model/test_simulation.py tests/model/test_workflows.py -n 2 --timeout 3600
+	TASKFLOW_HISTORIES=10000 $(BIN)/python -m pytest tests/model/test_simulation.py tests/model/test_workflows.py -n 2 -o faulthandler_timeout=3600
 
 .PHONY: month
 month: $(VENV)/.ready ## Simulate 30 days of an application with a schedule a minute, and say how long it took
@@ -143,6 +151,10 @@ bench: .venv-bench/.ready ## Measure taskflow beside its peers, 28 minutes (make
 	@command -v redis-server >/dev/null || { test $$(id -u) = 0 && apt-get install -y redis-server; } || \
 	echo 'redis-server is missing (apt-get install redis-server): peers that need it will fail'
 	.venv-bench/bin/python -m benchmarks $(BENCH)
+
+.PHONY: bench-postgres
+bench-postgres: .venv-bench/.ready ## Drain queues over PostgreSQL by taskflow, PgQueuer and Procrastinate, 2 minutes
+	.venv-bench/bin/python -m benchmarks.postgres $(BENCH)
 
 .PHONY: bench-wire
 bench-wire: .venv-bench-wire/.ready .venv-bench-wire-localstack/.ready ## Measure `taskflow serve` beside emulators, 12 minutes (BENCH=--quick: 3)

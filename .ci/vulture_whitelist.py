@@ -16,6 +16,7 @@ _.lease_lost  # public: of a handler's Context
 _.missed_ticks  # public: of a Schedule
 _.next_cursor  # a field of a page of orders
 _.nudge, _.wait_until  # public: of ManualClock
+_.prepare_threshold, _.prepared_max  # psycopg reads them of a connection
 _.product_name  # a field of an order's items
 _.tracking_number  # a field of events about parcels
 _.sock  # http.client reads it of a connection

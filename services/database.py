@@ -43,8 +43,10 @@ def open_database(url: str, metadata: MetaData) -> Engine:
         engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
-    metadata.create_all(engine)
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # whose IF NOT EXISTS fails where two make it
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('services'))")
+        metadata.create_all(connection)
         create_table(connection)  # the outbox, for services that tell of what they do
     return engine
 

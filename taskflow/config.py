@@ -26,6 +26,7 @@ KNOWN = (
     "log_level",
     "app",
     "release",
+    "keys",
     "task_queue",
     "task_retries",
     "task_backoff",
@@ -111,10 +112,11 @@ def open_broker(
 ) -> Broker:
     """Open the broker at `address`, by default the one `TASKFLOW_BROKER` or setup.cfg names.
 
-    Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]`, `aws://REGION`
-    (docs/guides).
-    `create=False` refuses a broker file that does not exist. Raises ConfigError for an address
-    that is none, and where brokers are refused, BrokerFileError for a file that cannot be used.
+    Addresses: `memory://`, `sqlite:///broker.db[?durability=power|process]`,
+    `postgresql://user@host/database`, `aws://REGION` (docs/guides).
+    `create=False` refuses a broker file that does not exist, and tables that do not. Raises
+    ConfigError for an address that is none, and where brokers are refused, BrokerFileError for a
+    file that cannot be used, BrokerUnavailable for a server that cannot.
     """
     if _refusals:
         raise ConfigError(f"no broker can be opened: {_refusals[-1]}")

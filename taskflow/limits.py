@@ -200,6 +200,17 @@ def check_seconds(what: str, seconds: float, least: float, most: float) -> None:
         raise LimitExceeded(f"{what} is {seconds:g} s; {least:g} to {most:g} are allowed")
 
 
+def check_hold_group(name: str, hold_group: bool) -> None:
+    """Raise ConfigError for what is FIFO, within a transaction of the caller's, unless that was
+    meant."""
+    if is_fifo(name) and not hold_group:
+        raise ConfigError(
+            f"{name!r} is FIFO, and with connection= its message group stands still until your "
+            "transaction ends: nobody else can send to the group, nor be lent or settle a message "
+            "of it; say hold_group=True if it ends soon, else publish after the commit"
+        )
+
+
 def check_no_connection(connection: object, broker: str) -> None:
     """Raise ConfigError when there is one: `broker` says what cannot store in its transaction."""
     if connection is not None:

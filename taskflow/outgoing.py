@@ -48,6 +48,9 @@ class Outgoing:
         id, and whether it was made."""
         return call()
 
+    def check_may_join(self) -> None:
+        """Raise where nothing may be stored in a transaction of the caller's."""
+
     def change(self) -> Change:
         """All there is, as a change of its own."""
         return Change(records=self.records, counters=self.counters, sends=self.sends)
@@ -65,6 +68,12 @@ class Outgoing:
 
 outgoing: ContextVar[Outgoing | None] = ContextVar("taskflow_outgoing", default=None)
 """Where the run of this thread or coroutine collects what it sends; None outside of one."""
+
+
+def check_may_join() -> None:
+    """Raise if code like that which runs here may not store in a transaction of its own choice."""
+    if (found := outgoing.get()) is not None and not found.closed:
+        found.check_may_join()
 
 
 def collecting(broker: Traffic) -> Outgoing | None:

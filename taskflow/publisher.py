@@ -14,7 +14,7 @@ from taskflow.clock import Clock, Instant, epoch_seconds
 from taskflow.config import open_broker
 from taskflow.event import DEFAULT_SOURCE, NO_TEXTS, Event, current, trace_child
 from taskflow.message import Message, new_id
-from taskflow.outgoing import collecting, outgoing
+from taskflow.outgoing import check_may_join, collecting, outgoing
 from taskflow.registry import Registry, default_registry
 from taskflow.sealing.sealed_broker import sealed
 
@@ -91,6 +91,8 @@ def publish(
     attributes: Mapping[str, str] = NO_TEXTS,
     group: str | None = None,
     broker: Traffic | None = None,
+    connection: object = None,
+    hold_group: bool = False,
 ) -> EventId:
     """Publish one event to every queue that subscribes to `topic`; answers its id, which tells how
     many that were.
@@ -102,6 +104,10 @@ def publish(
     the transaction that settles it (stored brokers). On a FIFO topic (`orders.fifo`) `group` is
     needed: events of one group are handled in order. Inside a handler it continues the trace and
     correlation of the handled event.
+    `connection` is one of yours to the broker's own database (PostgreSQL: of psycopg, SQLAlchemy or
+    Django) in a transaction: the event is part of that, gone with a rollback. `hold_group` allows
+    that on a FIFO topic, whose group stands still until the transaction ends. Raises ConfigError
+    where it cannot be, and what the driver raises.
     Raises TopicNotFound, LimitExceeded, SealFailed, BrokerUnavailable; TypeError for an argument
     of another type and a payload that is no JSON; ValueError for a control character and for an
     infinite number.
@@ -111,7 +117,7 @@ def publish(
         if delay:
             raise ValueError("give delay or at, not both")
         delay = max(0.0, epoch_seconds("at", at) - broker.clock.now())
-    if id is None and (out := collecting(broker)) is not None:
+    if id is None and connection is None and (out := collecting(broker)) is not None:
         id = out.new_id(topic)
     event = new_event(
         broker,
@@ -126,12 +132,18 @@ def publish(
         group=group,
     )
     messages = [event.message(delay, broker.max_message_bytes)]
-    return EventId(event.id, _publish(broker, topic, messages))
+    return EventId(event.id, _publish(broker, topic, messages, connection, hold_group))
 
 
-def _publish(broker: Traffic, topic: str, messages: Sequence[Message]) -> int:
-    """Publish now, or when the task that does so has succeeded; answers how many subscriptions the
-    topic has."""
+def _publish(
+    broker: Traffic, topic: str, messages: Sequence[Message], connection: object, hold_group: bool
+) -> int:
+    """Publish now, or when the task that does so has succeeded, or with the caller's transaction;
+    answers how many subscriptions the topic has."""
+    if connection is not None:
+        check_may_join()
+        joined = broker.publish(topic, messages, connection=connection, hold_group=hold_group)
+        return joined.subscriptions
     if (out := collecting(broker)) is None:
         return broker.publish(topic, messages).subscriptions
     out.publish(topic, messages)
@@ -187,11 +199,17 @@ def new_event(
     )
 
 
-def publish_many(events: Iterable[Event[Any]], *, broker: Traffic | None = None) -> list[EventId]:
+def publish_many(
+    events: Iterable[Event[Any]],
+    *,
+    broker: Traffic | None = None,
+    connection: object = None,
+    hold_group: bool = False,
+) -> list[EventId]:
     """Publish events as they are, one transaction per topic; answers their ids in order.
 
     All events of a topic are stored or none; topics go in the order of their first event.
-    Raises as `publish` does.
+    `connection` and `hold_group` are as for `publish`, and raised is what that raises.
     """
     broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
     wanted = list(events)
@@ -201,5 +219,5 @@ def publish_many(events: Iterable[Event[Any]], *, broker: Traffic | None = None)
         by_topic.setdefault(event.topic, []).append(event)
     for topic, some in by_topic.items():
         messages = [event.message(most=broker.max_message_bytes) for event in some]
-        reached[topic] = _publish(broker, topic, messages)
+        reached[topic] = _publish(broker, topic, messages, connection, hold_group)
     return [EventId(event.id, reached[event.topic]) for event in wanted]

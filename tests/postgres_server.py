@@ -1,9 +1,14 @@
-"""A private PostgreSQL server, one for a test session: in a folder of its own, on no network."""
+"""A private PostgreSQL server, one for a test session: in a folder of its own, on no network.
+
+`python -m tests.postgres_server COMMAND…` runs a command beside one, whose address is in
+POSTGRES_SERVER.
+"""
 
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,7 +29,7 @@ class PostgresServer:
     """Started by `initdb` and `postgres` of the path, or of Debian's package. As root, it runs as
     the user `postgres`, or `nobody`: the server refuses to be root's."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="taskflow-pg-"))
         self._user = _unprivileged()
         if self._user is not None:
@@ -45,35 +50,49 @@ class PostgresServer:
             "-N",
         )
         with (self._data / "postgresql.conf").open("a") as file:
-            for name, value in {**SETTINGS, "unix_socket_directories": self._folder}.items():
+            for name, value in {
+                **SETTINGS,
+                **settings,
+                "unix_socket_directories": self._folder,
+            }.items():
                 file.write(f"{name} = '{value}'\n")
         self.start()
+
+    @property
+    def host(self) -> str:
+        """The folder of its socket."""
+        return str(self._folder)
 
     def address(self, **options: str) -> str:
         """The broker's address, with options."""
         more = "".join(f"&{name}={value}" for name, value in options.items())
         return f"postgresql://taskflow@/postgres?host={self._folder}{more}"
 
+    def pid(self) -> int:
+        """The number of the process that all others of the server are children of."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
     def empty(self) -> None:
         """Remove all that was stored, and every schema but the usual one; the tables stay."""
         with psycopg.connect(self.address(), autocommit=True) as connection:
-            tables = [
-                name
-                for (name,) in connection.execute(
-                    "SELECT tablename FROM pg_tables WHERE schemaname = 'taskflow'"
-                )
-                if name not in ("version", "declared")
+            found = connection.execute(
+                """SELECT n.nspname, c.relname FROM pg_namespace n LEFT JOIN pg_class c
+                       ON c.relnamespace = n.oid AND c.relkind = 'r'
+                   WHERE NOT starts_with(n.nspname, 'pg_') AND n.nspname <> ALL (%s)""",
+                (["public", "information_schema"],),
+            ).fetchall()
+            # Few rows: to delete them is quicker than to make new files.
+            texts = [
+                f"DELETE FROM taskflow.{table}"
+                for schema, table in found
+                if schema == "taskflow" and table not in ("version", "declared")
             ]
-            if tables:
-                named = ", ".join(f"taskflow.{name}" for name in tables)
-                connection.execute(f"TRUNCATE {named} RESTART IDENTITY")
-            others = connection.execute(
-                """SELECT nspname FROM pg_namespace
-                   WHERE NOT starts_with(nspname, 'pg_') AND nspname <> ALL (%s)""",
-                (["taskflow", "public", "information_schema"],),
-            )
-            for (name,) in others.fetchall():
-                connection.execute(f'DROP SCHEMA "{name}" CASCADE')
+            texts += [
+                f'DROP SCHEMA "{schema}" CASCADE'
+                for schema in sorted({schema for schema, _ in found} - {"taskflow"})
+            ]
+            if texts:
+                connection.execute("; ".join(texts).encode())
 
     def count_rows(self) -> dict[str, int]:
         """How many rows each table of the broker has."""
@@ -120,6 +139,20 @@ class PostgresServer:
         assert done.returncode == 0, f"{program}: {done.stdout.decode()}"
 
 
+def main() -> int:
+    """Run a command beside a server; answers its exit code."""
+    if find("postgres") is None:
+        print(MISSING, file=sys.stderr)
+        return 1
+    server = PostgresServer()
+    try:
+        return subprocess.call(
+            sys.argv[1:], env={**os.environ, "POSTGRES_SERVER": server.address()}
+        )
+    finally:
+        server.close()
+
+
 MISSING = "no PostgreSQL server on this machine: apt-get install postgresql"
 
 
@@ -138,3 +171,7 @@ def _unprivileged() -> str | None:
         return None
     names = {user.pw_name for user in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

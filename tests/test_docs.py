@@ -10,7 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import psycopg
 import pytest
+
+from tests.postgres_server import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -148,7 +151,7 @@ def test_a_name_that_is_gone_is_noticed(quoted: str) -> None:
 PROGRAMS = [
     "docs/guides/tasks.md",
     "docs/guides/results.md",
-    "docs/guides/plans.md",
+    pytest.param("docs/guides/plans.md", marks=pytest.mark.slow),
     "docs/guides/workflows.md",
     "docs/guides/sealing.md",
     "docs/from-celery.md",
@@ -162,18 +165,30 @@ PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 def test_the_blocks_of_a_guide_are_a_program_that_prints_what_they_say(
     document: str, tmp_path: Path
 ) -> None:
+    play(document, tmp_path, TASKFLOW_BROKER="sqlite:///taskflow.db?durability=process")
+
+
+def test_the_blocks_of_the_guide_to_postgresql_are_one_too(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    address = postgres.address()
+    try:
+        play("docs/guides/postgres.md", tmp_path, TASKFLOW_BROKER=address, DATABASE_URL=address)
+    finally:
+        postgres.empty()
+        with psycopg.connect(address) as connection:
+            connection.execute("DROP TABLE IF EXISTS orders")
+
+
+def play(document: str, folder: Path, **environment: str) -> None:
+    """Run the blocks of a guide as one program."""
     text = (ROOT / document).read_text().partition(OTHERS)[0]
     program = "\n".join(PYTHON.findall(text))
-    (tmp_path / f"{Path(document).stem}.py").write_text(program)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "TASKFLOW_BROKER": "sqlite:///taskflow.db?durability=process",
-    }
+    (folder / f"{Path(document).stem}.py").write_text(program)
     ran = subprocess.run(
         [sys.executable, f"{Path(document).stem}.py"],
-        cwd=tmp_path,
-        env=environment,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,37 +1,47 @@
 """Plays the demo: `python -m services.demo`, or `make demo`.
 
-It needs nothing configured. It exits with 0 only when every expected effect was seen, and stops
-all that it started.
+It needs nothing configured. With POSTGRES_SERVER (`make demo DEMO=postgres`) the broker and all
+databases but the audit log are at that server, the broker in that of the orders. It exits with 0
+only when every expected effect was seen, and stops all that it started.
 """
 
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from services.demo.company import Company, command
 from services.demo.customer import call, place_orders
+from services.demo.databases import make_databases
 from services.demo.mail_server import MailServer
 from services.demo.parcel import WORKER, ship
 from services.demo.stage import Stage, check
 
+DATABASES = ("order", "payment", "fulfilment", "notification")
 # Three order.created and an order.refunded are mailed; these, order.cancelled, payment.refunded and
 # order.fulfilled audited; one refund made, one noted.
 HANDLED = {"notifications": 4, "audit": 7, "refunds": 1, "orders": 1}
 
 
-def environment_in(folder: Path, mail: str) -> dict[str, str]:
-    """Everything in a fresh folder, on free ports."""
-    return os.environ | {
-        "TASKFLOW_BROKER": f"sqlite:///{folder}/broker.db",
+def places_in(folder: Path) -> dict[str, str]:
+    """The broker and the databases, in files."""
+    names = {
+        "TASKFLOW_BROKER": "broker",
+        **{f"{name.upper()}_DATABASE": name for name in DATABASES},
+    }
+    return {variable: f"sqlite:///{folder}/{name}.db" for variable, name in names.items()}
+
+
+def environment_in(folder: Path, mail: str, places: Mapping[str, str]) -> dict[str, str]:
+    """Everything in fresh places, on free ports."""
+    return {
+        **os.environ,
+        **places,
         "ORDER_PORT": "0",
-        "ORDER_DATABASE": f"sqlite:///{folder}/order.db",
         "PAYMENT_PORT": "0",
-        "PAYMENT_DATABASE": f"sqlite:///{folder}/payment.db",
-        "FULFILMENT_DATABASE": f"sqlite:///{folder}/fulfilment.db",
         "NOTIFICATION_SMTP_URL": mail,
-        "NOTIFICATION_DATABASE": f"sqlite:///{folder}/notification.db",
         "AUDIT_DATABASE": f"sqlite:///{folder}/audit.db",
         "AUDIT_CHECKPOINTS": f"{folder}/audit.checkpoints",
         "PYTHONUNBUFFERED": "1",
@@ -42,7 +52,9 @@ def play(folder: Path) -> None:
     """Start everything, place four orders, ship one, check every effect, stop everything."""
     stage = Stage()
     mail = MailServer(stage)
-    environment = environment_in(folder, mail.start())
+    server = os.environ.get("POSTGRES_SERVER")
+    places = make_databases(server, DATABASES) if server else places_in(folder)
+    environment = environment_in(folder, mail.start(), places)
     company = Company(stage, environment)
     try:
         stage.say("demo", "declares topics, queues and subscriptions")

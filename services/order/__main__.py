@@ -17,10 +17,10 @@ from services.order.service import TOPICS, OrderService
 from services.order.status import HealthResource, StatsResource, check_outbox
 from services.order.sweeper import Sweeper
 from services.order.tables import metadata
-from taskflow import open_broker
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError, TaskflowError
 from taskflow.outbox import Relay, SqlAlchemy
+from taskflow.publisher import default_broker
 
 THREADS = 8
 MOST_CHARGES = 5  # the other threads answer while the payment service hangs
@@ -51,14 +51,16 @@ def main() -> None:
             process.EXIT_USAGE,
         )
     try:
-        broker = open_broker(None)
+        broker = default_broker()
         for topic in TOPICS:
             broker.create_topic(topic)
+        if config.joined and not broker.features.connections:
+            raise ConfigError("ORDER_JOINED=on wants one at postgresql://, in ORDER_DATABASE")
     except TaskflowError as error:
         process.fail(f"the broker cannot be used: {process.first_line(error)}")
 
     clock = SystemClock()
-    repository = OrderRepository(engine)
+    repository = OrderRepository(engine, config.save)
     payments = GrpcPayments(
         config.payment_address, config.payment_timeout, config.payment_key, credentials
     )

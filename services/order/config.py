@@ -6,6 +6,7 @@ from pathlib import Path
 
 from services.certificates import Certificates
 from services.config import Environment
+from services.order.events import Save, publish_events, save_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Config:
     one charge, repeats included. `payment_key`: what the payment service wants of callers from
     other machines. `hosts`: names that clients and proxies call this service by. `keys`: a
     file with the keys of callers. `payment_certificates`: by whom the payment service's certificate
-    is signed, and this service's own for it.
+    is signed, and this service's own for it. `joined`: the broker lies in the same database, and
+    events are published in the transaction of what they tell.
     """
 
     host: str
@@ -28,6 +30,12 @@ class Config:
     hosts: frozenset[str] = frozenset()
     keys: Path | None = None
     payment_certificates: Certificates = field(default_factory=Certificates)
+    joined: bool = False
+
+    @property
+    def save(self) -> Save:
+        """How events are saved."""
+        return publish_events if self.joined else save_events
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -43,4 +51,5 @@ class Config:
             hosts=frozenset(read.text("ORDER_HOSTS", "").lower().replace(",", " ").split()),
             keys=Path(keys) if (keys := read.text("ORDER_KEYS", "")) else None,
             payment_certificates=Certificates.read(read, "ORDER_PAYMENT"),
+            joined=read.switch("ORDER_JOINED", False),
         )

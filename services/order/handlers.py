@@ -27,12 +27,12 @@ class PaymentRefunded(TypedDict):
 @cache
 def get_service() -> OrderService:
     """The service of this process, opened at the first event from ORDER_*. Its events are published
-    by the relay of the order service."""
+    by the relay of the order service, if not by itself."""
     config = Config.from_environ(os.environ)
     engine = open_database(config.database, metadata)
     payments = GrpcPayments(config.payment_address, config.payment_timeout, config.payment_key)
     return OrderService(
-        OrderRepository(engine),
+        OrderRepository(engine, config.save),
         payments,
         SystemClock(),
         new_id,

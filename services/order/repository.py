@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.database import READ_ONLY
 from services.order.answers import Answer
-from services.order.events import OrderEvent, save_events
+from services.order.events import OrderEvent, Save, save_events
 from services.order.model import NewItem, Order, Status
 from services.order.tables import orders, requests
 
@@ -29,10 +29,11 @@ class Request:
 
 
 class OrderRepository:
-    """Reads and writes orders. Thread-safe."""
+    """Reads and writes orders, and saves what is to be told of them by `save`. Thread-safe."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, save: Save = save_events) -> None:
         self._engine = engine
+        self._save = save
 
     def add(
         self, order: Order, request: Request | None, events: Sequence[OrderEvent] = ()
@@ -58,7 +59,7 @@ class OrderRepository:
                             **_answer_columns(request.answer),
                         )
                     )
-                save_events(connection, events)
+                self._save(connection, events)
         except IntegrityError:
             # Only where writers overlap (PostgreSQL): another request took the key meanwhile.
             taken = self.find_request(request.key) if request is not None else None
@@ -90,13 +91,13 @@ class OrderRepository:
                     .where(requests.c.order_id == order.id)
                     .values(**_answer_columns(answer))
                 )
-            save_events(connection, events)
+            self._save(connection, events)
         return True
 
     def add_event(self, event: OrderEvent) -> None:
         """Save an event that goes with no change of an order."""
         with self._engine.begin() as connection:
-            save_events(connection, [event])
+            self._save(connection, [event])
 
     def discard(self, order: Order) -> None:
         """Delete an order that never came to be, and its request."""

@@ -30,7 +30,12 @@ class Traffic(Protocol):
     features: Features
 
     def publish(
-        self, topic: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> Published:
         """Store the messages in every queue that subscribes to `topic` and whose filter policy
         they match, all or none.
@@ -46,17 +51,24 @@ class Traffic(Protocol):
         within the last five minutes is not published again, and answered as the first one was.
 
         With `connection`, an open one to the broker's own database, they are stored within its
-        transaction, and are there when that is committed (`features.connections`); a broker that
-        cannot do so raises ConfigError.
+        transaction, and are there when that is committed (`features.connections`); what its driver
+        raises comes as it is. Raises ConfigError when the broker cannot do so, for another
+        database, where no transaction is open, and for a FIFO topic: its message groups would stand
+        still until the transaction ends, which `hold_group` says is meant.
         """
         ...
 
     def send(
-        self, queue: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        queue: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> list[Sent]:
         """Store the messages in one queue, all or none, under the empty topic. Limits and what is
-        held already are as in `publish`, as is `connection`; FIFO queues want and do as FIFO
-        topics do."""
+        held already are as in `publish`, as are `connection` and `hold_group`; FIFO queues want and
+        do as FIFO topics do."""
         ...
 
     def receive(
@@ -145,13 +157,23 @@ class Traffic(Protocol):
         """
         ...
 
-    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        changes: Sequence[Change],
+        durable: bool = True,
+        *,
+        connection: object = None,
+        hold_group: bool = False,
+    ) -> list[Applied]:
         """Make each change as one: all of it, or nothing (`taskflow.broker.change`).
 
         They are made in the order given, and one that is refused keeps no other from being made.
         With `durable` it waits, as `publish` does, until what was made is as safe as the broker's
         durability says. A broker that cannot do so says it in `features.atomic`. One without
-        `features.runs` refuses keys, records and counters with LimitExceeded.
+        `features.runs` refuses keys, records and counters with LimitExceeded. `connection` and
+        `hold_group` are as in `publish`: the changes are part of that transaction then, and only
+        add; one with anything but sends, publishes and records that are new (`expected=0`) raises
+        ConfigError.
         """
         ...
 

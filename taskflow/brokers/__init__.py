@@ -1,8 +1,11 @@
 """Opening a broker by its address."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
+from types import ModuleType
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
@@ -12,8 +15,12 @@ from taskflow.errors import ConfigError
 from taskflow.stores.base import Store
 from taskflow.stores.sqlite.store import SqliteStore
 
+if TYPE_CHECKING:
+    from taskflow.stores.postgres.migration import Migrator
+
 DEFAULT_ADDRESS = "sqlite:///taskflow.db"
 _DURABILITIES = ("power", "process")
+_POSTGRES = ("postgresql", "postgres")
 
 
 def open_address(
@@ -27,9 +34,11 @@ def open_address(
 
     `memory://` for one process; `sqlite:///relative.db` or `sqlite:////absolute.db`, with
     `?durability=power` (the default: a publish is answered after fsync) or `=process`;
+    `postgresql://user@host/database[?schema=…&durability=…&pooled=…]`;
     `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table&state=…]`.
-    `create=False` refuses a file that does not exist. Raises ConfigError for an address that is
-    none of these, BrokerFileError for a bad file.
+    `create=False` refuses a file that does not exist, and a schema that is empty. Raises
+    ConfigError for an address that is none of these, BrokerFileError for a bad file,
+    BrokerUnavailable for a server that cannot be used.
     """
     try:
         parts = urlsplit(address)
@@ -39,8 +48,8 @@ def open_address(
     path = unquote(parts.path)
     if parts.scheme == "aws":
         return _aws(address, parts.netloc, path, options, clock, random)
-    if parts.scheme in ("postgresql", "postgres"):
-        store = _postgres(address, clock or SystemClock(), create)
+    if parts.scheme in _POSTGRES:
+        store: Store = _postgres().open_store(address, clock or SystemClock(), create)
         return StoredBroker(store, clock=clock, random=random)
     opener = _SCHEMES.get(parts.scheme)
     if opener is None:
@@ -78,16 +87,29 @@ def _sqlite(address: str, path: str, options: dict[str, str], create: bool) -> S
     return SqliteStore(Path(path[1:]), durable=durability == "power", create=create)
 
 
-def _postgres(address: str, clock: Clock, create: bool) -> Store:
+def open_migrator(address: str) -> "AbstractContextManager[Migrator]":
+    """What brings the tables of the broker at an address up to date, where that is a command of its
+    own. Raises ConfigError elsewhere, BrokerUnavailable."""
+    scheme = urlsplit(address).scheme
+    if scheme not in _POSTGRES:
+        raise ConfigError(
+            f"there is nothing to migrate at {scheme}://; only postgresql:// has tables that "
+            "nobody changes without being told to"
+        )
+    opened: AbstractContextManager[Migrator] = _postgres().open_migrator(address)
+    return opened
+
+
+def _postgres() -> ModuleType:
     try:  # few need it
-        from taskflow.stores.postgres.address import open_store
+        from taskflow.stores.postgres import address
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "psycopg":
             raise
         raise ConfigError(
             "a broker at postgresql:// needs psycopg: pip install 'taskflow-events[postgres]'"
         ) from error
-    return open_store(address, clock, create)
+    return address
 
 
 def _aws(

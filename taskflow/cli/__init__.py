@@ -23,6 +23,7 @@ COMMANDS = {
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
+    "migrate": ("migrate", "Bring the tables of a broker at postgresql:// up to date."),
     "migrate-from-celery": ("migrate_from_celery", "Say what becomes of a Celery project's tasks."),
     "pause": ("queues", "Let no worker receive from a queue until it is resumed."),
     "peek": ("peek", "Look at the oldest messages of a queue without receiving them."),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from taskflow.brokers import DEFAULT_ADDRESS
-from taskflow.cli.options import broker_option, table
+from taskflow.cli.options import broker_option, keys_option, keys_setting, table
 from taskflow.clock import SystemClock, rfc3339
 from taskflow.config import setting
 from taskflow.server.keys import VERBS, Keys, Verb, keys_file
@@ -29,7 +29,8 @@ def _glob_option(name: str, target: str) -> Callable[[Any], Any]:
 def keys() -> None:
     """Add, list and revoke the access keys of a broker that is served to AWS SDKs.
 
-    They lie beside the broker file, in the clear, for its owner alone. A running server sees a
+    They lie beside the broker file (or where --keys says: with postgresql:// there is none), in the
+    clear, for its owner alone. A running server sees a
     change at its next request. As soon as the file exists, requests must be signed with its keys.
 
     \b
@@ -50,6 +51,7 @@ def keys() -> None:
     help="What it may do; may be repeated. Default: everything.",
 )
 @click.option("--shell", is_flag=True, help="Print lines for a shell to evaluate.")
+@keys_option
 @broker_option
 def add(
     name: str,
@@ -57,6 +59,7 @@ def add(
     topics: tuple[str, ...],
     verbs: tuple[Verb, ...],
     shell: bool,
+    keys_path: Path | None,
     address: str | None,
 ) -> None:
     """Make an access key called NAME. Its secret is shown this once.
@@ -70,7 +73,7 @@ def add(
     """
     if not queues and not topics:
         queues = topics = ("*",)
-    path = _path(address)
+    path = _path(keys_path, address)
     made = Keys.load(path).add(
         name, SystemClock().now(), queues=queues, topics=topics, verbs=verbs or VERBS
     )
@@ -84,8 +87,9 @@ def add(
 
 
 @keys.command("list")
+@keys_option
 @broker_option
-def list_keys(address: str | None) -> None:
+def list_keys(keys_path: Path | None, address: str | None) -> None:
     """Show the keys and what they may do, without their secrets.
 
     \b
@@ -101,24 +105,25 @@ def list_keys(address: str | None) -> None:
             " ".join(key.topics) or "-",
             rfc3339(key.created_at)[:19] + "Z",
         ]
-        for key in Keys.load(_path(address)).all()
+        for key in Keys.load(_path(keys_path, address)).all()
     ]
     click.echo(table(HEADS, lines) if lines else "no keys; `taskflow keys add` makes one")
 
 
 @keys.command()
 @click.argument("key")
+@keys_option
 @broker_option
-def revoke(key: str, address: str | None) -> None:
+def revoke(key: str, keys_path: Path | None, address: str | None) -> None:
     """Take away the access key KEY, given by its name or its id.
 
     \b
     Example:
       taskflow keys revoke shop
     """
-    gone = Keys.load(_path(address)).revoke(key)
+    gone = Keys.load(_path(keys_path, address)).revoke(key)
     click.echo(f"revoked {gone.name} ({gone.access_key_id})")
 
 
-def _path(address: str | None) -> Path:
-    return keys_file(address or setting("broker") or DEFAULT_ADDRESS)
+def _path(given: Path | None, address: str | None) -> Path:
+    return keys_setting(given) or keys_file(address or setting("broker") or DEFAULT_ADDRESS)

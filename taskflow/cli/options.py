@@ -26,7 +26,10 @@ CHUNK = 1000  # messages of one transaction
 QUIET = 1000  # work on fewer messages than this shows no progress
 
 broker_option = click.option(
-    "--broker", "address", metavar="URL", help="sqlite:///broker.db, aws://REGION or memory://."
+    "--broker",
+    "address",
+    metavar="URL",
+    help="sqlite:///broker.db, postgresql://user@host/database, aws://REGION or memory://.",
 )
 module_option = click.option(
     "--module",
@@ -36,7 +39,21 @@ module_option = click.option(
     help="A module that holds handlers; may be repeated.",
 )
 
+keys_option = click.option(
+    "--keys",
+    "keys_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the access keys lie; default: beside the broker file.",
+)
+
 Kind = Literal["queue", "topic"]
+
+
+def keys_setting(given: Path | None) -> Path | None:
+    """Where the access keys lie, if somebody says so: --keys, or the setting."""
+    said = setting("keys")
+    return given or (Path(said) if said else None)
 
 
 def kind_options(command: Callable[..., Any]) -> Callable[..., Any]:

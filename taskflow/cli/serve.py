@@ -12,6 +12,8 @@ from taskflow.broker import Broker
 from taskflow.brokers import DEFAULT_ADDRESS
 from taskflow.cli.options import (
     broker_option,
+    keys_option,
+    keys_setting,
     load_registry,
     opened,
     server_module,
@@ -48,6 +50,7 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--processes", "-p", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--supervised", type=int, hidden=True, help="The supervising process.")
+@keys_option
 @broker_option
 def serve(
     port: int,
@@ -62,6 +65,7 @@ def serve(
     local_targets: bool,
     processes: int,
     supervised: int | None,
+    keys_path: Path | None,
     address: str | None,
 ) -> None:
     """Serve the broker as SQS and SNS on one port, with a page at /.
@@ -77,7 +81,9 @@ def serve(
     """
     serving = server_module("server.serving")
     with opened(address, create=True) as broker:
-        keys = serving.find_keys(address or setting("broker") or DEFAULT_ADDRESS)
+        keys = keys_setting(keys_path) or serving.find_keys(
+            address or setting("broker") or DEFAULT_ADDRESS
+        )
         if init is not None and init.endswith((".yaml", ".yml")):
             server_module("topology_file").declare_file(broker, Path(init))
         elif init is not None:

@@ -107,7 +107,7 @@ class SealedBroker:
         return msgspec.structs.replace(record, value=self.codec.open(record.value))
 
     # ---- changes ------------------------------------------------------------------------------
-    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+    def apply(self, changes: Sequence[Change], durable: bool = True, **named: Any) -> list[Applied]:
         """As of a broker."""
         answers = [Applied()] * len(changes)
         ready: dict[int, Change] = {}
@@ -116,7 +116,7 @@ class SealedBroker:
                 ready[at] = self._change(change)
             except BrokerError as error:  # it keeps no other from being made
                 answers[at] = Applied(refused=error)
-        made = self.sealed_within.apply(list(ready.values()), durable) if ready else ()
+        made = self.sealed_within.apply(list(ready.values()), durable, **named) if ready else ()
         for at, answer in zip(ready, made, strict=True):
             answers[at] = answer
         return answers

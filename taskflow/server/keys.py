@@ -119,8 +119,8 @@ def keys_file(address: str) -> Path:
     path = unquote(parts.path)[1:]
     if parts.scheme != "sqlite" or parts.netloc or not path.strip("/"):
         raise ConfigError(
-            f"broker address {address!r}: access keys lie beside a broker file; "
-            "write sqlite:///path/to/broker.db"
+            "access keys lie beside a broker file (sqlite:///path/to/broker.db), or where --keys "
+            f"says; this broker is at {parts.scheme}://…"
         )
     return Path(f"{path}-keys.json")
 

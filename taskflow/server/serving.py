@@ -74,8 +74,10 @@ class ServerOptions:
 
 
 def find_keys(address: str) -> Path | None:
-    """Where the access keys of the broker at an address lie; None for one in memory."""
-    return None if address.startswith("memory:") else keys_file(address)
+    """Where the access keys of the broker at an address lie, if nobody says; None for one that has
+    no file to lie beside: in memory, at a database server."""
+    scheme = address.partition(":")[0]
+    return None if scheme in ("memory", "postgresql", "postgres") else keys_file(address)
 
 
 class MakePages(Protocol):

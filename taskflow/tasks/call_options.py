@@ -11,6 +11,7 @@ from taskflow.limits import check_group, check_headers, check_id
 from taskflow.message import PRIORITIES, Priority
 
 OnKey = Literal["keep", "replace", "reject"]
+_AS_THEY_ARE = ("queue", "id", "on_key", "strict", "connection", "hold_group")
 MAX_KEEP = 10 * 366 * 86400.0
 MAX_KEY = 256  # characters
 
@@ -31,6 +32,8 @@ class CallOptions(TypedDict, total=False):
     one. `headers`: text that its context shows.
     `result`: how long the result is kept, `result_failed` that of a failure; None for no result.
     `strict`: the same id with other arguments is an error, not a warning.
+    `connection`, `hold_group`: as for `publish`: the call is part of your transaction. It has no
+    key then, nor debounce or throttle: whoever else has the key would wait for your commit.
     """
 
     queue: str
@@ -50,6 +53,8 @@ class CallOptions(TypedDict, total=False):
     result: Duration | None
     result_failed: Duration
     strict: bool
+    connection: object
+    hold_group: bool
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +80,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     keep: float | None = None
     keep_failed: float | None = None
     strict: bool = False
+    connection: Any = None
+    hold_group: bool = False
 
     @property
     def keyed(self) -> bool:
@@ -100,9 +107,7 @@ def check_options(given: Mapping[str, Any], defaults: Checked = NOTHING) -> Chec
     _check_pace(given, defaults)
     if "group" in given and "tenant" in given:
         raise ValueError("give group (a FIFO queue) or tenant (others), not both")
-    found: dict[str, Any] = {
-        name: given[name] for name in ("queue", "id", "on_key", "strict") if name in given
-    }
+    found: dict[str, Any] = {name: given[name] for name in _AS_THEY_ARE if name in given}
     if (id := given.get("id")) is not None:
         check_id(id)
     if found.get("on_key", "keep") not in get_args(OnKey):
@@ -136,6 +141,11 @@ def check_options(given: Mapping[str, Any], defaults: Checked = NOTHING) -> Chec
     if checked.max_wait is not None and checked.max_wait < checked.debounce:
         raise ValueError(
             f"max_wait is {checked.max_wait:g} s; debounce, {checked.debounce:g} s, or more"
+        )
+    if checked.connection is not None and checked.keyed:
+        raise ValueError(
+            "a call with connection= has no key, debounce or throttle: whoever else calls with the "
+            "key would wait until your transaction ends; call it after the commit"
         )
     return checked
 

@@ -9,7 +9,7 @@ import msgspec
 
 from taskflow import payload as json
 from taskflow.broker import Broker
-from taskflow.outgoing import collecting
+from taskflow.outgoing import check_may_join, collecting
 from taskflow.publisher import broker_of
 from taskflow.registry import Registry, default_registry
 from taskflow.tasks.call_options import Checked
@@ -54,7 +54,7 @@ class Calling(Generic[P, R]):
         broker = broker_of(broker, self._registry)
         if self._options.keyed:  # each may be one that is there already
             return [self._submit(broker, *_given(one)) for one in calls]
-        ids = submit_many(broker, self._prepare_all(broker, calls))
+        ids = submit_many(broker, self._prepare_all(broker, calls), self._options)
         return [self._result(broker, id) for id in ids]
 
     @overload  # a parameter `timeout` of the function itself cannot be given by this name
@@ -64,7 +64,12 @@ class Calling(Generic[P, R]):
     def call(  # type: ignore[misc]
         self, *args: Any, timeout: float | None = None, **kwargs: Any
     ) -> R:
-        """As `Task.call`; the result is kept for as long as that takes, if it is not anyway."""
+        """As `Task.call`; the result is kept for as long as that takes, if it is not anyway. Raises
+        ValueError for a connection: nobody sees the call before that commits."""
+        if self._options.connection is not None:
+            raise ValueError(
+                "call waits for the result, and connection= for your commit: use delay"
+            )
         calling = self
         if not self.keeps:
             kept = msgspec.structs.replace(self._options, keep=60.0 + (timeout or 3600.0))
@@ -94,7 +99,9 @@ class Calling(Generic[P, R]):
         if options.priority is not None:
             check_priorities(broker)
         given, named = json.encode_arguments(args, kwargs)
-        if options.id is None and (out := collecting(broker)) is not None:
+        if options.connection is not None:
+            check_may_join()
+        elif options.id is None and (out := collecting(broker)) is not None:
             options = msgspec.structs.replace(options, id=out.new_id(target.name))
         return prepare(
             target,

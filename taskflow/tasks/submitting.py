@@ -26,10 +26,12 @@ def submit(
     that is there already, it is the one that is there. Within a task it is stored when that has
     succeeded. `again` makes the call anew, as one of those whose first was made then. Raises
     RunExists, KeyTaken, and what the broker does."""
+    if options.connection is not None:
+        return _submit_joined(broker, call, options)
     if (out := collecting(broker)) is None:
         return _submit_now(broker, call, options, again)
     if call.take is None and options.id is None:
-        _store(broker, [call])
+        _store(broker, [call], options)
         return call.id, True
     return out.once(call.task, lambda: _submit_now(broker, call, options, again))
 
@@ -66,32 +68,46 @@ def _submit_now(
     return call.id, True
 
 
-def submit_many(broker: Broker, calls: Iterable[Prepared]) -> Iterator[str]:
-    """Store calls, each thousand in one transaction; yields their ids once they are stored. Within
-    a task they are stored when that has succeeded."""
+def _submit_joined(broker: Broker, call: Prepared, options: Checked) -> tuple[str, bool]:
+    """As `submit`, in the caller's transaction."""
+    try:
+        _store(broker, [call], options)
+    except VersionConflict:
+        if broker.records(RUN, [call.id]):  # else it was made in this very transaction
+            _is_the_same(broker, call, options)
+        return call.id, False
+    return call.id, True
+
+
+def submit_many(broker: Broker, calls: Iterable[Prepared], options: Checked) -> Iterator[str]:
+    """Store calls, each thousand in one transaction, or all in the caller's; yields their ids once
+    they are stored. Within a task they are stored when that has succeeded."""
     some: list[Prepared] = []
     for call in calls:
         some.append(call)
         if len(some) == AT_ONCE:
-            yield from _store(broker, some)
+            yield from _store(broker, some, options)
             some = []
     if some:
-        yield from _store(broker, some)
+        yield from _store(broker, some, options)
 
 
-def _store(broker: Broker, calls: list[Prepared]) -> list[str]:
+def _store(broker: Broker, calls: list[Prepared], options: Checked) -> list[str]:
+    connection, hold_group = options.connection, options.hold_group
     queues = dict.fromkeys(call.queue for call in calls if call.message is not None)
     sends = [
         Send(queue, [one.message for one in calls if one.queue == queue and one.message])
         for queue in queues
     ]
     records = [call.put for call in calls if call.put is not None]
-    if (out := collecting(broker)) is not None:
+    if connection is None and (out := collecting(broker)) is not None:
         out.add(calls[0].task, sends=sends, records=records)
     elif not records and len(sends) == 1:
-        broker.send(sends[0].queue, sends[0].messages)
+        queue, messages = sends[0].queue, sends[0].messages
+        broker.send(queue, messages, connection=connection, hold_group=hold_group)
     else:
-        broker.apply([Change(records=records, sends=sends)])[0].or_raise()
+        change = Change(records=records, sends=sends)
+        broker.apply([change], connection=connection, hold_group=hold_group)[0].or_raise()
     return [call.id for call in calls]
 
 

@@ -25,7 +25,7 @@ class Onlooker:
             raise AttributeError(name)
         return self._refuse
 
-    def publish(self, topic: str, messages: Any) -> Any:
+    def publish(self, topic: str, messages: Any, **_: Any) -> Any:
         """Of no messages it says how many subscribe."""
         return self._refuse() if messages else self._broker.publish(topic, messages)
 

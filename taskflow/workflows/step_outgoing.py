@@ -10,6 +10,7 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Publish, Put, Send
+from taskflow.errors import WorkflowError
 from taskflow.outgoing import Outgoing
 from taskflow.workflows.checkpoint import Checkpoint
 
@@ -42,6 +43,12 @@ class JournalOutgoing(Outgoing):
                 return
             journal.note(Checkpoint(step=step, at=at, kind="send", function=what))
             super().add(what, sends=sends, records=records, counters=counters)
+
+    def check_may_join(self) -> None:
+        raise WorkflowError(
+            "connection= between the steps of a workflow: this code is run again and again, and "
+            "would store each time; do it in a step, such as ctx.transaction_on"
+        )
 
     def new_id(self, what: str) -> str:
         self._ids[what] += 1

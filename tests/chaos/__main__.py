@@ -17,13 +17,19 @@ from tests.chaos.plan import make_plan
 
 
 def run(
-    messages: int, kills: int, seed: int, folder: Path, *, say: bool = True
+    messages: int,
+    kills: int,
+    seed: int,
+    folder: Path,
+    *,
+    say: bool = True,
+    scheme: str = "sqlite",
 ) -> tuple[Verdict, str]:
     """One run in an empty folder; answers the verdict, and how the disk was made full."""
     plan = make_plan(messages, kills, seed)
     if say:
         print(f"seed {seed}: {messages} messages, {kills} kills, {plan.seconds:.0f} s and a rest")
-    conductor = Conductor(folder, plan, (messages, kills, seed), say)
+    conductor = Conductor(folder, plan, (messages, kills, seed), say, scheme)
     try:
         address = conductor.run()
         return check_run(conductor.histories, address), conductor.disk.how
@@ -36,6 +42,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, help="default: a new one, printed")
+    parser.add_argument("--broker", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--report", type=Path, help="write the result to this file, as JSON")
     parser.add_argument("--keep", type=Path, help="a new folder in which histories are kept")
     given = parser.parse_args()
@@ -43,8 +50,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
-        verdict, disk = run(given.messages, given.kills, seed, folder)
-    print(f"disk made full by {disk}\n")
+        verdict, disk = run(given.messages, given.kills, seed, folder, scheme=given.broker)
+    print(f"no room, or no server, by {disk}\n")
     print(show(verdict))
     if given.report:
         report = {"seed": seed, "disk": disk, **verdict.table, "violations": verdict.violations}

@@ -24,6 +24,7 @@ from tests.chaos.plan import (
     Plan,
     contract,
 )
+from tests.chaos.server import Server
 
 ROOT = Path(__file__).parents[2]
 TICK = 0.03
@@ -54,6 +55,7 @@ class Conductor:
     plan: Plan
     arguments: tuple[int, int, int]
     say: bool = True
+    scheme: str = "sqlite"
     slots: list[Slot] = field(default_factory=list)
     ends: list[tuple[float, str]] = field(default_factory=list)
 
@@ -62,8 +64,8 @@ class Conductor:
         self.histories = self.folder / "history"
         self.histories.mkdir()
         self.history = History(self.histories, "conductor")
-        self.disk = Disk(self.folder)
-        self.address = f"sqlite:///{self.disk.path}/broker.db"
+        self.disk = Server() if self.scheme == "postgresql" else Disk(self.folder)
+        self.address = self.disk.address
         self.log = (self.folder / "processes.log").open("ab")
         self.pause = threading.Event()
         self.broker = open_broker(self.address)
@@ -170,8 +172,7 @@ class Conductor:
                     slot.stopped_until = now + fault.seconds
             case "lock":
                 who = f"locker-{len(self.ends)}-{int(fault.at * 1000)}"
-                path = f"{self.disk.path}/broker.db"
-                self.locker = self._spawn("locker", who, path, str(fault.seconds))
+                self.locker = self._spawn("locker", who, self.address, str(fault.seconds))
                 self.ends.append((now + fault.seconds, "lock"))
             case "disk":
                 self.history.note("disk-full")

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 
 from taskflow.broker import Broker
+from taskflow.stores.sqlite.store import SqliteStore
 
 SIZE_MB = 256
 FLAG = "disk-is-full"
@@ -27,6 +28,7 @@ class Disk:
         mount = shutil.which("mount")
         done = mount and subprocess.run([mount, *options], capture_output=True, check=False)
         self.mounted = bool(done) and done.returncode == 0  # type: ignore[union-attr]
+        self.address = f"sqlite:///{self.path}/broker.db"
         self.how = f"tmpfs of {SIZE_MB} MiB" if self.mounted else "PRAGMA max_page_count"
 
     def fill(self) -> None:
@@ -57,13 +59,13 @@ class Disk:
 
 
 def obey_page_limit(folder: Path, broker: Broker) -> None:
-    """Where nothing can be mounted: let the file not grow while the flag is there.
+    """Where nothing can be mounted: let a file not grow while the flag is there.
 
     The limit belongs to a connection, so every process sets its own, and must reach for it.
     """
-    if (folder / "disk").is_mount():
-        return
     store: Any = getattr(broker, "store")  # noqa: B009
+    if (folder / "disk").is_mount() or not isinstance(store, SqliteStore):
+        return
     never, full = threading.Event(), False
     while True:
         wanted = (folder / FLAG).exists()

@@ -1,16 +1,26 @@
-"""A stranger that holds the broker file's write lock for a while."""
+"""A stranger that holds the broker file's write lock for a while, or all rows of a server."""
 
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import apsw
+import psycopg
 
 from tests.chaos.history import History
 
 
-def main(folder: Path, who: str, path: str, seconds: float) -> None:
+def main(folder: Path, who: str, address: str, seconds: float) -> None:
     history = History(folder, who)
+    parts = urlsplit(address)
+    if parts.scheme == "sqlite":
+        hold_file(history, parts.path[1:], seconds)
+    else:
+        hold_rows(history, address, seconds)
+
+
+def hold_file(history: History, path: str, seconds: float) -> None:
     connection = apsw.Connection(path)
     connection.set_busy_timeout(30_000)
     connection.execute("BEGIN IMMEDIATE")
@@ -19,6 +29,18 @@ def main(folder: Path, who: str, path: str, seconds: float) -> None:
     connection.execute("ROLLBACK")
     history.note("unlocked")
     connection.close()
+
+
+def hold_rows(history: History, address: str, seconds: float) -> None:
+    try:
+        with psycopg.connect(address) as connection:
+            connection.execute("LOCK TABLE taskflow.message IN ACCESS EXCLUSIVE MODE")
+            history.note("locked")
+            threading.Event().wait(seconds)
+            connection.rollback()
+    except psycopg.OperationalError:  # it crashed meanwhile
+        pass
+    history.note("unlocked")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from tests.chaos.__main__ import run
 from tests.chaos.check import show
 from tests.chaos.maker import repeats
 from tests.chaos.plan import KINDS, make_plan
+from tests.postgres_server import MISSING, find
 
 
 @pytest.mark.crash
@@ -18,6 +19,17 @@ def test_a_short_chaos_run_keeps_every_promise(tmp_path: Path) -> None:
     assert verdict.table["kills"] >= 8
     assert verdict.table["lost"] == 0
     assert verdict.table["handled"] > 500
+
+
+@pytest.mark.crash
+def test_so_does_one_over_a_server_that_crashes_too(tmp_path: Path) -> None:
+    if find("postgres") is None:
+        pytest.skip(MISSING)
+    verdict, _ = run(250, 3, 11, tmp_path, say=False, scheme="postgresql")
+    print(show(verdict))
+    assert verdict.violations == []
+    assert verdict.table["lost"] == 0
+    assert verdict.table["handled"] > 200
 
 
 def test_a_seed_gives_one_plan() -> None:

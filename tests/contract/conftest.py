@@ -7,19 +7,25 @@ differs says moto_differences.py. Beside it stand tests of ours that look behind
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from taskflow.broker import Broker
 from taskflow.brokers.stored import lending
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.clock import SystemClock
 from taskflow.config import open_broker
+from taskflow.stores.postgres.address import server_of
+from taskflow.stores.postgres.store import PostgresStore
 from taskflow.testing import ManualClock
 from taskflow.testing.contract.differs import Differs
 from tests.contract import differences as tables
 from tests.contract.wire import SharedClock, aws_broker
+from tests.postgres_server import PostgresServer
 
 
 @pytest.fixture
@@ -34,6 +40,13 @@ BROKERS = [
     "aws",
     *(["moto"] if os.environ.get("TASKFLOW_TEST_MOTO") else []),
 ]
+
+
+@pytest.fixture(scope="session")
+def postgres_store(postgres: PostgresServer) -> Iterator[PostgresStore]:
+    store = PostgresStore(server_of(postgres.address()), clock=SystemClock())
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=BROKERS)
@@ -51,13 +64,12 @@ def broker(
             yield opened
         return
     if request.param == "postgresql":
-        server = request.getfixturevalue("postgres")
-        opened = open_broker(server.address(), clock=clock, random=random.Random(7))
-        try:
-            yield opened
-        finally:
-            opened.close()
-            server.empty()
+        # Each with a store of its own would spend its time on connections.
+        store = request.getfixturevalue("postgres_store")
+        yield StoredBroker(store, clock=clock, random=random.Random(7))
+        request.getfixturevalue("postgres").empty()
+        store._declarations.forget()
+        store._watermarks.__init__(store._clock)
         return
     address = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/broker.db"
     local = open_broker(address, clock=clock, random=random.Random(7))
@@ -81,6 +93,12 @@ def differences(request: pytest.FixtureRequest) -> dict[str, Differs]:
     name = request.node.name
     found = tables.find(request.node.callspec.params["broker"], name)
     return {name: found} if found else {}
+
+
+@pytest.fixture
+def begin_own(postgres: PostgresServer) -> Callable[[], AbstractContextManager[object]]:
+    """A transaction to the database of the broker at postgresql://."""
+    return lambda: psycopg.connect(postgres.address())
 
 
 @pytest.fixture

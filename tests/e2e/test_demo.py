@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres_server import MISSING, find
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(180)
-def test_the_demo_sees_every_expected_effect() -> None:
+@pytest.mark.parametrize(
+    "beside", [(), ("-m", "tests.postgres_server", sys.executable)], ids=["files", "postgres"]
+)
+def test_the_demo_sees_every_expected_effect(beside: tuple[str, ...]) -> None:
+    if beside and find("postgres") is None:
+        pytest.skip(MISSING)
     done = subprocess.run(
-        [sys.executable, "-m", "services.demo"],
+        [sys.executable, *beside, "-m", "services.demo"],
         cwd=ROOT,
         capture_output=True,
         text=True,

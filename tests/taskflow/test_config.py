@@ -113,7 +113,10 @@ def test_the_order_is_argument_environment_file_default(
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("broker.db", "no scheme; allowed are memory:// and sqlite:///path/to/broker.db"),
+        (
+            "broker.db",
+            "no scheme; allowed are memory://, sqlite:///path/to/broker.db, postgresql://",
+        ),
         ("/tmp/broker.db", "no scheme"),
         ("redis://localhost", "redis scheme; allowed are"),
         ("sqlite://broker.db", r"write sqlite:///broker.db \(three slashes: relative"),

@@ -35,7 +35,7 @@ from taskflow.brokers.aws.state import State
 from taskflow.brokers.stored.change_limits import LONGEST_NAME
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost, LimitExceeded
-from taskflow.limits import is_fifo
+from taskflow.limits import check_no_connection, is_fifo
 from taskflow.message import Delivery, Message, new_id
 from taskflow.stores.message_columns import read_attributes, write_attributes
 
@@ -74,9 +74,17 @@ class ChangeApplier:
         self._sender = sender
         self._settler = settler
 
-    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        changes: Sequence[Change],
+        durable: bool = True,
+        *,
+        connection: object = None,
+        hold_group: bool = False,
+    ) -> list[Applied]:
         """Make each change, or refuse it; one that dies halfway is ended by who repeats it, or by
         `resend`."""
+        check_no_connection(connection, "AWS")
         answers = []
         for change in changes:
             try:

@@ -38,7 +38,12 @@ class Sender:
         self._lock = threading.Lock()
 
     def publish(
-        self, topic: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> Published:
         check_no_connection(connection, "AWS")
         self._directory.wire_topic(topic) if messages else self._directory.topic_arn(topic)
@@ -60,7 +65,12 @@ class Sender:
         return self._read_answers(f"topic {topic!r}", parcels, answers)
 
     def send(
-        self, queue: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        queue: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> list[Sent]:
         check_no_connection(connection, "AWS")
         self._directory.url(queue)

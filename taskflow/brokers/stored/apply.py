@@ -16,10 +16,9 @@ from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
+from taskflow.brokers.stored.joiner import Joiner
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.stores.rows import Rows
-
-_VERSION_BITS = 31
 
 
 class _Refused(Exception):
@@ -29,13 +28,23 @@ class _Refused(Exception):
 class Applier:
     """Thread-safe. What many changes ask for is one transaction: one wait for the disk for all."""
 
-    def __init__(self, core: Core, intake: Intake) -> None:
+    def __init__(self, core: Core, intake: Intake, joiner: Joiner) -> None:
         self._core = core
         self._intake = intake
+        self._joiner = joiner
         self._written = 0  # of records, keys and ids, since the last look for expired ones
 
-    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        changes: Sequence[Change],
+        durable: bool = True,
+        *,
+        connection: object = None,
+        hold_group: bool = False,
+    ) -> list[Applied]:
         """Make each change, or refuse it."""
+        if connection is not None:
+            return self._joiner.apply(changes, connection, hold_group)
         # Filters are asked outside of the transaction, as by `publish`.
         wanted: dict[int, Wanted] = {}
         while True:
@@ -77,7 +86,7 @@ class Applier:
                 self._written = 0
             finishing = Finishing() if not careful and can_wait(changes) else None
             for change in changes:
-                one = Application(rows, change, self._intake, wanted, now, self._fresh)
+                one = Application(rows, change, self._intake, wanted, now, core.fresh_version)
                 one.fenced_first, one.finishing = careful, finishing
                 try:
                     answer = rows.undoing(one.make) if careful else one.make()
@@ -114,10 +123,6 @@ class Applier:
                 if ok and isinstance(entry, Hide | Keep) and not answer.repeated:
                     entry.delivery.visible_at = now + entry.seconds
         return answers
-
-    def _fresh(self) -> int:
-        """A version for a record that is new: one that no record of its key had, in effect."""
-        return self._core.random.getrandbits(_VERSION_BITS) << 20 | 1
 
 
 def _names(changes: Sequence[Change]) -> list[str]:

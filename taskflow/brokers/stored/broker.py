@@ -15,6 +15,7 @@ from taskflow.brokers.stored.declare import Declarations
 from taskflow.brokers.stored.handover import HandingOver
 from taskflow.brokers.stored.housekeeping import Upkeep
 from taskflow.brokers.stored.intake import Intake
+from taskflow.brokers.stored.joiner import Joiner
 from taskflow.brokers.stored.moves import Moves
 from taskflow.brokers.stored.operate import Operator
 from taskflow.brokers.stored.publish import Publisher
@@ -25,6 +26,7 @@ from taskflow.brokers.stored.settle import Settler
 from taskflow.clock import Clock, SystemClock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store
+from taskflow.stores.joinable import Joinable
 
 
 class StoredBroker:
@@ -40,7 +42,9 @@ class StoredBroker:
         self.random: Random = random or forking.RANDOM
         self.economy = Economy()
         self.max_message_bytes = MAX_MESSAGE_BYTES
-        self.features = Features(shared=store.poll_interval is not None)
+        self.features = Features(
+            shared=store.poll_interval is not None, connections=isinstance(store, Joinable)
+        )
         self.store = store
         if isinstance(store, Prompt):
             self.at_once = store.at_once
@@ -49,9 +53,9 @@ class StoredBroker:
         if isinstance(store, Backup):
             self.back_up = store.back_up
         core = Core(store, self.clock, self.random)
-        intake = Intake()
+        intake, joiner = Intake(), Joiner(core)
 
-        publisher = Publisher(core, intake)
+        publisher = Publisher(core, intake, joiner)
         self.publish, self.send = publisher.publish, publisher.send
         receiver = Receiver(core)
         self.receive, self.next_due = receiver.receive, receiver.next_due
@@ -61,7 +65,7 @@ class StoredBroker:
         self.change_visibility, self.extend = settler.change_visibility, settler.extend
         self.give_back, self.leases = settler.give_back, settler.leases
         self.received_at = received_at
-        self.apply = Applier(core, intake).apply
+        self.apply = Applier(core, intake, joiner).apply
 
         declared = Declarations(core)
         self.together = declared.together

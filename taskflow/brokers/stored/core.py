@@ -9,6 +9,8 @@ from taskflow.clock import Clock
 from taskflow.message import Delivery
 from taskflow.stores.base import Store
 
+_VERSION_BITS = 31
+
 
 class Core:
     """Made once for each broker, and handed to each of its parts."""
@@ -25,6 +27,10 @@ class Core:
         event as finished then, and until when they are lent. This is so until then, or until they
         are settled: nobody else may finish what is lent."""
         forking.tell(self)
+
+    def fresh_version(self) -> int:
+        """A version for a record that is new: one that no record of its key had, in effect."""
+        return self.random.getrandbits(_VERSION_BITS) << 20 | 1
 
     def settle(self, deliveries: Iterable[Delivery]) -> None:
         """These are about to be settled: what was seen of them holds no longer."""

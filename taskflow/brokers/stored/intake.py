@@ -21,9 +21,11 @@ HOUSEKEEPING = 64  # sends between two looks for messages past their retention
 
 
 class Intake:
-    """Takes messages into queues. Its caller has locked the store, and announces them after."""
+    """Takes messages into queues. Its caller has locked the store, and announces them after. With
+    `tidy` it removes now and then what nobody wants any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, tidy: bool = True) -> None:
+        self._tidy = tidy
         self._sends = 0
         self._shared = 0
 
@@ -120,7 +122,7 @@ class Intake:
                 new = zip(seen.new, some, strict=True)
                 seen.record([Sent(one.id, number) for one, number in new])
         self._shared += sum(len(places) for _, places in fresh)
-        if self._shared >= HOUSEKEEPING:  # as many go, in time, as come
+        if self._tidy and self._shared >= HOUSEKEEPING:  # as many go, in time, as come
             rows.sweep(2 * self._shared)
             self._shared = 0
 
@@ -150,7 +152,9 @@ class Intake:
                     f"{settings.max_message_bytes}"
                 )
         self._sends += 1
-        if self._sends % HOUSEKEEPING == 0:  # queues that nobody receives from must end too
+        if (
+            self._tidy and self._sends % HOUSEKEEPING == 0
+        ):  # queues that nobody receives from must end too
             rows.expire(queue.id, now - settings.retention)
 
     @staticmethod

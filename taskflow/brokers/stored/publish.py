@@ -6,8 +6,9 @@ from taskflow.broker.settings import Published, Sent
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.fanout import Wanted, has_filters, is_plain
 from taskflow.brokers.stored.intake import Intake, are_bare
+from taskflow.brokers.stored.joiner import Joiner
 from taskflow.brokers.stored.lookup import find_queue
-from taskflow.limits import check_no_connection, is_fifo
+from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.stores.row import QueueRow, Target
 from taskflow.stores.rows import Rows
@@ -33,17 +34,23 @@ class Publisher:
     A publish to one queue that takes it as it is goes a shorter way, which stores the same.
     """
 
-    def __init__(self, core: Core, intake: Intake) -> None:
+    def __init__(self, core: Core, intake: Intake, joiner: Joiner) -> None:
         self._core = core
         self._intake = intake
+        self._joiner = joiner
         self._reached: dict[str, _Reach] = {}
 
     def publish(
-        self, topic: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> Published:
         """Store messages in every queue that subscribes to a topic."""
         if connection is not None:
-            check_no_connection(connection, "a broker over SQLite")
+            return self._joiner.publish(topic, messages, connection, hold_group)
         # Filters are asked outside of the transaction; when the subscriptions have changed by then,
         # or nobody knew that there are filters, once more.
         reach = self._reached.get(topic)
@@ -77,10 +84,16 @@ class Publisher:
             wanted = Wanted(targets, messages)
 
     def send(
-        self, queue: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        queue: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> list[Sent]:
         """Store messages in one queue."""
-        check_no_connection(connection, "a broker over SQLite")
+        if connection is not None:
+            return self._joiner.send(queue, messages, connection, hold_group)
 
         def store(rows: Rows) -> list[Sent]:
             now = self._core.now()

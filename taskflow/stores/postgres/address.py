@@ -1,12 +1,15 @@
 """`postgresql://…`: which options are ours, and which libpq's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
-from taskflow.stores.postgres.connecting import Server
+from taskflow.stores.postgres.connecting import Server, check_server, connect, translate
+from taskflow.stores.postgres.migration import Migrator
 from taskflow.stores.postgres.store import PostgresStore
 
 SCHEMA = "taskflow"
@@ -19,6 +22,20 @@ LONGEST = 63
 def open_store(address: str, clock: Clock, create: bool) -> PostgresStore:
     """The store at an address. Raises ConfigError, BrokerUnavailable."""
     return PostgresStore(server_of(address), clock=clock, create=create)
+
+
+@contextmanager
+def open_migrator(address: str) -> Iterator[Migrator]:
+    """What brings the schema at an address up to date. Raises ConfigError, BrokerUnavailable."""
+    server = server_of(address)
+    connection = connect(server, True)
+    try:
+        check_server(connection, server)
+        yield Migrator(connection, server)
+    except psycopg.Error as error:
+        raise translate(error, server) from error
+    finally:
+        connection.close()
 
 
 def server_of(address: str) -> Server:

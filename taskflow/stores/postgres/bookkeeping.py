@@ -102,7 +102,7 @@ class Books:
             return 0
         return self._session.change(
             """DELETE FROM tf.shared_body s WHERE number = ANY ($1::int8[])
-               AND NOT EXISTS (SELECT 1 FROM tf.payload p WHERE p.shared = s.number)""",
+               AND (SELECT p.seq FROM tf.payload p WHERE p.shared = s.number LIMIT 1) IS NULL""",
             (numbers,),
         )
 
@@ -126,7 +126,9 @@ class Books:
         self, queue: int, now: float, sent_after: float
     ) -> tuple[int, int, int, float | None, int, int, int]:
         (total,) = self._session.first(
-            "SELECT count(*) FROM tf.payload WHERE queue::int8 = $1::int8", (queue,)
+            """SELECT count(*) FROM (SELECT 1 FROM tf.payload WHERE queue::int8 = $1::int8
+                                     ORDER BY place OFFSET 0) x""",
+            (queue,),
         )
         if total > MANY:
             visible, in_flight, delayed, oldest = self._count_many(queue, now, sent_after, total)

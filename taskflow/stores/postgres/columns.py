@@ -14,6 +14,9 @@ WITH_PAYLOAD = """CROSS JOIN LATERAL (SELECT * FROM tf.payload x WHERE x.seq = m
                  ON true"""
 """Joins a message `m` to what does not change of it: row by row, whatever the planner thinks of the
 size of an empty table."""
+OF_ITS_OWN = "($2::int8[])[array_position($1::int8[], m.seq)]"
+"""Of a list of receipts that of a row, by its place in the list of numbers: as a join, it would
+leave the planner to choose which side to go through."""
 PARKED = "9e15"
 """PARKED_AT, written as in the condition of its index."""
 assert float(PARKED) == PARKED_AT

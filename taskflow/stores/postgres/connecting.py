@@ -18,7 +18,15 @@ _PLANNER = (
 """A table that is empty one moment and full the next has statistics that are good for nothing. Each
 statement here has one way that is right, by an index, and these leave the planner that one."""
 _FULL = ("too many connections", "too many clients", "connection slots")
-_IDLE = "idle_in_transaction_session_timeout=60s"
+_PATIENCE = ("idle_in_transaction_session_timeout=60s", "lock_timeout=60s")
+_NETWORK = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+"""What is not said in the address: a host that is gone without a word is given up in a minute."""
 
 
 class Server(NamedTuple):
@@ -40,7 +48,7 @@ def connect(server: Server, durable: bool) -> psycopg.Connection[Any]:
     settings: dict[str, Any] = {}
     if not server.pooled:
         commit = "on" if durable and server.durable else "off"
-        options = (*_PLANNER, _IDLE, f"synchronous_commit={commit}")
+        options = (*_PLANNER, *_PATIENCE, f"synchronous_commit={commit}")
         settings["options"] = " ".join(f"-c {one}" for one in options)
     try:
         connection: psycopg.Connection[Any] = psycopg.connect(
@@ -48,7 +56,7 @@ def connect(server: Server, durable: bool) -> psycopg.Connection[Any]:
             autocommit=True,
             cursor_factory=psycopg.RawCursor,
             application_name="taskflow",
-            **_with_own_options(server.conninfo, settings),
+            **_with_own(server.conninfo, settings),
         )
     except psycopg.Error as error:
         raise translate(error, server) from error
@@ -59,12 +67,12 @@ def connect(server: Server, durable: bool) -> psycopg.Connection[Any]:
     return connection
 
 
-def _with_own_options(conninfo: str, settings: dict[str, Any]) -> Mapping[str, Any]:
-    """Ours first: what the address says itself has the last word."""
-    own = psycopg.conninfo.conninfo_to_dict(conninfo).get("options")
-    if own and "options" in settings:
-        settings["options"] = f"{settings['options']} {own}"
-    return settings
+def _with_own(conninfo: str, settings: dict[str, Any]) -> Mapping[str, Any]:
+    """What the address says itself has the last word."""
+    own = psycopg.conninfo.conninfo_to_dict(conninfo)
+    if own.get("options") and "options" in settings:
+        settings["options"] = f"{settings['options']} {own['options']}"
+    return {name: value for name, value in _NETWORK.items() if name not in own} | settings
 
 
 def check_server(connection: psycopg.Connection[Any], server: Server) -> None:
@@ -103,6 +111,10 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
             f"{server.shown} has no connection left ({reason}): a process takes two for each "
             "thread that is busy, and two more; raise max_connections, or put a pooler before it "
             "and ?pooled=true into the address"
+        )
+    if "unsupported startup parameter" in reason:
+        return BrokerUnavailable(
+            f"{server.shown} is a pooler ({reason}): put ?pooled=true into the address"
         )
     match error:
         case errors.ReadOnlySqlTransaction():

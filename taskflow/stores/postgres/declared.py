@@ -7,7 +7,6 @@ import msgspec
 
 from taskflow.broker.settings import (
     Described,
-    MoveTask,
     QueueSettings,
     TopicSettings,
     TopicSubscription,
@@ -22,7 +21,6 @@ _STAMP = "SELECT stamp FROM tf.declared"
 _QUEUE = (
     "SELECT d.stamp, q.id, q.name, q.paused, q.settings FROM tf.declared d LEFT JOIN tf.queue q"
 )
-_MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
 DROP_ALL = """
 WITH p AS (DELETE FROM tf.payload WHERE queue::int8 = $1::int8 RETURNING seq)
 DELETE FROM tf.message WHERE seq = ANY (ARRAY(SELECT seq FROM p))"""
@@ -278,42 +276,6 @@ class DeclaredRows:
                 stamp, lambda kept: kept.targets.update({topic: targets})
             )
         return targets
-
-    # ---- move tasks -------------------------------------------------------------------------
-    def put_move(self, task: MoveTask) -> None:
-        self._session.change(
-            f"""INSERT INTO tf.move_task ({_MOVE})
-                VALUES ($1, $2, $3, $4::int8, $5, $6::int8, $7::int8, $8::float8, $9)
-                ON CONFLICT (handle) DO UPDATE
-                SET status = excluded.status, moved = excluded.moved, failure = excluded.failure""",
-            (
-                task.handle,
-                task.source,
-                task.destination,
-                task.rate,
-                task.status,
-                task.moved,
-                task.total,
-                task.started_at,
-                task.failure,
-            ),
-        )
-
-    def running(self, handle: str) -> MoveTask | None:
-        found = self._session.first(
-            f"""SELECT {_MOVE} FROM tf.move_task WHERE handle = $1 AND status = 'RUNNING'
-                FOR UPDATE""",
-            (handle,),
-        )
-        return None if found is None else MoveTask(*found)
-
-    def moves(self, source: str | None = None) -> list[MoveTask]:
-        found = self._session.ask(
-            f"""SELECT {_MOVE} FROM tf.move_task WHERE $1::text IS NULL OR source = $1
-                ORDER BY started_at DESC, handle DESC""",
-            (source,),
-        )
-        return [MoveTask(*one) for one in found]
 
 
 def _text(record: object) -> str:

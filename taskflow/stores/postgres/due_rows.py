@@ -208,14 +208,15 @@ class DueRows:
     def by_number(self, seqs: Sequence[int], due_at: float | None = None) -> list[Row]:
         """Rows in that order; to be had, if they are due then, or as they are."""
         had = "" if due_at is None else _HAD
-        return self._rows(
+        found = self._rows(
             f"""WITH m AS MATERIALIZED (
-                    SELECT m.*, u.ord FROM unnest($1::int8[]) WITH ORDINALITY u (seq, ord)
-                    JOIN tf.message m ON m.seq = u.seq
-                    WHERE $2::float8 IS NULL OR m.visible_at <= $2::float8 {had})
-                SELECT {COLUMNS} FROM m {WITH_PAYLOAD} ORDER BY m.ord""",
+                    SELECT * FROM tf.message m WHERE m.seq = ANY ($1::int8[])
+                      AND ($2::float8 IS NULL OR m.visible_at <= $2::float8) {had})
+                SELECT {COLUMNS} FROM m {WITH_PAYLOAD}""",
             (list(seqs), due_at),
         )
+        places = {seq: at for at, seq in enumerate(seqs)}
+        return sorted(found, key=lambda row: places[row.seq])
 
     def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
         return dict(

@@ -36,6 +36,7 @@ class Ear:
         os.set_blocking(self._woken, False)
         os.set_blocking(self._waker, False)
         self._closed = False
+        self._hearing = False  # somebody is in `hear`: the pipe stays open
 
     def listen(self) -> None:
         """Hear from now on; what a lost connection missed rings nobody. Never raises: without an
@@ -59,6 +60,19 @@ class Ear:
 
     def hear(self, timeout: float | None) -> Collection[str] | None:
         """As `Store.hear`."""
+        with self._lock:
+            if self._closed:
+                return ()
+            self._hearing = True
+        try:
+            return self._hear(timeout)
+        finally:
+            with self._lock:
+                self._hearing = False
+                if self._closed:
+                    self._close_pipe()
+
+    def _hear(self, timeout: float | None) -> Collection[str] | None:
         connection = self._connection
         if connection is None:
             return ()
@@ -102,6 +116,10 @@ class Ear:
 
     def wake(self) -> None:
         """Let who is in `hear` return; if nobody is, the next one at once."""
+        with self._lock:
+            self._wake()
+
+    def _wake(self) -> None:
         with suppress(OSError):  # it is full: somebody will be woken
             os.write(self._waker, b"\0")
 
@@ -112,8 +130,14 @@ class Ear:
                 return
             self._closed = True
             connection, self._connection = self._connection, None
-        self.wake()
+            if self._hearing:
+                self._wake()
+            else:
+                self._close_pipe()
         if connection is not None:
             connection.close()
+
+    def _close_pipe(self) -> None:
         os.close(self._waker)
         os.close(self._woken)
+        self._waker = self._woken = -1  # others may have these numbers now

@@ -77,8 +77,14 @@ class Insertion:
             if number is not None:
                 return [number]
         entries = [(queue, message) for message in messages]
+        bodies = [None] * len(entries)
+        numbers: dict[int, int] = {}
+        if not queue.fifo:  # one statement, unless it has some of them
+            numbers = self._insert(topic, entries, bodies, range(len(entries)), now)
+        if len(numbers) == len(entries):
+            return [numbers[at] for at in range(len(entries))]
         with self._session.together():
-            return self._add(topic, entries, [None] * len(entries), now)
+            return self._add(topic, entries, bodies, now, numbers)
 
     def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> int | None:
         """The number of a message of a standard queue; None when the queue has it."""
@@ -121,9 +127,14 @@ class Insertion:
         return answers
 
     def _add(
-        self, topic: str, entries: Sequence[Entry], shared: Sequence[int | None], now: float
+        self,
+        topic: str,
+        entries: Sequence[Entry],
+        shared: Sequence[int | None],
+        now: float,
+        numbers: dict[int, int] | None = None,
     ) -> list[int]:
-        """A number for each entry, in their order; the transaction is there."""
+        """A number for each entry, in order; some may have theirs. There is a transaction."""
         if not entries:
             return []
         groups = {
@@ -132,7 +143,8 @@ class Insertion:
             if queue.fifo and message.group is not None
         }
         self._lanes.lock_or_make(groups)
-        numbers = self._insert(topic, entries, shared, range(len(entries)), now)
+        if not numbers:
+            numbers = self._insert(topic, entries, shared, range(len(entries)), now)
         if len(numbers) < len(entries):  # some are held already, or were until their retention
             left = [at for at in range(len(entries)) if at not in numbers]
             held = self._drop_expired(topic, [entries[at] for at in left], now)

@@ -52,11 +52,9 @@ class Lanes:
         if self._is_standard(queue):
             return []
         found = self._session.ask(
-            """SELECT DISTINCT m.lane FROM unnest($1::int8[]) u (seq)
-               JOIN tf.message m ON m.seq = u.seq WHERE m.lane IS NOT NULL ORDER BY m.lane""",
-            (sorted(seqs),),
+            "SELECT m.lane FROM tf.message m WHERE m.seq = ANY ($1::int8[])", (sorted(seqs),)
         )
-        names = [name for (name,) in found]
+        names = sorted({name for (name,) in found if name is not None})
         if names:
             self._session.ask(
                 """SELECT 1 FROM (SELECT unnest($2::text[]) AS name OFFSET 0) u
@@ -82,8 +80,11 @@ class Lanes:
                    LEFT JOIN LATERAL (SELECT x.visible_at FROM tf.message x
                                       WHERE x.queue = v.queue AND x.lane = v.name
                                       ORDER BY x.place LIMIT 1) m ON true),
-               gone AS (DELETE FROM tf.lane l USING u WHERE u.visible_at IS NULL
-                        AND l.queue = u.queue AND l.name = u.name)
+               gone AS (DELETE FROM tf.lane WHERE ctid = ANY (ARRAY(
+                            SELECT l.ctid FROM u CROSS JOIN LATERAL (
+                                SELECT x.ctid FROM tf.lane x
+                                WHERE x.queue = u.queue AND x.name = u.name LIMIT 1) l
+                            WHERE u.visible_at IS NULL)))
                INSERT INTO tf.lane (queue, name, ready_at)
                SELECT queue, name, visible_at FROM u WHERE visible_at IS NOT NULL
                ON CONFLICT (queue, name) DO UPDATE SET ready_at = excluded.ready_at""",

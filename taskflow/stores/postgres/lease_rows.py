@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from taskflow.broker.settings import Lease
-from taskflow.stores.postgres.columns import COLUMNS, WITH_PAYLOAD
+from taskflow.stores.postgres.columns import COLUMNS, OF_ITS_OWN, WITH_PAYLOAD
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import PACED, SPOKEN, Held, Row
@@ -14,21 +14,20 @@ SET visible_at = $2::float8, receive_count = receive_count + $3::int8, receipt =
     first_received_at = coalesce(first_received_at, $5::float8)
 WHERE seq = ANY ($1::int8[])"""
 
-_HIDE = """
-UPDATE tf.message m SET visible_at = u.until, receipt = (m.receipt & -3) | $4::int8
-FROM unnest($1::int8[], $2::int8[], $3::float8[]) u (seq, receipt, until)
-WHERE m.seq = u.seq AND m.visible_at > $5::float8
-  AND m.receipt IS NOT NULL AND (u.receipt = -1 OR (m.receipt & -3) = u.receipt)
-RETURNING u.seq, u.receipt"""
+_HIDE = f"""
+UPDATE tf.message m SET visible_at = ($3::float8[])[array_position($1::int8[], m.seq)],
+                        receipt = (m.receipt & -3) | $4::int8
+WHERE m.seq = ANY ($1::int8[]) AND m.visible_at > $5::float8
+  AND m.receipt IS NOT NULL AND ({OF_ITS_OWN} = -1 OR (m.receipt & -3) = {OF_ITS_OWN})
+RETURNING m.seq"""
 
 _RELEASE = f"""
 UPDATE tf.message m
 SET visible_at = $3::float8, receive_count = m.receive_count - 1,
     receipt = CASE WHEN m.slot IS NOT NULL AND $4::text IS NULL THEN {PACED}::int8 END,
     slot = coalesce($4::text, m.slot)
-FROM unnest($1::int8[], $2::int8[]) u (seq, receipt)
-WHERE m.seq = u.seq AND (m.receipt & -3) = u.receipt
-RETURNING u.seq, u.receipt"""
+WHERE m.seq = ANY ($1::int8[]) AND (m.receipt & -3) = {OF_ITS_OWN}
+RETURNING m.seq"""
 
 
 class LeaseRows:
@@ -59,18 +58,22 @@ class LeaseRows:
             )
 
     def find(self, queue: int, held: Sequence[Held]) -> list[Row | None]:
-        self._lanes.lock(queue, [one.seq for one in held])
-        rows = [
-            Row._make(found)
-            for found in self._session.ask(
-                f"""SELECT {COLUMNS} FROM unnest($1::int8[], $2::int8[]) u (seq, receipt)
-                    JOIN tf.message m ON m.seq = u.seq AND (m.receipt & -3) = u.receipt
-                    {WITH_PAYLOAD} ORDER BY m.seq FOR UPDATE OF m""",
-                ([one.seq for one in held], [one.receipt for one in held]),
-            )
+        seqs = [one.seq for one in held]
+        self._lanes.lock(queue, seqs)
+        found = self._session.ask(
+            f"""WITH m AS MATERIALIZED (
+                    SELECT * FROM tf.message m WHERE m.seq = ANY ($1::int8[])
+                    ORDER BY m.seq FOR UPDATE)
+                SELECT {COLUMNS} FROM m {WITH_PAYLOAD}""",
+            (seqs,),
+        )
+        rows = {row[0]: Row._make(row) for row in found}
+        return [
+            row
+            if row is not None and row.receipt is not None and row.receipt & ~SPOKEN == receipt
+            else None
+            for row, receipt in ((rows.get(seq), receipt) for seq, receipt in held)
         ]
-        by_held = {(row.seq, (row.receipt or 0) & ~SPOKEN): row for row in rows}
-        return [by_held.get((seq, receipt)) for seq, receipt in held]
 
     def leases(self, queue: int, held: Sequence[Held], now: float) -> list[Lease]:
         return [self._lease(one, now, "") for one in held]
@@ -94,6 +97,8 @@ class LeaseRows:
         self, queue: int, held: Sequence[tuple[Held, float]], now: float, spoken: bool
     ) -> list[bool]:
         seqs = [one.seq for one, _ in held]
+        if len(set(seqs)) < len(seqs):  # one after the other
+            return [self.hide(queue, [one], now, spoken)[0] for one in held]
         with self._lanes.locked(queue, seqs):
             values = (
                 seqs,
@@ -102,17 +107,19 @@ class LeaseRows:
                 SPOKEN if spoken else 0,
                 now,
             )
-            done = set(self._session.write(_HIDE, values))
-        return [one in done for one, _ in held]
+            done = {seq for (seq,) in self._session.write(_HIDE, values)}
+        return [seq in done for seq in seqs]
 
     def release(
         self, queue: int, held: Sequence[Held], now: float, slot: str | None = None
     ) -> list[bool]:
         seqs = [one.seq for one in held]
+        if len(set(seqs)) < len(seqs):
+            return [self.release(queue, [one], now, slot)[0] for one in held]
         with self._lanes.locked(queue, seqs):
             values = (seqs, [one.receipt for one in held], now, slot)
-            done = set(self._session.write(_RELEASE, values))
-        return [one in done for one in held]
+            done = {seq for (seq,) in self._session.write(_RELEASE, values)}
+        return [seq in done for seq in seqs]
 
     def delay_again(self, queue: int, delay: float) -> None:
         with self._session.together():

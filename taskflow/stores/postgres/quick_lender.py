@@ -99,7 +99,7 @@ class QuickLender:
 
     def _lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent | None:
         """None when there is something that is not plain."""
-        low = self._watermarks.low(queue.id, now)
+        low = self._watermarks.due_from(queue.id)
         lent = self._try(queue, ask, now, low)
         if lent is not None and low != NONE and not lent.rows:
             lent = self._try(queue, ask, now, NONE)
@@ -107,6 +107,7 @@ class QuickLender:
 
     def _try(self, queue: QueueRow, ask: Ask, now: float, low: float) -> Lent | None:
         holding = ask.holding
+        since = self._watermarks.elapsed()
         found = self._session.ask(
             _LEND.format(limit=ask.limit, payload=WITH_PAYLOAD),
             (
@@ -128,7 +129,7 @@ class QuickLender:
             return None
         lent.sort(key=lambda one: one[:2])
         if lent:
-            self._watermarks.lent(queue.id, lent[0][0], now)
+            self._watermarks.lent(queue.id, lent[0][0], low, since)
         receipt = lent[0][2] if lent else ask.receipt
         unfinished = [one[4] for one in lent if one[3]]
         return Lent([Row._make(one[4:]) for one in lent], [], [], receipt, 0, unfinished)

@@ -3,30 +3,37 @@
 import logging
 from collections.abc import Collection, Sequence
 
+from taskflow.stores.postgres.columns import OF_ITS_OWN
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.row import Held
 
 log = logging.getLogger("taskflow.store")
 
 # $1 numbers, $2 receipts, $3 hidden at; of each that goes: $4 id, $5 topic, $6 until when it is
 # remembered, $7 the queue.
-_REMOVE = """
+_REMOVE = f"""
 WITH u AS MATERIALIZED (
-    SELECT * FROM unnest($1::int8[], $2::int8[], $4::text[], $5::text[], $6::float8[])
-        AS v (seq, receipt, id, topic, expires_at)),
+    SELECT * FROM unnest($1::int8[], $4::text[], $5::text[], $6::float8[])
+        AS v (seq, id, topic, expires_at)),
 gone AS (
-    DELETE FROM tf.message m USING u WHERE m.seq = u.seq
-        AND (u.receipt = -1 AND m.receive_count > 0 OR (m.receipt & -3) = u.receipt)
+    DELETE FROM tf.message m WHERE m.seq = ANY ($1::int8[])
+        AND ({OF_ITS_OWN} = -1 AND m.receive_count > 0 OR (m.receipt & -3) = {OF_ITS_OWN})
         AND ($3::float8 IS NULL OR m.visible_at > $3)
-    RETURNING m.seq, u.receipt, u.id, u.topic, u.expires_at),
+    RETURNING m.seq),
 p AS (DELETE FROM tf.payload WHERE seq = ANY (ARRAY(SELECT seq FROM gone))),
 f AS (
     INSERT INTO tf.finished (queue, id, topic, expires_at)
-    SELECT $7::int4, id, topic, max(expires_at) FROM gone WHERE id IS NOT NULL
-    GROUP BY id, topic ORDER BY id, topic
+    SELECT $7::int4, u.id, u.topic, max(u.expires_at) FROM gone JOIN u ON u.seq = gone.seq
+    WHERE u.id IS NOT NULL GROUP BY u.id, u.topic ORDER BY u.id, u.topic
     ON CONFLICT (queue, id, topic) DO UPDATE SET expires_at = excluded.expires_at)
-SELECT seq, receipt FROM gone"""
+SELECT seq FROM gone"""
+
+_FIRST_STORED = """
+SELECT n.last_value, p.place, p.sent_at FROM tf.number n LEFT JOIN LATERAL (
+    SELECT x.place, x.sent_at FROM tf.payload x WHERE x.queue::int8 = $1::int8
+      AND x.place >= $2::int8 ORDER BY x.place LIMIT 1) p ON true"""
 
 _DROP = """
 WITH gone AS (DELETE FROM tf.message WHERE seq = ANY ($1::int8[]) RETURNING seq),
@@ -37,9 +44,10 @@ SELECT seq FROM gone"""
 class Removal:
     """Each removed row takes the body that is its alone with it."""
 
-    def __init__(self, session: Session, lanes: Lanes) -> None:
+    def __init__(self, session: Session, lanes: Lanes, watermarks: Watermarks) -> None:
         self._session = session
         self._lanes = lanes
+        self._watermarks = watermarks
         self._complained: set[int] = set()
 
     def remove(
@@ -53,6 +61,11 @@ class Removal:
         if not held:
             return []
         seqs = [one.seq for one in held]
+        if len(set(seqs)) < len(seqs):  # each of two receipts of one message has its own answer
+            return [
+                self.remove(queue, [one], hidden_at, [what], now)[0]
+                for one, what in zip(held, remember, strict=True)
+            ]
         with self._lanes.locked(queue, seqs):
             values = (
                 seqs,
@@ -63,12 +76,8 @@ class Removal:
                 [one and one[2] for one in remember],
                 queue,
             )
-            gone = set(self._session.write(_REMOVE, values))
-        answers = []
-        for one in held:  # the second of two that are the same finds it gone
-            answers.append(one in gone)
-            gone.discard(one)
-        return answers
+            gone = {seq for (seq,) in self._session.write(_REMOVE, values)}
+        return [seq in gone for seq in seqs]
 
     def drop(self, queue: int, seqs: Collection[int]) -> int:
         return len(self._drop(queue, seqs)) if seqs else 0
@@ -79,11 +88,10 @@ class Removal:
         return [seq for (seq,) in gone]
 
     def any_sent_before(self, queue: int, sent_before: float) -> bool:
-        found = self._session.first(
-            "SELECT sent_at FROM tf.payload WHERE queue::int8 = $1::int8 ORDER BY place LIMIT 1",
-            (queue,),
-        )
-        return found is not None and found[0] <= sent_before
+        low = self._watermarks.stored_from(queue)
+        last, place, sent_at = self._session.first(_FIRST_STORED, (queue, low))
+        self._watermarks.stored(queue, last if place is None else place, low)
+        return place is not None and sent_at <= sent_before
 
     def expire(self, queue: int, sent_before: float) -> None:
         if self.any_sent_before(queue, sent_before):

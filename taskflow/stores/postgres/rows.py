@@ -13,6 +13,7 @@ from taskflow.stores.postgres.handover import PostgresHandover
 from taskflow.stores.postgres.insertion import Insertion
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.lease_rows import LeaseRows
+from taskflow.stores.postgres.move_rows import MoveRows
 from taskflow.stores.postgres.moving import Moving
 from taskflow.stores.postgres.quick_lender import QuickLender
 from taskflow.stores.postgres.records import PostgresRecords
@@ -47,8 +48,8 @@ class PostgresRows:
         self.find_subscription = declared.find_subscription
         self.put_subscription = declared.put_subscription
         self.drop_subscription, self.subscribed = declared.drop_subscription, declared.subscribed
-        self.put_move, self.moves = declared.put_move, declared.moves
-        self.running = declared.running
+        moves = MoveRows(session)
+        self.put_move, self.moves, self.running = moves.put_move, moves.moves, moves.running
         state, buckets = SharedState(session), Buckets(session)
         self.identity, self.put_identity = state.identity, state.put_identity
         self.put_worker, self.drop_worker = state.put_worker, state.drop_worker
@@ -60,7 +61,7 @@ class PostgresRows:
         self.any_gone, self.sweep = books.any_gone, books.sweep
         self.tally, self.counts = books.tally, books.counts
         lanes = Lanes(session)
-        removal = Removal(session, lanes)
+        removal = Removal(session, lanes, watermarks)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
         insertion = Insertion(session, lanes, removal)

@@ -37,6 +37,10 @@ class Session:
     ) -> None:
         self.connection = connection
         self._statements = Statements(connection, texts, prepare)
+        self.be_new(shared)
+
+    def be_new(self, shared: Declarations) -> None:
+        """Nothing was done yet."""
         self.shared = shared
         self._wanted = False  # a transaction, begun with its first statement
         self._begun = False
@@ -151,7 +155,7 @@ class Session:
             yield
             self._run(f"RELEASE SAVEPOINT {name}")
         except BaseException:
-            if not self.connection.closed:
+            if not self.is_lost:
                 self._run(f"ROLLBACK TO SAVEPOINT {name}")
                 self._run(f"RELEASE SAVEPOINT {name}")
             self.tallies = counted
@@ -159,6 +163,11 @@ class Session:
             raise
         finally:
             self._parts -= 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said any more."""
+        return self.connection.closed
 
     # ---- declarations ------------------------------------------------------------------------
     def alone(self) -> None:
@@ -175,8 +184,9 @@ class Session:
         self.stamp = None
 
     def reads(self, stamp: int) -> None:
-        """Declarations were read under this stamp: all that is done goes by the same."""
-        if self.stamp is None:
+        """Declarations were read under this stamp: all that is done goes by the same, but for
+        single statements of which one is done already."""
+        if self.stamp is None or self.committed:
             self.stamp = stamp
         elif self.stamp != stamp:
             self.stale()

@@ -32,22 +32,22 @@ class Statements:
         if name is None:
             result = self._first_run(text, values)
         else:
-            result = self._pgconn.exec_prepared(name, [_WRITE[type(one)](one) for one in values])
+            result = self._pgconn.exec_prepared(name, written(values))
         if result.status not in OK:
             raise errors.error_from_result(result, encoding="utf-8")
         return result
 
     def _first_run(self, text: str, values: Sequence[object]) -> pq.abc.PGresult:
         sql = self._texts[text].encode()
-        written = [_WRITE[type(one)](one) for one in values]
+        texts = written(values)
         if not self._prepare:
-            return self._pgconn.exec_params(sql, written)
+            return self._pgconn.exec_params(sql, texts)
         name = f"tf{len(self._names)}".encode()
         prepared = self._pgconn.prepare(name, sql)
         if prepared.status not in OK:
             return prepared
         self._names[text] = name
-        return self._pgconn.exec_prepared(name, written)
+        return self._pgconn.exec_prepared(name, texts)
 
     def rows(self, result: pq.abc.PGresult) -> list[tuple[Any, ...]]:
         """The rows of a result."""
@@ -121,3 +121,8 @@ _ITEM = _BySubclass(
         type(None): lambda _: "NULL",
     }
 )
+
+
+def written(values: Sequence[object]) -> list[Any]:
+    """Values as text, which a cast makes what it is to be. Raises psycopg.DataError."""
+    return [_WRITE[type(one)](one) for one in values]

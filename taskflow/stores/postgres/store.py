@@ -1,10 +1,9 @@
 """The PostgreSQL store: a connection for each thread that is busy, and two to ring and to hear."""
 
 import logging
-import threading
 from collections.abc import Callable, Collection, Hashable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -12,24 +11,16 @@ from taskflow import forking
 from taskflow.broker.own_sql import Sql
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import BrokerUnavailable
-from taskflow.stores.postgres.connecting import (
-    Server,
-    check_server,
-    connect,
-    is_conflict,
-    is_lost,
-    translate,
-)
+from taskflow.stores.postgres.connecting import Server, check_server, connect, translate
 from taskflow.stores.postgres.database_clock import DatabaseClock
 from taskflow.stores.postgres.declarations import Declarations
 from taskflow.stores.postgres.ear import Ear
+from taskflow.stores.postgres.executor import Executor
+from taskflow.stores.postgres.joining import IDENTITY, Joining
 from taskflow.stores.postgres.migration import Migrator
 from taskflow.stores.postgres.own_sql import PostgresSql
 from taskflow.stores.postgres.ringer import Ringer
-from taskflow.stores.postgres.rows import PostgresRows
-from taskflow.stores.postgres.session import Session, Stale
 from taskflow.stores.postgres.tally_book import TallyBook
-from taskflow.stores.postgres.texts import Texts
 from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.rows import Rows
 
@@ -37,7 +28,6 @@ T = TypeVar("T")
 
 log = logging.getLogger("taskflow.store")
 
-TRIES = 6
 POLL = 1.0  # seconds
 
 
@@ -51,16 +41,10 @@ class PostgresStore:
 
     def __init__(self, server: Server, *, clock: Clock, create: bool = True) -> None:
         self._server = server
-        self._texts = Texts(server.schema)
         self._clock = clock
         self.poll_interval: float | None = POLL
         self.durable = server.durable
-        self._mine = threading.local()
-        self._hurried = False
         self._closed = False
-        self._declarations = Declarations()
-        self._watermarks = Watermarks()
-        self._tallies = TallyBook(clock)
         self._open_anew()
         connection = connect(server, False)
         try:
@@ -77,11 +61,20 @@ class PostgresStore:
 
     def _open_anew(self) -> None:
         """What belongs to this process."""
-        self._free: dict[bool, list[Session]] = {True: [], False: []}
-        open_one = partial(connect, self._server, False)
-        channel = f"taskflow.{self._server.schema}"
+        server = self._server
+        self._declarations = Declarations()
+        self._watermarks = Watermarks(self._clock)
+        self._tallies = TallyBook(self._clock)
+        self._executor = Executor(server, self._declarations, self._watermarks, self._tallies)
+        ask = partial(self.look, self._identity, kept=True)
+        self._joining = Joining(server.schema, self._declarations, self._executor.fill, ask)
+        open_one = partial(connect, server, False)
+        channel = f"taskflow.{server.schema}"
         self._ringer = Ringer(open_one, channel, self._clock)
         self._ear = Ear(open_one, channel, self._ringer.is_own)
+
+    def _identity(self, rows: Rows) -> tuple[Any, ...]:
+        return tuple(self._executor.session().first(IDENTITY))
 
     # ---- another process ---------------------------------------------------------------------
     def before_fork(self) -> None:
@@ -89,115 +82,7 @@ class PostgresStore:
 
     def after_fork(self, child: bool) -> None:
         if child:
-            self._mine = threading.local()
-            self._declarations = Declarations()
-            self._tallies = TallyBook(self._clock)
             self._open_anew()
-
-    # ---- sessions ----------------------------------------------------------------------------
-    def _take(self, durable: bool) -> Session:
-        if self._closed:
-            raise BrokerUnavailable("the broker is closed")
-        free = self._free[durable and self.durable]
-        try:
-            return free.pop()
-        except IndexError:
-            pass
-        connection = connect(self._server, durable)
-        session = Session(connection, self._texts, self._declarations, not self._server.pooled)
-        session.rows = PostgresRows(session, self._watermarks, self._tallies)
-        if self._hurried:
-            connection.execute("SET lock_timeout = '1s'")
-        return session
-
-    def _give(self, session: Session, durable: bool) -> None:
-        session.end()
-        if session.connection.closed:
-            return
-        if self._closed:
-            session.connection.close()
-        else:
-            self._free[durable and self.durable].append(session)
-
-    def _inside(self) -> Session | None:
-        """The session of the transaction that this thread is in."""
-        found: Session | None = getattr(self._mine, "session", None)
-        return found
-
-    def _run(
-        self,
-        work: Callable[[Rows], T],
-        durable: bool,
-        whole: bool,
-        alone: bool,
-        kept: bool = True,
-        tries: int = TRIES,
-    ) -> tuple[T, list[Callable[[], None]]]:
-        """Do the work, once more where that can be done; answers what is to be called after it."""
-        for left in reversed(range(tries)):
-            session = self._take(durable)
-            self._mine.session = session
-            ending = False
-            try:
-                if whole:
-                    session.begin()
-                if alone:
-                    session.alone()
-                if not kept:
-                    session.rows.renew()
-                answer = work(session.rows)
-                if session.unproved:
-                    session.rows.prove()
-                later = list(session.later)
-                session.later.clear()
-                changed = session.declarations is not self._declarations
-                ending = whole
-                session.commit(durable and self.durable and self._server.pooled)
-                if changed:
-                    self._declarations.forget()
-                self._tallies.note(session.tallies)
-                return answer, later
-            except Stale:
-                self._undo(session)
-                if not left:
-                    raise BrokerUnavailable("declarations change all the time") from None
-            except psycopg.Error as error:
-                lost = is_lost(error, session.connection)
-                self._undo(session)
-                if lost:
-                    session.connection.close()
-                    self._drop_all()
-                again = is_conflict(error) or (lost and not ending)
-                if not again or session.committed or not left:
-                    raise self._translated(error, lost and ending) from error
-            except BaseException:
-                self._undo(session)
-                raise
-            finally:
-                self._mine.session = None
-                self._give(session, durable)
-        raise AssertionError("unreachable")
-
-    def _translated(self, error: psycopg.Error, unknown: bool) -> Exception:
-        if unknown:
-            return BrokerUnavailable(
-                f"{self._server.shown} was lost while a change was committed: it may have been "
-                "made, or not"
-            )
-        return translate(error, self._server)
-
-    @staticmethod
-    def _undo(session: Session) -> None:
-        try:
-            session.undo()
-        except psycopg.Error:
-            session.connection.close()
-
-    def _drop_all(self) -> None:
-        """A server that dropped one connection has dropped the others."""
-        for free in self._free.values():
-            while free:
-                free.pop().connection.close()
 
     # ---- the store ---------------------------------------------------------------------------
     def transact(
@@ -214,8 +99,7 @@ class PostgresStore:
         """As `OwnSql.within`."""
 
         def call(rows: Rows) -> T:
-            session = self._inside()
-            assert session is not None
+            session = self._executor.session()
             session.start()
             sql = PostgresSql(session.connection, self._server.schema)
             try:
@@ -223,7 +107,7 @@ class PostgresStore:
             finally:
                 sql.close()
 
-        answer, later = self._run(call, True, True, False, tries=1)
+        answer, later = self._executor.run(call, durable=True, whole=True, tries=1)
         for one in later:
             one()
         return answer
@@ -245,10 +129,10 @@ class PostgresStore:
         whole: bool,
         alone: bool,
     ) -> T:
-        session = self._inside()
-        if session is not None:
-            return self._within(session, work, committed, alone)
-        answer, later = self._run(work, durable, whole, alone)
+        executor = self._executor
+        if (session := executor.inside()) is not None:
+            return executor.within(session, work, committed, alone)
+        answer, later = executor.run(work, durable=durable, whole=whole, alone=alone)
         if committed is not None:
             committed(answer)
         for call in later:
@@ -257,38 +141,19 @@ class PostgresStore:
             self._write_tallies()
         return answer
 
-    @staticmethod
-    def _within(
-        session: Session,
-        work: Callable[[Rows], T],
-        committed: Callable[[T], None] | None,
-        alone: bool,
+    def join(
+        self, connection: object, work: Callable[[Rows], T], committed: Callable[[T], None]
     ) -> T:
-        """A part of what this thread is doing: it alone is done again by new declarations."""
-        while True:
-            try:
-                with session.part():
-                    if alone and session.declarations is session.shared:
-                        session.alone()
-                    answer = work(session.rows)
-                    if session.unproved:
-                        session.rows.prove()
-            except Stale:
-                session.stamp = None
-                continue
-            break
-        if committed is not None:
-            session.later.append(partial(committed, answer))
-        return answer
+        """As `Joinable.join`."""
+        return self._joining.run(connection, work, committed)
 
     def step(self, work: Callable[[Rows], T]) -> T:
         return self.look(work, kept=True)
 
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
-        session = self._inside()
-        if session is not None:
+        if (session := self._executor.inside()) is not None:
             return work(session.rows)
-        return self._run(work, False, False, False, kept)[0]
+        return self._executor.run(work, kept=kept)[0]
 
     def version(self) -> Hashable:
         return object()  # nobody can say: look
@@ -300,10 +165,8 @@ class PostgresStore:
 
     def _server_time(self) -> float:
         def ask(rows: Rows) -> float:
-            session = self._inside()
-            assert session is not None
             text = "SELECT extract(epoch FROM clock_timestamp())::float8"
-            return float(session.first(text)[0])
+            return float(self._executor.session().first(text)[0])
 
         return self.look(ask, kept=True)
 
@@ -314,13 +177,7 @@ class PostgresStore:
         """The database is who it is."""
 
     def hurry(self) -> None:
-        self._hurried = True
-        self._drop_all()
-
-    def write_tallies(self) -> None:
-        """Write down what was counted here."""
-        if self._tallies:
-            self._write_tallies()
+        self._executor.hurry()
 
     def _write_tallies(self) -> None:
         counted = self._tallies.take()
@@ -329,9 +186,7 @@ class PostgresStore:
         queues, handled, dead = (list(one) for one in zip(*counted, strict=True))
 
         def write(rows: Rows) -> None:
-            session = self._inside()
-            assert session is not None
-            session.change(
+            self._executor.session().change(
                 """UPDATE tf.total t SET handled = t.handled + u.handled,
                                          dead_lettered = t.dead_lettered + u.dead_lettered
                    FROM unnest($1::int4[], $2::int8[], $3::int8[]) u (queue, handled, dead_lettered)
@@ -340,7 +195,7 @@ class PostgresStore:
             )
 
         try:
-            self._run(write, False, False, False)
+            self._executor.run(write)
         except BrokerUnavailable as error:
             log.debug("what was handled is not counted: %s", error)
 
@@ -348,7 +203,8 @@ class PostgresStore:
         self._ringer.ring(queues)
 
     def listen(self) -> None:
-        self._ear.listen()
+        if not self._server.pooled:  # there, what one says next may go to another server process
+            self._ear.listen()
 
     def hears(self) -> bool:
         return self._ear.hears()
@@ -362,8 +218,8 @@ class PostgresStore:
     def close(self) -> None:
         if self._closed:
             return
-        self.write_tallies()
+        self._write_tallies()
         self._closed = True
         self._ringer.close()
         self._ear.close()
-        self._drop_all()
+        self._executor.close()

@@ -17,9 +17,6 @@ class TallyBook:
         self._counted = Tallies()
         self._written_at = clock.elapsed()
 
-    def __bool__(self) -> bool:
-        return bool(self._counted)
-
     def note(self, tallies: Tallies) -> None:
         """Take over what is certain now."""
         if tallies:

@@ -107,7 +107,12 @@ class ListBroker:
 
     # ---- send -------------------------------------------------------------------------------
     def publish(
-        self, topic: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> Published:
         check_no_connection(connection, "a broker over lists")
         with self._changed:
@@ -124,7 +129,12 @@ class ListBroker:
             return Published(len(counted), self._store(plan, topic))
 
     def send(
-        self, queue: str, messages: Sequence[Message], *, connection: object = None
+        self,
+        queue: str,
+        messages: Sequence[Message],
+        *,
+        connection: object = None,
+        hold_group: bool = False,
     ) -> list[Sent]:
         check_no_connection(connection, "a broker over lists")
         with self._changed:

@@ -9,6 +9,7 @@ from taskflow.broker.change import Applied, Change, Publish, Settlement
 from taskflow.broker.settings import Sent
 from taskflow.broker.traffic import Traffic
 from taskflow.errors import BrokerError, LeaseLost, LimitExceeded
+from taskflow.limits import check_no_connection
 from tests.contract.list_broker.tables import Tables
 
 
@@ -28,8 +29,16 @@ class Changes:
         self._settle = settle
         self._made: dict[str, tuple[float, Applied]] = {}
 
-    def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        changes: Sequence[Change],
+        durable: bool = True,
+        *,
+        connection: object = None,
+        hold_group: bool = False,
+    ) -> list[Applied]:
         """One after another; lists are never on a disk, so that `durable` asks for nothing."""
+        check_no_connection(connection, "a broker over lists")
         return [self._apply(change) for change in changes]
 
     def _apply(self, change: Change) -> Applied:

@@ -16,17 +16,22 @@ from moto.server import ThreadedMotoServer
 
 from taskflow.broker.settings import QueueSettings
 from taskflow.brokers.aws.broker import AwsBroker
+from tests.contract.clients import lent_clients
 from tests.contract.wire import SharedClock, aws_broker
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys of nobody, and no second tries; of `make test-aws`, the user's own."""
+def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys of nobody, no second tries, and boto3's sessions of other tests; of `make test-aws`, the
+    user's own."""
     if os.environ.get("TASKFLOW_TEST_AWS"):
+        yield
         return
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "TF1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with lent_clients():
+        yield
 
 
 @pytest.fixture(scope="module")

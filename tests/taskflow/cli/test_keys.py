@@ -8,6 +8,7 @@ from click.testing import Result
 
 from taskflow.clock import SystemClock
 from taskflow.server.keys import VERBS, Keys
+from taskflow.server.serving import find_keys
 
 Run = Callable[..., Result]
 FILE = "taskflow.db-keys.json"
@@ -73,6 +74,20 @@ def test_the_keys_lie_beside_the_broker_that_is_named(
         "other.db-keys.json",
         "third.db-keys.json",
     }
+
+
+def test_the_keys_of_a_broker_without_a_file_lie_where_it_is_said(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKFLOW_BROKER", "postgresql://u:secret@h/shop")
+    refused = run("keys", "add", "one")
+    assert (refused.exit_code, "where --keys says" in refused.output) == (2, True)
+    assert "secret" not in refused.output
+    assert find_keys("postgresql://h/shop") is None  # it is served without
+    assert run("keys", "add", "one", "--keys", "own.json").exit_code == 0
+    monkeypatch.setenv("TASKFLOW_KEYS", "own.json")
+    assert "one" in run("keys", "list").output
+    assert [key.name for key in Keys.load(folder / "own.json").all()] == ["one"]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_the_commands_are_these() -> None:
         "workers",
         "top",
         "serve",
+        "migrate",
         "migrate-from-celery",
         "keys",
         "keys add",
@@ -215,7 +216,7 @@ def test_an_unknown_setting_exits_2_with_the_known_ones(run: Run) -> None:
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: setup.cfg [taskflow]: unknown setting 'brokr'; known: broker, modules, "
-        "concurrency, processes, grace, log_level, app, release, task_queue, task_retries, "
+        "concurrency, processes, grace, log_level, app, release, keys, task_queue, task_retries, "
         "task_backoff, task_timeout, task_result, task_result_failed, task_idempotent, "
         "task_window, task_visibility_timeout, task_concurrency, task_rate\n"
     )

@@ -92,10 +92,21 @@ OPERATIONS = [
 ]
 
 
+@pytest.fixture
+def actions() -> Actions:
+    return Actions()
+
+
+@pytest.fixture
+def app(actions: Actions) -> Any:
+    return make_app(actions)
+
+
 @pytest.mark.parametrize(("service", "name"), OPERATIONS)
-def test_boto3_calls_every_operation(service: str, name: str) -> None:
-    actions = Actions()
-    client = connect(make_app(actions), service)
+def test_boto3_calls_every_operation(
+    service: str, name: str, actions: Actions, clients: Callable[[str], Any]
+) -> None:
+    client = clients(service)
     operation = client.meta.service_model.operation_model(name)
     result = fill(operation.output_shape) if operation.output_shape else {}
     actions.result = result

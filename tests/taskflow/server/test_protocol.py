@@ -44,7 +44,11 @@ def without_empty(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda p: f"{p.protocol}-{p.operation.name}")
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=settings().max_examples // 6,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(data=st.data())
 def test_every_operation_travels_both_ways(peer: Peer, data: st.DataObject) -> None:
     operation, query = peer.operation, peer.protocol == "query"

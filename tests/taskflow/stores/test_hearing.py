@@ -53,6 +53,7 @@ def poll(broker: StoredBroker) -> Iterator[Poll]:
             return pool.submit(broker.receive, *queues, wait=wait, **how)
 
         yield submit
+        broker.close()  # lets go whom a test that failed has left waiting
 
 
 @pytest.mark.parametrize("order", [QUEUES, QUEUES[::-1]])
@@ -96,10 +97,10 @@ def test_another_takes_the_place_of_who_leaves(
     clock.wait_until_parked(1)
     long = poll("two")
     clock.wait_until_parked(2)
-    for _ in range(5):  # each time both look again
+    short.add_done_callback(lambda _: clock.nudge())
+    while not short.done():  # each second both look again, the one in the store and the other
         clock.advance(1)
-        if not short.done():
-            clock.wait_until_parked(1)
+        clock.wait_until(lambda parked: parked == 2 or short.done())
     assert short.result(WAIT) == []
     clock.wait_until_parked(1)
     other.send("two", [Message("1", "x")])

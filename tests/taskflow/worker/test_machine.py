@@ -6,7 +6,7 @@ from tests.taskflow.worker.inflight_machine import InflightMachine
 
 TestInflight = InflightMachine.TestCase
 TestInflight.settings = settings(
-    max_examples=25,
+    max_examples=10,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

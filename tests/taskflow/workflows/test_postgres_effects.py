@@ -1,15 +1,10 @@
 """A step in a PostgreSQL database of the user's, over psycopg 3: its effect is there once."""
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from taskflow import AsyncRun, Broker, Registry, Run, Worker, publish, workflow
@@ -17,52 +12,18 @@ from taskflow.errors import StepFailed, WorkflowError
 from taskflow.registry import default_registry
 from taskflow.testing import ManualClock
 from taskflow.workflows.markers import TABLE
+from tests.postgres_server import PostgresServer
 from tests.taskflow.sealing.test_sealing import seal, unseal
 from tests.taskflow.workflows.conftest import Go
 from tests.taskflow.workflows.test_crashes import Died
 
 pytestmark = pytest.mark.slow  # the server starts
-psycopg = pytest.importorskip("psycopg")
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parts[4]))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """What to connect to: a server in a folder of its own, by a socket there. It refuses to be
-    root's."""
-    if not PROGRAMS:
-        pytest.skip("no PostgreSQL server on this machine")
-    folder = Path(tempfile.mkdtemp(prefix="taskflow-pg-"))
-    user = None
-    if not os.getuid():
-        names = {one.pw_name for one in pwd.getpwall()}
-        user = "postgres" if "postgres" in names else "nobody"
-        shutil.chown(folder, user)
-
-    def call(program: str, *arguments: object) -> None:
-        command = [str(PROGRAMS[-1] / program), *map(str, arguments)]
-        subprocess.run(
-            command,
-            user=user,
-            cwd=folder,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-
-    data = folder / "data"
-    call("initdb", "-D", data, "-U", "shop", "-A", "trust", "-N")
-    options = f"-c listen_addresses= -c fsync=off -k {folder}"
-    call("pg_ctl", "-D", data, "-w", "-s", "-l", folder / "log", "-o", options, "start")
-    yield f"host={folder} user=shop dbname=postgres"
-    call("pg_ctl", "-D", data, "-w", "-s", "-m", "immediate", "stop")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def connection(server: str) -> Iterator[Any]:
+def connection(postgres: PostgresServer) -> Iterator[Any]:
     """A connection to an empty ledger."""
-    with psycopg.connect(server, row_factory=psycopg.rows.dict_row) as opened:
+    with psycopg.connect(postgres.address(), row_factory=psycopg.rows.dict_row) as opened:
         opened.execute(f"DROP TABLE IF EXISTS {TABLE}, ledger")
         opened.execute("CREATE TABLE ledger (cents integer)")
         opened.commit()
@@ -137,7 +98,11 @@ def test_a_coroutine_has_them_too(
 
 
 def test_what_cannot_be_is_refused_and_undone(
-    taskflow_registry: Registry, taskflow_broker: Broker, go: Go, connection: Any, server: str
+    taskflow_registry: Registry,
+    taskflow_broker: Broker,
+    go: Go,
+    connection: Any,
+    postgres: PostgresServer,
 ) -> None:
     def pay(found: Any) -> None:
         found.execute("INSERT INTO ledger VALUES (5)")
@@ -162,7 +127,7 @@ def test_what_cannot_be_is_refused_and_undone(
                 ctx.transaction_on(connection, function)
             except StepFailed as failed:
                 said.append(f"{failed.error.type}: {failed.error.message}")
-        with psycopg.connect(server) as busy:
+        with psycopg.connect(postgres.address()) as busy:
             busy.execute("SELECT 1")
             for odd in (busy, psycopg.AsyncConnection, "postgresql://"):
                 try:

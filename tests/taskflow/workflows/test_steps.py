@@ -22,6 +22,7 @@ from taskflow import (
     workflow,
 )
 from taskflow.errors import (
+    ConfigError,
     RegistrationError,
     RunFailed,
     StepFailed,
@@ -345,6 +346,35 @@ def test_what_the_code_sends_between_steps_is_sent_once(
         "sleep#2",
     ]
     assert run.get(0).startswith(f"{run.id}:mail:1 ")
+
+
+def test_a_connection_of_the_users_is_for_steps(
+    taskflow_registry: Registry, taskflow_broker: Broker, go: Go
+) -> None:
+    @task(registry=taskflow_registry, queue="flows", name="mail")
+    def mail() -> None: ...
+
+    def flow(ctx: Run) -> str:
+        for send in (
+            lambda: publish("paid", 1, connection=object()),
+            lambda: mail.options(connection=object()).delay(),
+        ):
+            with pytest.raises(
+                WorkflowError, match=r"do it in a step, such as ctx\.transaction_on"
+            ):
+                send()
+        return ctx.step(join)
+
+    def join() -> str:
+        with pytest.raises(
+            ConfigError, match="within a transaction of yours"
+        ):  # it may: SQLite not
+            publish("paid", 1, connection=object())
+        return "joined"
+
+    run = start(taskflow_registry, taskflow_broker, flow)
+    go()
+    assert run.get(0) == "joined"
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -1,5 +1,5 @@
--- The stored broker's tables. Times are epoch seconds; who writes them passes `now` in.
--- `tf.` stands for the schema.
+-- The stored broker's tables.
+-- (tf stands for the schema. Times are epoch seconds; who writes them passes `now` in.)
 
 -- Numbers of messages, and of FIFO topics: above every time in microseconds until the year 2096.
 CREATE SEQUENCE tf.number AS bigint START WITH 4000000000000000 CACHE 1;

@@ -3,6 +3,7 @@
 from taskflow.testing.contract.collection import collected
 from taskflow.testing.contract.traffic.attributes import *
 from taskflow.testing.contract.traffic.carried import *
+from taskflow.testing.contract.traffic.connections import *
 from taskflow.testing.contract.traffic.dead_letters import *
 from taskflow.testing.contract.traffic.deduplication import *
 from taskflow.testing.contract.traffic.delivery import *

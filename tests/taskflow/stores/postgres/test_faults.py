@@ -277,7 +277,9 @@ def test_behind_a_pooler_nothing_is_prepared(open_one: Open) -> None:
     assert broker.delete([Finish(one, 60) for one in lent]) == [True] * 10
     store = broker.store
     assert isinstance(store, PostgresStore)
-    for free in store._free.values():
+    store.listen()
+    assert not store.hears()
+    for free in store._executor._free.values():
         for session in free:
             found = session.connection.execute("SELECT count(*) FROM pg_prepared_statements")
             assert found.fetchall() == [(0,)]

@@ -1,0 +1,105 @@
+"""A broker over a private server, and what an application may reach the same server with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from random import Random
+from typing import Any
+
+import psycopg
+import psycopg2
+import pytest
+from sqlalchemy import URL, create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from taskflow.broker import Broker, QueueSettings
+from taskflow.config import open_broker
+from taskflow.testing import ManualClock
+from tests.postgres_server import PostgresServer
+
+Begin = Callable[[], AbstractContextManager[Any]]
+"""A transaction of the application's: what `connection=` is; committed at the end of the block."""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1000.0)
+
+
+@pytest.fixture
+def broker(postgres: PostgresServer, clock: ManualClock) -> Iterator[Broker]:
+    opened = open_broker(postgres.address(), clock=clock, random=Random(7))
+    opened.create_topic("made")
+    opened.create_queue("work", QueueSettings())
+    opened.subscribe("made", "work")
+    yield opened
+    opened.close()
+    postgres.empty()
+
+
+def engine_of(server: PostgresServer, driver: str = "psycopg") -> Any:
+    url = URL.create(
+        f"postgresql+{driver}", "taskflow", database="postgres", query={"host": server.host}
+    )
+    return create_engine(url, poolclass=NullPool)
+
+
+@contextmanager
+def _driver(server: PostgresServer, module: Any) -> Iterator[Any]:
+    opened = module.connect(server.address())
+    try:
+        yield opened
+        opened.commit()
+    finally:
+        opened.close()  # undoes what was not committed
+
+
+@contextmanager
+def _django(server: PostgresServer) -> Iterator[Any]:
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure(USE_TZ=True)
+        django.setup()
+    from django.db import connections, transaction
+
+    connections.settings["pg"] = connections.configure_settings(
+        {
+            "default": {},
+            "pg": {
+                "ENGINE": "django.db.backends.postgresql",
+                **{"NAME": "postgres", "USER": "taskflow", "HOST": server.host},
+            },
+        }
+    )["pg"]
+    try:
+        with transaction.atomic(using="pg"):
+            yield connections["pg"]
+    finally:
+        connections["pg"].close()
+        del connections["pg"], connections.settings["pg"]
+
+
+DRIVERS = ("psycopg", "psycopg2", "session", "session-psycopg2", "connection", "django")
+
+
+@pytest.fixture(params=DRIVERS)
+def begin(request: pytest.FixtureRequest, postgres: PostgresServer) -> Begin:
+    match request.param:
+        case "psycopg":
+            return lambda: _driver(postgres, psycopg)
+        case "psycopg2":
+            return lambda: _driver(postgres, psycopg2)
+        case "django":
+            return lambda: _django(postgres)
+        case "connection":
+            return lambda: engine_of(postgres).begin()
+    engine = engine_of(postgres, request.param.partition("-")[2] or "psycopg")
+    return lambda: _session(engine)
+
+
+@contextmanager
+def _session(engine: Any) -> Iterator[Session]:
+    with Session(engine) as session, session.begin():
+        yield session
