@@ -26,7 +26,7 @@ from taskflow.topology import declare
 
 log = logging.getLogger("taskflow.server")
 
-HEARTBEAT_SECONDS = 5.0  # between two looks for the supervising process
+LOOK_EVERY = 1.0  # seconds between two looks for the supervising process
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -48,7 +48,14 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="With keys: subscriptions may name URLs of this machine.",
 )
-@click.option("--processes", "-p", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--processes",
+    "-p",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share the port and the broker.",
+)
 @click.option("--supervised", type=int, hidden=True, help="The supervising process.")
 @keys_option
 @broker_option
@@ -125,7 +132,7 @@ def _serve(broker: Broker, options: Any, supervised: int | None) -> None:
             log.error("the supervising process is gone")
             server.stop()
 
-    end = every(HEARTBEAT_SECONDS, look, broker.clock.wait)
+    end = every(LOOK_EVERY, look, broker.clock.wait)
     try:
         server.run()
     finally:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -27,7 +28,7 @@ class Served:
     """A running `taskflow serve` of two processes, and which they are."""
 
     def __init__(self, address: str, access: dict[str, str]) -> None:
-        self._access = access
+        self._access, self.address = access, address
         self.process = subprocess.Popen(
             [*TASKFLOW, "serve", "--port", "0", "--processes", "2"],
             stderr=subprocess.PIPE,
@@ -72,7 +73,7 @@ class Served:
 
 
 @pytest.fixture
-def address(tmp_path: Any, request: pytest.FixtureRequest) -> Iterator[str]:
+def address(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/broker.db"
         return
@@ -83,7 +84,7 @@ def address(tmp_path: Any, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
 def test_polls_of_all_processes_are_woken_and_a_dead_one_is_replaced(
-    address: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TASKFLOW_KEYS", str(tmp_path / "keys.json"))
@@ -133,6 +134,22 @@ def test_polls_of_all_processes_are_woken_and_a_dead_one_is_replaced(
         served.close()
 
 
-def test_what_cannot_be_shared_is_refused(tmp_path: Any) -> None:
+def test_nobody_goes_on_without_the_supervising_process(tmp_path: Path) -> None:
+    served = Served(f"sqlite:///{tmp_path}/broker.db", {})
+    try:
+        served.wait_for_processes(2)
+        second = taskflow(
+            "serve", "-p", "2", "--port", served.url.rpartition(":")[2], "--broker", served.address
+        )
+        assert (second.returncode, "Address already in use" in second.stderr) == (2, True)
+        served.process.kill()
+        assert served.process.stderr is not None
+        said = served.process.stderr.read()  # until the last of them has ended
+        assert said.count("the supervising process is gone") == 2
+    finally:
+        served.close()
+
+
+def test_what_cannot_be_shared_is_refused() -> None:
     done = taskflow("serve", "-p", "2", "--port", "0", "--broker", "memory://")
     assert (done.returncode, "of one process" in done.stderr) == (2, True)
