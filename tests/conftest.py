@@ -109,10 +109,10 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Of each test xdist would send six messages, which take longer than many a test: send what
-    is counted, what failed, and what took its time before and after."""
+    is counted, what failed, and what took its time before and after. (After taskflow's own plugin,
+    which runs what is tried again and again.)"""
     if not hasattr(item.config, "workerinput"):
         return None
     for report in runtestprotocol(item, log=False, nextitem=nextitem):

@@ -16,8 +16,10 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 COMMANDS = {
+    "backup": ("backup", "Copy a broker's file while it is in use."),
     "call": ("call", "Call a task through its queue; --wait for its result."),
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
+    "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),

@@ -1,9 +1,14 @@
 """`taskflow serve`: the broker over HTTP, for any AWS SDK."""
 
+import logging
+import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import click
 
+from taskflow.broker import Broker
 from taskflow.brokers import DEFAULT_ADDRESS
 from taskflow.cli.options import (
     broker_option,
@@ -13,8 +18,15 @@ from taskflow.cli.options import (
     opened,
     server_module,
 )
+from taskflow.cli.repeating import every
+from taskflow.cli.serve_many import serve_many
 from taskflow.config import setting
+from taskflow.errors import ConfigError
 from taskflow.topology import declare
+
+log = logging.getLogger("taskflow.server")
+
+LOOK_EVERY = 1.0  # seconds between two looks for the supervising process
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -36,6 +48,15 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="With keys: subscriptions may name URLs of this machine.",
 )
+@click.option(
+    "--processes",
+    "-p",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share the port and the broker.",
+)
+@click.option("--supervised", type=int, hidden=True, help="The supervising process.")
 @keys_option
 @broker_option
 def serve(
@@ -49,20 +70,23 @@ def serve(
     certificate_key: Path | None,
     allow_reset: bool,
     local_targets: bool,
+    processes: int,
+    supervised: int | None,
     keys_path: Path | None,
     address: str | None,
 ) -> None:
     """Serve the broker as SQS and SNS on one port, with a page at /.
 
     Without keys (`taskflow keys`) it listens on this machine only and accepts any signature.
-    SIGTERM answers parked polls and finishes running requests.
+    SIGTERM answers parked polls and finishes running requests. With --processes, several share the
+    port and the broker: for many cores, where the broker has room for them.
 
     \b
     Example:
       taskflow serve --broker sqlite:///broker.db
       aws --endpoint-url http://127.0.0.1:9324 sqs create-queue --queue-name orders
     """
-    serving, dashboard = server_module("server.serving"), server_module("dashboard.pages")
+    serving = server_module("server.serving")
     with opened(address, create=True) as broker:
         keys = keys_setting(keys_path) or serving.find_keys(
             address or setting("broker") or DEFAULT_ADDRESS
@@ -82,7 +106,51 @@ def serve(
             certificate_key=certificate_key,
             allow_reset=allow_reset,
             local_targets=local_targets,
+            shared=supervised is not None,
         )
-        server = serving.WireServer(broker, options, dashboard.pages)
-        click.echo(f"SQS and SNS at {server.url} (account {account}, region {region})", err=True)
+        if processes > 1 and not broker.features.shared:
+            raise ConfigError("a broker in memory is of one process: --processes needs another")
+        if processes == 1:
+            _serve(broker, options, supervised)
+            return
+        reserved = _prepare(broker, options)
+    with reserved:
+        serve_many(options, processes, reserved.getsockname()[1], address)
+
+
+def _serve(broker: Broker, options: Any, supervised: int | None) -> None:
+    """One process. It ends with the one that supervises it, if there is one."""
+    serving, dashboard = server_module("server.serving"), server_module("dashboard.pages")
+    server = serving.WireServer(broker, options, dashboard.pages)
+    if supervised is None:
+        _tell(options, server.port)
         server.run()
+        return
+
+    def look() -> None:
+        if os.getppid() != supervised:
+            log.error("the supervising process is gone")
+            server.stop()
+
+    end = every(LOOK_EVERY, look, broker.clock.wait)
+    try:
+        server.run()
+    finally:
+        end()
+
+
+def _prepare(broker: Broker, options: Any) -> socket.socket:
+    """Hold the port, and make what each process would make for itself: the broker's identity."""
+    server_module("server.serving").check_options(options)
+    held: socket.socket = server_module("server.listening").reserve(options.host, options.port)
+    port = held.getsockname()[1]
+    server_module("server.certificate").ensure_identity(
+        broker, options.account, options.region, options.url_at(port), broker.clock
+    )
+    _tell(options, port)
+    return held
+
+
+def _tell(options: Any, port: int) -> None:
+    where = f"account {options.account}, region {options.region}"
+    click.echo(f"SQS and SNS at {options.url_at(port)} ({where})", err=True)

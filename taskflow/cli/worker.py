@@ -20,6 +20,7 @@ from taskflow.cli.options import (
     module_option,
     opened,
 )
+from taskflow.cli.repeating import every
 from taskflow.cli.signals import signals_to
 from taskflow.cli.supervise import Options, supervise
 from taskflow.config import setting, shown_address
@@ -139,7 +140,7 @@ def work(options: Options, registry: Registry) -> None:
             log.info("health on http://127.0.0.1:%d/ready", server.port)
         if options.heartbeat_file is not None or options.supervised is not None:
             beat = _heartbeats(pool, options, broker.clock.now)
-            around.callback(_every(HEARTBEAT_SECONDS, beat, broker.clock.wait))
+            around.callback(every(HEARTBEAT_SECONDS, beat, broker.clock.wait))
         seen = around.enter_context(signals_to(pool))
         names = [name for name, _ in options.queues] or registry.queues()
         where = shown_address(options.address)
@@ -169,31 +170,6 @@ def _heartbeats(pool: Pool, options: Options, now: Callable[[], float]) -> Calla
             pool.stop()
 
     return beat
-
-
-def _every(
-    seconds: float, act: Callable[[], None], wait: Callable[[threading.Condition, float], bool]
-) -> Callable[[], None]:
-    """Call `act` now and every so many seconds, in a thread; answers how to end it."""
-    condition = threading.Condition()
-    ended = threading.Event()
-
-    def run() -> None:
-        with condition:
-            while not ended.is_set():
-                act()
-                wait(condition, seconds)
-
-    thread = threading.Thread(target=run, name="taskflow-heartbeat", daemon=True)
-    thread.start()
-
-    def end() -> None:
-        ended.set()
-        with condition:
-            condition.notify()
-        thread.join()
-
-    return end
 
 
 def _setting(name: str, kind: click.ParamType[T], default: T) -> T:

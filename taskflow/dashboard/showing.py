@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import os
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
@@ -128,7 +129,9 @@ def write_label(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-_MARKS = secrets.token_bytes(16)
+MARKS = "TASKFLOW_PAGE_MARKS"
+"""The variable by which processes that serve the same pages know each other's notices."""
+_MARKS = os.environ.get(MARKS, "").encode() or secrets.token_bytes(16)
 
 
 # ---- templates ----------------------------------------------------------------------------------

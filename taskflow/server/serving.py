@@ -27,6 +27,7 @@ from taskflow.server.chores import Chores
 from taskflow.server.connection import Connection
 from taskflow.server.deliveries import Deliveries
 from taskflow.server.keys import Keys, keys_file
+from taskflow.server.listening import bind
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
@@ -60,6 +61,16 @@ class ServerOptions:
     allow_reset: bool = False
     local_targets: bool = False
     """With keys: whether subscriptions may name URLs of this machine and its links."""
+    shared: bool = False
+    """Whether other processes of this server listen on the port too (`listening.reserve`)."""
+
+    def url_at(self, port: int) -> str:
+        """What clients are told to use, on this port."""
+        scheme = "https" if self.certificate else "http"
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        if self.host in ("0.0.0.0", "::"):
+            shown = "localhost"
+        return self.url or f"{scheme}://{shown}:{port}"
 
 
 def find_keys(address: str) -> Path | None:
@@ -101,13 +112,9 @@ class WireServer:
     ) -> None:
         check_options(options)
         self._broker = broker
-        self._socket = _bind(options.host, options.port)
+        self._socket = bind(options.host, options.port, options.shared)
         self.port: int = self._socket.getsockname()[1]
-        scheme = "https" if options.certificate else "http"
-        shown = f"[{options.host}]" if ":" in options.host else options.host
-        if options.host in ("0.0.0.0", "::"):
-            shown = "localhost"
-        self.url = options.url or f"{scheme}://{shown}:{self.port}"
+        self.url = options.url_at(self.port)
         self._waiting = Waiting(broker)
         self._threads = ThreadPoolExecutor(THREADS, "taskflow-server")
         self._loops: list[asyncio.Task[None]] = []
@@ -265,17 +272,3 @@ def check_options(options: ServerOptions) -> None:
             f"--host {options.host} lets other machines in, which needs access keys: "
             "`taskflow keys add NAME` makes one"
         )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's delay off for sockets that name their protocol: an answer is two writes.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except (OSError, OverflowError) as error:
-        bound.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"cannot listen on {host}:{port}: {reason}") from error
-    return bound

@@ -16,6 +16,7 @@ from taskflow.broker.settings import (
     TopicSubscription,
 )
 from taskflow.message import Message
+from taskflow.stores.handover import HandoverRows
 from taskflow.stores.records import Records
 from taskflow.stores.row import Ask, Held, Kinds, Lent, Lone, Moved, QueueRow, Row, Target, TopicRow
 
@@ -37,6 +38,11 @@ class Rows(Protocol):
     @property
     def records(self) -> Records:
         """The verbs on what lies beside the messages."""
+        ...
+
+    @property
+    def handover(self) -> HandoverRows:
+        """The verbs by which rows leave for another store and come in from one."""
         ...
 
     def undoing(self, work: Callable[[], T]) -> T:

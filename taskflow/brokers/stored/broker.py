@@ -3,6 +3,7 @@
 from random import Random
 
 from taskflow import forking
+from taskflow.broker.backup import Backup
 from taskflow.broker.features import Features
 from taskflow.broker.own_sql import OwnSql
 from taskflow.broker.prompt import Prompt
@@ -11,6 +12,7 @@ from taskflow.brokers.stored.apply import Applier
 from taskflow.brokers.stored.coordination import Coordinator
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.declare import Declarations
+from taskflow.brokers.stored.handover import HandingOver
 from taskflow.brokers.stored.housekeeping import Upkeep
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.joiner import Joiner
@@ -54,6 +56,8 @@ class StoredBroker:
             self.at_once = store.at_once
         if isinstance(store, OwnSql):
             self.within = store.within
+        if isinstance(store, Backup):
+            self.back_up = store.back_up
         self.core = core = core or Core(store, self.clock, self.random)
         intake, joiner = Intake(), Joiner(core)
 
@@ -97,6 +101,14 @@ class StoredBroker:
         self.workers, self.hurry = coordinator.workers, coordinator.hurry
         upkeep = Upkeep(core, moves)
         self.upkeep, self.clean = upkeep.run, upkeep.clean
+
+        handing = HandingOver(core)
+        self.batches, self.hand_out = handing.batches, handing.hand_out
+        self.hand_again, self.take_in = handing.hand_again, handing.take_in
+        self.let_go = handing.let_go
+        self.finished_after = handing.finished_after
+        self.remember_finished = handing.remember_finished
+        self.known_after, self.remember_known = handing.known_after, handing.remember_known
 
         runs = Runs(core)
         self.records, self.list_records = runs.records, runs.list_records

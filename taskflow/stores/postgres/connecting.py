@@ -94,6 +94,7 @@ def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
     return (
         connection.closed
         or connection.pgconn.status != pq.ConnStatus.OK
+        or (error.sqlstate is None and not isinstance(error, psycopg.DataError))
         or isinstance(error, errors.ReadOnlySqlTransaction | errors.AdminShutdown)
     )
 

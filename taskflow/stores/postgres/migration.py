@@ -36,7 +36,7 @@ _RIGHTS = """\
 -- A role that works with these tables and did not make them needs, after each migration again:
 --   GRANT USAGE ON SCHEMA NAME TO its_name;
 --   GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA NAME TO its_name;
---   GRANT USAGE ON ALL SEQUENCES IN SCHEMA NAME TO its_name;"""
+--   GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA NAME TO its_name;"""
 _APART = """\
 -- In no transaction. If it was cut short before, drop what it left first:
 --   SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid;"""

@@ -9,6 +9,7 @@ from taskflow.stores.postgres.buckets import Buckets
 from taskflow.stores.postgres.declared import DeclaredRows
 from taskflow.stores.postgres.deduplication import Deduplications
 from taskflow.stores.postgres.due_rows import DueRows
+from taskflow.stores.postgres.handover import PostgresHandover
 from taskflow.stores.postgres.insertion import Insertion
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.lease_rows import LeaseRows
@@ -72,6 +73,7 @@ class PostgresRows:
         self.delay_again = leases.delay_again
         due = DueRows(session, removal)
         self.due = due.due
+        self.handover = PostgresHandover(session, due, lanes)
         slots = SlotRows(session, buckets)
         self.unpark, self.parked = slots.unpark, slots.parked
         lender = QuickLender(session, declared, Lender(due, leases, slots), watermarks)

@@ -47,7 +47,7 @@ class Insertion:
     ) -> list[int]:
         if len(messages) == 1:
             return [self._add_one(queue, topic, messages[0], now)]
-        first = self._next_numbers(queue, len(messages), now)
+        first = self.next_numbers(queue, len(messages), now)
         numbered = list(enumerate(messages, first))
         stored = self._add(queue, topic, numbered, now)
         if len(stored) < len(numbered):
@@ -57,7 +57,7 @@ class Insertion:
 
     def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> int:
         """As `add`: the same row and body, with less around them."""
-        seq = self._next_numbers(queue, 1, now)
+        seq = self.next_numbers(queue, 1, now)
         delay, group, fifo = message.delay, message.group, queue.fifo
         due = now + (queue.settings.delay if delay is None else delay)
         lane, tenant = (group, None) if fifo else (None, group)
@@ -160,7 +160,7 @@ class Insertion:
         last = self._declared.last_body()
         return max(int(now * 1e6), 0 if last is None else last + 1)
 
-    def _next_numbers(self, queue: QueueRow, count: int, now: float) -> int:
+    def next_numbers(self, queue: QueueRow, count: int, now: float) -> int:
         """The first of so many free numbers."""
         first = self._first_free(now)
         if queue.fifo:  # higher than those of deleted messages, though the clock was set back
@@ -208,7 +208,7 @@ class Insertion:
                 )
             ],
         )
-        seq = self._next_numbers(to, 1, now)
+        seq = self.next_numbers(to, 1, now)
         extra = read_extra(row.extra)
         group = extra.group
         before = extra.received + row.receive_count if source is not None else 0

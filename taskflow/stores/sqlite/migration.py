@@ -1,8 +1,6 @@
 """Making the tables of a new broker file, and bringing one of an older version up to date."""
 
 import logging
-import os
-from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import apsw
 
 from taskflow.errors import BrokerFileError
+from taskflow.stores.sqlite.file_copy import copy_file
 
 log = logging.getLogger("taskflow.store")
 
@@ -120,21 +119,9 @@ def _migrate(connection: apsw.Connection, path: Path | None, version: int) -> No
 
 def _copy(path: Path, copy: Path) -> None:
     """Copy a broker file, what is committed and not yet in it too; all of it or nothing."""
-    part = copy.with_name(f"{copy.name}.part")
-    part.unlink(missing_ok=True)
     try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        source, target = apsw.Connection(os.fspath(path)), apsw.Connection(os.fspath(part))
-        try:
-            with target.backup("main", source, "main") as backup:
-                backup.step()
-        finally:
-            target.close()
-            source.close()
-        part.replace(copy)
+        copy_file(path, copy)
     except (apsw.Error, OSError) as error:
-        with suppress(OSError):
-            part.unlink()
         raise BrokerFileError(
             f"{path} must be copied to {copy.name} before it is brought up to date, and cannot "
             f"be: {error}"

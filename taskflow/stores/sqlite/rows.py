@@ -12,6 +12,7 @@ from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.deduplication import Deduplications
 from taskflow.stores.sqlite.due_rows import DueRows
+from taskflow.stores.sqlite.handover import SqliteHandover
 from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
@@ -63,6 +64,7 @@ class SqliteRows:
         insertion = Insertion(connection, declared, bodies, lanes, removal)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
         self.move = insertion.move
+        self.handover = SqliteHandover(connection, insertion, bodies, lanes)
         leases = LeaseRows(connection, lanes)
         self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release

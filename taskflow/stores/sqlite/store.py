@@ -20,6 +20,7 @@ from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.connecting import check_sqlite_version, connect, make_private
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
+from taskflow.stores.sqlite.file_copy import back_up
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity
 from taskflow.stores.sqlite.migration import prepare
@@ -317,6 +318,10 @@ class SqliteStore:
 
     def _commit_syncs(self) -> bool:
         return self._checkpointer is not None and self._checkpointer.starts_over()
+
+    def back_up(self, to: Path) -> None:
+        self.check()
+        back_up(self._path, to)
 
     def hurry(self) -> None:
         self._patience.hurry()

@@ -47,6 +47,8 @@ def test_the_commands_are_these() -> None:
         "tags",
         "peek",
         "purge",
+        "copy",
+        "backup",
         "dlq",
         "dlq list",
         "dlq show",

@@ -9,7 +9,7 @@ import psycopg
 import psycopg2
 import pytest
 from sqlalchemy import URL, create_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from taskflow.broker import Broker, QueueSettings
@@ -81,7 +81,7 @@ def _django(server: PostgresServer) -> Iterator[Any]:
         del connections["pg"], connections.settings["pg"]
 
 
-DRIVERS = ("psycopg", "psycopg2", "session", "session-psycopg2", "connection", "django")
+DRIVERS = ("psycopg", "psycopg2", "session", "session-psycopg2", "scoped", "connection", "django")
 
 
 @pytest.fixture(params=DRIVERS)
@@ -95,8 +95,21 @@ def begin(request: pytest.FixtureRequest, postgres: PostgresServer) -> Begin:
             return lambda: _django(postgres)
         case "connection":
             return lambda: engine_of(postgres).begin()
+        case "scoped":
+            return lambda: _scoped(engine_of(postgres))
     engine = engine_of(postgres, request.param.partition("-")[2] or "psycopg")
     return lambda: _session(engine)
+
+
+@contextmanager
+def _scoped(engine: Any) -> Iterator[Any]:
+    """As Flask-SQLAlchemy's `db.session`."""
+    session = scoped_session(sessionmaker(engine))
+    try:
+        with session.begin():
+            yield session
+    finally:
+        session.remove()
 
 
 @contextmanager

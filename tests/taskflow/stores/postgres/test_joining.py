@@ -35,7 +35,7 @@ def rolled_back(begin: Begin) -> Iterator[Any]:
 
 
 def execute(connection: Any, sql: str) -> None:
-    if hasattr(connection, "exec_driver_sql") or isinstance(connection, Session):
+    if type(connection).__module__.startswith("sqlalchemy"):
         connection.execute(text(sql))
     elif isinstance(connection, psycopg.Connection):
         connection.execute(sql)
@@ -168,7 +168,7 @@ def test_what_cannot_be_a_connection_is_refused(
     assert ids(broker) == ["1"]
 
 
-@pytest.mark.parametrize("begin", ["session", "django"], indirect=True)
+@pytest.mark.parametrize("begin", ["session", "scoped", "django"], indirect=True)
 def test_receivers_are_rung_when_it_is_committed(
     broker: Broker, begin: Begin, heard: Callable[[], list[str]]
 ) -> None:

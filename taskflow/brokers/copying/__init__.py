@@ -1,0 +1,1 @@
+"""Moving what waits from one broker to another."""

@@ -1,0 +1,266 @@
+"""The broker verbs by which messages are handed over to another broker, batch by batch."""
+
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from taskflow.broker.change import Put, Remove
+from taskflow.broker.handover import HANDOVER, START, Batch, Finished, Handed, Known, Lot, Place
+from taskflow.broker.record import RecordQuery
+from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.lookup import find_queue, find_topic
+from taskflow.brokers.stored.receipts import new_lease
+from taskflow.stores.message_columns import read_extra
+from taskflow.stores.row import PACED, PARKED_AT, SPOKEN, Held, QueueRow, Row
+from taskflow.stores.rows import Rows
+
+HIDDEN_FOR = 3600.0  # seconds until what was handed out may be received here again
+REMEMBERED = 14 * 86400.0  # seconds: no message lives longer
+_VERSION_BITS = 31
+
+
+class _Before(NamedTuple):
+    """What of a row is other while it is handed out."""
+
+    number: int
+    visible_at: float
+    first_received_at: float | None
+    receipt: int | None
+
+
+class _Noted(msgspec.Struct):
+    """The value of a batch's record. `receipt` is what its rows carry meanwhile."""
+
+    queue: str
+    to: str
+    receipt: int
+    rows: list[_Before]
+
+
+_read = msgspec.json.Decoder(_Noted).decode
+_read_numbers = msgspec.json.Decoder(list[int]).decode
+
+
+class HandingOver:
+    """As `broker.handover.Handover`. Thread-safe."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # ---- messages -----------------------------------------------------------------------------
+    def batches(self) -> list[Batch]:
+        """Those on their way, oldest first."""
+        query = RecordQuery(kind=HANDOVER, order="oldest", limit=1000)
+        found = self._core.store.look(
+            lambda rows: rows.records.select(query, None, self._core.now())
+        )
+        noted = [(record.key, _read(record.value)) for _, record in found]
+        return [Batch(key, one.queue, one.to) for key, one in noted]
+
+    def hand_out(self, batch: str, queue: str, to: str, limit: int, place: Place = START) -> Lot:
+        """Hide messages and note them as a batch."""
+
+        def work(rows: Rows) -> Lot:
+            now = self._core.now()
+            rows.records.lock([f"record/{HANDOVER}/{batch}"])
+            row = find_queue(rows, queue)
+            found, last = rows.handover.page(row, place.after, limit, now)
+            chosen, lot = _choose(row, found, place.groups, now)
+            if chosen:
+                receipt = new_lease(now, self._core.random.getrandbits(18))
+                seqs = [one.seq for one in chosen]
+                # Said by its holder: who receives it here after all has no suspect.
+                rows.handover.hide(row.id, seqs, receipt | SPOKEN, now + HIDDEN_FOR)
+                before = [_before(one) for one in chosen]
+                value = msgspec.json.encode(_Noted(queue, to, receipt, before)).decode()
+                fresh = self._core.random.getrandbits(_VERSION_BITS) << 20 | 1
+                rows.records.put(Put(kind=HANDOVER, key=batch, value=value, expected=0), fresh, now)
+            messages = [_handed(rows, one, _before(one)) for one in chosen]
+            groups = lot.place.groups if lot.place else place.groups
+            return lot._replace(
+                messages=messages, place=None if last is None else Place(last, groups)
+            )
+
+        return self._core.store.transact(work, durable=True)
+
+    def hand_again(self, batch: str) -> list[Handed]:
+        """The messages of a batch that are still there."""
+
+        def work(rows: Rows) -> list[Handed]:
+            noted = self._find(rows, batch)
+            queue = None if noted is None else rows.queue(noted.queue)
+            if noted is None or queue is None:
+                return []
+            held = [Held(one.number, noted.receipt) for one in noted.rows]
+            found = rows.find(queue.id, held)
+            return [
+                _handed(rows, row, before)
+                for row, before in zip(found, noted.rows, strict=True)
+                if row is not None
+            ]
+
+        return self._core.store.transact(work)
+
+    def take_in(self, batch: str, queue: str, messages: Sequence[Handed]) -> list[int]:
+        """Store messages of another broker, once."""
+        name = f"{HANDOVER}/{batch}"
+
+        def work(rows: Rows) -> list[int]:
+            now = self._core.now()
+            rows.records.lock([f"change/{name}"])
+            answer = rows.records.applied(name, now)
+            if answer is not None:
+                return _read_numbers(answer)
+            row = find_queue(rows, queue)
+            rows.expire(row.id, now - row.settings.retention)  # one of them may have the same id
+            rows.handover.add(row, [_row(rows, one) for one in messages], now)
+            numbers = [one.number for one in messages]
+            rows.records.note_applied(name, msgspec.json.encode(numbers).decode(), now + REMEMBERED)
+            return numbers
+
+        return self._core.store.transact(
+            work, durable=True, committed=lambda _: self._core.waiters.announce([queue])
+        )
+
+    def let_go(self, batch: str, numbers: Collection[int]) -> None:
+        """Remove messages that another broker has, and the batch."""
+
+        def work(rows: Rows) -> str | None:
+            rows.records.lock([f"record/{HANDOVER}/{batch}"])
+            noted = self._find(rows, batch)
+            if noted is None:
+                return None
+            if (queue := rows.queue(noted.queue)) is not None:
+                rows.drop(queue.id, numbers)
+            rows.records.remove(Remove(kind=HANDOVER, key=batch), self._core.now())
+            return noted.queue
+
+        def announce(queue: str | None) -> None:
+            if queue is not None:  # they may have kept others back
+                self._core.waiters.announce([queue])
+
+        self._core.store.transact(work, committed=announce)
+
+    def _find(self, rows: Rows, batch: str) -> _Noted | None:
+        found = rows.records.find(HANDOVER, [batch], self._core.now()).get(batch)
+        return None if found is None else _read(found.value)
+
+    # ---- what is remembered -------------------------------------------------------------------
+    def finished_after(self, queue: str, last: tuple[str, str], limit: int) -> list[Finished]:
+        """A page of what a queue has finished."""
+
+        def look(rows: Rows) -> list[Finished]:
+            row = find_queue(rows, queue)
+            found = rows.handover.finished(row.id, last, limit, self._core.now())
+            return [Finished(*one) for one in found]
+
+        return self._core.store.look(look)
+
+    def remember_finished(self, queue: str, events: Sequence[Finished]) -> None:
+        """Have a queue remember events as finished."""
+
+        def work(rows: Rows) -> None:
+            rows.handover.remember(find_queue(rows, queue).id, events)
+
+        if events:
+            self._core.store.transact(work, durable=True)
+
+    def known_after(
+        self, kind: Literal["queue", "topic"], name: str, last: tuple[str, str], limit: int
+    ) -> list[Known]:
+        """A page of what it deduplicates by."""
+
+        def look(rows: Rows) -> list[Known]:
+            owner = _owner(rows, kind, name)
+            place = (owner + last[0], last[1])
+            found = rows.handover.deduplications(owner, place, limit, self._core.now())
+            return [Known(one[0].removeprefix(owner), *one[1:]) for one in found]
+
+        return self._core.store.look(look)
+
+    def remember_known(
+        self, kind: Literal["queue", "topic"], name: str, known: Sequence[Known]
+    ) -> None:
+        """Have it deduplicate by these too."""
+
+        def work(rows: Rows) -> None:
+            owner = _owner(rows, kind, name)
+            entries = [(owner + one.group, *one[1:]) for one in known]
+            rows.handover.deduplicate(entries, self._core.now())
+
+        if known:
+            self._core.store.transact(work, durable=True)
+
+
+def _owner(rows: Rows, kind: Literal["queue", "topic"], name: str) -> str:
+    if kind == "queue":
+        return f"queue:{find_queue(rows, name).id}"
+    return f"topic:{find_topic(rows, name).name}"
+
+
+def _choose(
+    queue: QueueRow, found: Sequence[Row], groups: frozenset[str], now: float
+) -> tuple[list[Row], Lot]:
+    """Which rows may go, and what becomes of the others: the groups of a FIFO queue that stay."""
+    kept_from = now - queue.settings.retention
+    chosen, staying, in_flight, of_runs = [], set(groups), 0, 0
+    for row in found:
+        extra = read_extra(row.extra)
+        if row.sent_at <= kept_from:
+            continue
+        held = row.receipt not in (None, PACED) and now < row.visible_at < PARKED_AT
+        if held or extra.run is not None or (queue.fifo and extra.group in staying):
+            of_run = extra.run is not None and not held
+            of_runs += of_run
+            in_flight += not of_run
+            if queue.fifo and extra.group is not None:
+                staying.add(extra.group)
+        else:
+            chosen.append(row)
+    return chosen, Lot([], Place(-1, frozenset(staying)), in_flight, of_runs)
+
+
+def _before(row: Row) -> _Before:
+    visible_at = row.sent_at if row.visible_at == PARKED_AT else row.visible_at
+    return _Before(row.seq, visible_at, row.first_received_at, row.receipt if row.lapsed else None)
+
+
+def _handed(rows: Rows, row: Row, before: _Before) -> Handed:
+    source = None if row.source is None else rows.queue_of(row.source)
+    return Handed(
+        number=row.seq,
+        id=row.id,
+        topic=row.topic,
+        body=row.body,
+        attributes=row.attributes,
+        extra=row.extra,
+        sent_at=row.sent_at,
+        visible_at=before.visible_at,
+        receive_count=row.receive_count,
+        first_received_at=before.first_received_at,
+        receipt=before.receipt,
+        source=None if source is None else source.name,
+        level=row.level,
+        slot=row.slot,
+    )
+
+
+def _row(rows: Rows, one: Handed) -> Row:
+    source = None if one.source is None else rows.queue(one.source)
+    return Row(
+        one.number,
+        one.id,
+        one.topic,
+        one.receive_count,
+        one.first_received_at,
+        one.sent_at,
+        one.visible_at,
+        None if source is None else source.id,
+        one.body,
+        one.attributes,
+        one.extra,
+        one.receipt,
+        one.level,
+        one.slot,
+    )

@@ -1,0 +1,118 @@
+"""`taskflow copy`: move what waits from one broker to another."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import click
+
+from taskflow.broker import Broker
+from taskflow.brokers.copying.copy import Copy
+from taskflow.brokers.copying.queue_copy import QueueCopy
+from taskflow.cli.awaiting import TOO_LATE
+from taskflow.cli.options import progress, table
+from taskflow.config import open_broker, shown_address
+from taskflow.errors import BrokerFileError
+from taskflow.limits import is_fifo
+from taskflow.scheduling.stored import SCHEDULE
+from taskflow.tasks.run import RUN
+
+HEADS = ("QUEUE", "MOVED", "FINISHED", "IN FLIGHT", "OF RUNS")
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--queue", "-q", "queues", multiple=True, help="Only this one; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and write nothing.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0.0, help="Seconds, for what is in flight."
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
+def copy(
+    source: str, target: str, queues: tuple[str, ...], dry_run: bool, wait: float, as_json: bool
+) -> None:
+    """Move what waits at the broker FROM to the broker TO, while both are in use.
+
+    Topics, queues, subscriptions, tags and pauses are declared at TO; then go the events that
+    queues remember as finished, and the messages: as they are, each once, a FIFO group in order.
+    Repeat it when it was interrupted, and until nothing is left. FIFO queues are paused at FROM.
+    What is in flight there stays, and so do runs of tasks and workflows with their messages: let
+    them end at FROM. Exit code 124: something was still in flight after --wait.
+
+    \b
+    Example:
+      taskflow copy sqlite:///broker.db postgresql://shop@db/shop --dry-run
+      taskflow copy sqlite:///broker.db postgresql://shop@db/shop --wait 60
+    """
+    for name, address in (("FROM", source), ("TO", target)):
+        if address.startswith("memory:"):
+            raise click.UsageError(f"{name} is memory://, which ends with this command")
+    with _opened(source, create=False) as one, _target(target, dry_run) as other:
+        work = Copy(one, other, queues)
+        plan = work.plan()
+        if dry_run:
+            copies: Sequence[QueueCopy] = plan
+        else:
+            with progress("moving", sum(queue.moved for queue in plan)) as tell:
+                copies = work.run(wait, lambda _, count: tell(count))
+        if as_json:
+            click.echo(json.dumps([asdict(queue) for queue in copies]))
+        else:
+            _show(copies, dry_run)
+            for line in _left(one, copies, dry_run):
+                click.echo(line, err=True)
+    if wait and any(queue.in_flight for queue in copies):
+        click.get_current_context().exit(TOO_LATE)
+
+
+def _show(copies: Sequence[QueueCopy], dry_run: bool) -> None:
+    if not copies:
+        click.echo("no queues")
+    elif dry_run:
+        lines = [[one.name, one.moved, one.in_flight] for one in copies]
+        click.echo(table(("QUEUE", "TO MOVE", "IN FLIGHT"), lines))
+    else:
+        lines = [[one.name, one.moved, one.finished, one.in_flight, one.of_runs] for one in copies]
+        click.echo(table(HEADS, lines))
+
+
+def _left(source: Broker, copies: Sequence[QueueCopy], dry_run: bool) -> Iterator[str]:
+    """What an operator should know beyond the table."""
+    if any(one.in_flight for one in copies):
+        yield "What is in flight is left at FROM: repeat the command once it is finished there."
+    if not dry_run and (fifo := [one.name for one in copies if is_fifo(one.name)]):
+        yield f"Paused at FROM, so that their order holds: {', '.join(fifo)}"
+    runs = sum(source.count_records(RUN).values())
+    schedules = sum(source.count_records(SCHEDULE).values())
+    if runs or schedules:
+        yield (
+            f"{runs} runs of tasks and workflows and {schedules} schedules are not copied: let the "
+            "runs end at FROM; the workers of TO declare their schedules."
+        )
+
+
+@contextmanager
+def _opened(address: str, create: bool) -> Iterator[Broker]:
+    """A broker as it is: bodies that are sealed go sealed."""
+    broker = open_broker(address, create=create)
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@contextmanager
+def _target(address: str, dry_run: bool) -> Iterator[Broker]:
+    try:
+        broker = open_broker(address, create=not dry_run)
+    except BrokerFileError:
+        if not dry_run:
+            raise
+        click.echo(f"{shown_address(address)} is not there yet.", err=True)
+        broker = open_broker("memory://")
+    try:
+        yield broker
+    finally:
+        broker.close()

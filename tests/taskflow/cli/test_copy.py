@@ -1,0 +1,62 @@
+"""`taskflow copy`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+from taskflow import Broker, open_broker
+from taskflow.broker.change import Change, Put
+from taskflow.broker.settings import QueueSettings
+from taskflow.message import Message
+
+Run = Callable[..., Result]
+FROM, TO = "sqlite:///taskflow.db", "sqlite:///new.db"
+
+
+def test_what_waits_is_moved_and_the_rest_is_said(run: Run, broker: Broker, folder: Path) -> None:
+    broker.create_queue("lanes.fifo")
+    broker.send("plain", [Message(str(n), "x") for n in range(3)])
+    broker.apply([Change(records=[Put(kind="run", key="r", value="{}", state="waiting")])])
+    broker.receive("plain")
+    dry = run("copy", FROM, TO, "--dry-run")
+    assert dry.output.splitlines()[0].endswith("new.db is not there yet.")
+    assert [line.split() for line in dry.output.splitlines()[1:4]] == [
+        ["QUEUE", "TO", "MOVE", "IN", "FLIGHT"], ["lanes.fifo", "0", "0"], ["plain", "2", "1"]
+    ]  # fmt: skip
+    assert not (folder / "new.db").exists()
+
+    done = run("copy", FROM, TO)
+    assert (done.exit_code, done.stdout.splitlines()[2].split()) == (
+        0,
+        ["plain", "2", "0", "1", "0"],
+    )
+    assert done.stderr.splitlines() == [
+        "What is in flight is left at FROM: repeat the command once it is finished there.",
+        "Paused at FROM, so that their order holds: lanes.fifo",
+        "1 runs of tasks and workflows and 0 schedules are not copied: let the runs end at FROM; "
+        "the workers of TO declare their schedules.",
+    ]
+    moved = json.loads(run("copy", FROM, TO, "--queue", "plain", "--json").stdout)
+    assert moved == [{"name": "plain", "moved": 0, "finished": 0, "in_flight": 1, "of_runs": 0}]
+    target = open_broker(TO)
+    assert [one.id for one in target.peek("plain")] == ["1", "2"]
+    target.close()
+    assert run("copy", FROM, TO, "--wait", "0.01").exit_code == 124
+
+
+def test_what_cannot_be_is_refused_in_one_line(run: Run, broker: Broker) -> None:
+    other = open_broker(TO)
+    other.create_queue("plain", QueueSettings(delay=9))
+    other.close()
+    found = run("copy", FROM, TO)
+    assert (found.exit_code, found.output) == (
+        2,
+        "Error: nothing was copied, since TO has other declarations: queue 'plain': delay is 9, "
+        "declared as 0\n",
+    )
+    assert "FROM is memory://" in run("copy", "memory://", TO).output
+    assert run("copy", "sqlite:///none.db", TO).exit_code == 1
+    assert "FROM and TO are one broker" in run("copy", FROM, FROM).output
+    assert "did you mean 'plain'" in run("copy", FROM, TO, "-q", "plian").output
