@@ -14,6 +14,7 @@ from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
 from taskflow.tasks.run import RUN, Row, Run, State, write_run
+from taskflow.telemetry.tracing import carried_header
 
 LONGEST_DELAY = 900.0
 """Seconds that a message may be delayed anywhere; later than that, its run waits without one."""
@@ -87,12 +88,14 @@ def prepare(
     lock: str | None = None,
     slot: str | None = None,
     first_at: float | None = None,
+    trace: str | None = None,
 ) -> Prepared:
     """What one call stores; the arguments are JSON. `tick` is the time that a schedule planned it
     for, `lock` the key that it holds while it lives, as `change.Take` has it (it is taken for
     LONGEST_WAIT at most), `slot` as in Message. `first_at`: when the first of the calls was made
-    that it stands for. Raises ConfigError for a queue that the task has not, LimitExceeded for
-    what is too large."""
+    that it stands for; `trace`: the span it belongs to, the current one if none. Raises
+    ConfigError for a queue that the task has not, LimitExceeded for what is too large."""
+    trace = trace or carried_header()
     queue = queue_of(target, options)
     id = options.id or new_id(now, random)
     delay = options.delay if options.at is None else max(0.0, options.at - now)
@@ -120,6 +123,7 @@ def prepare(
             slot=slot,
             expires_at=expires_at,
             headers=options.headers,
+            trace=trace,
             most=most,
         )
         return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
@@ -145,6 +149,7 @@ def prepare(
         expires_at=expires_at,
         tick=tick,
         starts_at=now + delay if delay else None,
+        trace=trace,
         durable=target.begins,
     )
     return Prepared(
@@ -175,6 +180,7 @@ def run_message(id: str, run: Run, delay: float, most: int) -> Message:
         slot=run.slot,
         deduplication_id=message_id(id, run.generation) if is_fifo(run.queue) else None,
         run=id,
+        trace=run.trace,
         most=most,
     )
 
