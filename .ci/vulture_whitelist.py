@@ -41,3 +41,10 @@ _.is_a, _.cancels, transaction_on, _.transaction_on  # public: of workflows
 _.assert_dead, _.assert_delivered, _.assert_no_dead_letters, _.expect
 _.run_for_async, _.run_until_idle_async
 _.clock_steps, _.crashes, _.delays
+do_HEAD, _.daemon_threads, _.block_on_close  # http.server and socketserver read them
+(
+    TaskflowInstrumentor,
+    _.instrument,
+    _.uninstrument,
+)  # public: OpenTelemetry finds it by an entry point
+TracedCalls, _.intercept_unary_unary, TracedRpcs, _.intercept_service  # gRPC calls them

@@ -4,6 +4,8 @@ import json
 
 import grpc
 
+from services.tracing import traced_channel
+
 # Only UNAVAILABLE is repeated by itself, within the deadline: the call did not begin, or it is one
 # that may be repeated.
 _SERVICE_CONFIG = {
@@ -34,5 +36,5 @@ def open_payment_channel(
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]
     if credentials is None:
-        return grpc.insecure_channel(address, options=options)
-    return grpc.secure_channel(address, credentials, options=options)
+        return traced_channel(grpc.insecure_channel(address, options=options))
+    return traced_channel(grpc.secure_channel(address, credentials, options=options))

@@ -20,6 +20,7 @@ from taskflow.errors import DecodeError
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
 from taskflow.message import Attributes, Delivery, Message, plain_text
 from taskflow.text import check_line
+from taskflow.wire.trace_header import header_parent
 
 T = TypeVar("T")
 DEFAULT_SOURCE = "taskflow"
@@ -148,6 +149,7 @@ def raw_event(delivery: Delivery, topic: str, decode: json.Decode) -> Event[Any]
         time=delivery.sent_at,
         source="",
         subject=delivery.subject,
+        traceparent=header_parent(delivery.trace),
         attributes=_texts(delivery.attributes) if delivery.attributes else NO_TEXTS,
         group=delivery.group,
         attempt=delivery.receive_count,
@@ -169,7 +171,7 @@ def to_event(delivery: Delivery, envelope: Envelope, decode: json.Decode) -> Eve
         subject=envelope.subject,
         correlation_id=envelope.correlationid,
         causation_id=envelope.causationid,
-        traceparent=envelope.traceparent,
+        traceparent=envelope.traceparent or header_parent(delivery.trace),
         attributes=_texts(delivery.attributes) if delivery.attributes else NO_TEXTS,
         group=delivery.group,
         attempt=delivery.receive_count,

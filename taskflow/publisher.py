@@ -18,6 +18,7 @@ from taskflow.outgoing import check_may_join, collecting, outgoing
 from taskflow.placing import new_place
 from taskflow.registry import Registry, default_registry
 from taskflow.sealing.sealed_broker import sealed
+from taskflow.telemetry.tracing import carried, sending
 
 _lock = threading.Lock()
 _default: Broker | None = None
@@ -120,20 +121,21 @@ def publish(
         delay = max(0.0, epoch_seconds("at", at) - broker.clock.now())
     if id is None and connection is None and (out := collecting(broker)) is not None:
         id = out.new_id(topic)
-    event = new_event(
-        broker,
-        topic,
-        payload,
-        id=id,
-        source=source,
-        subject=subject,
-        correlation_id=correlation_id,
-        traceparent=traceparent,
-        attributes=attributes,
-        group=group,
-    )
-    messages = [event.message(delay, broker.max_message_bytes)]
-    return EventId(event.id, _publish(broker, topic, messages, connection, hold_group))
+    with sending(topic, causes=() if traceparent is None else (traceparent,)):
+        event = new_event(
+            broker,
+            topic,
+            payload,
+            id=id,
+            source=source,
+            subject=subject,
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            attributes=attributes,
+            group=group,
+        )
+        messages = [event.message(delay, broker.max_message_bytes)]
+        return EventId(event.id, _publish(broker, topic, messages, connection, hold_group))
 
 
 def _publish(
@@ -181,7 +183,7 @@ def new_event(
     """An event that happens now, on the broker's clock, in the trace of the current one."""
     if isinstance(id, UUID):
         id = str(id)
-    now = broker.clock.now()
+    now, given = broker.clock.now(), traceparent
     if (cause := current.get()) is not None:
         correlation_id = correlation_id or cause.correlation_id or cause.id
         traceparent = traceparent or cause.traceparent
@@ -194,10 +196,16 @@ def new_event(
         subject=subject,
         correlation_id=correlation_id,
         causation_id=None if cause is None else cause.id,
-        traceparent=trace_child(traceparent, broker.random),
+        traceparent=_here(given) or trace_child(traceparent, broker.random),
         attributes=attributes,
         group=group,
     )
+
+
+def _here(given: str | None) -> str | None:
+    """The span that is current, unless it is of another trace than was asked for."""
+    here = carried()
+    return here if here is None or given is None or given[:35] == here[:35] else None
 
 
 def publish_many(
@@ -220,5 +228,6 @@ def publish_many(
         by_topic.setdefault(event.topic, []).append(event)
     for topic, some in by_topic.items():
         messages = [event.message(most=broker.max_message_bytes) for event in some]
-        reached[topic] = _publish(broker, topic, messages, connection, hold_group)
+        with sending(topic, len(some), [event.traceparent for event in some]):
+            reached[topic] = _publish(broker, topic, messages, connection, hold_group)
     return [EventId(event.id, reached[event.topic]) for event in wanted]

@@ -15,6 +15,7 @@ from services.notification.message import (
 )
 from services.notification.repository import AlreadySent, BeingSent, NotificationRepository
 from services.notification.sender import PermanentFailure, Sender, make_sender
+from services.tracing import span
 from taskflow import Context, Reject, Retry, subscribe
 from taskflow.clock import Clock, SystemClock
 
@@ -70,7 +71,8 @@ class Notifier:
         except BeingSent as busy:
             raise Retry(after=max(0.0, busy.until - now)) from busy
         try:
-            self._sender.send(message)
+            with span("send e-mail"):
+                self._sender.send(message)
         except PermanentFailure as error:
             self._repository.release(key)
             raise Reject(str(error)) from error

@@ -17,6 +17,7 @@ from services.order.service import TOPICS, OrderService
 from services.order.status import HealthResource, StatsResource, check_outbox
 from services.order.sweeper import Sweeper
 from services.order.tables import metadata
+from services.tracing import traced
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError, TaskflowError
 from taskflow.outbox import Relay, SqlAlchemy
@@ -88,7 +89,7 @@ def main() -> None:
     app = create_app(service, health, stats, config.hosts, keys)
     try:
         server = create_server(
-            app,
+            traced(app),
             host=config.host,
             port=config.port,
             threads=THREADS,

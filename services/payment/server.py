@@ -31,6 +31,7 @@ from services.payment.service import (
     PaymentNotFound,
     PaymentService,
 )
+from services.tracing import server_interceptors
 from taskflow.clock import Clock, SystemClock
 from taskflow.text import printable
 
@@ -79,6 +80,7 @@ class PaymentServer:
         """Take the port; raises PortUnusable when it is in use or not ours to take."""
         self._server = grpc.server(
             ThreadPoolExecutor(THREADS, thread_name_prefix="payment"),
+            interceptors=server_interceptors(),
             maximum_concurrent_rpcs=4 * THREADS,
             options=[
                 # By default two servers share a port on Linux, and half the calls go astray.

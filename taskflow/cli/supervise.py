@@ -16,7 +16,9 @@ from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
 from taskflow.worker.bounds import Bounds
 from taskflow.worker.health import HealthServer
-from taskflow.worker.supervisor import Supervisor
+from taskflow.worker.metrics_file import read_metrics
+from taskflow.worker.metrics_server import MetricsServer
+from taskflow.worker.supervisor import STALE_AFTER, Supervisor
 
 log = logging.getLogger("taskflow.worker.supervisor")
 
@@ -35,6 +37,9 @@ class Options:
     max_tasks: int | None
     max_memory: int | None
     health_port: int | None
+    metrics_port: int | None
+    metrics_host: str
+    metrics_file: Path | None
     heartbeat_file: Path | None
     reload: bool
     supervised: int | None
@@ -44,6 +49,7 @@ class Options:
 
 def supervise(options: Options, processes: int) -> None:
     """Run until stopped; exits with the worst exit code of the children."""
+    clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="taskflow-") as folder, ExitStack() as around:
         supervisor = Supervisor(
             _command(options),
@@ -51,7 +57,7 @@ def supervise(options: Options, processes: int) -> None:
             folder=Path(folder),
             environment=os.environ,
             once=options.burst,
-            clock=SystemClock(),
+            clock=clock,
             random=RANDOM,
             reloads=options.reload,
         )
@@ -59,6 +65,14 @@ def supervise(options: Options, processes: int) -> None:
             server = HealthServer(supervisor.problems, "127.0.0.1", options.health_port)
             around.callback(server.close)
             log.info("health on http://127.0.0.1:%d/ready", server.port)
+        if options.metrics_port is not None:
+            files = [Path(_metrics_file(child.heartbeat)) for child in supervisor.children]
+            page = MetricsServer(
+                lambda: read_metrics(files, clock.now(), STALE_AFTER),
+                options.metrics_host,
+                options.metrics_port,
+            )
+            around.callback(page.close)
         if options.reload:
             around.enter_context(_reloading(supervisor))
         around.enter_context(signals_to(supervisor))
@@ -86,9 +100,15 @@ def _command(options: Options) -> Callable[[Path], Sequence[str]]:
             # -P: what lies in the current folder must not stand in for modules of Python.
             *[sys.executable, "-P", "-m", "taskflow.cli", "--log-level", level, "worker", *queues],
             *[*flags, "--supervised", str(os.getpid()), "--heartbeat-file", str(heartbeat)],
+            *(() if options.metrics_port is None else ("--metrics-file", _metrics_file(heartbeat))),
         ]
 
     return command
+
+
+def _metrics_file(heartbeat: Path) -> str:
+    """Where a child writes its metrics."""
+    return str(heartbeat.with_suffix(".metrics"))
 
 
 @contextmanager

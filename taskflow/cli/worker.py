@@ -3,13 +3,14 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from taskflow.broker import Broker
 from taskflow.cli.leaving import leave, threads_since
 from taskflow.cli.options import (
     Bytes,
@@ -23,15 +24,21 @@ from taskflow.cli.options import (
 from taskflow.cli.repeating import every
 from taskflow.cli.signals import signals_to
 from taskflow.cli.supervise import Options, supervise
+from taskflow.clock import Clock
 from taskflow.config import setting, shown_address
 from taskflow.errors import ConfigError, QueueNotFound
 from taskflow.publisher import using
 from taskflow.registry import Registry
 from taskflow.worker.bounds import Bounds, read_bounds
 from taskflow.worker.health import HealthServer, write_heartbeat
+from taskflow.worker.metrics_file import write_metrics
+from taskflow.worker.metrics_server import MetricsServer
 from taskflow.worker.pool import Pool
 from taskflow.worker.supervisor import RECYCLED
 from taskflow.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from taskflow.cli.worker_metrics import WorkerMetrics
 
 log = logging.getLogger("taskflow.worker")
 
@@ -78,6 +85,11 @@ class AtOnce(click.ParamType[Bounds]):
 @click.option("--max-tasks", type=click.IntRange(1), help="Replace a process after so many runs.")
 @click.option("--max-memory", type=Bytes(), help="Replace a process at this size: 512M, 2G.")
 @click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /live and /ready here.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve /metrics here.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Of /metrics.")
+@click.option(
+    "--metrics-file", type=click.Path(path_type=Path), hidden=True, help="For the supervisor."
+)
 @click.option("--heartbeat-file", type=click.Path(path_type=Path), help="Write the state here.")
 @click.option("--reload", is_flag=True, help="Start anew when a .py file changes (development).")
 @click.option("--supervised", type=int, hidden=True, help="The supervising process.")
@@ -124,8 +136,18 @@ def work(options: Options, registry: Registry) -> None:
     if grace is None:
         grace = _setting("grace", Seconds(), 30.0)
     with opened(options.address, create=True) as broker, using(broker), ExitStack() as around:
+        metrics = _metrics(options, broker)
+        if metrics is not None:
+            around.enter_context(using(metrics.broker))
+        handlers = Worker(
+            broker if metrics is None else metrics.broker,
+            dict(options.queues),
+            strict=options.strict,
+            registry=registry,
+            observers=() if metrics is None else metrics.observers,
+        )
         pool = Pool(
-            Worker(broker, dict(options.queues), strict=options.strict, registry=registry),
+            handlers,
             concurrency=threads,
             async_concurrency=options.async_concurrency,
             grace=grace,
@@ -138,6 +160,10 @@ def work(options: Options, registry: Registry) -> None:
             server = HealthServer(pool.problems, "127.0.0.1", options.health_port)
             around.callback(server.close)
             log.info("health on http://127.0.0.1:%d/ready", server.port)
+        if metrics is not None:
+            metrics.attend(pool, handlers.queues)
+            for end in _told(metrics, options, broker.clock):
+                around.callback(end)
         if options.heartbeat_file is not None or options.supervised is not None:
             beat = _heartbeats(pool, options, broker.clock.now)
             around.callback(every(HEARTBEAT_SECONDS, beat, broker.clock.wait))
@@ -154,6 +180,32 @@ def work(options: Options, registry: Registry) -> None:
     if len(seen) > 1 or pool.recycled or pool.left_behind or stragglers:
         code = 128 + seen[-1] if len(seen) > 1 else RECYCLED if pool.recycled else 0
         leave(code, 0.0 if len(seen) > 1 else pool.grace_left(), stragglers)
+
+
+def _metrics(options: Options, broker: Broker) -> "WorkerMetrics | None":
+    """Only whoever wants metrics imports what makes them."""
+    if options.metrics_port is None and options.metrics_file is None:
+        return None
+    from taskflow.cli.worker_metrics import WorkerMetrics
+
+    return WorkerMetrics(broker)
+
+
+def _told(metrics: "WorkerMetrics", options: Options, clock: Clock) -> Iterator[Callable[[], None]]:
+    """Serve the metrics, or write them for the supervisor; yields how to end each. Not at the
+    heartbeats: a broker that hangs must not make this process look dead."""
+    if options.metrics_port is not None:
+        page = MetricsServer(metrics.families, options.metrics_host, options.metrics_port)
+        yield page.close
+    if (path := options.metrics_file) is not None:
+
+        def write() -> None:
+            try:
+                write_metrics(path, metrics.families(), clock.now())
+            except Exception:
+                log.exception("the metrics were not written")
+
+        yield every(HEARTBEAT_SECONDS, write, clock.wait)
 
 
 def _heartbeats(pool: Pool, options: Options, now: Callable[[], float]) -> Callable[[], None]:

@@ -17,7 +17,8 @@ from taskflow.server.app import Page
 from taskflow.server.backend import Backend
 from taskflow.server.origin import is_foreign
 from taskflow.server.protocol import HttpRequest, HttpResponse
-from taskflow.telemetry.metrics import PROMETHEUS, Look, take_look, write_prometheus, write_stats
+from taskflow.telemetry.exposition import PROMETHEUS
+from taskflow.telemetry.metrics import Look, take_look, write_prometheus, write_stats
 
 JSON = "application/json"
 PATIENCE = 0.02  # seconds that /health waits for the broker

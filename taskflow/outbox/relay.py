@@ -11,6 +11,7 @@ from taskflow.outbox.databases import Database
 from taskflow.outbox.saved_rows import Outbox, Row
 from taskflow.registry import default_registry
 from taskflow.sealing.sealed_broker import sealed
+from taskflow.telemetry.tracing import sending
 from taskflow.text import printable
 
 BATCH = 100
@@ -98,8 +99,9 @@ class Relay:
                 row.event.message(0.0 if row.due_at is None else max(0.0, row.due_at - now), most)
                 for row in rows
             ]
-            if not self._broker.publish(topic, messages).subscriptions:
-                return []
+            with sending(topic, len(rows), [row.event.traceparent for row in rows]):
+                if not self._broker.publish(topic, messages).subscriptions:
+                    return []
         except TopicNotFound:
             return []
         except _LATER:

@@ -15,10 +15,11 @@ from taskflow.publisher import broker_of
 from taskflow.registry import Registry, default_registry
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.parameters import Parameters
-from taskflow.tasks.preparing import Prepared, Target, prepare
+from taskflow.tasks.preparing import Prepared, Target, prepare, queue_of
 from taskflow.tasks.priorities import check_priorities
 from taskflow.tasks.result import Result
 from taskflow.tasks.submitting import AT_ONCE, submit, submit_many
+from taskflow.telemetry.tracing import sending
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +56,8 @@ class Calling(Generic[P, R]):
         broker = broker_of(broker, self._registry)
         if self._options.keyed:  # each may be one that is there already
             return [self._submit(broker, *_given(one)) for one in calls]
-        ids = submit_many(broker, self._prepare_all(broker, calls), self._options)
+        with sending(queue_of(self._target, self._options), 0):
+            ids = list(submit_many(broker, self._prepare_all(broker, calls), self._options))
         return [self._result(broker, id) for id in ids]
 
     @overload  # a parameter `timeout` of the function itself cannot be given by this name
@@ -119,9 +121,10 @@ class Calling(Generic[P, R]):
         )
 
     def _submit(self, broker: Broker, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result[R]:
-        call = self.prepare(broker, args, kwargs)
-        again = partial(self.prepare, broker, args, kwargs)
-        id, created = submit(broker, call, self._options, again)
+        with sending(queue_of(self._target, self._options)):
+            call = self.prepare(broker, args, kwargs)
+            again = partial(self.prepare, broker, args, kwargs)
+            id, created = submit(broker, call, self._options, again)
         return self._result(broker, id, created, call.put is not None)
 
     def _prepare_all(self, broker: Broker, calls: Iterable[Any]) -> Iterator[Prepared]:

@@ -72,6 +72,7 @@ def _run_of(delivery: Delivery, body: TaskBody, entry: TaskEntry) -> Run:
         headers=dict(body.headers),
         expires_at=body.expires,
         tick=body.tick,
+        trace=delivery.trace,
         durable=None if entry.durable is None else Durable(),
     )
 

@@ -15,6 +15,7 @@ from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
 from taskflow.tasks.run import RUN, Row, Run, State, write_run
+from taskflow.telemetry.tracing import carried_header
 
 LONGEST_DELAY = 900.0
 """Seconds that a message may be delayed anywhere; later than that, its run waits without one."""
@@ -89,13 +90,15 @@ def prepare(
     slot: str | None = None,
     first_at: float | None = None,
     place: int | None = None,
+    trace: str | None = None,
 ) -> Prepared:
     """What one call stores; the arguments are JSON. `tick` is the time that a schedule planned it
     for, `lock` the key that it holds while it lives, as `change.Take` has it (it is taken for
     LONGEST_WAIT at most), `slot` as in Message. `first_at`: when the first of the calls was made
     that it stands for. `place` says where it lies (`taskflow.placing`) if it belongs to nothing
-    else. Raises ConfigError for a queue that the task has not, LimitExceeded for what is too
-    large."""
+    else; `trace`: the span it belongs to, the current one if none. Raises ConfigError for a queue
+    that the task has not, LimitExceeded for what is too large."""
+    trace = trace or carried_header()
     queue = queue_of(target, options)
     keyed = options.key is not None or options.keyed
     key = key_of(target.name, options.key or "") if keyed else lock
@@ -124,6 +127,7 @@ def prepare(
             slot=slot,
             expires_at=expires_at,
             headers=options.headers,
+            trace=trace,
             most=most,
         )
         return Prepared(id=id, task=target.name, queue=queue, message=message, put=None, take=None)
@@ -148,6 +152,7 @@ def prepare(
         expires_at=expires_at,
         tick=tick,
         starts_at=now + delay if delay else None,
+        trace=trace,
         durable=target.begins,
     )
     return Prepared(
@@ -178,6 +183,7 @@ def run_message(id: str, run: Run, delay: float, most: int) -> Message:
         slot=run.slot,
         deduplication_id=message_id(id, run.generation) if is_fifo(run.queue) else None,
         run=id,
+        trace=run.trace,
         most=most,
     )
 

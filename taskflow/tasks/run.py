@@ -51,7 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `place` is where it stands in its plan, if it is part of one; `durable`: it may wait and go on.
     `tick` is the time that a schedule planned it for, `starts_at` when it is due if not at once,
     `first_at` when the first of the calls was made that it stands for (debounce). `waits`: how
-    long after what is before it in its plan.
+    long after what is before it in its plan. `trace` is that of its call (`Message.trace`).
     """
 
     task: str
@@ -71,6 +71,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: float | None = None
     tick: float | None = None
     starts_at: float | None = None
+    trace: str | None = None
     attempts: int = 0
     started_at: float | None = None
     finished_at: float | None = None

@@ -233,6 +233,11 @@ class _Settling:
         self._counters += following.counters
         self._sends += following.sends
 
+    def _trace(self) -> str | None:
+        """What follows belongs to the trace of what it follows."""
+        row, trace = self._work.row, self._ended.delivery.trace
+        return row.run.trace if trace is None and row is not None else trace
+
     def _call(self, target: Target, argument: bytes) -> None:
         broker = self._broker
         call = prepare(
@@ -244,6 +249,7 @@ class _Settling:
             broker.random,
             broker.max_message_bytes,
             place=place_of_work(self._ended.delivery),
+            trace=self._trace(),
         ).change()
         self._keys += call.keys
         self._records += call.records

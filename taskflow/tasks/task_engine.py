@@ -28,6 +28,7 @@ from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
 from taskflow.tasks.workflow_names import note_workflows
+from taskflow.wire.trace_header import header_parent
 
 
 class TaskEngine:
@@ -69,6 +70,7 @@ class TaskEngine:
             payload=arguments,
             id=delivery.id if row is None else row.id,
             time=delivery.sent_at,
+            traceparent=header_parent(delivery.trace or (None if row is None else row.run.trace)),
             attempt=delivery.receive_count,
             group=delivery.group,
         )

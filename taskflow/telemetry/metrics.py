@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from taskflow.broker import Broker, QueueCounts, WorkerReport
 from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSubscription
 from taskflow.errors import QueueNotFound
+from taskflow.telemetry.exposition import write_families
+from taskflow.telemetry.family import Family, Sample
 
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 LEAST_SPAN = 1.0  # seconds that a rate is measured over, at least
 
 
@@ -111,7 +113,7 @@ def write_stats(look: Look) -> bytes:
 
 # ---- Prometheus ---------------------------------------------------------------------------------
 # Field of QueueCounts: name of the metric, its type, what it is.
-_QUEUE_METRICS = {
+_QUEUE_METRICS: dict[str, tuple[str, Literal["counter", "gauge"], str]] = {
     "visible": ("visible_messages", "gauge", "Messages that may be received now."),
     "in_flight": ("in_flight_messages", "gauge", "Messages received and still hidden."),
     "delayed": ("delayed_messages", "gauge", "Messages never received and not yet due."),
@@ -132,34 +134,22 @@ _QUEUE_METRICS = {
 
 
 def write_prometheus(look: Look) -> bytes:
-    """A look in the text format 0.0.4.
-
-    https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
-    """
-    lines: list[str] = []
-    for field, (metric, kind, help) in _QUEUE_METRICS.items():
-        name = f"taskflow_queue_{metric}"
-        lines += _head(name, kind, help)
-        lines += [
-            f'{name}{{queue="{escape_label(queue)}"}} {_number(getattr(counts, field))}'
-            for queue, counts in look.queues.items()
-        ]
+    """A look in the text format of Prometheus."""
+    families = [
+        Family(
+            f"taskflow_queue_{metric}",
+            kind,
+            help,
+            [
+                Sample({"queue": queue}, getattr(counts, field))
+                for queue, counts in look.queues.items()
+            ],
+        )
+        for field, (metric, kind, help) in _QUEUE_METRICS.items()
+    ]
     for name, help, value in (
         ("taskflow_parked_polls", "Long polls that wait at this server.", look.parked_polls),
         ("taskflow_workers", "Workers seen within the last 30 seconds.", len(look.workers)),
     ):
-        lines += [*_head(name, "gauge", help), f"{name} {value}"]
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _head(name: str, kind: str, help: str) -> list[str]:
-    return [f"# HELP {name} {help}", f"# TYPE {name} {kind}"]
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if isinstance(value, int) else repr(value)
-
-
-def escape_label(text: str) -> str:
-    """A label's value as it stands between quotes."""
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+        families.append(Family(name, "gauge", help, [Sample({}, value)]))
+    return write_families(families)

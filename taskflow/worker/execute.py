@@ -22,6 +22,7 @@ from taskflow.middleware import Middleware, wrap
 from taskflow.registry import Registry
 from taskflow.retry import Dead, Done, Outcome, RetryPolicy, decide
 from taskflow.subscription import Subscription
+from taskflow.telemetry.tracing import active
 from taskflow.worker.job import Job
 
 Invoke = Callable[[Entry, Context], Any]
@@ -122,6 +123,8 @@ def execute(
             return job.engine.failed(job.found, outcome)
         return outcome
 
+    if (tracing := active()) is not None:
+        middleware = (tracing.process, *middleware)
     context, refusal = _prepare(job, clock.now(), broker)
     # What a run sets in context variables (a tenant, a decimal precision) is its own.
     return copy_context().run(wrap(run, middleware, failed), context)

@@ -3,58 +3,28 @@
 import json
 import resource
 import sys
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from taskflow.errors import ConfigError
+from taskflow.worker.http_server import Answer, HttpServer
 
 Problems = Callable[[], tuple[list[str], list[str]]]
 """Why not alive, and why not ready (which includes the former); empty lists when it is."""
 
 
-class HealthServer:
-    """`/live` and `/ready` (and `/`, the same as ready): 200, or 503 with the reasons, as JSON.
-
-    Raises ConfigError when the port cannot be had. Port 0 takes a free one.
-    """
+class HealthServer(HttpServer):
+    """`/live` and `/ready` (and `/`, the same as ready): 200, or 503 with the reasons, as JSON."""
 
     def __init__(self, problems: Problems, host: str, port: int) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                dead, unready = problems()
-                reasons = {"/live": dead, "/ready": unready, "/": unready}.get(self.path)
-                found = reasons if reasons is not None else ["ask /live or /ready"]
-                status = 404 if reasons is None else 503 if found else 200
-                body = json.dumps({"ok": status == 200, "reasons": found}).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Cache-Control", "no-store")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def answer(path: str) -> Answer:
+            dead, unready = problems()
+            reasons = {"/live": dead, "/ready": unready, "/": unready}.get(path)
+            found = reasons if reasons is not None else ["ask /live or /ready"]
+            status = 404 if reasons is None else 503 if found else 200
+            body = json.dumps({"ok": status == 200, "reasons": found}).encode()
+            return Answer(status, "application/json", body)
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Probes are not news."""
-
-        try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
-        except OSError as error:
-            raise ConfigError(
-                f"health port {port} on {host}: {error.strerror}; choose another with --health-port"
-            ) from error
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="taskflow-health", daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__("health", answer, host, port)
 
 
 def write_heartbeat(path: Path, problems: Problems, now: float) -> None:

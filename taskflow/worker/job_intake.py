@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from taskflow.broker import Broker
 from taskflow.registry import Registry
+from taskflow.telemetry.tracing import active
 from taskflow.worker.execute import find_job, identify
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
@@ -49,6 +50,8 @@ class Intake:
         stop: Callable[[], bool] | None,
     ) -> tuple[list[Job], bool]:
         """Once; and whether some were given back since their slot was not known."""
+        tracing, clock = active(), self._broker.clock
+        began = 0.0 if tracing is None else clock.now()
         deliveries = self._broker.receive(
             *queues,
             limit=limit,
@@ -56,6 +59,8 @@ class Intake:
             stop=stop,
             holding=self._inflight.holding(self._registry.limits),
         )
+        if tracing is not None and deliveries:
+            tracing.received(deliveries, began, clock.now())
         jobs = [find_job(delivery, self._registry) for delivery in deliveries]
         self._inflight.receive(jobs)  # from here on they have an owner, whatever fails
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, GiveBack
 from taskflow.errors import BrokerError, BrokerUnavailable
+from taskflow.telemetry.tracing import settling
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
 from taskflow.worker.outcomes import Retention, tell
@@ -61,7 +62,8 @@ class Settler:
             return self._return(returned, "an earlier message of their group is not done")
 
     def _settle(self, jobs: Sequence[Job]) -> BrokerUnavailable | None:
-        answers = tell(self._broker, jobs, self._retention)
+        with settling(jobs):
+            answers = tell(self._broker, jobs, self._retention)
         inflight = self._inflight
         with inflight.lock:
             inflight.settled(answers.settled)

@@ -19,7 +19,7 @@ from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
 from taskflow.worker.reporter import Reporter
 from taskflow.worker.run_tally import Tally
-from taskflow.worker.run_times import RunTimes
+from taskflow.worker.run_times import RunTimes, kind_of
 from taskflow.worker.scaler import Scaler
 from taskflow.worker.slots import ASYNC, SYNC, Slots
 from taskflow.worker.timeouts import LoopThread, Running
@@ -114,6 +114,12 @@ class Pool:
     def threads(self) -> int:
         """How many run handlers, lead, or wait for work."""
         return self._threads
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """By kind (threads, coroutines): how many run something, and how many may."""
+        with self._inflight.lock:
+            kinds = [kind_of(job) for job in self._inflight.running]
+            return {kind: (kinds.count(kind), self._slots.most(kind)) for kind in self._kinds}
 
     # ---- from outside -----------------------------------------------------------------------
     def run(self) -> None:

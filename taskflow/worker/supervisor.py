@@ -62,7 +62,7 @@ class Supervisor:
         self._clock = clock
         self._random = random
         self._reloads = reloads
-        self._children = [
+        self.children = [
             Child(number, folder / f"worker-{number}.json") for number in range(processes)
         ]
         self._changed = threading.Condition()
@@ -72,19 +72,19 @@ class Supervisor:
         """Supervise until every child has ended after `stop`; the worst exit code of those."""
         worst = 0
         with self._changed:
-            for child in self._children:
+            for child in self.children:
                 self._start(child)
             while True:
-                for child in self._children:
+                for child in self.children:
                     worst = max(worst, self._look_after(child))
-                running = any(child.process is not None for child in self._children)
-                waiting = any(child.restart_at is not None for child in self._children)
+                running = any(child.process is not None for child in self.children)
+                waiting = any(child.restart_at is not None for child in self.children)
                 if not running and (self._signals or not waiting):
                     return worst
                 self._clock.wait(self._changed, self._until_next_start())
 
     def _until_next_start(self) -> float | None:
-        times = [child.restart_at for child in self._children if child.restart_at is not None]
+        times = [child.restart_at for child in self.children if child.restart_at is not None]
         next_start = min(times, default=math.inf)
         if self._signals or next_start == math.inf:
             return None
@@ -141,7 +141,7 @@ class Supervisor:
         """Stop the children gracefully; said again, at once. Returns at once."""
         with self._changed:
             self._signals += 1
-            for child in self._children:
+            for child in self.children:
                 if child.process is not None:
                     child.process.send_signal(SIGTERM)
             self._changed.notify_all()
@@ -151,7 +151,7 @@ class Supervisor:
     def replace_all(self) -> None:
         """Stop every child gracefully; each is followed by a new one (for --reload)."""
         with self._changed:
-            for child in self._children:
+            for child in self.children:
                 if child.process is not None:
                     child.process.send_signal(SIGTERM)
                 elif child.restart_at is not None:
@@ -164,7 +164,7 @@ class Supervisor:
         unready: list[str] = []
         now = self._clock.now()
         with self._changed:
-            for child in self._children:
+            for child in self.children:
                 if child.process is None:
                     unready.append(f"process {child.number} is not running")
                     continue

@@ -13,6 +13,7 @@ from taskflow.tasks.canvas.links import Link, Place, Up
 from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.preparing import KEEP_FAILED, put_run, run_message
 from taskflow.tasks.run import Run
+from taskflow.telemetry.tracing import carried_header
 from taskflow.workflows.journal import Journal
 
 MOST_CHILDREN = 100_000
@@ -67,6 +68,7 @@ def start_children(
             priority=chosen.priority or row.run.priority,
             waits=chosen.delay,
             headers={**row.run.headers, **chosen.headers},
+            trace=carried_header() or row.run.trace,
             expires_at=expires_at,
             durable=call.target.begins,
             place=Place(

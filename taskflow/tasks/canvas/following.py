@@ -97,7 +97,7 @@ class Following:
             args = msgspec.json.encode(given if call.immutable else [told, *given])
             id = f"{root}.error"
             body = task_body(call.task, args, bytes(call.kwargs))
-            self.sends.append(Send(call.queue, [Message(id, body)]))
+            self.sends.append(Send(call.queue, [Message(id, body, trace=run.trace)]))
 
 
 def kept_parts(row: Row) -> list[Remove]:
@@ -118,7 +118,9 @@ def compensation(row: Row) -> list[Send]:
         return []
     (task, queue), run = durable.on_cancel, row.run
     body = task_body(task, bytes(run.args), bytes(run.kwargs))
-    return [Send(queue, [Message(f"{row.id}~cancel", body, headers={CANCELS: row.id})])]
+    return [
+        Send(queue, [Message(f"{row.id}~cancel", body, headers={CANCELS: row.id}, trace=run.trace)])
+    ]
 
 
 def starts(links: Sequence[Link]) -> list[Send]:

@@ -23,6 +23,7 @@ from taskflow.tasks.preparing import KEEP_FAILED, end_run, put_run, run_message
 from taskflow.tasks.priorities import check_priorities
 from taskflow.tasks.result import Result
 from taskflow.tasks.run import RUN, Run, load
+from taskflow.telemetry.tracing import carried_header
 
 GROUP = "group"
 """What the runs of groups are called instead of a task's name."""
@@ -166,6 +167,7 @@ class _Planting:
                 priority=chosen.priority,
                 waits=chosen.delay,
                 headers=chosen.headers,
+                trace=carried_header(),
                 expires_at=expires_at,
                 place=self._place(part, None if call.immutable else part.takes),
                 durable=call.target.begins,

@@ -10,10 +10,10 @@ from taskflow.broker import Broker, Finish, QueueCounts, QueueSettings, WorkerRe
 from taskflow.broker.settings import TopicSubscription
 from taskflow.errors import QueueNotFound
 from taskflow.message import Message
+from taskflow.telemetry.exposition import escape_label
 from taskflow.telemetry.metrics import (
     Look,
     Rates,
-    escape_label,
     take_look,
     write_prometheus,
     write_stats,

@@ -79,7 +79,7 @@ def up(folder: Path) -> int:
 
 
 def pids(supervisor: Supervisor) -> list[int]:
-    return [child.process.pid for child in supervisor._children if child.process is not None]
+    return [child.process.pid for child in supervisor.children if child.process is not None]
 
 
 def test_a_killed_child_is_replaced_and_told(
