@@ -100,8 +100,10 @@ def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
 
 
 def is_conflict(error: psycopg.Error) -> bool:
-    """Whether the same may well succeed when it is done once more."""
-    return isinstance(error, errors.DeadlockDetected | errors.SerializationFailure)
+    """Whether the same may well succeed when it is done once more. (A row that another transaction
+    has just made is seen then.)"""
+    again = errors.DeadlockDetected | errors.SerializationFailure | errors.UniqueViolation
+    return isinstance(error, again)
 
 
 def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import select
 import threading
@@ -76,10 +77,14 @@ class Ear:
         connection = self._connection
         if connection is None:
             return ()
-        if found := self._read(connection):
-            return found
+        if heard := self._read(connection):
+            return heard
         try:
-            ready, _, _ = select.select([connection.fileno(), self._woken], [], [], timeout)
+            waiting = select.poll()  # `select` refuses files numbered above 1023
+            waiting.register(connection.fileno(), select.POLLIN)
+            waiting.register(self._woken, select.POLLIN)
+            found = waiting.poll(None if timeout is None else math.ceil(timeout * 1000))
+            ready = [file for file, _ in found]
         except (OSError, ValueError, psycopg.Error):
             self._lose(connection)
             return ()

@@ -70,7 +70,7 @@ class Executor:
         connection = connect(self._server, durable)
         session = Session(connection, self.texts, self._declarations, not self._server.pooled)
         session.rows = self.fill(session)
-        if self._hurried:
+        if self._hurried and not self._server.pooled:  # there, it would be others' setting too
             connection.execute("SET lock_timeout = '1s'")
         return session
 
@@ -114,9 +114,9 @@ class Executor:
         `alone` and `kept` are as in `Store`. Raises BrokerUnavailable."""
         for left in reversed(range(tries)):
             session = self._take(durable)
-            self._mine.session = session
             ending = False
             try:
+                self._mine.session = session
                 if whole:
                     session.begin()
                 if alone:

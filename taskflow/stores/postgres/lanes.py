@@ -48,21 +48,23 @@ class Lanes:
         return known is not None and not known.fifo
 
     def lock(self, queue: int, seqs: Collection[int]) -> list[str]:
-        """Have the groups of these rows until the transaction ends; answers them."""
+        """Have the groups of these rows until the transaction ends; answers those that are had. One
+        that went while we waited took these rows along; who made it again has it."""
         if self._is_standard(queue):
             return []
         found = self._session.ask(
             "SELECT m.lane FROM tf.message m WHERE m.seq = ANY ($1::int8[])", (sorted(seqs),)
         )
         names = sorted({name for (name,) in found if name is not None})
-        if names:
-            self._session.ask(
-                """SELECT 1 FROM (SELECT unnest($2::text[]) AS name OFFSET 0) u
-                   CROSS JOIN LATERAL (SELECT 1 FROM tf.lane x WHERE x.queue = $1::int4
-                                       AND x.name = u.name LIMIT 1 FOR UPDATE) l""",
-                (queue, names),
-            )
-        return names
+        if not names:
+            return []
+        had = self._session.ask(
+            """SELECT u.name FROM (SELECT unnest($2::text[]) AS name OFFSET 0) u
+               CROSS JOIN LATERAL (SELECT 1 FROM tf.lane x WHERE x.queue = $1::int4
+                                   AND x.name = u.name LIMIT 1 FOR UPDATE) l""",
+            (queue, names),
+        )
+        return [name for (name,) in had]
 
     def refresh(self, queue: int, names: Collection[str]) -> None:
         """Note again when these groups may be received from: when their first row is visible."""

@@ -126,9 +126,11 @@ class LeaseRows:
             found = self._session.ask(
                 "SELECT name FROM tf.lane WHERE queue = $1::int8 ORDER BY name FOR UPDATE", (queue,)
             )
+            names = [name for (name,) in found]  # one that is made meanwhile keeps its delay
             self._session.change(
                 """UPDATE tf.message SET visible_at = sent_at + $1::float8
-                   WHERE queue = $2::int8 AND receive_count = 0 AND receipt IS NULL""",
-                (delay, queue),
+                   WHERE queue = $2::int8 AND receive_count = 0 AND receipt IS NULL
+                     AND (lane IS NULL OR lane = ANY ($3::text[]))""",
+                (delay, queue, names),
             )
-            self._lanes.refresh(queue, [name for (name,) in found])
+            self._lanes.refresh(queue, names)

@@ -187,7 +187,7 @@ class Migrator:
         name = sql.Identifier(self._server.schema).as_string()
         there = self._rows("SELECT 1 FROM pg_namespace WHERE nspname = $1", (self._server.schema,))
         if not there:  # asked first: who may use a schema may perhaps not make one
-            self._run(f"{_SCHEMA} {name}")
+            self._connection.execute(f"{_SCHEMA} {name}".encode(), prepare=False)
         self._run(_VERSIONS)
 
     def _apply(self, one: Migration) -> None:

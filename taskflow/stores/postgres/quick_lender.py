@@ -72,7 +72,7 @@ class QuickLender:
     def lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent:
         kept = self._session.declarations.kept
         if kept.queues.get(queue.name) is not queue:
-            return self._outdated(ask)
+            return self._again(ask)  # what is kept is newer: others go by it already
         self._session.reads(kept.stamp)
         lent = None
         plain = not (queue.fifo or ask.noisy or ask.turns is not None)

@@ -37,7 +37,7 @@ class Ringer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._connection: psycopg.Connection[Any] | None = None
-        self._own: set[int] = set()
+        self._own = 0  # the number of its backend; an older one may be another's by now
 
     def ring(self, names: Collection[str]) -> None:
         """Ring these soon."""
@@ -56,7 +56,7 @@ class Ringer:
 
     def is_own(self, backend: int) -> bool:
         """Whether a notice of this backend was rung here: who is here knows."""
-        return backend in self._own
+        return backend == self._own
 
     def _run(self) -> None:
         while True:
@@ -77,7 +77,7 @@ class Ringer:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = self._open()
-                self._own.add(self._connection.info.backend_pid)
+                self._own = self._connection.info.backend_pid
             for text in _notices(names):
                 self._connection.execute("SELECT pg_notify($1, $2)", (self._channel, text))
         except (psycopg.Error, BrokerUnavailable) as error:

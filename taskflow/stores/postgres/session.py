@@ -64,7 +64,8 @@ class Session:
     def _run(self, sql: str, values: Values = ()) -> "PGresult":
         if self._wanted and not self._begun:
             self._begun = True
-            self._statements.run("BEGIN")
+            # Whatever the database's own default: who has waited for a lock sees what was done.
+            self._statements.run("BEGIN ISOLATION LEVEL READ COMMITTED")
         return self._statements.run(sql, values)
 
     def ask(self, sql: str, values: Values = ()) -> list[Any]:

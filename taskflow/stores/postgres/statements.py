@@ -24,6 +24,7 @@ class Statements:
         self._texts = texts
         self._prepare = prepare
         self._names: dict[str, bytes] = {}
+        self._given = 0
         self._load = Transformer(connection)
 
     def run(self, text: str, values: Sequence[object] = ()) -> pq.abc.PGresult:
@@ -42,7 +43,8 @@ class Statements:
         texts = written(values)
         if not self._prepare:
             return self._pgconn.exec_params(sql, texts)
-        name = f"tf{len(self._names)}".encode()
+        self._given += 1  # never twice: one may be there that a timeout kept from being noted
+        name = f"tf{self._given}".encode()
         prepared = self._pgconn.prepare(name, sql)
         if prepared.status not in OK:
             return prepared
@@ -58,16 +60,21 @@ class Statements:
 
 
 def _text(value: Any) -> bytes:
+    value = str.__str__(value)  # what it is, whatever a subclass (an enumeration) says
     if "\0" in value:
         raise psycopg.DataError("text with a NUL character")
     try:
-        return str(value).encode()
+        return str.encode(value)
     except UnicodeEncodeError:
         raise psycopg.DataError("text that is no UTF-8") from None
 
 
-def _number(value: Any) -> bytes:
-    return repr(value).encode()
+def _whole(value: Any) -> bytes:
+    return int.__repr__(value).encode()
+
+
+def _real(value: Any) -> bytes:
+    return float.__repr__(value).encode()
 
 
 def _none(value: Any) -> None:
@@ -85,6 +92,7 @@ def _list(values: Any) -> bytes:
 
 def _quoted(value: Any) -> str:
     _text(value)
+    value = str.__str__(value)
     if '"' in value or "\\" in value:
         value = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{value}"'
@@ -104,8 +112,8 @@ class _BySubclass(dict[type, Callable[[Any], Any]]):
 _WRITE = _BySubclass(
     {
         str: _text,
-        int: _number,
-        float: _number,
+        int: _whole,
+        float: _real,
         bool: _truth,
         type(None): _none,
         list: _list,
@@ -115,8 +123,8 @@ _WRITE = _BySubclass(
 _ITEM = _BySubclass(
     {
         str: _quoted,
-        int: repr,
-        float: repr,
+        int: int.__repr__,
+        float: float.__repr__,
         bool: lambda one: "tf"[not one],
         type(None): lambda _: "NULL",
     }

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Hashable
 from functools import partial
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 import psycopg
@@ -29,6 +30,7 @@ T = TypeVar("T")
 log = logging.getLogger("taskflow.store")
 
 POLL = 1.0  # seconds
+_LONGEST_CHANNEL = 63  # bytes
 
 
 class PostgresStore:
@@ -69,7 +71,7 @@ class PostgresStore:
         ask = partial(self.look, self._identity, kept=True)
         self._joining = Joining(server.schema, self._declarations, self._executor.fill, ask)
         open_one = partial(connect, server, False)
-        channel = f"taskflow.{server.schema}"
+        channel = channel_of(server.schema)
         self._ringer = Ringer(open_one, channel, self._clock)
         self._ear = Ear(open_one, channel, self._ringer.is_own)
 
@@ -223,3 +225,11 @@ class PostgresStore:
         self._ringer.close()
         self._ear.close()
         self._executor.close()
+
+
+def channel_of(schema: str) -> str:
+    """Where those who use a schema ring each other."""
+    name = f"taskflow.{schema}"
+    if len(name.encode()) <= _LONGEST_CHANNEL:
+        return name
+    return f"taskflow.{blake2b(schema.encode(), digest_size=16).hexdigest()}"
