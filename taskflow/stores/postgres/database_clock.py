@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from taskflow import forking
 from taskflow.clock import Clock
 
 log = logging.getLogger("taskflow.store")
@@ -27,6 +28,14 @@ class DatabaseClock:
         self._asked_at: float | None = None
         self._own = 0.0  # this machine's clock, ahead of what has elapsed
         self._complained = False
+        forking.tell(self)
+
+    def before_fork(self) -> None:
+        """Nothing is done: what was measured holds in a child too."""
+
+    def after_fork(self, child: bool) -> None:
+        if child:  # a thread that is not here may hold it
+            self._lock = threading.Lock()
 
     def now(self) -> float:
         """Epoch seconds. Raises BrokerUnavailable when the server never answered."""
