@@ -1,7 +1,7 @@
 """Lending rows: which of those that are due go out together, over any SQL that finds and holds
 them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from taskflow.broker.settings import Limit
@@ -55,6 +55,25 @@ class Slots(Protocol):
     ) -> list[Row]:
         """Those of these rows that may start now; the others are put off."""
         ...
+
+
+NEVER = float("-inf")
+
+
+def without_old(
+    queue: QueueRow,
+    now: float,
+    look: Callable[[float], list[Row]],
+    expire: Callable[[int, float], None],
+) -> list[Row]:
+    """What `look` finds from the beginning; when the first of it is past its retention, what it
+    finds behind that: there may be a million more, of which some are dropped."""
+    found = look(NEVER)
+    kept_from = now - queue.settings.retention
+    if found and found[0].sent_at <= kept_from:
+        expire(queue.id, kept_from)
+        found = look(kept_from)
+    return found
 
 
 class Lender:

@@ -9,8 +9,8 @@ from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.brokers.stored.application import ring_of
-from taskflow.brokers.stored.record_pages import changed, check_page, make_page
+from taskflow.brokers.stored.record_pages import check_page, make_page
+from taskflow.brokers.stored.record_waiting import wait_for_news
 from taskflow.clock import Clock
 from taskflow.errors import LimitExceeded
 
@@ -100,19 +100,21 @@ class Runs:
         stop: Callable[[], bool] | None = None,
     ) -> dict[str, Record | None]:
         """Those of some records that are in another version than was seen, once there are any."""
-        waiters, clock = self._hub.waiters, self._clock
-        rings = [ring_of(kind, key) for key in seen]
-        waiters.listen()
-        deadline = clock.now() + wait
-        with waiters.attending(rings):
-            while True:
-                rung = waiters.rung(rings)
-                if news := changed(self.records(kind, seen), seen):
-                    return news
-                for shard in self._shards:
-                    shard.store.check()
-                if clock.now() >= deadline or not waiters.park(rings, rung, deadline, stop):
-                    return {}
+
+        def check() -> None:
+            for shard in self._shards:
+                shard.store.check()
+
+        return wait_for_news(
+            self._hub.waiters,
+            self._clock.now,
+            lambda: self.records(kind, seen),
+            check,
+            kind,
+            seen,
+            wait,
+            stop,
+        )
 
     def secure(self) -> None:
         """Wait for the disk, if the stores were opened for that."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Mapping
 
 from taskflow.broker.record import Record, RecordPage, RecordQuery
-from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.core import Core
-from taskflow.brokers.stored.record_pages import changed, check_page, make_page
+from taskflow.brokers.stored.record_pages import check_page, make_page
+from taskflow.brokers.stored.record_waiting import wait_for_news
 
 
 class Runs:
@@ -52,17 +52,16 @@ class Runs:
     ) -> dict[str, Record | None]:
         """Those of some records that are in another version than was seen, once there are any."""
         core = self._core
-        rings = [ring_of(kind, key) for key in seen]
-        core.waiters.listen()
-        deadline = core.now() + wait
-        with core.waiters.attending(rings):
-            while True:
-                rung = core.waiters.rung(rings)
-                if news := changed(self.records(kind, seen), seen):
-                    return news
-                core.store.check()
-                if core.now() >= deadline or not core.waiters.park(rings, rung, deadline, stop):
-                    return {}
+        return wait_for_news(
+            core.waiters,
+            core.now,
+            lambda: self.records(kind, seen),
+            core.store.check,
+            kind,
+            seen,
+            wait,
+            stop,
+        )
 
     def secure(self) -> None:
         """Wait for the disk, if the store was opened for that."""

@@ -4,14 +4,14 @@ What is found in order to be lent or moved is the transaction's own: rows, or th
 locked, and those that others have are passed over.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
+from taskflow.stores.lender import without_old
 from taskflow.stores.postgres.columns import AT_LEVEL, COLUMNS, FRESH, PARKED, WITH_PAYLOAD
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import LEVELS, PACED, QueueRow, Row
 
-NEVER = float("-inf")
 _HAD = "FOR UPDATE OF m SKIP LOCKED"
 _NEXT_DUE = "SELECT least({})".format(
     ", ".join(
@@ -93,7 +93,7 @@ class DueRows:
                 (queue.id, now, after),
             )
 
-        return self._without_old(queue, now, look)
+        return without_old(queue, now, look, self._removal.expire)
 
     def _rows(self, sql: str, values: Sequence[object]) -> list[Row]:
         return [Row._make(found) for found in self._session.ask(sql, values)]
@@ -103,20 +103,11 @@ class DueRows:
     ) -> list[Row]:
         """The rows of a FIFO queue, perhaps without groups whose first lease lapsed."""
         also = _FRESH_LANE if without_lapsed else ""
-        return self._without_old(
-            queue, now, lambda after: self._due_in_lanes(queue.id, now, limit, after, also)
-        )
 
-    def _without_old(
-        self, queue: QueueRow, now: float, look: Callable[[float], list[Row]]
-    ) -> list[Row]:
-        found = look(NEVER)
-        kept_from = now - queue.settings.retention
-        if found and found[0].sent_at <= kept_from:
-            # There may be a million more of them: drop some, and look behind the others.
-            self._removal.expire(queue.id, kept_from)
-            found = look(kept_from)
-        return found
+        def look(after: float) -> list[Row]:
+            return self._due_in_lanes(queue.id, now, limit, after, also)
+
+        return without_old(queue, now, look, self._removal.expire)
 
     def _due_in_lanes(
         self, queue: int, now: float, limit: int, after: float, also: str

@@ -72,22 +72,21 @@ class Insertion:
     def add(
         self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
     ) -> list[int]:
-        if len(messages) == 1 and not queue.fifo:
-            number = self._add_one(queue, topic, messages[0], now)
-            if number is not None:
-                return [number]
         entries = [(queue, message) for message in messages]
         bodies = [None] * len(entries)
-        numbers: dict[int, int] = {}
+        numbers: dict[int, int] | None = None
         if not queue.fifo:  # one statement, unless it has some of them
-            numbers = self._insert(topic, entries, bodies, range(len(entries)), now)
-        if len(numbers) == len(entries):
-            return [numbers[at] for at in range(len(entries))]
+            if len(messages) == 1:
+                numbers = self._add_one(queue, topic, messages[0], now)
+            else:
+                numbers = self._insert(topic, entries, bodies, range(len(entries)), now)
+            if len(numbers) == len(entries):
+                return [numbers[at] for at in range(len(entries))]
         with self._session.together():
             return self._add(topic, entries, bodies, now, numbers)
 
-    def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> int | None:
-        """The number of a message of a standard queue; None when the queue has it."""
+    def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> dict[int, int]:
+        """As `_insert`, of one message to a standard queue."""
         due, lane, tenant, level, slot = _place(queue, message, now)
         values: tuple[object, ...] = (queue.id, now, topic, message.id, due)
         values += (lane, tenant, level, slot)
@@ -95,9 +94,9 @@ class Insertion:
         stamp, seq = self._session.ask(_ADD_ONE, values)[0]
         self._session.prove(stamp)
         if seq is None:
-            return None
+            return {}
         self._session.changed()
-        return int(seq)
+        return {0: seq}
 
     def add_to_many(
         self,
@@ -134,7 +133,8 @@ class Insertion:
         now: float,
         numbers: dict[int, int] | None = None,
     ) -> list[int]:
-        """A number for each entry, in order; some may have theirs. There is a transaction."""
+        """A number for each entry, in order; `numbers` is what `_insert` answered, if it was
+        tried. There is a transaction."""
         if not entries:
             return []
         groups = {
@@ -143,7 +143,7 @@ class Insertion:
             if queue.fifo and message.group is not None
         }
         self._lanes.lock_or_make(groups)
-        if not numbers:
+        if numbers is None:
             numbers = self._insert(topic, entries, shared, range(len(entries)), now)
         if len(numbers) < len(entries):  # some are held already, or were until their retention
             left = [at for at in range(len(entries)) if at not in numbers]

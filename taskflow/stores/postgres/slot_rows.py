@@ -1,10 +1,8 @@
-"""The limits of slots, in SQL: which of the rows that are due may start, and who comes next.
+"""The limits of slots (`stores.slots`), in SQL.
 
-As over SQLite (`stores.sqlite.slot_rows`), but that whoever counts, parks or frees has the slot's
-lock: what one parks, another may be about to free.
+Whoever counts, parks or frees has the slot's lock: what one parks, another may be about to free.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from taskflow.broker.settings import Limit
@@ -13,6 +11,7 @@ from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.locks import lock_names
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import PACED, SPOKEN, Row
+from taskflow.stores.slots import admit
 
 _FIRST = (
     "(SELECT m.seq FROM tf.message m WHERE m.queue = $1::int8 AND m.slot = $2 "
@@ -39,7 +38,7 @@ class SlotRows:
 
     def __init__(self, session: Session, buckets: Buckets) -> None:
         self._session = session
-        self._buckets = buckets
+        self.draw = buckets.draw
 
     def _lock(self, queue: int, slots: Collection[str]) -> None:
         lock_names(self._session, f"slot/{queue}", slots)
@@ -47,38 +46,11 @@ class SlotRows:
     def admit(
         self, queue: int, rows: Sequence[Row], limits: Mapping[str, Limit], now: float
     ) -> list[Row]:
-        """Of rows that are due, those that may start now. The others are parked, or hidden until
-        their turn: that of a rate is paid for when it is given."""
+        """As `slots.admit`."""
         self._lock(queue, {row.slot for row in rows if row.slot is not None})
-        room: dict[str, int] = {}
-        started: Counter[str] = Counter()
-        admitted, parked = [], []
-        for row in rows:
-            limit = limits.get(row.slot.partition("\n")[0]) if row.slot is not None else None
-            if row.slot is None or limit is None:
-                admitted.append(row)
-                continue
-            if limit.most is not None:
-                if row.slot not in room:
-                    room[row.slot] = limit.most - self._count_held(queue, row.slot, now)
-                if room[row.slot] <= started[row.slot]:
-                    parked.append(row.seq)
-                    continue
-            if limit.rate is not None and row.receipt != PACED and not row.lapsed:
-                left = self._buckets.draw(f"slot {row.slot}", limit.rate, 1, now)
-                if left < 0:
-                    self._hide(row.seq, now - left / limit.rate)
-                    continue
-            started[row.slot] += 1
-            admitted.append(row)
-        if parked:
-            self._session.change(_PARK, (parked,))
-        # Where there is more room than came, those that were parked before there was may come too.
-        for slot, most in room.items():
-            self._unpark(queue, [slot] * min(most - started[slot], started[slot]))
-        return admitted
+        return admit(self, queue, rows, limits, now)
 
-    def _count_held(self, queue: int, slot: str, now: float) -> int:
+    def count_held(self, queue: int, slot: str, now: float) -> int:
         found: int = self._session.first(
             f"""SELECT count(*) FROM tf.message
                 WHERE queue = $1::int8 AND slot = $2 AND receipt IS NOT NULL
@@ -88,21 +60,24 @@ class SlotRows:
         )[0]
         return found
 
-    def _hide(self, seq: int, until: float) -> None:
+    def pace(self, queue: int, seq: int, until: float) -> None:
         self._session.change(
             f"UPDATE tf.message SET visible_at = $1::float8, receipt = {PACED} "
             "WHERE seq = $2::int8",
             (until, seq),
         )
 
+    def park(self, queue: int, seqs: Sequence[int]) -> None:
+        self._session.change(_PARK, (list(seqs),))
+
     def unpark(self, queue: int, slots: Sequence[str]) -> bool:
         if not slots:
             return False
         with self._session.together():
             self._lock(queue, slots)
-            return self._unpark(queue, slots)
+            return self.unpark_some(queue, slots)
 
-    def _unpark(self, queue: int, slots: Sequence[str]) -> bool:
+    def unpark_some(self, queue: int, slots: Sequence[str]) -> bool:
         return sum(self._session.change(_UNPARK, (queue, slot)) for slot in slots) > 0
 
     def parked(self, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:

@@ -6,15 +6,15 @@ statistics here, would rather read a whole queue in order.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
 
+from taskflow.stores.lender import without_old
 from taskflow.stores.row import LEVELS, NORMAL, PACED, Kinds, QueueRow, Row
 from taskflow.stores.sqlite.columns import AT_LEVEL, COLUMNS, FRESH, FRESH_LANES, PARKED, encode
 from taskflow.stores.sqlite.removal import Removal
 
-NEVER = float("-inf")
 _ANY_DUE = "SELECT 1 WHERE " + " OR ".join(
     f"EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2)"
     for level in AT_LEVEL.values()
@@ -84,27 +84,18 @@ class DueRows:
                 )
             ]
 
-        return self._without_old(queue, now, look)
+        return without_old(queue, now, look, self._removal.expire)
 
     def due_in_order(
         self, queue: QueueRow, now: float, limit: int, without_lapsed: bool = False
     ) -> list[Row]:
         """The rows of a FIFO queue, perhaps without groups whose first lease lapsed."""
         also = FRESH_LANES if without_lapsed else ""
-        return self._without_old(
-            queue, now, lambda after: self._due_in_lanes(queue.id, now, limit, after, also)
-        )
 
-    def _without_old(
-        self, queue: QueueRow, now: float, look: Callable[[float], list[Row]]
-    ) -> list[Row]:
-        found = look(NEVER)
-        kept_from = now - queue.settings.retention
-        if found and found[0].sent_at <= kept_from:
-            # There may be a million more of them: drop some, and look behind the others.
-            self._removal.expire(queue.id, kept_from)
-            found = look(kept_from)
-        return found
+        def look(after: float) -> list[Row]:
+            return self._due_in_lanes(queue.id, now, limit, after, also)
+
+        return without_old(queue, now, look, self._removal.expire)
 
     def _due_in_lanes(
         self, queue: int, now: float, limit: int, after: float, also: str

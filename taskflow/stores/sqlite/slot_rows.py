@@ -1,16 +1,12 @@
-"""The limits of slots, in SQL: which of the rows that are due may start, and who comes next.
+"""The limits of slots (`stores.slots`), in SQL."""
 
-A row whose slot is full is parked: nobody looks at it until one of its slot is settled. So each
-waits at the cost of two small writes, however many wait, and holds nobody else back.
-"""
-
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import apsw
 
 from taskflow.broker.settings import Limit
 from taskflow.stores.row import PACED, SPOKEN, Row
+from taskflow.stores.slots import admit
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 
@@ -41,42 +37,15 @@ class SlotRows:
     def __init__(self, connection: apsw.Connection, declared: DeclaredRows) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
-        self._declared = declared
+        self.draw = declared.draw
 
     def admit(
         self, queue: int, rows: Sequence[Row], limits: Mapping[str, Limit], now: float
     ) -> list[Row]:
-        """Of rows that are due, those that may start now. The others are parked, or hidden until
-        their turn: that of a rate is paid for when it is given."""
-        room: dict[str, int] = {}
-        started: Counter[str] = Counter()
-        admitted, parked = [], []
-        for row in rows:
-            limit = limits.get(row.slot.partition("\n")[0]) if row.slot is not None else None
-            if row.slot is None or limit is None:
-                admitted.append(row)
-                continue
-            if limit.most is not None:
-                if row.slot not in room:
-                    room[row.slot] = limit.most - self._count_held(queue, row.slot, now)
-                if room[row.slot] <= started[row.slot]:
-                    parked.append(row.seq)
-                    continue
-            if limit.rate is not None and row.receipt != PACED and not row.lapsed:
-                left = self._declared.draw(f"slot {row.slot}", limit.rate, 1, now)
-                if left < 0:
-                    self._hide(queue, row.seq, now - left / limit.rate)
-                    continue
-            started[row.slot] += 1
-            admitted.append(row)
-        if parked:
-            self._execute(_PARK, (queue, encode(parked).decode()))
-        # Where there is more room than came, those that were parked before there was may come too.
-        for slot, most in room.items():
-            self.unpark(queue, [slot] * min(most - started[slot], started[slot]))
-        return admitted
+        """As `slots.admit`."""
+        return admit(self, queue, rows, limits, now)
 
-    def _count_held(self, queue: int, slot: str, now: float) -> int:
+    def count_held(self, queue: int, slot: str, now: float) -> int:
         found: int = self._execute(
             f"""SELECT count(*) FROM message INDEXED BY message_held
                 WHERE queue = ? AND slot = ? AND receipt IS NOT NULL AND NOT receipt & {SPOKEN}
@@ -85,11 +54,14 @@ class SlotRows:
         ).get
         return found
 
-    def _hide(self, queue: int, seq: int, until: float) -> None:
+    def pace(self, queue: int, seq: int, until: float) -> None:
         self._execute(
             "UPDATE message SET visible_at = ?, receipt = ? WHERE queue = ? AND seq = ?",
             (until, PACED, queue, seq),
         )
+
+    def park(self, queue: int, seqs: Sequence[int]) -> None:
+        self._execute(_PARK, (queue, encode(list(seqs)).decode()))
 
     def unpark(self, queue: int, slots: Sequence[str]) -> bool:
         if not slots:
@@ -98,6 +70,8 @@ class SlotRows:
         for slot in slots:
             self._execute(_UNPARK, (queue, slot))
         return self._connection.total_changes() > before
+
+    unpark_some = unpark  # there is one writer
 
     def parked(self, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
