@@ -15,9 +15,9 @@ FULL = 20_000
 class Peer:
     """One line of the table.
 
-    `worker` is the command; `{n}` numbers the copies, `{store}` is the store's address. `two`
-    starts two processes, where that is not the same command twice; `ten` ten jobs at once, where
-    `worker` does not. `jobs` is what (a) drains; fewer for slow peers.
+    `worker` is the command; `{n}` numbers the copies, `{store}` is the store's address. `many`
+    starts `{processes}` of them, where that is not the same command as often; `ten` ten jobs at
+    once, where `worker` does not. `jobs` is what (a) drains; fewer for slow peers.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Peer:
     module: str
     store: str
     worker: str
-    two: str = ""
+    many: str = ""
     ten: str = ""
     jobs: int = FULL
     batches: bool = False
@@ -38,7 +38,9 @@ class Peer:
         """What to start for so many processes."""
         if processes == 1:
             return [self.worker]
-        return [self.two] if self.two else [self.worker] * processes
+        if self.many:
+            return [self.many.replace("{processes}", str(processes))]
+        return [self.worker] * processes
 
 
 def _taskflow(
@@ -46,13 +48,15 @@ def _taskflow(
 ) -> Peer:
     what = "taskflow's tasks" if module.endswith("tasks") else "taskflow"
     remark = ", not idempotent" if options else ""
+    worker = f"taskflow --log-level WARNING worker jobs -c 10 -m benchmarks.peers.{module}"
+    worker += " --broker {store}"
     return Peer(
         name=name,
         title=f"{what}, durability={durability}{remark}",
         module=f"benchmarks.peers.{module}",
         store="file",
-        worker=f"taskflow --log-level WARNING worker jobs -c 10 -m benchmarks.peers.{module}"
-        " --broker {store}",
+        worker=worker,
+        many=worker + " -p {processes}",
         batches=True,
         workloads=workloads,
         options=options,
@@ -92,7 +96,7 @@ PEERS = [
         module="benchmarks.peers.on_celery",
         store="redis",
         worker=_CELERY + " -P prefork -c 10",
-        two=_CELERY + " -P prefork -c 2",
+        many=_CELERY + " -P prefork -c {processes}",
         jobs=5_000,
         batches=True,
         libraries=("celery", "kombu", "redis", "hiredis"),
@@ -103,7 +107,7 @@ PEERS = [
         module="benchmarks.peers.on_dramatiq",
         store="redis",
         worker="dramatiq benchmarks.peers.on_dramatiq -p 1 -t 10",
-        two="dramatiq benchmarks.peers.on_dramatiq -p 2 -t 10",
+        many="dramatiq benchmarks.peers.on_dramatiq -p {processes} -t 10",
         jobs=10_000,
         workloads="abcdeghijklm",
         libraries=("dramatiq", "redis", "hiredis"),
@@ -132,7 +136,7 @@ PEERS = [
         module="benchmarks.peers.on_taskiq",
         store="redis",
         worker=_TASKIQ + " --workers 1",
-        two=_TASKIQ + " --workers 2",
+        many=_TASKIQ + " --workers {processes}",
         jobs=10_000,
         batches=True,
         workloads="abcdeghijkl",

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 VARIABLE = "BENCH_RECORDS"
 _LAYOUT = struct.Struct("<qddd")
-_ROOM = 50_000  # runs of one process
+_ROOM = 200_000  # runs of one process
 _never = threading.Event()
 
 

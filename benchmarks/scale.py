@@ -1,18 +1,21 @@
 """How taskflow grows with processes and files: one self-contained run of under five minutes.
 
     python -m benchmarks.scale [--most N] [--jobs N] [--messages N] [--rounds N] [--json FILE]
+                               [--serve SECONDS] [--peers taskiq,dramatiq]
 
 Drains no-op jobs, and publishes one by one, each with one process over one file, with `--most`
 processes over one file, and with as many over as many files; in turns, so that what else the
 machine does strikes all. Shown are the medians, and the ratios to one process over one file; the
-CPU time is that of all processes, for a thousand messages. As many peers' processes are in
-`make bench`; these need nothing but taskflow.
+CPU time is that of all processes, for a thousand messages. These need nothing but taskflow.
+`--serve` sends to `taskflow serve --processes`, receives and deletes for so many seconds as well.
+Peers of `make bench` that are named, and installed, drain with as many processes beside it.
 """
 
 import argparse
 import json
 import os
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from typing import NamedTuple
 
 from benchmarks.catalog import BY_NAME, Peer
 from benchmarks.session import SETTLE, Session
+from benchmarks.wire.many import serve
 
 MOST = 8
 """Processes and files, where there are as many cores."""
@@ -33,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One line of the table."""
+    """One line of the table. A peer has 0 files."""
 
     what: str
     processes: int
@@ -42,7 +46,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        files = "1 file" if self.files == 1 else f"{self.files} files"
+        files = {0: "Redis", 1: "1 file"}.get(self.files, f"{self.files} files")
         processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
         return f"{self.what}, {processes}, {files}"
 
@@ -50,10 +54,9 @@ class Case(NamedTuple):
 def drain(peer: Peer, processes: int, jobs: int) -> Sample:
     """Jobs that were sent in batches, from when a quarter of them was handled to the last: before
     that, the later processes are still on their way."""
-    command = peer.worker + (f" -p {processes}" if processes > 1 else "")
     with Session(peer) as session:
-        session.send("batches", jobs, 0)
-        session.start([command])
+        session.send("batches" if peer.batches else "one", jobs, 0)
+        session.start(peer.commands(processes))
         session.wait_for(jobs // 4)
         seen, before = len(session.records()), sum(session.cpu())
         session.wait_for(jobs)
@@ -78,18 +81,32 @@ def over(peer: Peer, files: int) -> Peer:
     return peer if files == 1 else replace(peer, address=f"{peer.address}&shards={files}")
 
 
-def cases(most: int, jobs: int, messages: int) -> list[Case]:
+def cases(
+    most: int, jobs: int, messages: int, serving: float = 0.0, peers: Sequence[str] = ()
+) -> list[Case]:
     """All that is measured, the plain case of each kind first."""
     made = []
-    for processes, files in ((1, 1), (most, 1), (most, most)):
+    shapes = ((1, 1), (most, 1), (most, most))
+    for processes, files in shapes:
         plain = over(BY_NAME["taskflow"], files)
         made.append(Case("drain", processes, files, _of(drain, plain, processes, jobs)))
+    for name in peers:
+        for processes in (1, most):
+            share = jobs // 8 if processes == 1 else jobs // 2  # they are slower
+            measure = _of(drain, BY_NAME[name], processes, share)
+            made.append(Case(f"drain by {name}", processes, 0, measure))
     for name, what, part in (("taskflow", "publish", 1), ("taskflow-power", "publish (power)", 5)):
-        for processes, files in ((1, 1), (most, 1), (most, most)):
+        for processes, files in shapes:
             peer = over(BY_NAME[name], files)
             count = messages // part
             made.append(Case(what, processes, files, _of(publish, peer, processes, count)))
+    for processes, files in shapes if serving else ():
+        made.append(Case("serve", processes, files, _serving(processes, files, serving)))
     return made
+
+
+def _serving(processes: int, files: int, seconds: float) -> Callable[[], Sample]:
+    return lambda: Sample(*serve(processes, files, seconds))
 
 
 def _of(
@@ -104,6 +121,7 @@ def measured(found: Sequence[Case], rounds: int) -> dict[str, Sample]:
     for turn in range(rounds):
         for case in [*found[turn:], *found[:turn]]:
             samples[case.name].append(case.measure())
+            print(f"{case.name}: {samples[case.name][-1].rate:,.0f}", file=sys.stderr)
     return {
         name: Sample(*(statistics.median(values) for values in zip(*some, strict=True)))
         for name, some in samples.items()
@@ -131,9 +149,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=40_000)
     parser.add_argument("--messages", type=int, default=10_000, help="of each sender")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--peers", default="", help="names, by commas")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
-    wanted = cases(given.most, given.jobs, given.messages)
+    peers = [name for name in given.peers.split(",") if name]
+    if unknown := [name for name in peers if name not in BY_NAME]:
+        parser.error(f"no peer {unknown[0]!r}; known: {', '.join(BY_NAME)}")
+    wanted = cases(given.most, given.jobs, given.messages, given.serve, peers)
     medians = measured(wanted, given.rounds)
     print(f"{cores} cores, {given.rounds} rounds\n")
     print("\n".join(table(wanted, medians)))
