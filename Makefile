@@ -53,7 +53,7 @@ postgres:
 
 .PHONY: test
 test: $(VENV)/.ready browser postgres ## Run all tests (Chromium and a PostgreSQL server are installed if missing)
-	$(BIN)/python -m pytest -n 2 --durations=20
+	$(BIN)/python -m pytest -n 3 --durations=20
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the tests but for crashes, models, end-to-end and fuzz, 3 minutes
@@ -94,6 +94,10 @@ chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are ki
 .PHONY: plans
 plans: $(VENV)/.ready ## 3,000 random plans of tasks under random deaths, against plain Python, 4 minutes
 	TASKFLOW_PLANS=3000 $(BIN)/python -m pytest tests/model/test_plans.py -o faulthandler_timeout=1200
+
+.PHONY: models
+models: $(VENV)/.ready ## The models of broker, worker and order with twenty times as many cases, 15 minutes
+	TASKFLOW_EXAMPLES=20 $(BIN)/python -m pytest $(addprefix tests/model/test_,broker_model.py fifo_model.py worker_model.py inflight_model.py) -n 2 -o faulthandler_timeout=3600
 
 .PHONY: histories
 histories: $(VENV)/.ready ## 10,000 random applications and workflows in simulations full of faults, against plain Python, 30 minutes

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from _pytest.runner import runtestprotocol
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.postgres_server import MISSING, PostgresServer, find
 
-LONG = 1.0  # seconds; a test that takes longer carries the mark `slow`
+LONG = 0.5  # seconds; a test that takes longer carries the mark `slow`
 TOLD = 0.1  # seconds; what a fixture takes longer is among the durations of xdist
 LEFT_OUT = ("crash", "chaos", "model", "e2e", "fuzz", "browser", "slow")
 """What `--quick` leaves out: these folders of tests/, and these marks."""
@@ -27,6 +27,8 @@ ALONE = {
 }
 """Of what runs over several places here, by the parameter that says where, the one of `--quick`; of
 workflows that die at each point those without `async`."""
+SERVER = "postgres"
+"""The fixture of a server: what has it is left out."""
 SEEDS = 8
 """Of random histories, by the parameter `seed`, how many are in `--quick`."""
 HERE = Path(__file__).parent
@@ -38,17 +40,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help=f"leave out {', '.join(LEFT_OUT)}; the contract over memory:// alone, and the shared "
-        "state of aws:// over SQL alone",
+        help=f"leave out {', '.join(LEFT_OUT)}; what needs a PostgreSQL server; the contract "
+        "over memory:// alone, and the shared state of aws:// over SQL alone",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Put the files of tests in memory: no test turns the power off, so none needs to wait for the
     disk. PYTEST_DEBUG_TEMPROOT or --basetemp names another place."""
-    if config.getoption("--quick"):
-        settings.register_profile("quick", max_examples=EXAMPLES)
-        settings.load_profile("quick")
+    # How fast a machine generates is no property of what is tested.
+    settings.register_profile("all", suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("quick", settings.get_profile("all"), max_examples=EXAMPLES)
+    settings.load_profile("quick" if config.getoption("--quick") else "all")
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -85,6 +88,8 @@ def pytest_collection() -> Generator[None, object, object]:
 def _is_quick(item: pytest.Item) -> bool:
     folder = item.nodeid.split("/")[1]
     if folder in LEFT_OUT or any(item.get_closest_marker(name) for name in LEFT_OUT):
+        return False
+    if SERVER in getattr(item, "fixturenames", ()):
         return False
     call = getattr(item, "callspec", None)
     params = call.params if call is not None else {}

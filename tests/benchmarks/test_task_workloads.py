@@ -173,6 +173,7 @@ def test_schedules_are_due_after_they_were_put() -> None:
         assert done["put"] > 0
 
 
+@pytest.mark.slow
 def test_a_peer_without_chords_fails_by_its_last_words() -> None:
     events: Peer = BY_NAME["taskflow"]
     with Session(events) as session, pytest.raises(BenchmarkError, match="no attribute 'chord'"):

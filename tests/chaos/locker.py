@@ -32,15 +32,18 @@ def hold_file(history: History, path: str, seconds: float) -> None:
 
 
 def hold_rows(history: History, address: str, seconds: float) -> None:
+    locked = False
     try:
         with psycopg.connect(address) as connection:
             connection.execute("LOCK TABLE taskflow.message IN ACCESS EXCLUSIVE MODE")
             history.note("locked")
+            locked = True
             threading.Event().wait(seconds)
             connection.rollback()
-    except psycopg.OperationalError:  # it crashed meanwhile
+    except psycopg.OperationalError:  # it crashed meanwhile, or before
         pass
-    history.note("unlocked")
+    if locked:
+        history.note("unlocked")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -22,6 +22,7 @@ from taskflow.broker import Finish, QueueSettings
 from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock
+from tests.model.examples import TIMES
 
 MAX_RECEIVES = 3
 RETENTION = 3600.0
@@ -219,11 +220,12 @@ class FileMachine(BrokerMachine):
 
 
 TestBrokerInMemory = BrokerMachine.TestCase
-TestBrokerInMemory.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestBrokerInMemory.settings = settings(
+    max_examples=70 * TIMES, stateful_step_count=40, deadline=None
+)
 TestBrokerInFile = FileMachine.TestCase
 TestBrokerInFile.settings = settings(
-    max_examples=15,
+    max_examples=15 * TIMES,
     stateful_step_count=30,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

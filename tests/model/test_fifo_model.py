@@ -5,7 +5,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -23,6 +23,7 @@ from taskflow.broker.settings import Sent
 from taskflow.config import open_broker
 from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock
+from tests.model.examples import TIMES
 
 MAX_RECEIVES = 3
 VISIBILITY = 30.0
@@ -248,11 +249,10 @@ class FifoFileMachine(FifoMachine):
 
 
 TestFifoInMemory = FifoMachine.TestCase
-TestFifoInMemory.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestFifoInMemory.settings = settings(max_examples=70 * TIMES, stateful_step_count=40, deadline=None)
 TestFifoInFile = FifoFileMachine.TestCase
 TestFifoInFile.settings = settings(
-    max_examples=15,
+    max_examples=15 * TIMES,
     stateful_step_count=30,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -2,6 +2,7 @@
 
 from hypothesis import settings
 
+from tests.model.examples import TIMES
 from tests.taskflow.worker.inflight_machine import InflightMachine
 
 
@@ -10,4 +11,6 @@ class LongMachine(InflightMachine):
 
 
 TestInflightModel = LongMachine.TestCase
-TestInflightModel.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestInflightModel.settings = settings(
+    max_examples=60 * TIMES, stateful_step_count=60, deadline=None
+)

@@ -28,6 +28,7 @@ from taskflow.message import FAILURE, plain_text
 from taskflow.testing import ManualClock
 from taskflow.worker.job import Job
 from taskflow.worker.outcomes import tell
+from tests.model.examples import TIMES
 from tests.taskflow.worker.hands import take
 
 RETRIES = 2
@@ -275,7 +276,7 @@ class WorkerMachine(RuleBasedStateMachine):
 
 
 TestWorkerModel = WorkerMachine.TestCase
-TestWorkerModel.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestWorkerModel.settings = settings(max_examples=70 * TIMES, stateful_step_count=50, deadline=None)
 
 
 class OrderMachine(RuleBasedStateMachine):
@@ -366,4 +367,4 @@ class OrderMachine(RuleBasedStateMachine):
 
 
 TestOrderModel = OrderMachine.TestCase
-TestOrderModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestOrderModel.settings = settings(max_examples=60 * TIMES, stateful_step_count=40, deadline=None)

@@ -573,6 +573,7 @@ def test_without_the_record_of_what_is_finished_nothing_runs(
     assert seen == []
 
 
+@pytest.mark.slow
 def test_it_needs_no_boto3() -> None:
     program = "import sys, taskflow.aws; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

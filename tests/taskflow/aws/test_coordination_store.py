@@ -134,6 +134,7 @@ def test_to_look_writes_nothing_and_takes_nothing(opened: Open) -> None:
     assert one.take("r", 1.0, 0, NOW + 1) == 0.0
 
 
+@pytest.mark.slow
 def test_of_what_is_taken_at_once_nothing_is_lost(opened: Open) -> None:
     opened().take("r", 1.0, 1, NOW)
     together = threading.Barrier(4)
@@ -283,6 +284,7 @@ def test_a_table_that_is_not_there_is_named(table: Api) -> None:
         DynamoStore(table, "missing").paused()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_others_change_all_the_time_is_an_error(
     table: Api, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

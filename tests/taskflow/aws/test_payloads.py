@@ -445,6 +445,7 @@ def test_who_reads_dead_letters_is_done_with_them_for_their_queue(
     assert bucket.names() == []
 
 
+@pytest.mark.slow
 def test_payloads_are_fetched_side_by_side_and_leases_extended_meanwhile(
     broker: AwsBroker,
     queue: str,

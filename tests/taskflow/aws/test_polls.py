@@ -22,6 +22,7 @@ def ids(found: list[object]) -> list[str]:
 
 
 @pytest.mark.parametrize("queues", [("work",), ("work", "other")])
+@pytest.mark.slow
 def test_an_idle_queue_costs_three_requests_a_minute(
     broker: AwsBroker,
     clock: SharedClock,

@@ -248,6 +248,7 @@ def neighbours(request: pytest.FixtureRequest) -> Iterator[tuple[AwsBroker, AwsB
         yield one, other
 
 
+@pytest.mark.slow
 def test_a_large_event_reaches_every_queue(neighbours: tuple[AwsBroker, AwsBroker]) -> None:
     one, other = neighbours
     one.create_topic("order.created")

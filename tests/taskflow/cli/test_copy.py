@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from taskflow import Broker, open_broker
@@ -15,6 +16,7 @@ Run = Callable[..., Result]
 FROM, TO = "sqlite:///taskflow.db", "sqlite:///new.db"
 
 
+@pytest.mark.slow
 def test_what_waits_is_moved_and_the_rest_is_said(run: Run, broker: Broker, folder: Path) -> None:
     broker.create_queue("lanes.fifo")
     broker.send("plain", [Message(str(n), "x") for n in range(3)])

@@ -119,6 +119,7 @@ def test_version(run: Run) -> None:
     assert run("--version").output == f"taskflow, version {installed}\n"
 
 
+@pytest.mark.slow
 def test_the_installed_command_and_the_module_are_the_same(folder: Path) -> None:
     script = Path(sys.executable).parent / "taskflow"
     root = str(Path(taskflow.__file__).parent.parent)

@@ -91,6 +91,7 @@ def test_an_empty_queue_is_moved_at_once(run: Run, broker: Broker) -> None:
     assert run("dlq", "move", "work").stdout == "moved 0 of 0 dead letters of work\n"
 
 
+@pytest.mark.slow
 def test_many_are_moved_without_waiting(timed: Broker, clock: PassingClock) -> None:
     die(timed, 1200)
     ended = step_until_over(timed, timed.start_move("work-dlq"))
@@ -98,6 +99,7 @@ def test_many_are_moved_without_waiting(timed: Broker, clock: PassingClock) -> N
     assert clock.waits == []
 
 
+@pytest.mark.slow
 def test_many_show_their_progress(run: Run, broker: Broker) -> None:
     die(broker, 1200)
     result = run("dlq", "move", "work")
@@ -119,6 +121,7 @@ def test_it_ends_when_somebody_else_cancels(timed: Broker, clock: PassingClock) 
     assert (ended.status, ended.moved) == ("CANCELLED", 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_the_rest(broker: Broker) -> None:
     die(broker, 200)
     command = [sys.executable, "-m", "taskflow.cli", "dlq", "move", "work", "--rate", "1"]

@@ -68,6 +68,7 @@ def test_without_queues_it_says_who_makes_them(run: Run) -> None:
     assert run("queues", "--json", "--broker", "memory://").output == "[]\n"
 
 
+@pytest.mark.slow
 def test_watch_shows_it_again_until_interrupted() -> None:
     root = str(Path(taskflow.__file__).parent.parent)
     command = [

@@ -42,6 +42,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_a_burst_handles_what_is_due_and_exits_0(run: Run, folder: Path) -> None:
     for number in range(3):
         run("publish", "order.created", str(number), "-m", "shop")
@@ -51,6 +52,7 @@ def test_a_burst_handles_what_is_due_and_exits_0(run: Run, folder: Path) -> None
     assert sorted(out.splitlines()) == ["recorded 0", "recorded 1", "recorded 2"]
 
 
+@pytest.mark.slow
 def test_a_burst_of_several_processes_exits_0(run: Run, folder: Path) -> None:
     run("publish", "order.created", "1", "-m", "shop")
     with start(folder, "audit", "-m", "shop", "--burst", "--processes", "2") as worker:
@@ -58,6 +60,7 @@ def test_a_burst_of_several_processes_exits_0(run: Run, folder: Path) -> None:
     assert (worker.returncode, out) == (0, "recorded 1\n")
 
 
+@pytest.mark.slow
 def test_a_worker_is_alive_ready_listed_and_writes_its_heartbeat(run: Run, folder: Path) -> None:
     run("publish", "order.created", "1", "-m", "shop")
     beat = folder / "beat.json"

@@ -123,6 +123,7 @@ def until(process: subprocess.Popen[str], text: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.slow
 def test_it_works_and_stops_on_a_signal_with_exit_code_0(
     broker: Broker, number: signal.Signals
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_terminal_that_goes_away_twice_is_one_signal(broker: Broker, folder: P
         assert process.wait(15) == 128 + signal.SIGINT
 
 
+@pytest.mark.slow
 def test_under_nohup_a_terminal_may_go_away(broker: Broker) -> None:
     with started("audit", under=["/usr/bin/env", "nohup"]) as process:
         process.send_signal(signal.SIGHUP)
@@ -174,6 +176,7 @@ def test_under_nohup_a_terminal_may_go_away(broker: Broker) -> None:
         assert process.wait(15) == 0
 
 
+@pytest.mark.slow
 def test_a_second_signal_does_not_wait(broker: Broker, folder: Path) -> None:
     (folder / "shop.py").write_text(HANGING)
     with started("--concurrency", "1", "--grace", "1h") as process:

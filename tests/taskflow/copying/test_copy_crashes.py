@@ -107,6 +107,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "PAGE", 3)
 
 
+@pytest.mark.slow
 def test_a_copy_that_died_anywhere_is_whole_once_it_is_repeated(
     opened: Open, clock: ManualClock
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_copy_that_died_anywhere_is_whole_once_it_is_repeated(
         assert world.source.batches() == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_what_workers_of_both_handle_meanwhile_is_handled_once(
     opened: Open, clock: ManualClock
 ) -> None:

@@ -64,6 +64,7 @@ def test_terraform_reads_it_and_would_lay_it_out_the_same(registry: Registry, pl
     assert done.stdout == text
 
 
+@pytest.mark.slow
 def test_topics_and_queues_have_their_names_and_kinds(resources: Resources) -> None:
     topics = of_kind(resources, "aws_sns_topic").values()
     assert {one["name"]: one.get("fifo_topic") for one in topics} == {

@@ -332,6 +332,7 @@ def test_case_56_a_store_that_stalls(
     broker.close()
 
 
+@pytest.mark.slow
 def test_jitter_is_drawn_for_each_tick(taskflow_registry: Registry) -> None:
     clock = ManualClock()
     broker = memory_broker(clock=clock, seed=7)
@@ -399,6 +400,7 @@ def test_case_54_every_order_of_two_who_fire_and_one_who_changes(
         broker.close()
 
 
+@pytest.mark.slow
 def test_two_workers_at_random_fire_each_tick_once(taskflow_registry: Registry) -> None:
     """Looks and fires of four workers in any order, while the clock goes on and is set back."""
     made = Seen(taskflow_registry)

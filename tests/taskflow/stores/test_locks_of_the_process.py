@@ -10,6 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import os, sys
 opened = []
@@ -51,6 +53,7 @@ print(*sorted({name for name in opened if name.startswith(path)}), sep="\\n")
 """
 
 
+@pytest.mark.slow
 def test_nothing_but_sqlite_opens_what_sqlite_locks(tmp_path: Path) -> None:
     path = str(tmp_path / "broker.db")
     done = subprocess.run(

@@ -37,6 +37,7 @@ def test_a_wait_that_is_going_on_ends_when_hurried() -> None:
     assert not patience(far)
 
 
+@pytest.mark.slow
 def test_a_broker_in_a_hurry_does_not_wait_for_a_lock(tmp_path: Path) -> None:
     broker = open_broker(f"sqlite:///{tmp_path}/broker.db")
     broker.create_queue("work")

@@ -171,6 +171,7 @@ def test_queues_whose_filters_agree_share(shared: Shared) -> None:
     assert shared.stored() == (2, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_steady_stream_leaves_a_bounded_number_of_bodies() -> None:
     """Nobody does any upkeep but who publishes; one queue keeps some messages for ever."""
     shared = Shared()
@@ -201,6 +202,7 @@ def test_a_steady_stream_leaves_a_bounded_number_of_bodies() -> None:
     ),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_every_message_keeps_its_body_and_no_body_stays_behind(
     steps: list[tuple[str, int]], fifo: bool
 ) -> None:
@@ -273,6 +275,7 @@ def test_a_message_held_already_takes_no_body_from_another() -> None:
     st.lists(st.sampled_from(["", "a", "ab", "bc"]), min_size=3, max_size=3),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_whatever_filters_and_repeats_each_queue_gets_all_of_its_own_in_order(
     publishes: list[list[tuple[int, str]]], wants: list[str], fifo: bool
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_run_is_told_that_it_was_cancelled(
     assert taskflow_broker.counts("default-dlq").visible == 0
 
 
+@pytest.mark.slow
 def test_what_was_called_for_later_is_sent_at_its_time(
     taskflow_broker: Broker, taskflow_registry: Registry, taskflow_clock: ManualClock, watch: Watch
 ) -> None:

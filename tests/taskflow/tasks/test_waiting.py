@@ -39,6 +39,7 @@ def test_all(half: Task[[int], int], drain: Drain) -> None:
         wait_all(failed)
 
 
+@pytest.mark.slow
 def test_more_than_are_watched_at_a_time(half: Task[[int], int], drain: Drain) -> None:
     results = half.send_many(range(0, 500, 2))
     drain()

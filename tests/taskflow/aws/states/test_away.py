@@ -106,6 +106,7 @@ def leave(flaky: Flaky, **how: bool) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(("how", "runs"), [({"away": True}, 2), ({"loses_answers": True}, 1)])
+@pytest.mark.slow
 def test_nothing_is_acknowledged_without_its_result(
     shop: Shop, flaky: Flaky, clock: SharedClock, how: dict[str, bool], runs: int
 ) -> None:

@@ -113,6 +113,7 @@ def dying(
 
 # ---- large changes ------------------------------------------------------------------------------
 @pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.slow
 def test_nobody_sees_part_of_a_plan_whose_maker_died(
     hosts: Sequence[RemoteState], monkeypatch: pytest.MonkeyPatch, clock: Hurried, after: int
 ) -> None:
@@ -129,6 +130,7 @@ def test_nobody_sees_part_of_a_plan_whose_maker_died(
     assert [record.key for record in one.list_records(ALL).records] == list("0123456")
 
 
+@pytest.mark.slow
 def test_a_plan_that_may_be_being_made_still_is_left_to_its_maker(
     hosts: Sequence[RemoteState], monkeypatch: pytest.MonkeyPatch, clock: Hurried
 ) -> None:
@@ -179,6 +181,7 @@ def test_a_maker_that_was_given_up_makes_nothing_any_more(
     assert other.records("run", ["0"])["0"].count == 6
 
 
+@pytest.mark.slow
 def test_two_that_make_one_plan_at_once_make_one(
     hosts: Sequence[RemoteState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +220,7 @@ def test_a_run_of_a_plan_is_changed_as_any_other(hosts: Sequence[RemoteState]) -
     assert make(one, Change(records=[Put(kind="run", key="4", value="", expected=0)]))
 
 
+@pytest.mark.slow
 def test_a_sweep_that_dies_is_ended_by_who_makes_it_again(
     hosts: Sequence[RemoteState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,6 +471,7 @@ def test_reads_that_dynamodb_leaves_undone_are_an_error(
         hosts[0].records("run", ["1"])
 
 
+@pytest.mark.slow
 def test_the_page_names_the_rights_that_it_takes(
     api: Api, hosts: Sequence[RemoteState], tiny: None, name: str
 ) -> None:
