@@ -84,7 +84,7 @@ def _facts(registry: Registry, address: str | None, no_broker: bool) -> Facts:
     parts = urlsplit(address_of(address))
     options = dict(parse_qsl(parts.query))
     facts = Facts(registry=registry, scheme=parts.scheme, options=options, looked=False)
-    if not no_broker:
+    if not no_broker and parts.scheme != "memory":  # which this process would make, and is empty
         try:
             with opened(address) as broker:
                 facts = look(broker, registry, parts.scheme, options, parts.netloc)
@@ -97,11 +97,16 @@ def _facts(registry: Registry, address: str | None, no_broker: bool) -> Facts:
 
 
 def _summary(facts: Facts, found: Sequence[Finding]) -> str:
-    queues = f"{len(facts.queues)} queues" if facts.looked else "no broker"
-    looked = f"{len(RULES)} rules, {len(facts.registry.queues())} queues of handlers, {queues}"
+    there = f"{len(facts.queues)} in the broker" if facts.looked else "no broker"
+    ours = _counted(len(facts.registry.queues()), "queue")
+    looked = f"{len(RULES)} rules, {ours} of handlers, {there}"
     counts = Counter(one.severity for one in found)
-    said = ", ".join(f"{counts[one]} {one}s" for one in SEVERITIES if counts[one])
+    said = ", ".join(_counted(counts[one], one) for one in SEVERITIES if counts[one])
     return f"{said or 'nothing found'} ({looked})"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _list_rules(as_json: bool) -> None:

@@ -56,7 +56,7 @@ def unread_variables(environment: Iterable[str]) -> Sequence[str]:
 
 def files_of(leader: Path) -> Sequence[Path]:
     """The files of a broker: the one in its address, and those beside it that it is made of."""
-    others = leader.absolute().parent.glob(f"{leader.name}.shard*")
+    others = leader.parent.glob(f"{leader.name}.shard*")
     return [leader, *sorted(one for one in others if one.name.rpartition(".shard")[2].isdigit())]
 
 

@@ -10,7 +10,7 @@ from taskflow.broker.rights import Rights
 from taskflow.broker.shared_time import SharedTime
 from taskflow.doctor.facts import Facts, QueueFacts
 from taskflow.doctor.wanted_rights import wanted_rights
-from taskflow.errors import BrokerError, BrokerUnavailable
+from taskflow.errors import BrokerError, BrokerUnavailable, ConfigError
 from taskflow.registry import Registry
 from taskflow.scheduling.schedule import Schedule, shown
 from taskflow.scheduling.stored import SCHEDULE
@@ -42,7 +42,7 @@ def look(
         try:
             wanted = wanted_rights(registry, broker.account(), region, options)
             denied = broker.denied(wanted)
-        except BrokerError as error:
+        except (BrokerError, ConfigError) as error:
             denied, unsimulated = None, str(error)
     queues = {name: looking.at(partial(_queue, broker, name), None) for name in names}
     runs = broker.features.runs

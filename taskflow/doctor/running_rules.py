@@ -7,7 +7,7 @@ from taskflow.doctor.facts import Facts, QueueFacts
 from taskflow.doctor.finding import Finding
 from taskflow.doctor.rules import RULES
 from taskflow.explaining.spans import span
-from taskflow.limits import MAX_IN_FLIGHT
+from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX, MAX_IN_FLIGHT
 
 SILENT = 30.0
 """Seconds after which a worker that has not reported is silent."""
@@ -21,8 +21,9 @@ def check_running(facts: Facts) -> Iterator[Finding]:
     """What waits, who works, whose clock is off, what is late."""
     if facts.looked:
         letters = {one.settings.dead_letter_queue for one in facts.queues.values()}
+        letters |= {one.dead_letter_queue for one in facts.subscriptions}
         for queue, known in facts.queues.items():
-            if queue in letters:
+            if queue in letters or queue.removesuffix(FIFO_SUFFIX).endswith(DLQ_SUFFIX):
                 yield from _letters(facts, queue, known)
             else:
                 yield from _waiting(facts, queue, known)

@@ -29,7 +29,9 @@ def tell(shown: Shown) -> Iterator[str]:
             if route.queue is None:
                 yield f"  → {route.protocol} {route.endpoint}{_DECLARED[route.declared]}"
             else:
-                lost = "  (NOT subscribed)" if route.declared == "code" else ""
+                lost = (
+                    "  (NOT subscribed)" if route.declared == "code" else _DECLARED[route.declared]
+                )
                 yield from _indented("  ", _queue(route.queue, f"→ queue {route.endpoint}{lost}"))
         yield f"  on AWS: {_cost(shown.cost)}"
     elif isinstance(shown, QueueShown):
@@ -64,14 +66,14 @@ def _queue(queue: QueueShown, head: str) -> Iterator[str]:
         workers = "" if queue.workers is None else f", {queue.workers} workers"
         yield f"  now: {queue.waiting} wait, {queue.in_flight} in flight{workers}{paused}"
     for one in queue.handlers:
-        yield from _indented("  ", _handler(one))
+        yield from _indented("  ", _handler(one, queue.retention))
     if not queue.handlers:
         yield "  no handler that is loaded"
     yield f"  crash: {queue.crash}"
     if queue.dead_letter_queue is None:
         yield "  dead letters: there is no queue for them"
     else:
-        kept = ""
+        kept = "  (NOT in the broker)"
         if queue.dead_letter_retention is not None:
             kept = f", kept for {span(queue.dead_letter_retention)} from sending"
         held = "" if queue.letters is None else f", {queue.letters} now"
@@ -79,16 +81,18 @@ def _queue(queue: QueueShown, head: str) -> Iterator[str]:
     yield f"  retention: {span(queue.retention)} from sending"
 
 
-def _handler(one: HandlerShown) -> Iterator[str]:
+def _handler(one: HandlerShown, retention: float) -> Iterator[str]:
     limit = "no time limit" if one.timeout is None else f"{span(one.timeout)} for each run"
     known = f"known for {span(one.window)} when done" if one.window else "not idempotent"
     yield f"⇒ {one.handler} ({one.kind}): {one.retries} retries, {limit}, {known}"
     yield f"  attempts begin after {_attempts(one)}"
     if one.exceptions:
         yield f"  but: {', '.join(one.exceptions)}"
-    worst = "no end, as there is no time limit"
+    worst = f"no end, as there is no time limit; {span(one.waits)} waiting"
     if one.worst_total is not None:
         worst = f"{span(one.worst_total)} at most, {span(one.waits)} of it waiting"
+    if one.waits >= retention:
+        worst += f"; the queue keeps it for {span(retention)}, so the last ones never begin"
     yield f"  until it is dead: {worst}"
 
 
@@ -96,9 +100,13 @@ def _attempts(one: HandlerShown) -> str:
     """Earliest to latest of each; of many, the first and the last."""
     told = []
     for attempt in one.attempts:
-        latest = "?" if attempt.latest is None else span(attempt.latest)
-        same = attempt.latest == attempt.earliest
-        told.append(latest if same else f"{span(attempt.earliest)}–{latest}")
+        earliest = span(attempt.earliest)
+        if attempt.latest is None:
+            told.append(f"{earliest} or more")
+        elif attempt.latest == attempt.earliest:
+            told.append(earliest)
+        else:
+            told.append(f"{earliest}–{span(attempt.latest)}")
     if len(told) > MOST_ATTEMPTS:
         told = [*told[: MOST_ATTEMPTS - 1], f"… {told[-1]}"]
     return ", ".join(told)

@@ -60,16 +60,20 @@ class Whereabouts:
     def find(self, id: str) -> Sequence[Sighting]:
         """Everything of this id; empty when there is nothing, or not any more."""
         found: list[Sighting] = []
-        ids = [id]
+        ids, row = [id], None
         if self._broker.features.runs:
             if (row := load(self._broker, [id]).get(id)) is not None:
-                found.append(self._run(row))
                 ids = list({id, message_id(id, row.run.generation)})
             if (schedule := schedules.get(id, broker=self._broker)) is not None:
                 found.append(self._schedule(schedule))
-        for queue in self._queues:
-            for one in self._broker.peek(queue, 100, ids):
-                found.append(self._message(queue, one))
+        messages = [
+            self._message(queue, one)
+            for queue in self._queues
+            for one in self._broker.peek(queue, 100, ids)
+        ]
+        found += messages
+        if row is not None:
+            found.insert(0, self._run(row, bool(messages)))
         return found or [*self._finished(id)]
 
     # ---- messages -----------------------------------------------------------------------------
@@ -157,7 +161,7 @@ class Whereabouts:
                 )
 
     # ---- runs ---------------------------------------------------------------------------------
-    def _run(self, row: Row) -> Sighting:
+    def _run(self, row: Row, has_message: bool) -> Sighting:
         run, state = row.run, state_of(row, self._now)
         happened = [Moment(f"{run.task} was called", row.created_at)]
         if run.tick is not None:
@@ -166,17 +170,18 @@ class Whereabouts:
             happened.append(Moment(f"attempt {max(1, run.attempts)} began", run.started_at))
         if run.finished_at is not None:
             why = "" if run.error is None else f" with {run.error.type}"
-            happened.append(Moment(f"it ended: {state}{why}", run.finished_at))
+            at = f" at attempt {run.attempts}" if run.attempts else ""
+            happened.append(Moment(f"it ended: {state}{why}{at}", run.finished_at))
         return Sighting(
             kind="run",
             id=row.id,
             queue=run.queue,
             state=state,
             happened=happened,
-            next=[*self._run_steps(row, state)],
+            next=[*self._run_steps(row, state, has_message)],
         )
 
-    def _run_steps(self, row: Row, state: str) -> Iterator[Moment]:
+    def _run_steps(self, row: Row, state: str, has_message: bool) -> Iterator[Moment]:
         run = row.run
         if state in FINAL:
             kept = run.keep if state == "done" else run.keep_failed
@@ -184,18 +189,28 @@ class Whereabouts:
             yield Moment("what is kept of it goes", ended + kept if kept else None)
             if state == "failed":
                 yield Moment("nothing else, unless somebody redrives it (`taskflow dlq`)")
+        elif state == "suspended" and run.durable is None and run.place is not None:
+            yield Moment(f"it waits for what is before it in its plan ({run.place.root})")
         elif state == "suspended":
-            yield Moment(f"it goes on after {self._waits_for(row.id)}", row.due_at)
-        elif state == "scheduled":
+            latest = "" if row.due_at is None else ", at the latest"
+            yield Moment(f"it goes on after {self._waits_for(row.id)}{latest}", row.due_at)
+        elif row.state == "scheduled":
             yield Moment(f"its message is sent to {run.queue}", row.due_at or run.starts_at)
-        else:
+        elif has_message:
             yield Moment(f"its message in {run.queue} says more, below")
+        elif self._broker.features.atomic:
+            yield Moment(f"its message in {run.queue} is gone: it fails once somebody asks for it")
+        else:
+            yield Moment(
+                f"its message in {run.queue} is in flight or delayed: SQS does not show it"
+            )
         if run.expires_at is not None and state not in FINAL:
             yield Moment("nobody wants it any more, unless it has begun", run.expires_at)
 
     def _waits_for(self, run: str) -> str:
         try:
-            return tree_of(self._broker, run).waits_for or "what it waits for"
+            waits = tree_of(self._broker, run).waits_for or "what it waits for"
+            return waits.partition(" until ")[0]
         except NoResult:
             return "what it waits for"
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from taskflow.errors import ConfigError
 from taskflow.schemas.difference import Difference, Effect
 
 Schema = Mapping[str, Any]
+MOST_REFERENCES = 50
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _LEAST = ("minLength", "minItems", "minProperties", "minimum", "exclusiveMinimum")
 _MOST = ("maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum")
@@ -61,7 +63,7 @@ class TypeComparison:
         if "properties" in old or "properties" in new or "additionalProperties" in old:
             yield from self._fields(old, new, path)
         if "items" in old or "items" in new:
-            yield from self._any(items[0], items[1], f"{path}[]")
+            yield from self._any(_items(old), _items(new), f"{path}[]")
         for at, (one, other) in enumerate(
             zip(old.get("prefixItems", ()), new.get("prefixItems", ()), strict=False)
         ):
@@ -164,13 +166,17 @@ def _choices(schema: Schema, root: Schema) -> dict[str, Schema]:
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
-    """What a reference means."""
-    while (reference := schema.get("$ref")) is not None:
+    """What a reference means. Raises ConfigError for one that means nothing."""
+    for _ in range(MOST_REFERENCES):
+        if (reference := schema.get("$ref")) is None:
+            return schema
         found: Any = root
         for part in str(reference).removeprefix("#/").split("/"):
-            found = found[part.replace("~1", "/").replace("~0", "~")]
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if not isinstance(found, Mapping):
+            raise ConfigError(f"a schema refers to {reference!r}, which is not in it")
         schema = found
-    return schema
+    raise ConfigError(f"a schema refers to {schema['$ref']!r} in a circle")
 
 
 def _alike(

@@ -137,8 +137,8 @@ def _task_message(registry: Registry, queue: str, one: Delivery) -> tuple[str, D
 def _misfit_of_run(registry: Registry, run: Run) -> DecodeError | None:
     if run.queue not in registry.queues():
         return None  # of another application
-    if run.place is not None and run.place.takes is not None:
-        return None  # its first argument is what comes before it in its plan
+    if (place := run.place) is not None and (place.takes is not None or place.members is not None):
+        return None  # its first argument is what comes before it in its plan; a group has none
     return _misfit(registry, run.queue, run.task, run.args, run.kwargs)
 
 
