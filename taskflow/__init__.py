@@ -7,7 +7,7 @@ command line's `--help` neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from taskflow.version import VERSION
+from taskflow.version import VERSION as _VERSION
 
 if TYPE_CHECKING:
     from taskflow.broker import Broker, QueueCounts, QueueSettings
@@ -80,8 +80,8 @@ __all__ = [
     "wait_any",
     "workflow",
 ]
-__version__ = VERSION
 
+__version__ = _VERSION
 _HOMES = {
     "broker": ("Broker", "QueueCounts", "QueueSettings"),
     "clock": ("Clock", "SystemClock"),
