@@ -8,16 +8,17 @@ import msgspec
 
 from taskflow.broker import Broker, QueueSettings
 from taskflow.entry import Entry
-from taskflow.errors import NoResult
+from taskflow.errors import DecodeError, NoResult
 from taskflow.explaining.attempts import attempts_of
 from taskflow.explaining.spans import span
 from taskflow.message import FAILURE, Delivery, plain_text
 from taskflow.registry import Registry
 from taskflow.scheduling.schedule import Schedule
 from taskflow.scheduling.schedules import schedules
+from taskflow.tasks.bodies import read_body
 from taskflow.tasks.preparing import message_id
 from taskflow.tasks.run import FINAL, Row, load, state_of
-from taskflow.tasks.task_entry import TaskEntry
+from taskflow.worker.execute import find_job
 from taskflow.workflows.tree import tree_of
 
 NEXT_TICKS = 3
@@ -138,11 +139,19 @@ class Whereabouts:
         yield expires
 
     def _entries(self, queue: str, one: Delivery) -> Sequence[Entry]:
-        """Who would handle it, as far as the message says."""
-        if one.topic:
-            found = self._registry.find(queue, one.topic) or self._registry.find_raw(queue)
-            return [] if found is None else [found]
-        return [entry for entry in self._registry.on(queue) if isinstance(entry, TaskEntry)]
+        """Who would handle it here."""
+        job = find_job(one, self._registry)
+        if job.engine is None:
+            return [] if job.entry is None else [job.entry]
+        try:
+            body = read_body(one)
+        except DecodeError:
+            return []
+        name = body.task
+        if body.run is not None and self._broker.features.runs:
+            row = load(self._broker, [body.run]).get(body.run)
+            name = None if row is None else row.run.task
+        return [entry for entry in self._registry.on(queue) if name in entry.names]
 
     def _finished(self, id: str) -> Iterator[Sighting]:
         """What queues remember of messages that were handled."""

@@ -11,9 +11,11 @@ from taskflow.errors import DecodeError, PayloadSealed
 from taskflow.event import open_envelope, raw_event, to_event
 from taskflow.message import Delivery
 from taskflow.registry import Registry
-from taskflow.tasks.bodies import is_task_body, read_body
+from taskflow.subscription import Subscription
+from taskflow.tasks.bodies import read_body
 from taskflow.tasks.run import FINAL, RUN, STATES, Run, row_of
 from taskflow.tasks.task_entry import TaskEntry
+from taskflow.worker.execute import find_job
 
 SLICE = 500
 """Records that are read at once."""
@@ -103,23 +105,24 @@ class _Tally:
 
 
 def _read(registry: Registry, queue: str, one: Delivery) -> tuple[str, str, DecodeError | None]:
-    """Id and payload's name of a message, and why it does not fit."""
-    if not one.topic and is_task_body(one.body):
+    """Id and payload's name of a message, and why it does not fit: as a worker would see it."""
+    job = find_job(one, registry)
+    if job.engine is not None:
         return one.id, *_task_message(registry, queue, one)
-    raw = registry.find_raw(queue)
-    name = f"event {one.topic or '?'}"
+    found = job.entry
+    topic = one.topic or (found.topic if isinstance(found, Subscription) else "")
+    name = f"event {topic or '?'}"
+    if not isinstance(found, Subscription):
+        return one.id, name, DecodeError("no handler of it is in the loaded modules")
     try:
-        if raw is not None and (not one.topic or registry.find(queue, one.topic) in (None, raw)):
-            raw_event(one, one.topic or raw.topic, raw.signature.decode)
-            return one.id, name, None
-        envelope = open_envelope(one)
-        name = f"event {envelope.type}"
-        found = registry.find(queue, envelope.type)
-        if found is None:
-            return one.id, name, DecodeError("no handler of it is in the loaded modules")
-        to_event(one, envelope, found.signature.decode)
+        if found.raw:
+            raw_event(one, topic, found.signature.decode)
+        else:
+            to_event(one, open_envelope(one), found.signature.decode)
     except DecodeError as error:
         return one.id, name, error
+    except Exception as error:  # a type may raise anything when it is made
+        return one.id, name, _refused(error)
     return one.id, name, None
 
 
@@ -152,9 +155,13 @@ def _misfit(
             except DecodeError as error:
                 return error
             except Exception as error:  # a type may raise anything when it is made
-                return DecodeError(f"its type refuses it: {type(error).__name__}")
+                return _refused(error)
             return None
     return DecodeError("no task of this name is in the loaded modules")
+
+
+def _refused(error: Exception) -> DecodeError:
+    return DecodeError(f"its type refuses it: {type(error).__name__}")
 
 
 def _runs(broker: Broker, limit: int) -> Iterator[tuple[str, Run]]:
