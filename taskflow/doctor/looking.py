@@ -10,7 +10,13 @@ from taskflow.broker.rights import Rights
 from taskflow.broker.shared_time import SharedTime
 from taskflow.doctor.facts import Facts, QueueFacts
 from taskflow.doctor.wanted_rights import wanted_rights
-from taskflow.errors import BrokerError, BrokerUnavailable, ConfigError
+from taskflow.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    ConfigError,
+    QueueNotFound,
+    TopicNotFound,
+)
 from taskflow.registry import Registry
 from taskflow.scheduling.schedule import Schedule, shown
 from taskflow.scheduling.stored import SCHEDULE
@@ -79,6 +85,8 @@ class _Looking:
     def at(self, ask: Callable[[], T], otherwise: T) -> T:
         try:
             return ask()
+        except (QueueNotFound, TopicNotFound):  # it went just now; AWS lists such for a minute
+            return otherwise
         except BrokerUnavailable as error:
             if "does not allow" not in str(error):
                 raise

@@ -1,14 +1,14 @@
 """Explaining an id: where a message, run or schedule is, what happened to it, what happens next."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from taskflow.broker import Broker, QueueSettings
 from taskflow.entry import Entry
-from taskflow.errors import DecodeError, NoResult
+from taskflow.errors import DecodeError, NoResult, QueueNotFound
 from taskflow.explaining.attempts import attempts_of
 from taskflow.explaining.spans import span
 from taskflow.message import FAILURE, Delivery, plain_text
@@ -22,6 +22,8 @@ from taskflow.worker.execute import find_job
 from taskflow.workflows.tree import tree_of
 
 NEXT_TICKS = 3
+MOST_OF_ONE = 100
+"""Messages of one id in a queue: of one for each topic, and on AWS of copies."""
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -68,14 +70,18 @@ class Whereabouts:
             if (schedule := schedules.get(id, broker=self._broker)) is not None:
                 found.append(self._schedule(schedule))
         messages = [
-            self._message(queue, one)
-            for queue in self._queues
-            for one in self._broker.peek(queue, 100, ids)
+            self._message(queue, one) for queue in self._queues for one in self._peek(queue, ids)
         ]
         found += messages
         if row is not None:
             found.insert(0, self._run(row, bool(messages)))
         return found or [*self._finished(id)]
+
+    def _peek(self, queue: str, ids: Collection[str]) -> Sequence[Delivery]:
+        try:
+            return self._broker.peek(queue, MOST_OF_ONE, ids)
+        except QueueNotFound:  # it went just now; AWS lists such for a minute
+            return []
 
     # ---- messages -----------------------------------------------------------------------------
     def _message(self, queue: str, one: Delivery) -> Sighting:

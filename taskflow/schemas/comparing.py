@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from taskflow.errors import ConfigError
 from taskflow.schemas.difference import EFFECTS, Difference
 from taskflow.schemas.payload_schema import PayloadSchema
 from taskflow.schemas.type_comparison import TypeComparison
@@ -10,10 +11,15 @@ from taskflow.schemas.type_comparison import TypeComparison
 def compare_schemas(
     before: Sequence[PayloadSchema], after: Sequence[PayloadSchema]
 ) -> Sequence[Difference]:
-    """How the schemas of a release differ from those of the one before, the worst first."""
-    found = sorted(
-        _compare(before, after), key=lambda one: (EFFECTS.index(one.effect), one.payload, one.path)
-    )
+    """How the schemas of a release differ from those of the one before, the worst first. Raises
+    ConfigError for what is no schema: a file may hold anything."""
+    try:
+        found = list(_compare(before, after))
+    except RecursionError:
+        raise ConfigError("a schema is nested too deeply to be compared") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"a schema is none as msgspec or pydantic write it: {error}") from None
+    found.sort(key=lambda one: (EFFECTS.index(one.effect), one.payload, one.path))
     return list(dict.fromkeys(found))
 
 

@@ -21,7 +21,8 @@ class TypeComparison:
     def __init__(self, payload: str, before: Schema, after: Schema) -> None:
         self._payload = payload
         self._old, self._new = before, after
-        self._met: set[tuple[int, int]] = set()
+        self._met: dict[tuple[int, int], tuple[Schema, Schema]] = {}
+        """What was compared; kept, so that no other schema gets its identity."""
 
     def differences(self) -> Iterator[Difference]:
         """Each with the place where it is."""
@@ -57,7 +58,7 @@ class TypeComparison:
     def _same_kind(self, old: Schema, new: Schema, path: str) -> Iterator[Difference]:
         if (pair := (id(old), id(new))) in self._met:  # a type that holds itself
             return
-        self._met.add(pair)
+        self._met[pair] = (old, new)
         yield from self._values(old, new, path)
         yield from self._bounds(old, new, path)
         if "properties" in old or "properties" in new or "additionalProperties" in old:

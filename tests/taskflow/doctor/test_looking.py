@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from taskflow import Broker, Registry, every
-from taskflow.broker import QueueSettings
+from taskflow.broker import QueueCounts, QueueSettings
 from taskflow.doctor.examining import examine
 from taskflow.doctor.looking import look
-from taskflow.errors import BrokerUnavailable, LimitExceeded
+from taskflow.errors import BrokerUnavailable, LimitExceeded, QueueNotFound
 from taskflow.publisher import using
 from taskflow.tasks.decorator import task
 from taskflow.testing import ManualClock
@@ -47,6 +47,23 @@ def test_a_broker_that_is_away_is_no_finding_of_one_part(
     monkeypatch.setattr(taskflow_broker, "topics", away)
     with pytest.raises(BrokerUnavailable, match="no connection"):
         look(taskflow_broker, registry(), "sqlite", {})
+
+
+def test_a_queue_that_goes_meanwhile_is_none(
+    taskflow_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = registry()
+    declare(taskflow_broker, code)
+    taskflow_broker.create_queue("gone")
+    counts = taskflow_broker.counts
+
+    def counted(queue: str) -> QueueCounts:
+        if queue == "gone":
+            raise QueueNotFound(queue)
+        return counts(queue)
+
+    monkeypatch.setattr(taskflow_broker, "counts", counted)
+    assert found(taskflow_broker, code) == []
 
 
 @pytest.mark.parametrize("error", [None, LimitExceeded("NoSuchEntity")])

@@ -167,9 +167,15 @@ def test_a_task_that_is_gone_breaks_what_waits_unless_it_has_another_name() -> N
     ]
 
 
-def test_a_reference_that_means_nothing_is_refused() -> None:
-    lost = msgspec.structs.replace(schema(int), payload={"$ref": "#/$defs/Lost"})
+def test_what_is_no_schema_is_refused() -> None:
+    deep: dict[str, Any] = {"type": "integer"}
+    for _ in range(500):
+        deep = {"type": "array", "items": deep}
     circle = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}
-    for bad in (lost, msgspec.structs.replace(lost, payload=circle)):
-        with pytest.raises(ConfigError, match="a schema refers to"):
-            compare_schemas([bad], [schema(int)])
+    union = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}}
+    bad: dict[str, Any] = {"type": "object", "properties": 5}
+    for payload in ({"$ref": "#/$defs/Lost"}, circle, union, deep, bad, {"minimum": "x", **bad}):
+        one = msgspec.structs.replace(schema(int), payload=payload)
+        other = msgspec.structs.replace(schema(int), payload=msgspec.to_builtins(payload))
+        with pytest.raises(ConfigError, match="a schema"):
+            compare_schemas([one], [other])
