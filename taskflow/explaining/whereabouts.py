@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.broker.shared_time import SharedTime
 from taskflow.entry import Entry
 from taskflow.errors import DecodeError, NoResult, QueueNotFound
 from taskflow.explaining.attempts import attempts_of
@@ -54,7 +55,6 @@ class Whereabouts:
     def __init__(self, registry: Registry, broker: Broker) -> None:
         self._registry = registry
         self._broker = broker
-        self._now = broker.clock.now()
         self._queues = broker.queues()
         self._working = set[str]()
         if broker.features.coordination:
@@ -77,6 +77,12 @@ class Whereabouts:
             found.insert(0, self._run(row, bool(messages)))
         return found or [*self._finished(id)]
 
+    def _now(self) -> float:
+        """The broker's time: on AWS a message is hidden until it has been looked at."""
+        return (
+            self._broker.now() if isinstance(self._broker, SharedTime) else self._broker.clock.now()
+        )
+
     def _peek(self, queue: str, ids: Collection[str]) -> Sequence[Delivery]:
         try:
             return self._broker.peek(queue, MOST_OF_ONE, ids)
@@ -94,7 +100,7 @@ class Whereabouts:
         elif one.receive_count:
             times = f"{one.receive_count} times" if one.receive_count > 1 else "once"
             happened.append(Moment(f"received {times}, first", one.first_received_at))
-        hidden = one.visible_at > self._now
+        hidden = one.visible_at > self._now()
         state = "visible"
         if record is not None or one.source is not None:
             state = "dead letter"
@@ -177,7 +183,7 @@ class Whereabouts:
 
     # ---- runs ---------------------------------------------------------------------------------
     def _run(self, row: Row, has_message: bool) -> Sighting:
-        run, state = row.run, state_of(row, self._now)
+        run, state = row.run, state_of(row, self._now())
         happened = [Moment(f"{run.task} was called", row.created_at)]
         if run.tick is not None:
             happened.append(Moment("its schedule planned it for", run.tick))
