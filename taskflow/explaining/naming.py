@@ -70,7 +70,7 @@ class Naming:
         cost = published(topic)
         for route in routes:
             if route.queue is not None:
-                cost = cost.plus(handled(route.queue.queue, topic))
+                cost = cost.plus(handled(route.queue.queue))
         return TopicShown(
             topic=topic,
             declared=_declared(topic in self._registry.topics(), self._topics, topic),

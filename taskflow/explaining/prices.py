@@ -1,8 +1,8 @@
 """What SNS and SQS cost by the request: list prices of us-east-1 of June 2026, above the free tier.
 
 https://aws.amazon.com/sqs/pricing/ and https://aws.amazon.com/sns/pricing/. Each 64 KiB of payload
-counts as a request; SNS delivers to SQS without a charge (FIFO topics: by the message). Traffic
-between regions, KMS, DynamoDB and S3 are not in it.
+counts as a request; standard topics deliver to SQS without a charge. What FIFO topics take for
+payload and each delivery, traffic between regions, KMS, DynamoDB and S3 are not in it.
 """
 
 import msgspec
@@ -14,8 +14,6 @@ SQS_STANDARD, SQS_FIFO = 0.40, 0.50
 """USD for a million requests to queues."""
 SNS_STANDARD, SNS_FIFO = 0.50, 0.30
 """USD for a million messages published (ten in one batch of 64 KiB are one, on standard topics)."""
-SNS_FIFO_DELIVERY = 0.01
-"""USD for a million messages that a FIFO topic delivers."""
 BATCH = 10
 
 
@@ -44,8 +42,7 @@ def sent(queue: str) -> Cost:
     return Cost(price / BATCH, price)
 
 
-def handled(queue: str, topic: str = "") -> Cost:
-    """Receiving from a queue and deleting there; of a FIFO topic's messages, being delivered."""
-    delivered = SNS_FIFO_DELIVERY if topic and is_fifo(topic) else 0.0
+def handled(queue: str) -> Cost:
+    """Receiving from a queue and deleting there."""
     one = sent(queue)
-    return Cost(2 * one.least + delivered, 2 * one.most + delivered)
+    return Cost(2 * one.least, 2 * one.most)
