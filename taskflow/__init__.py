@@ -7,6 +7,8 @@ command line's `--help` neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from taskflow.version import VERSION as _VERSION
+
 if TYPE_CHECKING:
     from taskflow.broker import Broker, QueueCounts, QueueSettings
     from taskflow.clock import Clock, SystemClock
@@ -78,8 +80,8 @@ __all__ = [
     "wait_any",
     "workflow",
 ]
-__version__ = "0.1.0"
 
+__version__ = _VERSION
 _HOMES = {
     "broker": ("Broker", "QueueCounts", "QueueSettings"),
     "clock": ("Clock", "SystemClock"),

@@ -249,6 +249,8 @@ class WorkerReport:
     """What a running worker says of itself. Times in epoch seconds, `seconds` of run time.
 
     `scaling`: why it has as many slots as it has, empty unless it autoscales and has changed.
+    `version`: of its taskflow, empty before reports said so; `said_at`: when, by its own clock,
+    where `seen_at` is by the broker's.
     """
 
     id: str
@@ -262,6 +264,8 @@ class WorkerReport:
     failures: Sequence[Mapping[str, Any]]
     seen_at: float = 0.0
     scaling: str = ""
+    version: str = ""
+    said_at: float = 0.0
 
 
 def _check_bytes(what: str, size: int, most: int) -> None:

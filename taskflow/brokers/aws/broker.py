@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from taskflow.broker.features import Features
 from taskflow.broker.settings import Economy
+from taskflow.brokers.aws.caller_rights import CallerRights
 from taskflow.brokers.aws.change_applier import ChangeApplier
 from taskflow.brokers.aws.claims import Claims
 from taskflow.brokers.aws.client import Api
@@ -84,6 +85,8 @@ class AwsBroker:
         self._store: CoordinationStore = store or MemoryStore()
         self._parallel = Parallel()
         self._directory = directory = Directory(api, prefix, account)
+        rights = CallerRights(directory)
+        self.account, self.denied = rights.account, rights.denied
         clock = self.clock
 
         reach = Reach(clock, directory)

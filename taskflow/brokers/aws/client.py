@@ -38,7 +38,7 @@ from taskflow.limits import MAX_IN_FLIGHT, MAX_RECEIVE_WAIT
 # It tells at each start where it found credentials, in a line above our own.
 logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
 
-Service = Literal["sns", "sqs", "sts", "dynamodb", "s3"]
+Service = Literal["sns", "sqs", "sts", "dynamodb", "s3", "iam"]
 _NEIGHBOURS = ("dynamodb", "s3")
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = MAX_RECEIVE_WAIT + 15  # a long poll answers after 20 s; give the network some

@@ -59,6 +59,7 @@ class StoredBroker:
         if isinstance(store, Backup):
             self.back_up = store.back_up
         self.core = core = core or Core(store, self.clock, self.random)
+        self.now = core.now
         intake, joiner = Intake(), Joiner(core)
 
         publisher = Publisher(core, intake, joiner)

@@ -12,6 +12,7 @@ from taskflow.entry_options import parse_rate
 from taskflow.errors import ConfigError, RegistrationError
 from taskflow.message import Delivery
 from taskflow.testing import ManualClock
+from taskflow.version import VERSION
 from tests.taskflow.worker.pools import WAIT, Watch
 
 
@@ -354,6 +355,7 @@ def test_a_running_pool_reports_and_retires(
     taskflow_clock.advance(10)  # a report each ten seconds
     taskflow_clock.wait_until_parked(5)
     (report,) = taskflow_broker.workers()
+    assert (report.version, report.said_at) == (VERSION, report.seen_at)
     assert (report.queues, report.slots) == (("work",), 3)
     assert [totals["failed"] for totals in report.handlers.values()] == [1]
     assert report.failures[0]["error"] == "ValueError"
