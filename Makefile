@@ -140,6 +140,15 @@ verify: $(VENV)/.ready ## Check that the generated code is fresh
 	echo "generated code is fresh"
 	$(BIN)/python -m proto.aws.generate --check
 
+.PHONY: docs
+docs: $(VENV)/.ready ## Build the pages as a site into build/site, half a minute; a broken link or an orphan fails
+	$(BIN)/python -m sphinx -q -W --keep-going -E -j auto -c docs/site -d build/doctrees -b html . build/site
+	@echo "the site is in build/site"
+
+.PHONY: recording
+recording: $(VENV)/.ready ## Run the demo and make docs/images/demo.svg of what it prints
+	$(BIN)/python -m services.demo | $(BIN)/python docs/site/recording.py docs/images/demo.svg
+
 .PHONY: wheel
 wheel: $(VENV)/.ready ## Build the wheel and try it in an empty environment
 	.ci/try-wheel $(BIN)/python

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import html
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.postgres_server import PostgresServer
+from tests.test_guarantees import missing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -249,3 +251,68 @@ def test_what_a_document_links_to_exists(document: str) -> None:
     text = FENCE.sub("", (ROOT / document).read_text())
     here = (ROOT / document).parent
     assert [link for link in LINK.findall(text) if not (here / link).exists()] == []
+
+
+def test_the_first_example_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
+    (handlers,) = PYTHON.findall((ROOT / "README.md").read_text())
+    (tmp_path / "handlers.py").write_text(handlers)
+    (tmp_path / "run.py").write_text(
+        """if True:
+            from taskflow import publish, Worker
+            from taskflow.publisher import default_broker
+            from handlers import OrderCreated, send_receipt
+
+            worker = Worker(default_broker())
+            worker.declare()
+            publish("order.created", OrderCreated("ord_1", 990))
+            publish("order.created", OrderCreated("ord_2", -1))
+            receipt = send_receipt.delay("ord_3")
+            worker.drain()
+            counts = default_broker().counts
+            print(receipt.get(), counts("mails").handled, counts("audit-dlq").visible)"""
+    )
+    ran = subprocess.run(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TASKFLOW_BROKER": "memory://"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout == "receipt of ord_3 2 1\n", ran.stderr
+
+
+IMPORTS = re.compile(r"^(?:from|import) (taskflow[\w.]*)", re.MULTILINE)
+STABLE = (ROOT / "docs/stability.md").read_text()
+
+
+def test_the_pages_import_from_modules_that_stay() -> None:
+    stay = set(re.findall(r"`(taskflow[\w.]*)`", STABLE.split("The modules: ")[1].split("\n\n")[0]))
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs/guides").glob("*.md"),
+    ]
+    taken = {name for page in pages for name in IMPORTS.findall(page.read_text())}
+    assert taken - stay == set()
+    places = {name: ROOT / name.replace(".", "/") for name in stay}
+    assert [
+        n for n, at in places.items() if not (at.is_dir() or at.with_suffix(".py").exists())
+    ] == []
+
+
+def test_what_shows_that_it_stays_is_there() -> None:
+    assert "::" in STABLE
+    assert missing(STABLE) == []
+
+
+CHECKED = re.compile(r">   ✓ ([^<]+)<")
+
+
+def test_the_recording_is_of_the_demo_that_is_here() -> None:
+    recorded = CHECKED.findall((ROOT / "docs/images/demo.svg").read_text())
+    demo = [path.read_text() for path in (ROOT / "services/demo").glob("*.py")]
+    checks = re.findall(r"check\(\s*f?\"([^\"{]+)", "".join(demo))
+    assert [html.unescape(one) for one in recorded] != []
+    assert sorted(html.unescape(one) for one in recorded) == sorted(checks)

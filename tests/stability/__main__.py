@@ -30,7 +30,7 @@ def write(folder: Path) -> str:
         for _ in range(3):
             worker.drain()
             clock.advance(60)
-        left = leave(clock)
+        left = leave()
     broker.close()
     connection = sqlite3.connect(folder / "broker.db")
     marks = [

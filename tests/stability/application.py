@@ -1,7 +1,6 @@
 """What was at work when a release wrote its file, under names that stay."""
 
 from taskflow import Context, Registry, Run, chord, group, publish, schedules, task, workflow
-from taskflow.testing import ManualClock
 
 STARTED = 1_800_000_000.0
 kept = Registry()
@@ -58,7 +57,7 @@ def begin() -> dict[str, str]:
     }
 
 
-def leave(clock: ManualClock) -> dict[str, str]:
+def leave() -> dict[str, str]:
     """What nobody has worked on by then; the ids likewise."""
     publish("order.created", {"id": "waits"}, source="shop", attributes={"kind": "big"})
     publish("paid.fifo", {"id": "first"}, group="customer-1")
