@@ -41,6 +41,7 @@ nitpicky = True
 html_theme = "furo"
 html_title = "taskflow"
 html_copy_source = False
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
 templates_path = ["."]
 html_additional_pages = {"index": "front.html"}  # whoever opens the site's folder gets to INDEX
