@@ -1,7 +1,7 @@
 """The files of a broker of several: their names, how they are made, and opened."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -9,13 +9,17 @@ from uuid import uuid4
 import msgspec
 
 from taskflow.brokers.sharded.guard import Guard
-from taskflow.brokers.sharded.shard_map import ShardMap, even_map, read_map, write_map
+from taskflow.brokers.sharded.shard_map import (
+    MOST_SHARDS,
+    ShardMap,
+    even_map,
+    read_map,
+    write_map,
+)
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.store import SqliteStore
-
-MOST_SHARDS = 64
 
 
 def path_of(leader: Path, number: int) -> Path:
@@ -87,22 +91,33 @@ def _make(path: Path, wanted: ShardMap, now: float) -> None:
         store.close()
 
 
-def open_others(leader: Path, found: ShardMap, *, durable: bool) -> Sequence[SqliteStore]:
-    """The stores of all files but the leader. Raises BrokerFileError for one that is missing, or
-    another one than it should be."""
-    stores: list[SqliteStore] = []
-    try:
-        for number in range(1, found.shards):
-            path = path_of(leader, number)
-            if not path.exists():
-                raise BrokerFileError(
-                    f"{path} is missing: it is one of the {found.shards} files of {leader}, and "
-                    "messages lie in it; bring it back, or all of them from one backup"
-                )
-            guard = Guard(str(path), found.of(number))
-            stores.append(SqliteStore(path, durable=durable, create=False, accept=guard))
-    except BaseException:
-        for store in stores:
-            store.close()
-        raise
-    return stores
+def open_file(leader: Path, found: ShardMap, number: int, *, durable: bool) -> SqliteStore:
+    """The store of a file that is not the leader. Raises BrokerFileError for one that is missing,
+    or another one than it should be."""
+    path = path_of(leader, number)
+    if not path.exists():
+        raise BrokerFileError(
+            f"{path} is missing: it is one of the {found.shards} files of {leader}, and "
+            "messages lie in it; bring it back, or all of them from one backup"
+        )
+    guard = Guard(str(path), found.of(number))
+    return SqliteStore(path, durable=durable, create=False, accept=guard)
+
+
+def make_more(leader: Path, found: ShardMap, shards: int, now: float) -> None:
+    """Make the files that a broker of more would have; anew, where somebody began to."""
+    remove_unused(leader, found, range(found.shards, shards))
+    for number in range(found.shards, shards):
+        _make(path_of(leader, number), found.of(number), now)
+
+
+def remove_unused(leader: Path, found: ShardMap, numbers: Iterable[int]) -> None:
+    """Remove files of this broker that are none of it now. Raises BrokerFileError for others."""
+    for number in numbers:
+        path = path_of(leader, number)
+        if not path.exists():
+            continue
+        guard = Guard(str(path), found.of(number))
+        SqliteStore(path, durable=False, create=False, accept=guard).close()
+        for end in ("", "-wal", "-shm"):
+            Path(f"{path}{end}").unlink(missing_ok=True)

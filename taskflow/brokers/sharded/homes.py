@@ -27,7 +27,7 @@ class Homes:
         self, shards: Sequence[Shard], placement: Placement, clock: Clock, random: Random
     ) -> None:
         self._shards = shards
-        self._places = placement.places
+        self._placement = placement
         self._clock = clock
         self._random = random
         self._receives = Home("~receives", shards, clock, random)
@@ -71,7 +71,8 @@ class Homes:
             number += self._batches
         elif self._busy:
             number += turn
-        places = self._places[number % len(self._places)]
+        of_files = [places for places in self._placement.places if places]
+        places = of_files[number % len(of_files)]
         return places[self._random.getrandbits(10) % len(places)]
 
 

@@ -7,7 +7,7 @@ from random import Random
 from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.brokers.sharded.broker import ShardedBroker
-from taskflow.brokers.sharded.files import make_leader, make_others, open_others
+from taskflow.brokers.sharded.files import make_leader, make_others
 from taskflow.brokers.sharded.guard import Guard
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
@@ -29,7 +29,7 @@ def open_files(
     BrokerFileError for files that cannot be used."""
     clock, random = clock or SystemClock(), random or forking.RANDOM
     path = path.absolute()
-    if create and shards is not None and shards > 1 and not path.exists():
+    if create and shards is not None and not path.exists():
         make_leader(Path(os.path.realpath(path)), shards, clock.now())
     guard = Guard(str(path))
     store = SqliteStore(path, durable=durable, create=create, accept=guard)
@@ -52,8 +52,7 @@ def open_files(
         store.never_create()
         if not found.made:
             make_others(store, leader, clock)
-        others = open_others(leader, found, durable=durable)
-        return ShardedBroker([store, *others], found, clock=clock, random=random)
+        return ShardedBroker(store, leader, found, durable=durable, clock=clock, random=random)
     except BaseException:
         store.close()
         raise

@@ -9,7 +9,7 @@ from taskflow.brokers.sharded.shard_waiters import ShardWaiters
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.core import Core
 from taskflow.clock import Clock
-from taskflow.stores.base import Store
+from taskflow.stores.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 
@@ -17,7 +17,9 @@ T = TypeVar("T")
 class Shard:
     """A file, what does its verbs, and how its receipts begin."""
 
-    def __init__(self, number: int, store: Store, hub: Hub, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, number: int, store: SqliteStore, hub: Hub, clock: Clock, random: Random
+    ) -> None:
         self.number = number
         self.store = store
         core = Core(
