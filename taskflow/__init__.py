@@ -7,6 +7,8 @@ command line's `--help` neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from taskflow.release import RELEASE as __version__
+
 if TYPE_CHECKING:
     from taskflow.broker import Broker, QueueCounts, QueueSettings
     from taskflow.clock import Clock, SystemClock
@@ -78,7 +80,6 @@ __all__ = [
     "wait_any",
     "workflow",
 ]
-__version__ = "0.1.0"
 
 _HOMES = {
     "broker": ("Broker", "QueueCounts", "QueueSettings"),

@@ -249,6 +249,7 @@ class WorkerReport:
     """What a running worker says of itself. Times in epoch seconds, `seconds` of run time.
 
     `scaling`: why it has as many slots as it has, empty unless it autoscales and has changed.
+    `release`: of taskflow; empty for one that did not say it.
     """
 
     id: str
@@ -262,6 +263,7 @@ class WorkerReport:
     failures: Sequence[Mapping[str, Any]]
     seen_at: float = 0.0
     scaling: str = ""
+    release: str = ""
 
 
 def _check_bytes(what: str, size: int, most: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from taskflow.broker import Broker, WorkerReport
 from taskflow.errors import BrokerError
 from taskflow.message import new_id
+from taskflow.release import RELEASE
 from taskflow.worker.health import peak_memory
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.run_tally import Tally
@@ -100,4 +101,5 @@ class Reporter:
                 handlers={name: dict(found) for name, found in self._tally.handlers.items()},
                 failures=list(self._tally.failures),
                 scaling=self._scaler.reason,
+                release=RELEASE,
             )

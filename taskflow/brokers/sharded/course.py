@@ -42,7 +42,7 @@ class Course:
         self.leader = leader
         self._durable = durable
         self._shards = shards
-        self._placement = placement
+        self.placement = placement
         self._receipts = receipts
         self._epoch = epoch
         self._make = make
@@ -52,7 +52,7 @@ class Course:
     @property
     def map(self) -> ShardMap:
         """The one it goes by."""
-        return self._placement.map
+        return self.placement.map
 
     def steady(self, work: Callable[[], T]) -> T:
         """Run `work`, which looks where things lie and is one transaction, or may be run again.
@@ -61,7 +61,7 @@ class Course:
         if epoch.number is not None:
             return work()
         for _ in range(_TRIES):
-            epoch.number = self._placement.map.epoch
+            epoch.number = self.placement.map.epoch
             try:
                 return work()
             except MapChanged:
@@ -78,7 +78,7 @@ class Course:
     def _is_stale(self) -> bool:
         with suppress(BrokerError):
             found = self._shards[0].store.look(read_map)
-            return found is not None and found.epoch != self._placement.map.epoch
+            return found is not None and found.epoch != self.placement.map.epoch
         return False
 
     def refresh(self) -> None:
@@ -134,7 +134,7 @@ class Course:
                 )
         most = MOST_SHARDS if found.epoch > 1 else found.shards
         self._receipts.follow(found.shards, most, moved)
-        self._placement.follow(found)
+        self.placement.follow(found)
         gone = self._shards[found.shards :]
         del self._shards[found.shards :]
         for shard in gone:

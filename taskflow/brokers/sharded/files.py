@@ -8,9 +8,14 @@ from uuid import uuid4
 
 import msgspec
 
+from taskflow.broker.change import Put
+from taskflow.broker.handover import HANDOVER
+from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.guard import Guard
 from taskflow.brokers.sharded.shard_map import (
+    DECLARED,
     MOST_SHARDS,
+    SHARD,
     ShardMap,
     even_map,
     read_map,
@@ -19,6 +24,7 @@ from taskflow.brokers.sharded.shard_map import (
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.alone import change_alone
 from taskflow.stores.sqlite.store import SqliteStore
 
 
@@ -57,6 +63,24 @@ def make_leader(leader: Path, shards: int, now: float) -> None:
         raise BrokerFileError(f"{leader} cannot be made: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def make_lead(path: Path, now: float) -> None:
+    """Make a broker's one file one that may get others. Nobody else has it open; else raises
+    BrokerUnavailable. Raises ConfigError while a copy of it to another broker is under way."""
+
+    def lead(rows: Rows) -> None:
+        if read_map(rows) is not None:
+            return
+        if rows.records.select(RecordQuery(kind=HANDOVER, limit=1), None, now):
+            raise ConfigError(
+                f"{path} is being moved to another broker: end `taskflow copy` first, or wait an "
+                "hour"
+            )
+        rows.records.put(Put(kind=SHARD, key=DECLARED, value="1"), 1, now)  # as no new file has
+        write_map(rows, msgspec.structs.replace(even_map(str(uuid4()), 1), made=True), now)
+
+    change_alone(path, lead)
 
 
 def make_others(store: SqliteStore, leader: Path, clock: Clock) -> None:

@@ -11,6 +11,8 @@ from taskflow.stores.rows import Rows
 SHARD = "shard"
 """The kind of the records in which a file speaks of itself."""
 MAP = "map"
+DECLARED = "declared"
+"""The keys of them: the map, and the number of the generation of its declarations."""
 MOST_SHARDS = 64
 
 

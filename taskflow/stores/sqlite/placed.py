@@ -162,7 +162,7 @@ class PlacedRows:
         many(
             """INSERT INTO finished VALUES (?, ?, ?, ?) ON CONFLICT (queue, id, topic) DO UPDATE
                SET expires_at = max(expires_at, excluded.expires_at)""",
-            [(queues[name], *rest) for name, *rest in content.finished if name in queues],
+            [(queues[name], *rest) for name, *rest in content.finished],
         )
         many(
             """UPDATE queue SET handled = handled + ?, dead_lettered = dead_lettered + ?,
@@ -176,8 +176,7 @@ class PlacedRows:
         numbers: dict[int, int] = {}
         holders: dict[int, list[int]] = {}
         for name, seq, *rest in content.messages:
-            if (queue := queues.get(name)) is None:
-                continue  # its queue was deleted
+            queue = queues[name]  # declarations are the same in all files
             if seq not in numbers:
                 numbers[seq] = self._free_number(seq, holders)
             number = numbers[seq]

@@ -49,6 +49,7 @@ def test_the_commands_are_these() -> None:
         "purge",
         "copy",
         "backup",
+        "shards",
         "dlq",
         "dlq list",
         "dlq show",

@@ -13,9 +13,10 @@ from taskflow.broker.change import Add, Change, Hide, Put, Send, Take
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Holding, Limit
 from taskflow.brokers.sharded.broker import ShardedBroker
-from taskflow.brokers.sharded.shard_map import even_map, owners_of, read_map
 from taskflow.brokers.sharded.reshard import goal_of
+from taskflow.brokers.sharded.shard_map import even_map, owners_of, read_map
 from taskflow.message import Delivery, Message
+from taskflow.placing import place_of
 from taskflow.testing import ManualClock
 from tests.taskflow.shards.dying import Died
 
@@ -101,12 +102,10 @@ def whole(broker: ShardedBroker, files: int) -> None:
     for shard in broker.shards:
         for queue in ("work", "second", "done"):
             for one in shard.broker.peek(queue, 1000):
-                assert broker.course.map.owners and place(broker, one.id) == shard.number
+                assert place(broker, one.id) == shard.number
 
 
 def place(broker: ShardedBroker, id: str) -> int:
-    from taskflow.placing import place_of
-
     return owners_of(broker.course.map)[place_of(id)]
 
 
