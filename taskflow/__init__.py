@@ -7,7 +7,7 @@ command line's `--help` neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from taskflow.release import RELEASE as __version__
+from taskflow.release import RELEASE as _RELEASE
 
 if TYPE_CHECKING:
     from taskflow.broker import Broker, QueueCounts, QueueSettings
@@ -80,6 +80,7 @@ __all__ = [
     "wait_any",
     "workflow",
 ]
+__version__ = _RELEASE
 
 _HOMES = {
     "broker": ("Broker", "QueueCounts", "QueueSettings"),
