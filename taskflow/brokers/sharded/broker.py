@@ -62,8 +62,7 @@ class ShardedBroker:
         epoch = Epoch()
 
         def make(number: int, store: SqliteStore) -> Shard:
-            store.fence(Fence(epoch))
-            return Shard(number, store, hub, clock, random)
+            return Shard(number, store, Fence(epoch), hub, clock, random)
 
         shards = self.shards = Shards([make(0, store)])
         placement, receipts = Placement(found), Receipts()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TypeVar
 
+from taskflow.brokers.sharded.fence import Fence
 from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.shard_waiters import ShardWaiters
 from taskflow.brokers.stored.broker import StoredBroker
@@ -18,10 +19,18 @@ class Shard:
     """A file, what does its verbs, and how its receipts begin."""
 
     def __init__(
-        self, number: int, store: SqliteStore, hub: Hub, clock: Clock, random: Random
+        self,
+        number: int,
+        store: SqliteStore,
+        fence: Fence,
+        hub: Hub,
+        clock: Clock,
+        random: Random,
     ) -> None:
         self.number = number
         self.store = store
+        self.fence = fence
+        store.fence(fence)
         core = Core(
             store, clock, random, mark=f"{number}/", waiters=lambda: ShardWaiters(hub, number)
         )

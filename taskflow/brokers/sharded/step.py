@@ -90,7 +90,11 @@ class Step:
 
 
 def _write(shard: Shard, said: ShardMap) -> None:
-    shard.store.transact(lambda rows: write_map(rows, said, shard.broker.core.now()))
+    def write(rows: Rows) -> None:
+        shard.fence.forget()
+        write_map(rows, said, shard.broker.core.now())
+
+    shard.store.transact(write)
 
 
 def placed(rows: Rows) -> PlacedRows:
@@ -122,6 +126,7 @@ def _forget(rows: Rows, source: Shard, epoch: int) -> None:
     leaving = found.leaving
     if leaving.target is not None:
         placed(rows).drop(leaving.places, _kept(leaving))
+    source.fence.forget()
     write_map(rows, found.of(source.number), source.broker.core.now())
 
 

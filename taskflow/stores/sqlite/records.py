@@ -61,8 +61,13 @@ class SqliteRecords:
             rows = self._execute(_FIND_MANY, (kind, encode(list(keys)).decode(), now)).fetchall()
         return {row[1]: _record(row) for row in rows}
 
+    def others(self) -> int:
+        """The same as before only if no other connection has committed anything since, as far as
+        this one has seen."""
+        return self._connection.data_version()
+
     def text(self, kind: str, key: str) -> str | None:
-        """What a record that never expires says; as quick as can be."""
+        """What a record that never expires says."""
         found: str | None = self._ask(_TEXT, (kind, key)).get
         return found
 
