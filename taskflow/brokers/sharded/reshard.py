@@ -1,6 +1,7 @@
 """Another number of files for a broker, while it is in use: step by step, from map to map."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
@@ -11,10 +12,18 @@ from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.files import make_more, remove_unused
 from taskflow.brokers.sharded.parcels import Owing, Parcels
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.brokers.sharded.shard_map import MOST_SHARDS, Leaving, ShardMap, owners_of, runs_of
+from taskflow.brokers.sharded.shard_map import (
+    MOST_SHARDS,
+    Leaving,
+    ShardMap,
+    owners_of,
+    read_map,
+    runs_of,
+)
 from taskflow.brokers.sharded.step import KEPT, placed
 from taskflow.clock import Clock
 from taskflow.placing import PLACES
+from taskflow.stores.rows import Rows
 
 MOST_MESSAGES = 2000
 """That go in one step, while which nobody writes, unless one place has more."""
@@ -56,13 +65,15 @@ class Resharding:
         while True:
             tell(self.progress(files))
             found = course.map
-            if found.shards < files:
-                make_more(course.leader, found, files, self._clock.now())
             wanted = self._next(found, files)
             if wanted is None:
                 break
             self._step(found, wanted)
-        remove_unused(course.leader, course.map, range(files, MOST_SHARDS))
+        with suppress(MapChanged):  # somebody wants another number still
+            self._leading(
+                course.map,
+                lambda: remove_unused(course.leader, course.map, range(files, MOST_SHARDS)),
+            )
 
     def progress(self, files: int) -> Progress:
         """How far it is on the way to so many."""
@@ -75,15 +86,32 @@ class Resharding:
     def _step(self, found: ShardMap, wanted: _Next) -> None:
         """One step, unless somebody else made one."""
         course = self._course
+        files = wanted.leaving.files
+
+        def begin() -> None:
+            if files > found.shards:
+                make_more(course.leader, found, files, self._clock.now())
+            course.open(found, files)
+            course.begin(self._shards[:files], wanted.source, wanted.change, wanted.leaving)
+
         try:
-            course.open(found, wanted.leaving.files)
-            shards = self._shards[: wanted.leaving.files]
-            course.begin(shards, wanted.source, wanted.change, wanted.leaving)
+            self._leading(found, begin)
         except Owing:
             course.steady(self._parcels.move)
         except MapChanged:
             pass
         course.refresh()
+
+    def _leading(self, found: ShardMap, work: Callable[[], None]) -> None:
+        """Run `work` while nobody else begins a step. Raises MapChanged when somebody did."""
+
+        def lead(rows: Rows) -> None:
+            now = read_map(rows)
+            if now is None or now.epoch != found.epoch:
+                raise MapChanged
+            work()
+
+        self._shards[0].store.transact(lead)
 
     def _next(self, found: ShardMap, files: int) -> _Next | None:
         if found.shards < files:

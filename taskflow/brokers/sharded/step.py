@@ -62,7 +62,6 @@ class Step:
             _write(shards[source], said)
 
         locked(shards, begin, alone=True)
-        shards[source].store.sync_file()
 
     def end(self, shards: Sequence[Shard]) -> None:
         """The second and the third, as far as they are not done."""
@@ -80,6 +79,7 @@ class Step:
             return None
         self._agreement.mend()  # a new file knows no queues
         leaving, source = found.leaving, shards[found.number]
+        source.store.sync_file()  # what it said
         for shard, old in zip(shards, maps, strict=True):
             if old is None or old.epoch >= found.epoch:
                 continue
