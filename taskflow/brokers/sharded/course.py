@@ -111,6 +111,12 @@ class Course:
     def _maps(self) -> list[ShardMap]:
         """What all files say that the leader's names."""
         leader = _map_in(self._shards[0])
+        self._let_go(
+            next(
+                (one.number for one in self._shards[1:] if not one.store.is_there()),
+                len(self._shards),
+            )
+        )
         self.open(leader, leader.shards)
         return [leader, *(_map_in(shard) for shard in self._shards[1 : leader.shards])]
 
@@ -135,8 +141,13 @@ class Course:
         most = MOST_SHARDS if found.epoch > 1 else found.shards
         self._receipts.follow(found.shards, most, moved)
         self.placement.follow(found)
-        gone = self._shards[found.shards :]
-        del self._shards[found.shards :]
+        self._let_go(found.shards)
+
+    def _let_go(self, number: int) -> None:
+        """Close the files from this one on: they are no part of the broker any more, or others of
+        the same name are."""
+        gone = self._shards[number:]
+        del self._shards[number:]
         for shard in gone:
             shard.store.close()
 

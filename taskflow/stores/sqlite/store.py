@@ -181,6 +181,10 @@ class SqliteStore:
                     f"a fork of it, process {os.getpid()}: open a broker here"
                 )
 
+    def is_there(self) -> bool:
+        """Whether the path still means the file that is open."""
+        return self._file is None or self._file.holds()
+
     def check(self) -> None:
         """Raise FileReplaced when the path means another file now, having opened that one."""
         if self._file is None or self._file.holds() or self._writing.is_mine():

@@ -141,6 +141,18 @@ def test_all_is_there_once_and_others_go_on(opening: Open, before: int, after: i
     whole(broker, after)
 
 
+def test_who_slept_meanwhile_finds_other_files_of_the_same_names(opening: Open) -> None:
+    broker, other = opening(3), opening()
+    fill(broker)
+    was = seen(broker)
+    broker.resharding.run(1)
+    broker.resharding.run(3)
+    other.send("done", [Message("more", "x")])
+    assert other.purge("done", ["more"]) == 1
+    assert seen(other) == was
+    whole(other, 3)
+
+
 def test_shares_move_no_more_than_they_must() -> None:
     for before, after in ((1, 8), (8, 9), (9, 8), (8, 1), (3, 64)):
         owners = owners_of(even_map("x", before))
