@@ -7,6 +7,7 @@ from taskflow.broker.features import Features
 from taskflow.broker.settings import Economy
 from taskflow.brokers.sharded.agreement import Agreement
 from taskflow.brokers.sharded.apply import Applier
+from taskflow.brokers.sharded.backup import FilesBackup
 from taskflow.brokers.sharded.coordination import Coordinator
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.declare import Declarations
@@ -123,6 +124,7 @@ class ShardedBroker:
         upkeep = Upkeep(course, shards, agreement, parcels, moves)
         self.upkeep = upkeep.run
         upkeep.mend()
+        self.back_up = FilesBackup(course, shards).back_up
         self.resharding = Resharding(course, shards, parcels, clock)
 
         runs = Runs(course, shards, placement, hub, clock)
