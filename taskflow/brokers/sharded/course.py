@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from taskflow import forking
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.fence import Epoch, MapChanged
 from taskflow.brokers.sharded.files import open_file
@@ -48,6 +49,14 @@ class Course:
         self._make = make
         self._step = step
         self._lock = threading.Lock()
+        forking.tell(self)
+
+    def before_fork(self) -> None:
+        """The stores look after themselves."""
+
+    def after_fork(self, child: bool) -> None:
+        if child:  # a thread that is not here may hold it
+            self._lock = threading.Lock()
 
     @property
     def map(self) -> ShardMap:

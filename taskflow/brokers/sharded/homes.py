@@ -45,9 +45,11 @@ class Homes:
     def order(self) -> Sequence[Shard]:
         """The files in the order in which to receive from them: the own ones, each as often the
         first, and then the others."""
-        own = self._receives.look(now := self._clock.now())
+        there = [shard.number for shard in self._shards]  # of the own ones some may be gone
+        mine = self._receives.look(now := self._clock.now())
+        own = [number for number in mine if number < len(there)] or there
         self._looks += 1
-        others = [shard.number for shard in self._shards if shard.number not in own]
+        others = [number for number in there if number not in own]
         numbers = [*_turned(own, self._looks), *others]
         if others and now >= self._elsewhere_at:
             self._elsewhere_at = now + ELSEWHERE

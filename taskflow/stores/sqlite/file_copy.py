@@ -80,8 +80,9 @@ def back_up_all(
     path, copy = paths[0], to[0]
     try:
         at_once(take)
-        for path, copy, one in reversed(list(zip(paths, to, snapshots, strict=True))):
-            one.write(copy)
+        for at in reversed(range(len(paths))):
+            path, copy = paths[at], to[at]
+            snapshots[at].write(copy)
     except (apsw.Error, OSError) as error:
         raise BrokerFileError(f"{path} cannot be copied to {copy}: {error}") from error
     finally:
