@@ -44,7 +44,7 @@ class Applier:
         parcels: Parcels,
         slot_moves: SlotMoves,
     ) -> None:
-        self._steady = course.steady
+        self._steady, self._secure = course.steady, course.secure
         self._receipts = receipts
         self._shards = shards
         self._splitting = splitting
@@ -91,7 +91,10 @@ class Applier:
                 some[at] = change
                 if other is not None:
                     others.add(at)
-        answers = self._shards[number].broker.apply(list(some.values()), durable)
+        shard = self._shards[number]
+        answers = shard.broker.apply(list(some.values()), durable=False)
+        if durable:  # apart, since it may not be made again
+            self._secure(shard)
         return {
             at: self._slot_moves.answer(made) if at in others else made
             for at, made in zip(some, answers, strict=True)

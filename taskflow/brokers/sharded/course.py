@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,10 +84,22 @@ class Course:
         raise BrokerUnavailable("the number of files is being changed, which leaves no time")
 
     def _is_stale(self) -> bool:
-        with suppress(BrokerError):
+        try:
             found = self._shards[0].store.look(read_map)
-            return found is not None and found.epoch != self.placement.map.epoch
-        return False
+        except MapChanged:
+            return True
+        except BrokerError:
+            return False
+        return found is not None and found.epoch != self.placement.map.epoch
+
+    def secure(self, shard: Shard) -> None:
+        """Wait for the disk after a change. A file that has left the broker since was on disk
+        before it did."""
+        try:
+            shard.store.sync()
+        except BrokerError:
+            if not self._is_stale():
+                raise
 
     def refresh(self) -> None:
         """Go by the map that lies in the files, having done what is left of a step to it. Raises
