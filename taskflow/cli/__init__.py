@@ -39,6 +39,7 @@ COMMANDS = {
     "schema": ("schema", "Payload types: export; compare with a release, and what waits."),
     "send": ("send", "Send a text to a queue as it is, as SendMessage does."),
     "serve": ("serve", "Serve the broker as SQS and SNS on one port, with a page at /."),
+    "shards": ("shards", "Show over how many files a broker lies, or change that."),
     "tags": ("tags", "Show the tags of a queue or topic; set some and remove others."),
     "top": ("top", "Watch queues, rates, the slowest handlers and the last failures."),
     "topology": ("topology", "Show what subscribes to what, as the handlers say."),

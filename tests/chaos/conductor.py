@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskflow import Registry, open_broker
+from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.errors import BrokerError
 from taskflow.topology import declare
 from tests.chaos.disk import Disk
@@ -70,8 +71,12 @@ class Conductor:
         self.log = (self.folder / "processes.log").open("ab")
         self.pause = threading.Event()
         self.broker = open_broker(self.address)
+        self.address = self.address.partition("?")[0]  # the number of files may change
+        self.resharder: subprocess.Popen[bytes] | None = None
         try:
             self._conduct()
+            if isinstance(self.broker, ShardedBroker):
+                self.broker.resharding.run(2)
         finally:
             self._end_all()
             self.broker.close()
@@ -179,6 +184,30 @@ class Conductor:
                 self.history.note("disk-full")
                 self.disk.fill()
                 self.ends.append((now + fault.seconds, "disk"))
+            case "shards":
+                self._end_resharder(kill=True)
+                self.resharder = subprocess.Popen(
+                    [sys.executable, "-m", "taskflow", "shards", str(fault.slot)],
+                    cwd=ROOT,
+                    env={**os.environ, "TASKFLOW_BROKER": self.address},
+                    stdout=self.log,
+                    stderr=self.log,
+                )
+                self.history.note("resharding", files=fault.slot)
+                self.ends.append((now + fault.seconds, "shards" if fault.seconds else "reshard"))
+
+    def _end_resharder(self, *, kill: bool) -> bool:
+        """Whether none is at it."""
+        if self.resharder is None:
+            return True
+        if kill:
+            self.resharder.kill()
+            self.resharder.wait()
+        elif self.resharder.poll() is None:
+            return False
+        self.history.note("resharded", code=self.resharder.returncode)
+        self.resharder = None
+        return True
 
     def _victim(self, fault: Fault) -> Slot:
         """The process meant, alive; a worker instead of a maker that has nothing left to do."""
@@ -206,6 +235,9 @@ class Conductor:
             if end[1] == "disk":
                 self.disk.free()
                 self.history.note("disk-free")
+            elif end[1] in ("shards", "reshard"):
+                if not self._end_resharder(kill=everything or end[1] == "shards"):
+                    continue
             elif self.locker.poll() is None and not everything:
                 continue
             self.ends.remove(end)

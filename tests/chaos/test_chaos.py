@@ -56,3 +56,13 @@ def test_toxic_messages_are_never_published_twice() -> None:
     again = [plan.kinds[number] for number in range(500) if repeats(plan, number)]
     assert len(again) > 100
     assert {KINDS[name].fate for name in again} == {"handled"}
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_so_does_one_whose_broker_gets_other_numbers_of_files(tmp_path: Path) -> None:
+    verdict, _ = run(250, 3, 11, tmp_path, say=False, scheme="sharded", reshards=3)
+    print(show(verdict))
+    assert verdict.violations == []
+    assert verdict.table["lost"] == 0
+    assert verdict.table["handled"] > 200

@@ -17,6 +17,7 @@ from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
 from taskflow.stores.sqlite.lone_lender import LoneLender
+from taskflow.stores.sqlite.placed import PlacedRows
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
 from taskflow.stores.sqlite.slot_rows import SlotRows
@@ -79,6 +80,7 @@ class SqliteRows:
         self.count_in_flight, self.count_due = due.count_in_flight, due.count_due
         self.tenants_in_flight = due.tenants_in_flight
 
+        self.placed = PlacedRows(connection)
         deduplications = Deduplications(connection, due)
         self.deduplicated = deduplications.deduplicated
         self.deduplicate = deduplications.deduplicate

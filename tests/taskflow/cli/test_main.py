@@ -54,6 +54,7 @@ def test_the_commands_are_these() -> None:
         "purge",
         "copy",
         "backup",
+        "shards",
         "dlq",
         "dlq list",
         "dlq show",
