@@ -9,6 +9,7 @@ from taskflow.broker.cause import Cause
 from taskflow.broker.message_query import Found, MessagePage, MessageQuery
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.brokers.stored.finding import Seen, check_query, read_place, write_place
+from taskflow.brokers.stored.mending import held_already
 from taskflow.errors import LimitExceeded, MessageNotFound
 from taskflow.message import Delivery, Message
 from taskflow.stores.finder import Place
@@ -95,12 +96,20 @@ class Inspecting:
         return self._where_it_is(lambda shard: shard.broker.lend(queue, id, seconds))
 
     def resend(self, queue: str, id: str, message: Message) -> str:
-        """Store a message in place of a letter, in its file."""
+        """Store a message in place of a letter, in its file. That no other file has one of its id
+        is seen before: an id that is made for it is nobody else's."""
+        for letter in self._letters(queue, id):
+            for shard in self._shards:
+                if letter.source and shard.broker.peek(letter.source, 1, [message.id]):
+                    raise held_already(letter.source, message.id)
         return self._where_it_is(lambda shard: shard.broker.resend(queue, id, message))
 
     def transfer(self, queue: str, ids: Collection[str], to: str) -> int:
         """Move letters to another queue, each within its file."""
         return sum(shard.broker.transfer(queue, ids, to) for shard in self._shards)
+
+    def _letters(self, queue: str, id: str) -> list[Delivery]:
+        return [one for shard in self._shards for one in shard.broker.peek(queue, 1, [id])]
 
     def _where_it_is(self, act: Callable[[Shard], T]) -> T:
         """What the file answers that has it; none has what the last one has not."""

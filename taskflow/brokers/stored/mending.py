@@ -91,7 +91,7 @@ class Mending:
         if message.id == letter.id:
             raise LimitExceeded(f"the message has the id of its letter, {letter.id!r}; another one")
         if rows.select(home.id, [message.id], 1):
-            raise LimitExceeded(f"queue {home.name!r} holds a message {message.id!r} already")
+            raise held_already(home.name, message.id)
         group = delivery(rows, letter, row, 0, 0.0).group
         if message.group not in (None, group) and home.fifo:
             raise LimitExceeded(
@@ -122,6 +122,11 @@ class Mending:
         if is_held(found[0], now):
             raise LimitExceeded(f"somebody holds message {id!r} of {queue.name!r} at the moment")
         return found[0]
+
+
+def held_already(queue: str, id: str) -> LimitExceeded:
+    """What is said of a message whose id is taken."""
+    return LimitExceeded(f"queue {queue!r} holds a message {id!r} already")
 
 
 def is_held(row: Row, now: float) -> bool:

@@ -26,11 +26,8 @@ def failure(line: int = 42, error: str | None = "shop.Declined", attempts: int =
     """The failure record of a handler that raised there."""
     found = {"reason": f"failed {attempts} times", "handler": "shop.charge", "attempts": attempts}
     if error is not None:
-        found |= {
-            "error": error,
-            "message": 'no "money" left: 100 €',
-            "traceback": TRACE.format(line),
-        }
+        said = 'no "money" left: 100 €'
+        found |= {"error": error, "message": said, "traceback": TRACE.format(line)}
     return json.dumps(found)
 
 
