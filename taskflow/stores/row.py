@@ -147,7 +147,8 @@ class Moved(NamedTuple):
 
 
 class CauseRow(NamedTuple):
-    """What letters of a queue died of, as stored; `name` is `Cause.id`, `queue` where they lie."""
+    """What letters of a queue died of, as stored; `name` is `Cause.id`, `queue` where they lie,
+    `letters` how many."""
 
     number: int
     queue: int
@@ -157,7 +158,7 @@ class CauseRow(NamedTuple):
     error: str | None
     place: str | None
     reason: str
-    count: int
+    letters: int
 
 
 class CauseEnds(NamedTuple):
