@@ -127,7 +127,7 @@ def test_a_file_from_the_past_is_brought_up_to_date(tmp_path: Path, version: int
     path = tmp_path / "broker.db"
     before = open_broker(address(tmp_path))
     before.create_queue("dead")
-    before.create_queue("work", QueueSettings(dead_letter_queue="dead"))
+    before.create_queue("work", QueueSettings(dead_letter_queue="dead", max_receives=3))
     before.send("work", [Message("0", "z"), Message("a", "x"), Message("b", "y")])
     before.dead_letter([(before.receive("work")[0], '{"handler": "h", "attempts": 3}')])
     before.close()
