@@ -152,7 +152,7 @@ def test_a_file_from_the_past_is_brought_up_to_date(tmp_path: Path, version: int
     assert [one.body for one in broker.receive("work", limit=10)] == ["x", "y"]
     broker.close()
     copy = apsw.Connection(str(tmp_path / f"broker.db.schema-{version}"))
-    assert copy.execute("SELECT handled FROM queue").get == 7
+    assert copy.execute("SELECT max(handled) FROM queue").get == 7
     assert copy.execute(f"SELECT count(*) FROM {bodies}").get == 3
     assert copy.pragma("user_version") == version
     copy.close()
