@@ -22,7 +22,7 @@ COMMANDS = {
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: causes, list, redrive, resend, debug, purge."),
-    "find": ("find", "Find messages in all queues: by id, text, state, handler, cause …"),
+    "find": ("find", "Find messages in all queues: by id, text, state, cause and more."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
     "migrate": ("migrate", "Bring the tables of a broker at postgresql:// up to date."),
     "migrate-from-celery": ("migrate_from_celery", "Say what becomes of a Celery project's tasks."),

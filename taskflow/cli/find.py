@@ -21,7 +21,9 @@ STATES = ("waiting", "delayed", "in_flight", "dead")
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @click.option("--queue", "queues", multiple=True, help="Only in this queue.")
 @click.option("--topic", "topics", multiple=True, help="Only of this topic.")
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES))
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), help="Only in this state."
+)
 @click.option("--group", "groups", multiple=True, help="Only of this message group.")
 @click.option("--key", "keys", multiple=True, help="Only of the run that holds this key.")
 @click.option("--handler", "handlers", multiple=True, help="Only what died in this handler.")
