@@ -16,6 +16,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 COMMANDS = {
+    "actions": ("actions", "List who changed what, by commands or the dashboard."),
     "backup": ("backup", "Copy a broker's file while it is in use."),
     "call": ("call", "Call a task through its queue; --wait for its result."),
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),

@@ -69,6 +69,10 @@ def test_some_are_redriven_and_it_is_noted(run: Run, broker: Broker) -> None:
     assert run("dlq", "redrive", "audit", "--to", "plain").output.startswith("moved 3 ")
     assert sorted(one.id for one in broker.peek("plain")) == ["e0", "e1", "e2"]
     assert did(broker) == [("move", "plain", 3), ("redrive", None, 0), ("redrive", None, 1)]
+    line = run("actions", "--did", "move", "--since", "1h").output.splitlines()[1]
+    assert line.split()[2:6] == ["move", "audit-dlq", "plain", "3"]
+    assert run("actions", "--who", "nosuch").output == "nothing is noted\n"
+    assert len(json.loads(run("actions", "--queue", "audit-dlq", "--json").output)) == 3
     (action, *_) = broker.list_actions().actions
     assert (action.queue, action.via, bool(action.who), bool(action.host)) == (
         *("audit-dlq", "cli"),
