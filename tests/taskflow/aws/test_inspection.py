@@ -27,7 +27,7 @@ def test_what_looks_into_queues_is_refused(
     broker: AwsBroker, ask: Callable[[AwsBroker], Any]
 ) -> None:
     assert not broker.features.inspection
-    with pytest.raises(LimitExceeded, match="aws:// cannot .*: SQS shows a message to who rec"):
+    with pytest.raises(LimitExceeded, match=r"aws:// cannot [a-z ]+"):
         ask(broker)
 
 
