@@ -54,13 +54,13 @@ class Operator:
 
     def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
         """Send dead letters back to where they came from."""
-        return self._each(limit, lambda shard, left: shard.broker.redrive(queue, ids, left))
+        return self.each(limit, lambda shard, left: shard.broker.redrive(queue, ids, left))
 
     def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
         """Delete messages."""
-        return self._each(limit, lambda shard, left: shard.broker.purge(queue, ids, left))
+        return self.each(limit, lambda shard, left: shard.broker.purge(queue, ids, left))
 
-    def _each(self, limit: int, act: Callable[[Shard, int], int]) -> int:
+    def each(self, limit: int, act: Callable[[Shard, int], int]) -> int:
         """One file after the other, until so many were found."""
 
         def act_on_all() -> int:

@@ -9,6 +9,7 @@ from taskflow.limits import FIFO_SUFFIX
 from taskflow.placing import PLACES, hash_of, place_of, place_of_key
 from taskflow.stores.message_columns import read_extra
 from taskflow.stores.sqlite.columns import encode
+from taskflow.stores.sqlite.letters import SqliteLetters
 
 _MADE_HERE = " AND ".join(
     [
@@ -71,6 +72,7 @@ class PlacedRows:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.execute
+        self._letters = SqliteLetters(connection)
         self._knows = False
 
     def counts(self) -> dict[int, int]:
@@ -192,6 +194,8 @@ class PlacedRows:
             )
             if self._connection.changes():
                 holders.setdefault(number, []).append(queue)
+                if source is not None:
+                    self._note_letter(content, queue, seq, number, queues.get(source), count)
                 if receipt is not None and receipt >= _LEASED:
                     moved.append(Moved(seq, number, receipt))
         self._connection.executemany(
@@ -212,6 +216,14 @@ class PlacedRows:
         )
         return moved
 
+    def _note_letter(
+        self, content: Content, queue: int, seq: int, number: int, source: int | None, count: int
+    ) -> None:
+        """A dead letter, unless the queue that it came from is gone."""
+        if source is not None:
+            died_at = seq / 1e6  # when it was stored
+            self._letters.note(queue, number, source, content.bodies[seq][1], died_at, count)
+
     def _free_number(self, seq: int, taken: Collection[int]) -> int:
         """The number that a body had, so that the order stays; else the next that is free."""
         while seq in taken or self._execute("SELECT 1 FROM body WHERE seq = ?", (seq,)).get:
@@ -223,6 +235,12 @@ class PlacedRows:
         self._learn()
         given = _given(places, kept)
         all_of_it = places is None
+        letters = self._rows(
+            f"""SELECT m.seq FROM message m
+                WHERE m.source IS NOT NULL AND {"true" if all_of_it else _MESSAGE}""",
+            given,
+        )
+        self._letters.uncount([seq for (seq,) in letters])
         gone = self._rows(
             f"""DELETE FROM message AS m WHERE {"true" if all_of_it else _MESSAGE}
                 RETURNING seq""",

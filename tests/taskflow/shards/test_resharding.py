@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from taskflow import open_broker
-from taskflow.broker import Finish
+from taskflow.broker import Finish, QueueSettings
 from taskflow.broker.change import Add, Change, Hide, Put, Send, Take
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Holding, Limit
@@ -49,6 +49,10 @@ def fill(broker: ShardedBroker) -> list[Delivery]:
     """Everything that a file may hold; answers what is lent of it."""
     for queue in ("second", "work-dlq", "work", "limited", "done", "work.fifo"):
         broker.create_queue(queue)
+    broker.create_queue("bad", QueueSettings(dead_letter_queue="work-dlq", max_receives=3))
+    broker.send("bad", [Message(id, "x") for id in IDS[:20]])
+    while bad := broker.receive("bad", limit=10):
+        broker.dead_letter([(one, '{"error": {"type": "ValueError"}}') for one in bad])
     broker.create_topic("made")
     broker.subscribe("made", "work")
     broker.subscribe("made", "second")
@@ -89,6 +93,7 @@ def seen(broker: ShardedBroker) -> dict[str, Any]:
         "listed": len(broker.list_records(RecordQuery(kind="run", states=("waiting",))).records),
         "keys": broker.holders(KEYS),
         "finished": broker.finished("done", {(id, "") for id in IDS}),
+        "causes": [(one.id, one.count, sum(one.trend)) for one in broker.causes()],
         "tokens": broker.take("bucket", 1.0),
     }
 
