@@ -83,20 +83,26 @@ class Surveyor:
         self._broker = broker
         self._lock = threading.Lock()
         self._last: Survey | None = None
+        self._stale = False
         self._looks: deque[tuple[float, Mapping[str, QueueCounts]]] = deque()
 
     def look(self) -> Survey:
         """The broker now, or a second ago. Raises BrokerUnavailable."""
         with self._lock:
             now = self._broker.clock.now()
-            if self._last is None or not 0 <= now - self._last.at < FRESH:
-                self._last = self._take(now)
+            if self._stale or self._last is None or not 0 <= now - self._last.at < FRESH:
+                self._last, self._stale = self._take(now), False
             return self._last
+
+    @property
+    def last(self) -> Survey | None:
+        """The last look, however old; asks nobody."""
+        return self._last
 
     def forget(self) -> None:
         """What was changed just now is seen at the next look."""
         with self._lock:
-            self._last = None
+            self._stale = True
 
     def _take(self, now: float) -> Survey:
         broker = self._broker
