@@ -35,9 +35,7 @@ class Inspection(Protocol):
         every change of the letters: it costs the same for one letter and for a million."""
         ...
 
-    def history(
-        self, span: Span = "hour", queues: Collection[str] = ()
-    ) -> dict[str, list[Point]]:
+    def history(self, span: Span = "hour", queues: Collection[str] = ()) -> dict[str, list[Point]]:
         """What queues looked like, oldest point first: those given, or all that have a point."""
         ...
 

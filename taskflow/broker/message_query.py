@@ -17,8 +17,8 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
     Where several values are given, any of them will do; one that ends in `*` stands for all that
     begin so (`order.*`), in all fields but `states`, `keys` and `causes`. `queues` are where a
     message lies, `topics` under which it was published (empty text: it was sent to the queue).
-    `ids` are its own; `groups` its message group; `keys` what a FIFO queue or topic deduplicated it
-    by within the last five minutes, or the key that its run holds. `text` is found in its body or
+    `ids` are its own; `groups` its message group; `keys` the key that its run
+    holds. `text` is found in its body or
     its attributes, a failure record among them, whether letters are large or small; whoever may not
     see bodies must not be let ask for it. `sent_from` and `sent_before` are about when it was sent,
     `attempts_from` and `attempts_to` (both included) how often it was received, or was before it
@@ -84,10 +84,10 @@ class Found(NamedTuple):
 class MessagePage(NamedTuple):
     """What was found, and how far it looked.
 
-    A look is bounded: it may find less than a page, or nothing, though there is more. `next` is what
-    to ask `after` to go on, None at the end of all. `looked` is how many messages were looked at for
-    this page, `since` when the last of them was stored (epoch seconds; None when all were looked
-    at, or what was asked for has an index).
+    A look is bounded: it may find less than a page, or nothing, though there is more. `next` is
+    what to ask `after` to go on, None at the end of all. `looked` is how many messages were looked
+    at for this page, `since` when the last of them was stored (epoch seconds; None when all were
+    looked at, or what was asked for has an index).
     """
 
     messages: Sequence[Found]

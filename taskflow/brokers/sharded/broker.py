@@ -5,6 +5,7 @@ from random import Random
 
 from taskflow.broker.features import Features
 from taskflow.broker.settings import Economy
+from taskflow.brokers.journal import Journal
 from taskflow.brokers.sharded.agreement import Agreement
 from taskflow.brokers.sharded.apply import Applier
 from taskflow.brokers.sharded.coordination import Coordinator
@@ -12,6 +13,7 @@ from taskflow.brokers.sharded.declare import Declarations
 from taskflow.brokers.sharded.homes import Homes
 from taskflow.brokers.sharded.housekeeping import Upkeep
 from taskflow.brokers.sharded.hub import Hub
+from taskflow.brokers.sharded.inspecting import Inspecting
 from taskflow.brokers.sharded.moves import Moves
 from taskflow.brokers.sharded.operate import Operator
 from taskflow.brokers.sharded.parcels import Parcels
@@ -103,6 +105,12 @@ class ShardedBroker:
         self.records, self.list_records = runs.records, runs.list_records
         self.count_records, self.secure = runs.count_records, runs.secure
         self.wait_record, self.wait_records = runs.wait_record, runs.wait_records
+
+        inspecting, journal = Inspecting(shards), Journal(self)
+        self.find, self.causes, self.lend = inspecting.find, inspecting.causes, inspecting.lend
+        self.resend, self.transfer = inspecting.resend, inspecting.transfer
+        self.history, self.note_history = journal.history, journal.note_history
+        self.note_action, self.list_actions = journal.note_action, journal.list_actions
 
     def close(self) -> None:
         """Close all files, and let everybody who waits find out."""
