@@ -93,9 +93,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def _read(text: str) -> dict[str, list[str]]:
     try:
-        pairs = parse_qsl(
-            text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
-        )
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except UnicodeDecodeError:
         raise Refused(400, "A value is not in UTF-8.") from None
     except ValueError:

@@ -156,9 +156,7 @@ def _areas(values: Values, width: float, height: float, most: float) -> list[str
     ]
 
 
-def _hover(
-    lines: Sequence[Line], moments: Sequence[str], at: int, inner: int, unit: str
-) -> str:
+def _hover(lines: Sequence[Line], moments: Sequence[str], at: int, inner: int, unit: str) -> str:
     said = " · ".join(f"{line.name} {_said(line.values[at], unit)}" for line in lines)
     each = max(1, len(moments) // 30)
     return (

@@ -15,7 +15,7 @@ from taskflow.dashboard.answer import Refused
 from taskflow.errors import VersionConflict
 
 FORM = "dashboard-form"
-SECRET = "dashboard-secret"  # noqa: S105 - the kind of a record
+SECRET = "dashboard-secret"
 """The kinds of the records: what a form did, by its token; the key that signs tokens."""
 
 GOOD_FOR = 12 * 3600.0  # seconds that a drawn form can be sent
@@ -76,9 +76,7 @@ class FormTokens:
                 while len(self._here) > KEPT_HERE:
                     self._here.popitem(last=False)
             return None
-        put = Put(
-            kind=FORM, key=name, value=json.dumps(begun), expected=0, expires_at=now + KEPT
-        )
+        put = Put(kind=FORM, key=name, value=json.dumps(begun), expected=0, expires_at=now + KEPT)
         refused = self._broker.apply([Change(records=[put])])[0].refused
         if refused is None:
             return None

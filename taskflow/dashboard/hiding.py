@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 HIDDEN_NAMES = (
@@ -49,7 +50,7 @@ class Hiding:
         """Whether a field of this name is hidden."""
         words = [word.lower() for word in _WORD.findall(name)]
         # `api_key` is `apikey` in two words.
-        pairs = [a + b for a, b in zip(words, words[1:], strict=False)]
+        pairs = [a + b for a, b in pairwise(words)]
         return any(word in self._names for word in (*words, *pairs, _joined(name)))
 
     def shown(self, value: Any, depth: int = 0) -> Any:

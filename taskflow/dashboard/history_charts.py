@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from taskflow.broker.history import MINUTE, QUARTER, Point, Span
 from taskflow.clock import rfc3339
 from taskflow.dashboard.drawing import Line, Values, chart, spark
 from taskflow.dashboard.writing import write_number, write_span
-from markupsafe import Markup
 
 STEPS = {"hour": 60, "days": 192}
 SIZE = {"hour": MINUTE, "days": QUARTER}
@@ -45,9 +46,7 @@ class Steps:
     def moments(self) -> list[str]:
         """What each step is called: 11:31, or 26 11:30 over days."""
         count = len(self._slots)
-        texts = [
-            rfc3339((self._last - count + 1 + at) * self._size) for at in range(count)
-        ]
+        texts = [rfc3339((self._last - count + 1 + at) * self._size) for at in range(count)]
         if self.span == "hour":
             return [text[11:16] for text in texts]
         return [f"{text[8:10]}. {text[11:16]}" for text in texts]
@@ -81,7 +80,9 @@ def flow_lines(steps: Steps) -> list[Line]:
 def flow_chart(steps: Steps, what: str) -> Markup:
     """Messages a second."""
     lines = flow_lines(steps)
-    said = ", ".join(f"{line.name} {_between(line.values, write_number)} a second" for line in lines)
+    said = ", ".join(
+        f"{line.name} {_between(line.values, write_number)} a second" for line in lines
+    )
     return chart(lines, steps.moments(), f"{what}: {said}")
 
 
@@ -120,7 +121,9 @@ def figures(steps: Steps) -> Figures:
     )
 
 
-def waiting_spark(history: Mapping[str, Sequence[Point]], name: str, now: float, bad: bool) -> Markup:
+def waiting_spark(
+    history: Mapping[str, Sequence[Point]], name: str, now: float, bad: bool
+) -> Markup:
     """What waited in a queue in the last hour."""
     if name not in history:
         return Markup("")

@@ -76,8 +76,11 @@ def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE
 def peek_rows(visit: Visit, queue: str) -> Rows:
     """The oldest messages of a queue of a broker that cannot look for any."""
     found = [
-        Found(one, "in_flight" if one.visible_at > visit.now and one.receive_count else "waiting",
-              one.receive_count)
+        Found(
+            one,
+            "in_flight" if one.visible_at > visit.now and one.receive_count else "waiting",
+            one.receive_count,
+        )
         for one in visit.broker.peek(queue, SIZE)
     ]
     return Rows([row_of(visit, one) for one in found], "", len(found), None)

@@ -140,9 +140,7 @@ def _value(name: str, one: Found, hiding: Hiding, now: float) -> object:
 
 def _state(word: str) -> MessageState:
     if word not in STATES:
-        raise Refused(
-            400, f"No message is ever {word}.", (f"States: {', '.join(STATES)}.",)
-        )
+        raise Refused(400, f"No message is ever {word}.", (f"States: {', '.join(STATES)}.",))
     return STATES[word]
 
 
@@ -155,7 +153,7 @@ def _queues(term: Term, survey: Survey) -> list[str]:
         if one.endswith("*"):
             continue
         settings = survey.settings.get(one)
-        if settings is not None and settings.dead_letter_queue in survey.settings:
+        if settings is not None and settings.dead_letter_queue is not None:
             found.append(settings.dead_letter_queue)
     return list(dict.fromkeys(found))
 
@@ -168,10 +166,7 @@ def _bounds(term: Term, now: float) -> dict[str, Any]:
         return {"attempts_from": low, "attempts_to": high}
     if term.name not in ("age", "sent", "died"):
         return {}
-    begin, before = ends.low, ends.high
-    if not ends.moment:  # so long ago: the older, the smaller
-        begin = None if ends.high is None else now - ends.high
-        before = None if ends.low is None else now - ends.low
+    begin, before = ends.moments(now)
     prefix = "died" if term.name == "died" else "sent"
     return {f"{prefix}_from": begin, f"{prefix}_before": before}
 

@@ -85,9 +85,7 @@ def show(visit: Visit, name: str) -> Answer:
     )
 
 
-def _within(
-    query: MessageQuery, name: str, settings: QueueSettings, is_dlq: bool
-) -> MessageQuery:
+def _within(query: MessageQuery, name: str, settings: QueueSettings, is_dlq: bool) -> MessageQuery:
     """The question, about one queue: what lies in it, or died there."""
     if query.of_letters and not is_dlq and settings.dead_letter_queue is not None:
         return narrowed(query, queues=[settings.dead_letter_queue], sources=[name])

@@ -135,9 +135,7 @@ def _topics(survey: Survey) -> dict[str, list[str]]:
     return found
 
 
-def _groups(
-    page: list[QueueView], survey: Survey
-) -> list[tuple[str, int, list[QueueView]]]:
+def _groups(page: list[QueueView], survey: Survey) -> list[tuple[str, int, list[QueueView]]]:
     """The queues of a page by group, the group with the worst queue first."""
     sizes = {group: len(some) for group, some in survey.groups.items()}
     found: dict[str, list[QueueView]] = {}

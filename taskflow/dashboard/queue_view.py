@@ -7,7 +7,7 @@ from taskflow.broker import QueueCounts
 BEHIND = 60.0  # seconds that the oldest due message may wait before the queue is to be watched
 
 Sign = Literal["bad", "warn", "hold", "run", "idle", ""]
-"""How a state is marked: needs a person, to watch, somebody's will, at work, nothing to do, fine."""
+"""How a state is marked: needs a person, to watch, is willed, at work, nothing to do, fine."""
 
 
 class QueueView(NamedTuple):

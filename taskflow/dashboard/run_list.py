@@ -8,7 +8,7 @@ from taskflow.dashboard.queue_view import Sign
 from taskflow.dashboard.terms import Filter, read_filter
 from taskflow.dashboard.visit import Visit
 from taskflow.tasks.listing import list_runs
-from taskflow.tasks.run import RUN, STATES, Row, State, state_of
+from taskflow.tasks.run import STATES, Row, State, state_of
 from taskflow.workflows.run_listing import newest_runs
 
 NAMES = ("state", "task", "key", "error", "sent", "is")

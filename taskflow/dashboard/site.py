@@ -59,7 +59,7 @@ PAGES: Mapping[str, Show] = {
     "/workers": worker_list.show,
     "/search": search.show,
     "/record": record.show,
-    "/send": sending.show,
+    "/send": sending.send,
 }
 """By path."""
 BELOW: Mapping[str, ShowOne] = {
@@ -160,7 +160,12 @@ class Site:
         return self._plain("away.html", asked, who, 503, values)
 
     def _plain(
-        self, template: str, asked: Asked, who: Who | None, status: int, values: Mapping[str, object]
+        self,
+        template: str,
+        asked: Asked,
+        who: Who | None,
+        status: int,
+        values: Mapping[str, object],
     ) -> Answer:
         """A page that needs no broker."""
         html = render(

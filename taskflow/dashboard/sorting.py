@@ -51,9 +51,7 @@ def sorted_page(
     if after:
         behind = _read_place(after)
         down = sort.down and bool(behind[2])
-        ordered = [
-            pair for pair in ordered if (pair[0] < behind if down else pair[0] > behind)
-        ]
+        ordered = [pair for pair in ordered if (pair[0] < behind if down else pair[0] > behind)]
     page = ordered[:size]
     more = json.dumps(page[-1][0]) if len(ordered) > size else ""
     return [row for _, row in page], total, more

@@ -62,9 +62,7 @@ def read_span(visit: Visit) -> Span:
     return "days" if visit.asked.one("span") in ("day", "days") else "hour"
 
 
-def _spark(
-    survey: Survey, history: Mapping[str, Sequence[Point]], one: QueueView
-) -> Markup:
+def _spark(survey: Survey, history: Mapping[str, Sequence[Point]], one: QueueView) -> Markup:
     return waiting_spark(history, one.name, survey.at, one.is_unworked or one.is_behind)
 
 

@@ -150,7 +150,9 @@ class Surveyor:
         for name in names:
             dlq = settings[name].dead_letter_queue
             letters = 0
-            if dlq in counts and dlq not in counted:  # one of several queues counts with the first
+            if (
+                dlq is not None and dlq in counts and dlq not in counted
+            ):  # one of several queues counts with the first
                 counted.add(dlq)
                 letters = counts[dlq].visible + counts[dlq].in_flight + counts[dlq].delayed
             incoming, outgoing = _rates(now, counts[name], before, name)
@@ -197,11 +199,12 @@ def _dead_letter_queues(
     """The queues that each dead-letter queue is of."""
     found: dict[str, list[str]] = {}
     for name, one in settings.items():
-        if one.dead_letter_queue in settings:
+        if one.dead_letter_queue is not None and one.dead_letter_queue in settings:
             found.setdefault(one.dead_letter_queue, []).append(name)
     for subscription in subscriptions:
-        if subscription.dead_letter_queue in settings:
-            found.setdefault(subscription.dead_letter_queue, [])
+        dlq = subscription.dead_letter_queue
+        if dlq is not None and dlq in settings:
+            found.setdefault(dlq, [])
     for name in settings:
         plain = name.removesuffix(FIFO_SUFFIX)
         owner = plain.removesuffix(DLQ_SUFFIX) + name.removeprefix(plain)

@@ -32,6 +32,13 @@ class Between(NamedTuple):
             return False
         return self.high is None or (value < self.high if self.open else value <= self.high)
 
+    def moments(self, now: float) -> tuple[float | None, float | None]:
+        """From when to when it is, in epoch seconds; numbers are how long ago."""
+        if self.moment:
+            return self.low, self.high
+        begin = None if self.high is None else now - self.high
+        return begin, None if self.low is None else now - self.low
+
 
 class Term(NamedTuple):
     """One term: a name ("" for words), what may stand there, and whether it must not.
@@ -58,9 +65,7 @@ class Term(NamedTuple):
     def _fits(self, value: object, now: float) -> bool:
         if isinstance(value, Moment):
             gone = abs(now - value.at)
-            return any(
-                one.holds(value.at if one.moment else gone) for one in self.ranges
-            )
+            return any(one.holds(value.at if one.moment else gone) for one in self.ranges)
         if isinstance(value, int | float):
             return any(one.holds(value) for one in self.ranges)
         return isinstance(value, str) and any(matches(value, one) for one in self.values)
@@ -231,7 +236,12 @@ def _number(name: str, text: str) -> tuple[float, bool]:
 
 
 def _in_words(value: str) -> str:
-    for sign, word in ((">=", "at least "), ("<=", "at most "), (">", "more than "), ("<", "below ")):
+    for sign, word in (
+        (">=", "at least "),
+        ("<=", "at most "),
+        (">", "more than "),
+        ("<", "below "),
+    ):
         if value.startswith(sign):
             return word + value.removeprefix(sign)
     return value.replace("..", " to ").replace(",", " or ")

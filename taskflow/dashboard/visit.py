@@ -99,13 +99,17 @@ class Visit:
 
 def render(template: str, asked: Asked, **values: Any) -> str:
     """The text of a page, with links below the prefix of this request."""
-    return templates().get_template(template).render(
-        asked=asked,
-        link=asked.link,
-        again=asked.again,
-        css=asked.link("/taskflow.css", v=stamp("taskflow.css")),
-        js=asked.link("/live.js", v=stamp("live.js")),
-        **values,
+    return (
+        templates()
+        .get_template(template)
+        .render(
+            asked=asked,
+            link=asked.link,
+            again=asked.again,
+            css=asked.link("/taskflow.css", v=stamp("taskflow.css")),
+            js=asked.link("/live.js", v=stamp("live.js")),
+            **values,
+        )
     )
 
 

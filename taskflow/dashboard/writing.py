@@ -6,7 +6,7 @@ from taskflow.clock import rfc3339
 
 NBSP = "\N{NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _LAST_MOMENT = 253402300799.0  # 9999-12-31T23:59:59Z, the last that RFC 3339 can write
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 

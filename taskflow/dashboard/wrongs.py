@@ -1,4 +1,4 @@
-"""What is wrong, worst first: what needs a person, then what ends by itself or is somebody's will."""
+"""What is wrong, worst first: what needs a person, then what ends by itself or is willed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -90,9 +90,7 @@ def _letters(survey: Survey, causes: Sequence[Cause]) -> list[Wrong]:
         )
         for one in having[:MOST_LINES]:
             title = f"{write_plural(one.letters, 'dead letter')} of {one.name}"
-            found.append(
-                Wrong("bad", "dead letters", title, f"in {one.dlq}", f"/queues/{one.dlq}")
-            )
+            found.append(Wrong("bad", "dead letters", title, f"in {one.dlq}", f"/queues/{one.dlq}"))
         if more := having[MOST_LINES:]:
             title = f"{sum(one.letters for one in more):,} more, of {len(more)} queues"
             found.append(Wrong("bad", "dead letters", title, "", "/queues", {"q": "dead:>0"}))

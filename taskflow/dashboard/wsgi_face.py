@@ -31,7 +31,9 @@ class WsgiFace:
         if path is None and self._around is not None:
             return self._around(environ, start_response)
         if path is None:
-            start_response("404 Not Found", [("content-type", "text/plain"), ("content-length", "10")])
+            start_response(
+                "404 Not Found", [("content-type", "text/plain"), ("content-length", "10")]
+            )
             return [b"Not found\n"]
         script = environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace")
         body = _read(environ)
