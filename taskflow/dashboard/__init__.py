@@ -23,8 +23,8 @@ def wsgi(
 ) -> "WsgiFace":
     """The dashboard as a WSGI application: for Flask, Django, Falcon, or a server.
 
-    With `prefix` (`/ops`) and `around` it is put before an application of yours: what lies below the
-    prefix is the dashboard's, all else goes to that. A router that mounts applications needs
+    With `prefix` (`/ops`) and `around` it is put before an application of yours: what lies below
+    the prefix is the dashboard's, all else goes to that. A router that mounts applications needs
     neither. `roles` is asked who each request comes from, and what they may (`rights.Who`); without
     it, who sits at this machine may read, without bodies, and nobody else is let in. `hidden` are
     names of fields that are never shown, beside `hiding.HIDDEN_NAMES`; `name` stands at the top of

@@ -28,8 +28,8 @@ log = logging.getLogger("taskflow.dashboard")
 class Redrive(msgspec.Struct, kw_only=True):
     """A redrive as its record keeps it. Times in epoch seconds.
 
-    Letters of the DLQ `queue` that died before `before`, of one `cause` if given, or those of `ids`;
-    `total` of them at most, `rate` a second (0: as fast as it goes), `to` another queue or "" for
+    Letters of the DLQ `queue` that died before `before`, of one `cause` if given, or those of
+    `ids`; `total` of them at most, `rate` a second (0: as fast as it goes), `to` another queue or "" for
     where each came from. `done` are back, `again` of the last of them are dead again. `why` says
     why it has ended.
     """

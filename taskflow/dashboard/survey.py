@@ -23,7 +23,8 @@ SPAN = 300.0  # seconds that rates are the mean of
 EVERY = 10.0  # seconds between two of the looks that are kept for rates
 MOST_SCHEDULES = 1000
 
-_NUMBER = re.compile(r"[-_.]?\d+$")
+_NUMBER = re.compile(r"[-_]?\d+$")
+_WORDS = re.compile(r"[-_.]")
 
 
 class Survey(NamedTuple):
@@ -214,15 +215,17 @@ def _dead_letter_queues(
 
 
 def _group(names: Sequence[str]) -> dict[str, str]:
-    """The group of each queue: what stands before its first dot, or before its number; "" for one
-    that would be alone."""
-    stems = {}
-    for name in names:
-        plain = name.removesuffix(FIFO_SUFFIX)
-        stem, dot, _ = plain.partition(".")
-        stems[name] = stem if dot else _NUMBER.sub("", plain)
-    sizes = Counter(stems.values())
-    return {name: stem if sizes[stem] > 1 else "" for name, stem in stems.items()}
+    """The group of each queue: what stands before its number where others differ in that alone,
+    else its first word; "" for one that would be alone."""
+    plain = {name: name.removesuffix(FIFO_SUFFIX) for name in names}
+    stems = {name: _NUMBER.sub("", text) for name, text in plain.items()}
+    numbered = Counter(stems.values())
+    found = {
+        name: stem if numbered[stem] > 1 else _WORDS.split(plain[name])[0]
+        for name, stem in stems.items()
+    }
+    sizes = Counter(found.values())
+    return {name: group if sizes[group] > 1 else "" for name, group in found.items()}
 
 
 def _moves(broker: Broker) -> list[MoveTask]:

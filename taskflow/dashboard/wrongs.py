@@ -203,7 +203,7 @@ def _lost(survey: Survey) -> list[Wrong]:
             "warn",
             "lost",
             f"{one.host} pid {one.pid} has not reported for {write_span(survey.at - one.seen_at)}",
-            f"It had {write_plural(one.busy, 'message')}, which go to others when their leases end.",
+            f"It had {write_plural(one.busy, 'message')}: others get them when their leases end.",
             "/workers",
             aside=f"ran {write_span(one.seen_at - one.started_at)}",
             since=one.seen_at,
