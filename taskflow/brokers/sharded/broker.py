@@ -106,7 +106,7 @@ class ShardedBroker:
         self.count_records, self.secure = runs.count_records, runs.secure
         self.wait_record, self.wait_records = runs.wait_record, runs.wait_records
 
-        inspecting, journal = Inspecting(shards), Journal(self)
+        inspecting, journal = Inspecting(shards, coordinator.holders), Journal(self)
         self.find, self.causes, self.lend = inspecting.find, inspecting.causes, inspecting.lend
         self.resend, self.transfer = inspecting.resend, inspecting.transfer
         self.history, self.note_history = journal.history, journal.note_history

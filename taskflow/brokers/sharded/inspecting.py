@@ -8,7 +8,7 @@ import msgspec
 from taskflow.broker.cause import Cause
 from taskflow.broker.message_query import Found, MessagePage, MessageQuery
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.brokers.stored.finding import Seen, check_query, read_place, write_place
+from taskflow.brokers.stored.finding import Seen, check_query, of_runs, read_place, write_place
 from taskflow.brokers.stored.mending import held_already
 from taskflow.errors import LimitExceeded, MessageNotFound
 from taskflow.message import Delivery, Message
@@ -31,14 +31,19 @@ class Inspecting:
     """Thread-safe. What lies together is changed together; a letter and where it came from are in
     one file."""
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], holders: Callable[[Collection[str]], dict[str, str]]
+    ) -> None:
         self._shards = shards
+        self._holders = holders
 
     # ---- looking ------------------------------------------------------------------------------
     def find(self, query: MessageQuery) -> MessagePage:
         """A page of messages: numbers are microseconds in every file, so they are merged by them.
         No further than every file was looked at."""
         check_query(query)
+        if query.keys:
+            query = of_runs(query, self._holders(query.keys).values())
         places = self._places(query.after)
         seen: dict[int, Seen] = {}
         for shard, place in zip(self._shards, places, strict=True):

@@ -1,6 +1,6 @@
 """The broker verbs that find messages wherever they lie, and count dead letters by cause."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, get_args
 
 import msgspec
@@ -49,8 +49,10 @@ class Finding:
         now = self._core.now()
 
         def look(rows: Rows) -> Seen:
-            queues = _queues(rows, query)
-            search = _search(rows, query, queues, now)
+            queues, asked = _queues(rows, query), query
+            if query.keys:
+                asked = of_runs(query, rows.records.holders(query.keys, now).values())
+            search = _search(rows, asked, queues, now)
             if search is None:
                 return Seen([], None, 0, None)
             hits, end, looked, since = rows.search(search, after, query.limit)
@@ -105,6 +107,13 @@ def check_query(query: MessageQuery) -> None:
             raise LimitExceeded(f"{text!a} is no text that a message can hold")
 
 
+def of_runs(query: MessageQuery, runs: Iterable[str]) -> MessageQuery:
+    """The query, with ids of messages in place of its keys, which these runs hold; it still has
+    keys where nothing fits."""
+    ids = [form for run in set(runs) if fits(run, query.ids) for form in (run, f"{run}~*")]
+    return msgspec.structs.replace(query, ids=ids, keys=()) if ids else query
+
+
 def write_place(place: Place) -> str:
     """A place, as the `next` of a page."""
     return f"{place.seq}.{place.queue}"
@@ -143,21 +152,16 @@ def _search(
     rows: Rows, query: MessageQuery, queues: Sequence[QueueRow], now: float
 ) -> Search | None:
     """None where nothing can fit."""
-    ids = list(query.ids)
     if query.keys:
-        held = set(rows.records.holders(query.keys, now).values())
-        ids = [form for run in held if fits(run, query.ids) for form in (run, f"{run}~*")]
-        if not ids:
-            return None
+        return None
     causes, letters = None, 0
     numbers = [queue.id for queue in queues]
     if query.sources or query.handlers or query.errors or query.causes:
         chosen = [one for one in rows.letters.causes(numbers) if _asked(one, query)]
         if not chosen:
             return None
-        causes, letters = [one.number for one in chosen], sum(one.count for one in chosen)
-    asked = query if ids == list(query.ids) else msgspec.structs.replace(query, ids=ids)
-    return Search(asked, numbers, not query.queues, causes, letters, now)
+        causes, letters = [one.number for one in chosen], sum(one.letters for one in chosen)
+    return Search(query, numbers, not query.queues, causes, letters, now)
 
 
 def _asked(cause: CauseRow, query: MessageQuery) -> bool:
@@ -188,7 +192,7 @@ def _cause(rows: Rows, row: CauseRow, from_hour: int) -> Cause | None:
         error=row.error,
         place=row.place,
         reason=row.reason,
-        count=row.count,
+        count=row.letters,
         first_at=ends.first_at,
         last_at=ends.last_at,
         sample=ends.sample,
