@@ -51,7 +51,7 @@ def chart(
     known is a gap. Nothing when fewer than two are known."""
     steps = len(moments)
     known = [value for line in lines for value in line.values if value is not None]
-    if steps < 2 or len(known) < 2:
+    if steps < 2 or all(len(line.values) - line.values.count(None) < 2 for line in lines):
         return Markup("")
     most = max([*known, limit or 0.0]) * 1.1 or 1.0
     inner = height - _TOP - _BOTTOM

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 
 from taskflow.broker import Broker
 from taskflow.dashboard import (
@@ -118,9 +119,9 @@ class Site:
             return answer
         except Refused as error:
             return self._refuse(asked, who, error)
+        except (QueueNotFound, TopicNotFound) as error:
+            return self._refuse(asked, who, _not_there(error))
         except (
-            QueueNotFound,
-            TopicNotFound,
             MessageNotFound,
             NoResult,
             ScheduleNotFound,
@@ -182,6 +183,13 @@ class Site:
             **values,
         )
         return page_answer(html, status)
+
+
+def _not_there(error: QueueNotFound | TopicNotFound) -> Refused:
+    """With the nearest name; there may be thousands of others."""
+    near = get_close_matches(error.name, error.known, 1)
+    todo = (f"Did you mean {near[0]}?",) if near else ()
+    return Refused(404, f"There is no {error.kind} {error.name}.", todo)
 
 
 def _show(visit: Visit) -> Answer:

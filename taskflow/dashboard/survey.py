@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from taskflow.broker import Broker, QueueCounts, WorkerReport
+from taskflow.broker.history import MINUTE
 from taskflow.broker.settings import MoveTask, QueueSettings, TopicSubscription
 from taskflow.dashboard.queue_view import QueueView
 from taskflow.errors import BrokerError, QueueNotFound
@@ -22,6 +23,8 @@ LOST = 30.0  # seconds without a report after which a worker is lost
 SPAN = 300.0  # seconds that rates are the mean of
 EVERY = 10.0  # seconds between two of the looks that are kept for rates
 MOST_SCHEDULES = 1000
+MANY = 8
+"""Queues that differ in their number alone, from which on they are a group of their own."""
 
 _NUMBER = re.compile(r"[-_]?\d+$")
 _WORDS = re.compile(r"[-_.]")
@@ -85,6 +88,7 @@ class Surveyor:
         self._lock = threading.Lock()
         self._last: Survey | None = None
         self._stale = False
+        self._wrote = 0.0
         self._looks: deque[tuple[float, Mapping[str, QueueCounts]]] = deque()
 
     def look(self) -> Survey:
@@ -116,6 +120,8 @@ class Surveyor:
         subscriptions = broker.subscriptions()
         dlqs = _dead_letter_queues(settings, subscriptions)
         features = broker.features
+        if features.runs:
+            self._write_history(now)
         workers = broker.workers(10 * LOST) if features.coordination else []
         found: dict[str, Mapping[str, int]] = {}
         if features.runs:
@@ -131,6 +137,14 @@ class Surveyor:
             found,
             _moves(broker),
         )
+
+    def _write_history(self, now: float) -> None:
+        """Of all who look and work one writes it, once a minute; it may be this one."""
+        if 0 <= now - self._wrote < MINUTE:
+            return
+        self._wrote = now
+        with suppress(BrokerError):  # a page that cannot write is a page all the same
+            self._broker.note_history()
 
     def _views(
         self,
@@ -221,7 +235,7 @@ def _group(names: Sequence[str]) -> dict[str, str]:
     stems = {name: _NUMBER.sub("", text) for name, text in plain.items()}
     numbered = Counter(stems.values())
     found = {
-        name: stem if numbered[stem] > 1 else _WORDS.split(plain[name])[0]
+        name: stem if numbered[stem] >= MANY else _WORDS.split(plain[name])[0]
         for name, stem in stems.items()
     }
     sizes = Counter(found.values())
