@@ -1,6 +1,7 @@
 """What the buttons do: each one as a plan, made of the fields of its form."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf, nextafter
 
 from taskflow.broker.cause import Cause
 from taskflow.broker.message_query import MessageQuery
@@ -497,7 +498,7 @@ def _as_drawn(visit: Visit, fields: Fields, count: Callable[[], int]) -> tuple[f
     found = count()
     if not found:
         raise Refused(409, "There is nothing there any more. Nothing was done.")
-    return visit.now, min(found, MOST)
+    return nextafter(visit.now, inf), min(found, MOST)
 
 
 def _held(visit: Visit, queue: str) -> int:

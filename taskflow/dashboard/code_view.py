@@ -63,11 +63,6 @@ def write_traceback(text: str) -> Markup:
     return Markup("\n".join(out))
 
 
-def plain_shown(value: Any, hiding: Hiding) -> Any:
-    """A value for an export: hidden fields say so."""
-    return json.loads(json.dumps(hiding.shown(value)))
-
-
 def _count(value: Any) -> int:
     if isinstance(value, Hidden):
         return 1

@@ -1,10 +1,10 @@
 """The failure record of a dead letter, as its reader may see it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from taskflow.dashboard.hiding import Hiding
+from taskflow.dashboard.hiding import Hiding, read_json
 from taskflow.message import FAILURE, Delivery, plain_text
 from taskflow.sealing.codec import hide_sealed
 
@@ -26,18 +26,15 @@ class Failure(NamedTuple):
         return self.reason if not kind or self.reason.startswith(kind) else f"{kind}: {self.reason}"
 
 
-NONE = Failure("", "", "", {})
-
-
-def failure_of(delivery: Delivery, hiding: Hiding, hidden: Iterable[str] = ()) -> Failure | None:
-    """The failure record of a message, with what is hidden left out (`hidden`: the values that its
-    payload hides); None without one. Anybody may send an attribute of that name, so it may be
+def failure_of(delivery: Delivery, hiding: Hiding) -> Failure | None:
+    """The failure record of a message, without what is hidden, also where it quotes a value that
+    the payload hides; None without one. Anybody may send an attribute of that name, so it may be
     anything."""
     value = delivery.attributes.get(FAILURE)
     if value is None:
         return None
     text = hide_sealed(plain_text(value))
-    values = list(hidden)
+    values = list(hiding.values(read_json(hide_sealed(delivery.body))[0]))
     try:
         found = json.loads(text)
         # What is nested becomes text here: deeper in a template there may be no room for it.

@@ -25,9 +25,10 @@ SHORTEST = 4  # characters of a hidden value that is looked for in other texts
 DEEPEST = 100  # levels of a payload that are looked into
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# Possessive, and from the beginning of a word alone: a word of a megabyte is looked at once.
 # `card_number=42`, `'card': "42"`, `Authorization: Bearer 4f2a`: a name and what it is.
 _PAIR = re.compile(
-    r"""(?P<name>[A-Za-z_][A-Za-z0-9_-]*)(?P<mid>["']?\s*[:=]\s*)"""
+    r"""(?<![A-Za-z0-9_-])(?P<name>[A-Za-z_][A-Za-z0-9_-]*+)(?P<mid>["']?\s*+[:=]\s*)"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|(?:(?:Bearer|Basic)\s+)?[^\s,;)}\]&'"]+)"""
 )
 
@@ -65,6 +66,10 @@ class Hiding:
         if isinstance(value, list):
             return [self.shown(one, depth + 1) for one in value]
         return self.quoted(value) if isinstance(value, str) else value
+
+    def plain(self, value: Any) -> Any:
+        """A value for a file: where something is hidden, its text says so."""
+        return json.loads(json.dumps(self.shown(value)))
 
     def values(self, value: Any, depth: int = 0) -> Iterator[str]:
         """The texts of what is hidden in a value, those that are long enough to be looked for."""

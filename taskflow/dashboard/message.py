@@ -64,7 +64,7 @@ def _one(visit: Visit, one: Found) -> Answer:
     settings = visit.survey().settings.get(delivery.source or delivery.queue)
     payload, _ = read_json(hide_sealed(delivery.body))
     hidden = list(visit.hiding.values(payload))
-    failure = failure_of(delivery, visit.hiding, hidden)
+    failure = failure_of(delivery, visit.hiding)
     sign, word = state_words(one)
     attributes = {
         printable(name): (

@@ -29,8 +29,8 @@ class Redrive(msgspec.Struct, kw_only=True):
     """A redrive as its record keeps it. Times in epoch seconds.
 
     Letters of the DLQ `queue` that died before `before`, of one `cause` if given, or those of
-    `ids`; `total` of them at most, `rate` a second (0: as fast as it goes), `to` another queue or "" for
-    where each came from. `done` are back, `again` of the last of them are dead again. `why` says
+    `ids`; `total` of them at most, `rate` a second (0: as fast as it goes), `to` another queue or
+    "" for where each came from. `done` are back, `again` of the last of them are dead again. `why` says
     why it has ended.
     """
 
@@ -100,14 +100,15 @@ class Redrive(msgspec.Struct, kw_only=True):
             if kept is None or kept.state == "ended":
                 self.state, self.why = "ended", kept.why if kept is not None else "it is gone"
                 return False
+        self.again = self._dead_again(broker)
+        if self.done >= WATCHED and self.again * 2 > len(self.recent):
+            self.stop(broker, "more than half of them died again")
+            return False
         ids = self._next(broker, min(self.rate or CHUNK, self.total - self.done))
         moved = self._move(broker, ids) if ids else 0
         self.done += moved
         self.recent = [*self.recent, *ids][-CHUNK:]
-        self.again = self._dead_again(broker)
-        if self.done >= WATCHED and self.again * 2 > min(len(self.recent), self.done):
-            self.stop(broker, "more than half of them died again")
-        elif not ids or self.done >= self.total or (not moved and not self.ids):
+        if not ids or self.done >= self.total or (not moved and not self.ids):
             self.stop(broker, "")
         else:
             self.save(broker)

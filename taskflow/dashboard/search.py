@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from taskflow.dashboard.answer import Answer, Refused
+from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.exporting import export
 from taskflow.dashboard.inspecting import causes_of
 from taskflow.dashboard.message_rows import Rows, export_row, find_rows
@@ -93,12 +93,11 @@ def _kinds(visit: Visit, found: Filter) -> list[Kind]:
     """Queues, causes, schedules, runs and workers by their names."""
     survey = visit.survey()
     words = [word.casefold() for word in found.words]
-    if min(map(len, words)) < LEAST_WORD:
-        raise Refused(400, f"A word has {LEAST_WORD} characters at least.")
+    short = min(map(len, words)) < LEAST_WORD
 
     def holds(*texts: str | None) -> bool:
         text = " ".join(one for one in texts if one).casefold()
-        return all(word in text for word in words)
+        return not short and all(word in text for word in words)
 
     queues = [
         Hit(*one.state, one.name, f"{one.counts.visible:,} wait", f"/queues/{one.name}")
