@@ -30,8 +30,8 @@ class Redrive(msgspec.Struct, kw_only=True):
 
     Letters of the DLQ `queue` that died before `before`, of one `cause` if given, or those of
     `ids`; `total` of them at most, `rate` a second (0: as fast as it goes), `to` another queue or
-    "" for where each came from. `done` are back, `again` of the last of them are dead again. `why` says
-    why it has ended.
+    "" for where each came from. `done` are back, `again` of the last of them are dead
+    again. `why` says why it has ended.
     """
 
     id: str

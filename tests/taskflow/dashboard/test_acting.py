@@ -234,7 +234,9 @@ class TestWhatTheyDo:
         answer = client.post("/send", {**fields, "to": "queue:work", "body": "hello"})
         assert "Sent message" in client.follow(answer)
         assert [one.body for one in shop.peek("work")] == ["hello"]
-        bad = client.post("/send", {**hidden_fields(client.html("/send")), "to": "x", "body": "kept"})
+        bad = client.post(
+            "/send", {**hidden_fields(client.html("/send")), "to": "x", "body": "kept"}
+        )
         assert bad.status == 400
         assert "kept" in bad.body.decode()
 

@@ -98,7 +98,7 @@ def test_fastapi(shop: Broker) -> None:
 def test_django(shop: Broker) -> None:
     from django.conf import settings
     from django.core.handlers.wsgi import WSGIHandler
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpResponse
     from django.test import override_settings
     from django.urls import path
 
@@ -108,7 +108,6 @@ def test_django(shop: Broker) -> None:
     class Urls:
         urlpatterns = (path("", lambda _: HttpResponse("the shop")),)
 
-    assert HttpRequest
     with override_settings(ROOT_URLCONF=Urls, ALLOWED_HOSTS=["*"], MIDDLEWARE=[]):
         client = WsgiClient(wsgi(shop, prefix="/ops", around=WSGIHandler(), roles=staff))
 

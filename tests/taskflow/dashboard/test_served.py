@@ -1,7 +1,6 @@
-"""What the wire server has beside its actions: who may see which page, counts, health, the reset."""
+"""What the server has beside its actions: who may see which page, counts, health, the reset."""
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +102,9 @@ def bury(broker: Broker, count: int, failure: str = '{"reason": "it is broken"}'
 
 
 class TestWhoMayWhat:
-    @pytest.mark.parametrize("verbs", [("read",), ("read", "receive"), ("read", "receive", "manage")])
+    @pytest.mark.parametrize(
+        "verbs", [("read",), ("read", "receive"), ("read", "receive", "manage")]
+    )
     def test_roles_are_what_the_key_may(self, backend: Backend, verbs: tuple[str, ...]) -> None:
         no = HttpResponse(403, (), b"")
         site = build(backend, lambda _, verb, __=None: None if verb in verbs else no)
