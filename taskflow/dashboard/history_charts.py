@@ -12,7 +12,6 @@ from taskflow.dashboard.writing import write_number, write_span
 
 STEPS = {"hour": 60, "days": 192}
 SIZE = {"hour": MINUTE, "days": QUARTER}
-SPARK = 30  # points of a line without axes
 
 
 class Figures(NamedTuple):

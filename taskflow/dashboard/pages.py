@@ -44,7 +44,7 @@ def pages(
         return page
 
     shown: dict[tuple[str, str], Page] = {}
-    for path in (*PAGES, "/taskflow.css", "/live.js", *(f"{begin}*" for begin in BELOW)):
+    for path in (*PAGES, "/taskflow.css", "/live.js", *(f"{begin}**" for begin in BELOW)):
         shown["GET", path] = show
     for path in FORMS:
         shown["POST", path] = show
