@@ -16,13 +16,15 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 COMMANDS = {
+    "actions": ("actions", "List who changed what, by commands or the dashboard."),
     "backup": ("backup", "Copy a broker's file while it is in use."),
     "call": ("call", "Call a task through its queue; --wait for its result."),
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
     "dashboard": ("dashboard", "Show queues, dead letters, runs and workers in a browser."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
-    "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
+    "dlq": ("dlq", "Dead letters: causes, list, redrive, resend, debug, purge."),
+    "find": ("find", "Find messages in all queues: by id, text, state, cause and more."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
     "migrate": ("migrate", "Bring the tables of a broker at postgresql:// up to date."),
     "migrate-from-celery": ("migrate_from_celery", "Say what becomes of a Celery project's tasks."),

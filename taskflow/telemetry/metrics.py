@@ -14,7 +14,6 @@ from taskflow.telemetry.exposition import write_families
 from taskflow.telemetry.family import Family, Sample
 
 
-
 @dataclass(frozen=True, slots=True)
 class Look:
     """A broker at one moment (`at`, epoch seconds). Both mappings are sorted by name.

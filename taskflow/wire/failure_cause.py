@@ -11,7 +11,7 @@ from taskflow.message import FAILURE
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (\S+))?')
 _FOREIGN = re.compile(
     r"^<|[/\\](site-packages|dist-packages|lib[/\\]python3[.\d]*)[/\\]|[/\\]taskflow[/\\]"
-    r"(brokers|celery|tasks|worker|workflows|testing|sealing|payload|event|engine|entry)\b"
+    r"(brokers|celery|tasks|worker|workflows|testing|sealing|payload|event|engine|entry|middleware)\b"
 )
 _LONGEST = 200  # characters of each part
 _UNKNOWN = "it has no failure record"

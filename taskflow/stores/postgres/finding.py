@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from taskflow.stores.finder import Hit, Place, Search, Walk
+from taskflow.stores.finder import BOUND, Hit, Place, Search, Walk
 from taskflow.stores.postgres.columns import AT_LEVEL, COLUMNS, PARKED, WITH_PAYLOAD
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import Row
@@ -13,11 +13,13 @@ _STATE = f"""CASE WHEN l.seq IS NOT NULL THEN 'dead'
                   WHEN m.visible_at <= $2::float8 OR m.visible_at = {PARKED} THEN 'waiting'
                   WHEN m.receive_count > 0 THEN 'in_flight' ELSE 'delayed' END"""
 _ATTEMPTS = "coalesce(l.attempts, m.receive_count)"
-_OF_QUEUES = """SELECT m.seq, m.queue FROM unnest($1::int4[]) q (queue)
-                CROSS JOIN LATERAL (SELECT x.seq, x.queue FROM tf.{table} x
-                                    WHERE x.queue = q.queue AND {which}) m"""
-_BY_CAUSE = """SELECT l.seq, l.queue FROM unnest($1::int4[]) c (id)
-               CROSS JOIN LATERAL (SELECT * FROM tf.letter x WHERE x.cause = c.id) l
+_EACH = f"LIMIT {BOUND + 1}"
+"""Makes PostgreSQL look them up one by one, and not go through an index to join it."""
+_OF_QUEUES = f"""SELECT m.seq, m.queue FROM unnest($1::int4[]) q (queue)
+                 CROSS JOIN LATERAL (SELECT x.seq, x.queue FROM tf.{{table}} x
+                                     WHERE x.queue = q.queue AND {{which}} {_EACH}) m"""
+_BY_CAUSE = f"""SELECT l.seq, l.queue FROM unnest($1::int4[]) c (id)
+               CROSS JOIN LATERAL (SELECT * FROM tf.letter x WHERE x.cause = c.id {_EACH}) l
                LIMIT $2::int8"""
 _DUE, _HIDDEN = (
     " UNION ALL ".join(

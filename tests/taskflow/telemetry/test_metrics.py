@@ -145,5 +145,3 @@ def test_a_queue_that_goes_meanwhile_is_left_out(
 
     monkeypatch.setattr(busy, "counts", gone)
     assert list(take_look(busy, 0).queues) == ["work-dlq"]
-
-
