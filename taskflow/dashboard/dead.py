@@ -40,10 +40,12 @@ def show(visit: Visit) -> Answer:
     causes = causes_of(visit.broker)
     kept = [one for one in causes if _keeps(found, one, visit.now)]
     opened = asked.one("open")
-    if asked.one("as") and opened:
-        rows = find_rows(visit, _letters(opened), Filter("", (), ()), 500)
-        if file := export(asked, "letters", [export_row(visit, row) for row in rows.rows]):
-            return file
+    for one in causes:
+        if one.id == opened and asked.one("as"):
+            rows = find_rows(visit, _letters(one), Filter("", (), ()), 500)
+            file = export(asked, "letters", [export_row(visit, row) for row in rows.rows])
+            if file is not None:
+                return file
     if (file := export(asked, "causes", [_row(one) for one in kept])) is not None:
         return file
     having = sorted(
@@ -69,15 +71,16 @@ def show(visit: Visit) -> Answer:
     )
 
 
-def _letters(cause: str) -> MessageQuery:
-    return MessageQuery(causes=[cause])
+def _letters(cause: Cause) -> MessageQuery:
+    """Its letters; with their queue, so that nobody looks through the others."""
+    return MessageQuery(queues=[cause.queue], causes=[cause.id])
 
 
 def _line(visit: Visit, cause: Cause, opened: str) -> CauseLine:
     is_open = cause.id == opened
     rows = traceback = None
     if is_open:
-        rows = find_rows(visit, _letters(cause.id), Filter("", (), ()), 20)
+        rows = find_rows(visit, _letters(cause), Filter("", (), ()), 20)
         if visit.may("bodies"):
             traceback = _traceback(visit, rows)
     return CauseLine(
