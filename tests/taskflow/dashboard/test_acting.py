@@ -5,7 +5,7 @@ import json
 import pytest
 
 from taskflow.broker import Broker
-from taskflow.dashboard import actions
+from taskflow.dashboard import action_fields
 from taskflow.dashboard.redrives import Redrive, run_redrive
 from taskflow.dashboard.rights import READ
 from taskflow.message import Message
@@ -24,7 +24,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[Redrive]:
         redrive.save(broker)
         found.append(redrive)
 
-    monkeypatch.setattr(actions, "start_redrive", start)
+    monkeypatch.setattr(action_fields, "start_redrive", start)
     return found
 
 
