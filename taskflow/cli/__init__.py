@@ -21,6 +21,7 @@ COMMANDS = {
     "call": ("call", "Call a task through its queue; --wait for its result."),
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
+    "dashboard": ("dashboard", "Show queues, dead letters, runs and workers in a browser."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: causes, list, redrive, resend, debug, purge."),
     "doctor": ("doctor", "Say what will go wrong, by number, and what to do; for CI too."),

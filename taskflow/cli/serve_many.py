@@ -2,14 +2,12 @@
 
 import logging
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from taskflow.cli.options import server_module
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.config import address_of
@@ -30,7 +28,6 @@ def serve_many(options: Any, processes: int, port: int, address: str | None) -> 
         **os.environ,
         "TASKFLOW_BROKER": address_of(address),  # it may hold a password: no command line has it
         **({} if options.keys is None else {"TASKFLOW_KEYS": str(options.keys)}),
-        server_module("dashboard.showing").MARKS: secrets.token_hex(16),
     }
     with tempfile.TemporaryDirectory(prefix="taskflow-") as folder:
         supervisor = Supervisor(

@@ -53,6 +53,7 @@ def test_the_commands_are_these() -> None:
         "peek",
         "purge",
         "copy",
+        "dashboard",
         "actions",
         "backup",
         "shards",

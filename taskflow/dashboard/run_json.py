@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.dashboard.showing import GUARDED
+from taskflow.dashboard.answer import GUARDED
 from taskflow.errors import BrokerUnavailable
 from taskflow.server.access import AllowsPage
 from taskflow.server.backend import Backend
