@@ -1,6 +1,5 @@
 """`taskflow serve --processes`: several servers on one port, under a supervisor."""
 
-import logging
 import os
 import secrets
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from taskflow.cli.log_lines import log_flags
 from taskflow.cli.options import server_module
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
@@ -20,10 +20,9 @@ from taskflow.worker.supervisor import Supervisor
 def serve_many(options: Any, processes: int, port: int, address: str | None) -> None:
     """Run until stopped; exits with the worst exit code of the children. The port is reserved, and
     the broker's identity is there."""
-    level = logging.getLevelName(logging.getLogger().level)
     command = [
         # -P: what lies in the current folder must not stand in for modules of Python.
-        *[sys.executable, "-P", "-m", "taskflow.cli", "--log-level", level, "serve"],
+        *[sys.executable, "-P", "-m", "taskflow.cli", *log_flags(), "serve"],
         *["--supervised", str(os.getpid()), "--port", str(port), *_flags(options)],
     ]
     environment = {

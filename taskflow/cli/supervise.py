@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskflow.cli.log_lines import log_flags
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
@@ -93,12 +94,12 @@ def _command(options: Options) -> Callable[[Path], Sequence[str]]:
     if options.address is not None:
         flags += ["--broker", options.address]
     queues = [f"{name}:{weight:g}" for name, weight in options.queues]
-    level = logging.getLevelName(logging.getLogger().level)
+    logs = log_flags()
 
     def command(heartbeat: Path) -> Sequence[str]:
         return [
             # -P: what lies in the current folder must not stand in for modules of Python.
-            *[sys.executable, "-P", "-m", "taskflow.cli", "--log-level", level, "worker", *queues],
+            *[sys.executable, "-P", "-m", "taskflow.cli", *logs, "worker", *queues],
             *[*flags, "--supervised", str(os.getpid()), "--heartbeat-file", str(heartbeat)],
             *(() if options.metrics_port is None else ("--metrics-file", _metrics_file(heartbeat))),
         ]
