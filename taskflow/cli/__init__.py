@@ -22,6 +22,7 @@ COMMANDS = {
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
+    "health": ("health", "Ask a worker or a server how it is: exit code 0 or 1."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
     "migrate": ("migrate", "Bring the tables of a broker at postgresql:// up to date."),
     "migrate-from-celery": ("migrate_from_celery", "Say what becomes of a Celery project's tasks."),

@@ -10,6 +10,7 @@ from typing import Any
 
 from taskflow.cli.log_lines import log_flags
 from taskflow.cli.options import server_module
+from taskflow.cli.service_manager import managed
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.config import address_of
@@ -31,6 +32,7 @@ def serve_many(options: Any, processes: int, port: int, address: str | None) -> 
         **({} if options.keys is None else {"TASKFLOW_KEYS": str(options.keys)}),
         server_module("dashboard.showing").MARKS: secrets.token_hex(16),
     }
+    clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="taskflow-") as folder:
         supervisor = Supervisor(
             lambda _: command,
@@ -38,10 +40,11 @@ def serve_many(options: Any, processes: int, port: int, address: str | None) -> 
             folder=Path(folder),
             environment=environment,
             once=False,
-            clock=SystemClock(),
+            clock=clock,
             random=RANDOM,
         )
-        with signals_to(supervisor):
+        # Its processes listen when they have started; a death is the supervisor's to mend.
+        with managed(lambda: ([], []), clock) as stops, signals_to(supervisor, stops):
             code = supervisor.run()
     sys.exit(code)
 
