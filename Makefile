@@ -51,8 +51,24 @@ postgres:
 	  apt-get install -y -qq --no-install-recommends postgresql; } || \
 	{ echo 'no PostgreSQL server on this machine: apt-get install postgresql'; exit 1; }
 
+# Out of Debian's package, without installing it: that would start a server on this machine.
+.PHONY: promtool
+promtool: $(VENV)/.ready
+	@command -v promtool >/dev/null || test -x $(BIN)/promtool || \
+	{ folder=$$(mktemp -d) && { test $$(id -u) != 0 || apt-get update -qq; } && \
+	  (cd $$folder && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) && \
+	  install $$folder/usr/bin/promtool $(BIN)/ && rm -r $$folder; } || \
+	{ echo 'no promtool on this machine, and no Debian package of prometheus to take it from'; exit 1; }
+
+.PHONY: systemd
+systemd:
+	@command -v systemd-analyze >/dev/null || \
+	{ test $$(id -u) = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends systemd; } || \
+	{ echo 'no systemd-analyze on this machine: apt-get install systemd'; exit 1; }
+
 .PHONY: test
-test: $(VENV)/.ready browser postgres ## Run all tests (Chromium and a PostgreSQL server are installed if missing)
+test: $(VENV)/.ready browser postgres promtool systemd ## Run all tests (Chromium, a PostgreSQL server and checkers are installed if missing)
 	$(BIN)/python -m pytest -n 2 --durations=20
 
 .PHONY: quick

@@ -163,7 +163,7 @@ def work(options: Options, registry: Registry) -> None:
             around.callback(server.close)
             log.info("health on http://%s:%d/ready", options.health_host, server.port)
         if metrics is not None:
-            metrics.attend(pool, handlers.queues)
+            metrics.attend(pool, handlers)
             for end in _told(metrics, options, broker.clock):
                 around.callback(end)
         if options.heartbeat_file is not None or options.supervised is not None:
