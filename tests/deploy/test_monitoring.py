@@ -39,7 +39,7 @@ def exposed(taskflow_broker: Broker, taskflow_registry: Registry) -> dict[str, s
     with using(metrics.broker):
         publish("made", 1)
         worker.drain()
-    found = {}
+    found: dict[str, str] = {}
     for family in metrics.families():
         parts = ("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",)
         found.update({family.name + part: family.kind for part in parts})
