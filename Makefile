@@ -28,8 +28,8 @@ lock: $(VENV)/.ready ## Write the lock files anew after a change of requirements
 	UV=$(BIN)/uv locks/lock $(LOCK)
 
 .PHONY: demo
-demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the whole system and watch them travel (DEMO=postgres: over a PostgreSQL server)
-	$(if $(filter postgres,$(DEMO)),$(BIN)/python -m tests.postgres_server) $(BIN)/python -m services.demo
+demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the whole system and watch them travel (DEMO=postgres: over a PostgreSQL server; DEMO=traces: with the trace of one)
+	$(if $(filter postgres,$(DEMO)),$(BIN)/python -m tests.postgres_server) $(BIN)/python -m services.demo $(if $(filter traces,$(DEMO)),--traces)
 
 .PHONY: up
 up: $(VENV)/.ready ## Start all services and workers and keep them up (Ctrl-C stops them)
