@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import sentry_sdk
 from sentry_sdk.crons import capture_checkin
 from sentry_sdk.integrations.logging import ignore_logger
+from sentry_sdk.types import MonitorConfig
 
 from taskflow.errors import Retry as AskedForRetry
 from taskflow.event import Context
@@ -20,9 +21,6 @@ from taskflow.scheduling.scheduler import scheduler
 from taskflow.scheduling.timing import Timing
 from taskflow.tasks.task_context import TaskContext
 from taskflow.wire.trace_header import header_parent
-
-if TYPE_CHECKING:
-    from sentry_sdk._types import MonitorConfig
 
 MOST_SLUG = 50  # characters of a monitor's name
 UNITS: tuple[tuple[int, Literal["day", "hour", "minute"]], ...] = (
@@ -121,7 +119,7 @@ def _checked_in(registry: Registry, context: Context, crons: bool) -> Iterator[l
         capture_checkin(monitor, check_in, "ok", monitor_config=config)
 
 
-def _config(timing: Timing) -> "MonitorConfig | None":
+def _config(timing: Timing) -> MonitorConfig | None:
     """None for what Crons cannot watch: once, or more often than a minute."""
     if timing.cron is not None:
         return {"schedule": {"type": "crontab", "value": timing.cron}, "timezone": timing.tz}
