@@ -145,8 +145,7 @@ def until(process: subprocess.Popen[str], text: str) -> str:
 def test_it_works_and_stops_on_a_signal_with_exit_code_0(
     broker: Broker, number: signal.Signals
 ) -> None:
-    with listening() as (manager, address), started("audit", manager=address) as process:
-        assert "WATCHDOG=1" in hear(manager, "READY=1")
+    with started("audit") as process:
         broker.subscribe("order.created", "audit")
         event_id = publish("order.created", "good", broker=broker)
         assert process.stdout is not None
@@ -156,8 +155,18 @@ def test_it_works_and_stops_on_a_signal_with_exit_code_0(
         until(process, f"{number.name}: finishing what runs")
         until(process, "stopped")
         assert process.wait(15) == 0
-        hear(manager, "STOPPING=1")
     assert broker.counts("audit").handled == 1
+
+
+@pytest.mark.slow
+def test_a_service_manager_is_told_of_its_life() -> None:
+    with listening() as (manager, address), started(manager=address) as process:
+        assert "WATCHDOG=1" in hear(manager, "READY=1")
+        process.send_signal(signal.SIGTERM)
+        hear(manager, "STOPPING=1")
+        assert process.stderr is not None
+        process.stderr.read()
+        assert process.wait(15) == 0
 
 
 HANGING = """
