@@ -39,6 +39,7 @@ def test_the_commands_are_these() -> None:
         "cancel",
         "result",
         "runs",
+        "health",
         "worker",
         "publish",
         "send",
