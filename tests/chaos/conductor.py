@@ -57,6 +57,8 @@ class Conductor:
     arguments: tuple[int, int, int]
     say: bool = True
     scheme: str = "sqlite"
+    older: Path | None = None
+    """Where an older `taskflow` lies, which every second worker and maker runs."""
     slots: list[Slot] = field(default_factory=list)
     ends: list[tuple[float, str]] = field(default_factory=list)
 
@@ -148,12 +150,14 @@ class Conductor:
         slot.generation += 1
         slot.killed, slot.stopped_until = False, 0.0
         more = [*map(str, self.arguments), str(self.started)] if slot.whom == "maker" else []
-        slot.process = self._spawn(slot.whom, slot.who, self.address, *more)
+        place = self.older if self.older is not None and slot.number % 2 else ROOT
+        slot.process = self._spawn(slot.whom, slot.who, self.address, *more, place=place)
 
-    def _spawn(self, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    def _spawn(self, module: str, *arguments: str, place: Path = ROOT) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [sys.executable, "-m", f"tests.chaos.{module}", str(self.histories), *arguments],
-            cwd=ROOT,
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": str(place)},
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
