@@ -28,8 +28,8 @@ lock: $(VENV)/.ready ## Write the lock files anew after a change of requirements
 	UV=$(BIN)/uv locks/lock $(LOCK)
 
 .PHONY: demo
-demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the whole system and watch them travel (DEMO=postgres: over a PostgreSQL server)
-	$(if $(filter postgres,$(DEMO)),$(BIN)/python -m tests.postgres_server) $(BIN)/python -m services.demo
+demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the whole system and watch them travel (DEMO=postgres: over a PostgreSQL server; DEMO=traces: with the trace of one)
+	$(if $(filter postgres,$(DEMO)),$(BIN)/python -m tests.postgres_server) $(BIN)/python -m services.demo $(if $(filter traces,$(DEMO)),--traces)
 
 .PHONY: up
 up: $(VENV)/.ready ## Start all services and workers and keep them up (Ctrl-C stops them)
@@ -51,8 +51,24 @@ postgres:
 	  apt-get install -y -qq --no-install-recommends postgresql; } || \
 	{ echo 'no PostgreSQL server on this machine: apt-get install postgresql'; exit 1; }
 
+# Out of Debian's package, without installing it: that would start a server on this machine.
+.PHONY: promtool
+promtool: $(VENV)/.ready
+	@command -v promtool >/dev/null || test -x $(BIN)/promtool || \
+	{ folder=$$(mktemp -d) && { test $$(id -u) != 0 || apt-get update -qq; } && \
+	  (cd $$folder && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) && \
+	  install $$folder/usr/bin/promtool $(BIN)/ && rm -r $$folder; } || \
+	{ echo 'no promtool on this machine, and no Debian package of prometheus to take it from'; exit 1; }
+
+.PHONY: systemd
+systemd:
+	@command -v systemd-analyze >/dev/null || \
+	{ test $$(id -u) = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends systemd; } || \
+	{ echo 'no systemd-analyze on this machine: apt-get install systemd'; exit 1; }
+
 .PHONY: test
-test: $(VENV)/.ready browser postgres ## Run all tests (Chromium and a PostgreSQL server are installed if missing)
+test: $(VENV)/.ready browser postgres promtool systemd ## Run all tests (Chromium, a PostgreSQL server and checkers are installed if missing)
 	$(BIN)/python -m pytest -n 3 --durations=20
 
 .PHONY: quick

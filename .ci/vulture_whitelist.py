@@ -3,9 +3,18 @@
 
 _.datacontenttype  # a field that CloudEvents may hold
 _.disabled  # logging reads it of a logger
+_.botframe  # pdb reads it of a debugger
 _.exit_code  # click reads it of an exception
 # fields of a features record, which `needs` reads by name
-_.coordination, _.duplicates, _.envelopes, _.fair_groups, _.large_messages, _.long_delays
+(
+    _.coordination,
+    _.duplicates,
+    _.inspection,
+    _.envelopes,
+    _.fair_groups,
+    _.large_messages,
+    _.long_delays,
+)
 _.force_exit  # uvicorn reads it
 _.get_async, as_completed_async  # public: twins of `Result.get` and `as_completed`
 _.globals  # jinja2 reads it of an environment
@@ -48,3 +57,5 @@ do_HEAD, _.daemon_threads, _.block_on_close  # http.server and socketserver read
     _.uninstrument,
 )  # public: OpenTelemetry finds it by an entry point
 TracedCalls, _.intercept_unary_unary, TracedRpcs, _.intercept_service  # gRPC calls them
+_.chips, _.button, _.choices, _.via  # the templates of the dashboard read them
+report_to_sentry  # public: for registries

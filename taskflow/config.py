@@ -24,6 +24,7 @@ KNOWN = (
     "processes",
     "grace",
     "log_level",
+    "log_format",
     "app",
     "release",
     "keys",

@@ -13,6 +13,7 @@ TaskflowError
  │   ├─ QueueExists          declared again with other attributes
  │   ├─ TopicExists          declared again with other attributes
  │   ├─ MoveTaskNotFound     no running move of that handle
+ │   ├─ MessageNotFound      no message of that id in the queue
  │   ├─ ChangeRefused        a change that was not applied; nothing of it happened
  │   │   ├─ LeaseLost        its fence: the receipt is stale, or the lease has ended
  │   │   ├─ VersionConflict  a record is not in the version expected
@@ -203,6 +204,10 @@ class TopicExists(BrokerError):
 
 class MoveTaskNotFound(BrokerError):
     """No move task of that handle is running."""
+
+
+class MessageNotFound(BrokerError):
+    """A queue holds no message of that id, or none that the verb could be done with."""
 
 
 class ChangeRefused(BrokerError):

@@ -205,6 +205,10 @@ current: ContextVar[Event[Any] | None] = ContextVar("taskflow_event", default=No
 """The event being handled in this thread or task; publishing from a handler continues its trace."""
 
 
+running: ContextVar[Context | None] = ContextVar("taskflow_running", default=None)
+"""The run of this thread or task, its middleware included: for log lines."""
+
+
 handling: ContextVar[Broker | None] = ContextVar("taskflow_handling", default=None)
 """The broker that the message came from which is handled in this thread or task."""
 

@@ -40,6 +40,8 @@ Attributes = Mapping[str, str | Attribute]
 NO_ATTRIBUTES: Attributes = {}
 FAILURE = "taskflow.failure"
 """The attribute of a dead letter that holds its failure record, as JSON."""
+CAUSED_BY = "taskflow.caused_by"
+"""The attribute of a message that was made of a dead letter: the id of that."""
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -307,12 +307,13 @@ def test_what_shows_that_it_stays_is_there() -> None:
     assert missing(STABLE) == []
 
 
+RECORDING = "docs/images/demo.svg"
 CHECKED = re.compile(r">   ✓ ([^<]+)<")
 
 
 def test_the_recording_is_of_the_demo_that_is_here() -> None:
-    recorded = CHECKED.findall((ROOT / "docs/images/demo.svg").read_text())
+    recorded = {html.unescape(one) for one in CHECKED.findall((ROOT / RECORDING).read_text())}
     demo = [path.read_text() for path in (ROOT / "services/demo").glob("*.py")]
     checks = re.findall(r"check\(\s*f?\"([^\"{]+)", "".join(demo))
-    assert [html.unescape(one) for one in recorded] != []
-    assert sorted(html.unescape(one) for one in recorded) == sorted(checks)
+    assert len(recorded) > 10
+    assert recorded - set(checks) == set()

@@ -7,6 +7,7 @@ only when every expected effect was seen, and stops all that it started.
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from services.demo.databases import make_databases
 from services.demo.mail_server import MailServer
 from services.demo.parcel import WORKER, ship
 from services.demo.stage import Stage, check
+from services.demo.trace_tree import read_traces, tree, whole_way
 
 DATABASES = ("order", "payment", "fulfilment", "notification")
 # Three order.created and an order.refunded are mailed; these, order.cancelled, payment.refunded and
@@ -48,14 +50,16 @@ def environment_in(folder: Path, mail: str, places: Mapping[str, str]) -> dict[s
     }
 
 
-def play(folder: Path) -> None:
-    """Start everything, place four orders, ship one, check every effect, stop everything."""
+def play(folder: Path, traces: bool) -> None:
+    """Start everything, place four orders, ship one, check every effect, stop everything; then
+    show the trace of an order, if there are traces."""
     stage = Stage()
     mail = MailServer(stage)
     server = os.environ.get("POSTGRES_SERVER")
     places = make_databases(server, DATABASES) if server else places_in(folder)
     environment = environment_in(folder, mail.start(), places)
-    company = Company(stage, environment)
+    before = ("-m", "services.demo.traced", str(folder)) if traces else ()
+    company = Company(stage, environment, before)
     try:
         stage.say("demo", "declares topics, queues and subscriptions")
         print(command(environment, "topology", "apply"))
@@ -77,6 +81,10 @@ def play(folder: Path) -> None:
         bad = company.stop()
         mail.stop()
     check("every process stopped cleanly" + "".join(f" ({one})" for one in bad), not bad)
+    if traces:
+        spans = whole_way(read_traces(folder))
+        print(f"\nthe trace of an order: when each span began, and how long it took\n{tree(spans)}")
+        check("one trace goes from POST /orders over gRPC to the e-mail", bool(spans))
 
 
 def show_effects(stage: Stage, url: str, environment: dict[str, str], mail: MailServer) -> None:
@@ -117,9 +125,9 @@ def _left(found: Any) -> bool:
 
 
 def main() -> None:
-    """Play the demo in a temporary folder."""
+    """Play the demo in a temporary folder; `--traces` with the trace of an order."""
     with tempfile.TemporaryDirectory(prefix="taskflow-demo-") as folder:
-        play(Path(folder))
+        play(Path(folder), "--traces" in sys.argv[1:])
     print("\nThe demo saw every expected effect.")
 
 

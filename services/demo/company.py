@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from services.demo.stage import PATIENCE, Stage
@@ -17,8 +18,12 @@ _RUN = re.compile(
 class Company:
     """The processes of the demo, and what they say."""
 
-    def __init__(self, stage: Stage, environment: dict[str, str]) -> None:
+    def __init__(
+        self, stage: Stage, environment: dict[str, str], before: Sequence[str] = ()
+    ) -> None:
+        """`before`: what Python runs that then runs the programs."""
         self._stage = stage
+        self._before = before
         self._environment = environment
         self._processes: list[tuple[str, subprocess.Popen[str], threading.Thread]] = []
 
@@ -26,7 +31,7 @@ class Company:
         """Start a Python process whose lines are shown as `name`'s. It is given the environment as
         it is now."""
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, *self._before, *arguments],
             cwd=ROOT,
             env=self._environment,
             stdout=subprocess.PIPE,

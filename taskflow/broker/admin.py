@@ -149,7 +149,7 @@ class Admin(Protocol):
 
         They start anew: receive count 0, no failure record, sent now (their retention starts
         over, as on SQS). Answers how many moved; those with
-        no known source stay.
+        no known source stay, and those that somebody holds (received, or `lend`).
         """
         ...
 

@@ -24,7 +24,8 @@ class Features(NamedTuple):
     queue. `tags`: `tag_queue`, `tag_topic`, and what describes both. `repairs`: `redrive`, `purge`,
     `purged`. `moves`: move tasks. `pauses`: `pause`. `coordination`: the protocol of that name.
     `runs`: that one too, and the keys, records and counters of a change. `connections`: it stores
-    within a transaction of its caller's.
+    within a transaction of its caller's. `inspection`: the protocol of that name; history and
+    actions need `runs` alone.
     """
 
     atomic: bool = True
@@ -49,3 +50,4 @@ class Features(NamedTuple):
     coordination: bool = True
     runs: bool = True
     connections: bool = False
+    inspection: bool = True

@@ -28,6 +28,7 @@ def open_address(
     address: str,
     *,
     create: bool = True,
+    lead: bool = False,
     clock: Clock | None = None,
     random: Random | None = None,
 ) -> Broker:
@@ -38,7 +39,8 @@ def open_address(
     `&shards=8` for a new broker over so many files;
     `postgresql://user@host/database[?schema=…&durability=…&pooled=…]`;
     `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table&state=…]`.
-    `create=False` refuses a file that does not exist, and a schema that is empty. Raises
+    `create=False` refuses a file that does not exist, and a schema that is empty. `lead`: a broker
+    of one SQLite file becomes one that may get more, for which nobody else has it open. Raises
     ConfigError for an address that is none of these, BrokerFileError for a bad file,
     BrokerUnavailable for a server that cannot be used.
     """
@@ -64,7 +66,7 @@ def open_address(
             f"{parts.scheme}:///{parts.netloc}{path} (three slashes: relative, four: absolute)"
         )
     if parts.scheme == "sqlite":
-        return _sqlite(address, path, options, create, clock, random)
+        return _sqlite(address, path, options, create, clock, random, lead)
     if path or options:
         raise ConfigError(f"broker address {address!r}: memory:// takes no path and no options")
     return StoredBroker(SqliteStore(None, durable=False), clock=clock, random=random)
@@ -77,6 +79,7 @@ def _sqlite(
     create: bool,
     clock: Clock | None,
     random: Random | None,
+    lead: bool,
 ) -> Broker:
     durability = options.pop("durability", "power")
     shards = options.pop("shards", None)
@@ -97,6 +100,7 @@ def _sqlite(
         durable=durability == "power",
         shards=None if shards is None else check_shards(shards),
         create=create,
+        lead=lead,
         clock=clock,
         random=random,
     )

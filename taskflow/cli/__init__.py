@@ -10,20 +10,24 @@ import click
 
 import taskflow
 from taskflow.errors import BrokerUnavailable, TaskflowError
-from taskflow.text import printable
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS = ("text", "json")
 
 
 COMMANDS = {
+    "actions": ("actions", "List who changed what, by commands or the dashboard."),
     "backup": ("backup", "Copy a broker's file while it is in use."),
     "call": ("call", "Call a task through its queue; --wait for its result."),
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
+    "dashboard": ("dashboard", "Show queues, dead letters, runs and workers in a browser."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
-    "dlq": ("dlq", "Dead letters: list, show, redrive, move, purge."),
+    "dlq": ("dlq", "Dead letters: causes, list, redrive, resend, debug, purge."),
     "doctor": ("doctor", "Say what will go wrong, by number, and what to do; for CI too."),
     "explain": ("explain", "Say what a topic, queue, task or id comes to, and what is next."),
+    "find": ("find", "Find messages in all queues: by id, text, state, cause and more."),
+    "health": ("health", "Ask a worker or a server how it is: exit code 0 or 1."),
     "keys": ("keys", "Add, list and revoke the access keys of a broker that is served."),
     "migrate": ("migrate", "Bring the tables of a broker at postgresql:// up to date."),
     "migrate-from-celery": ("migrate_from_celery", "Say what becomes of a Celery project's tasks."),
@@ -39,6 +43,7 @@ COMMANDS = {
     "schema": ("schema", "Payload types: export; compare with a release, and what waits."),
     "send": ("send", "Send a text to a queue as it is, as SendMessage does."),
     "serve": ("serve", "Serve the broker as SQS and SNS on one port, with a page at /."),
+    "shards": ("shards", "Show over how many files a broker lies, or change that."),
     "tags": ("tags", "Show the tags of a queue or topic; set some and remove others."),
     "top": ("top", "Watch queues, rates, the slowest handlers and the last failures."),
     "topology": ("topology", "Show what subscribes to what, as the handlers say."),
@@ -83,17 +88,11 @@ class _Group(click.Group):
             ctx.exit(2)
 
 
-class _Lines(logging.Formatter):
-    """One record, one line (but for tracebacks), whatever is in its text."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(super().formatMessage(record))
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(taskflow.__version__, prog_name="taskflow")
 @click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Default: INFO.")
-def main(log_level: str | None) -> None:
+@click.option("--log-format", type=click.Choice(FORMATS), help="Default: text.")
+def main(log_level: str | None, log_format: str | None) -> None:
     """Tasks, events, queues and workers: call, publish, work, look, repair.
 
     Every option is read from its flag, else from a TASKFLOW_… variable, else from [taskflow] in
@@ -112,14 +111,16 @@ def main(log_level: str | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks, as an escape
             stream.reconfigure(errors="backslashreplace")
+    from taskflow.cli.log_lines import log_handler
     from taskflow.config import setting  # with it come brokers, which `--help` does not need
 
     level = (log_level or setting("log_level") or "INFO").upper()
     if level not in LEVELS:
         raise click.UsageError(f"log_level is {level!r}; allowed: {', '.join(LEVELS)}")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
+    style = log_format or setting("log_format") or "text"
+    if style not in FORMATS:
+        raise click.UsageError(f"log_format is {style!r}; allowed: {', '.join(FORMATS)}")
+    logging.basicConfig(level=level, handlers=[log_handler(style)])
     if (folder := str(Path.cwd())) not in sys.path:
         sys.path.insert(_before_packages(), folder)
 

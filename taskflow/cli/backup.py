@@ -18,10 +18,11 @@ from taskflow.errors import ConfigError
 def backup(to: Path, as_json: bool, address: str | None) -> None:
     """Copy all that a broker's file holds at one moment into the new file TO, while it is in use.
 
-    Nobody waits for it. Each event is in the copy once: it waits there, or it is finished. Access
-    keys of `taskflow serve` lie in a file of their own, and are not copied. A restored copy goes on
-    where it was made: what was finished since then is handled again, what was sent is not there.
-    How to restore, and what to do over PostgreSQL: docs/guides/moving-brokers.md.
+    Of several files each gets a copy: TO, TO.shard1 and so on, all of one moment. Nobody waits for
+    it. Each event is in the copy once: it waits there, or it is finished. Access keys of `taskflow
+    serve` lie in a file of their own, and are not copied. A restored copy goes on where it was
+    made: what was finished since then is handled again, what was sent is not there. How to restore,
+    and what to do over PostgreSQL: docs/guides/moving-brokers.md.
 
     \b
     Example:
@@ -37,7 +38,7 @@ def backup(to: Path, as_json: bool, address: str | None) -> None:
         if not isinstance(broker, Backup):
             raise ConfigError(f"a broker at {scheme}:// has no file to back up")
         broker.back_up(to)
-    size = to.stat().st_size
+    size = sum(one.stat().st_size for one in (to, *to.parent.glob(f"{to.name}.shard*[0-9]")))
     if as_json:
         click.echo(json.dumps({"file": str(to), "bytes": size}))
     else:

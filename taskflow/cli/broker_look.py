@@ -82,7 +82,9 @@ class BrokerLook:
         ).records
         times = [record.due_at for record in due if record.due_at is not None]
         states = {
-            name: self._broker.count_records(RUN, name) for name in noted_workflows(self._broker)
+            # A series that begins at 1 has not risen, for Prometheus: nobody would be told.
+            name: {"failed": 0, **self._broker.count_records(RUN, name)}
+            for name in noted_workflows(self._broker)
         }
         return [
             _shared(

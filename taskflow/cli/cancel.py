@@ -5,6 +5,7 @@ import click
 from taskflow.broker import Broker
 from taskflow.cli.awaiting import FAILED, say
 from taskflow.cli.options import broker_option, opened
+from taskflow.cli.recording import note
 from taskflow.tasks.bodies import is_task_body
 from taskflow.tasks.cancelling import cancel as cancel_call
 from taskflow.tasks.run import load
@@ -31,6 +32,7 @@ def cancel(ids: tuple[str, ...], address: str | None) -> None:
                 missing = True
                 say(f"no run {id!r}, or not any more, and no queue holds such a call")
             else:
+                note(broker, "cancel", target=id)
                 click.echo(f"{said} {printable(id)}")
     if missing:
         raise click.exceptions.Exit(FAILED)

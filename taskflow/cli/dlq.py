@@ -1,19 +1,21 @@
-"""`taskflow dlq`: look at dead letters, send them back, move or delete them."""
+"""`taskflow dlq`: look at dead letters; the other commands of the group are imported."""
 
 import json
-from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import click
 
-from taskflow.broker.admin import Admin
+from taskflow.cli.debugging import debug
+from taskflow.cli.letter_acts import ids_option, json_option, known_letters, purge, redrive, resend
+from taskflow.cli.letter_causes import causes
+from taskflow.cli.letter_filter import Chosen, all_found, letter_options
 from taskflow.cli.moves import cancel, move, moves
 from taskflow.cli.options import (
     CHUNK,
     broker_option,
     dead_letter_queue,
     dead_letter_queues,
-    in_chunks,
     opened,
     table,
 )
@@ -22,13 +24,10 @@ from taskflow.message import FAILURE, Delivery, plain_text
 from taskflow.sealing.codec import hide_sealed
 from taskflow.text import printable
 
-ids_option = click.option("--id", "ids", multiple=True, help="Only this event; may be repeated.")
-json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
-
 
 @click.group()
 def dlq() -> None:
-    """Dead letters: list, show, redrive, move, purge.
+    """Dead letters: causes, list, show, redrive, resend, debug, move, purge.
 
     QUEUE is a queue (audit) or its dead-letter queue (audit-dlq).
 
@@ -39,7 +38,7 @@ def dlq() -> None:
     """
 
 
-for command in (move, moves, cancel):
+for command in (causes, redrive, purge, resend, debug, move, moves, cancel):
     dlq.add_command(command)
 
 
@@ -48,9 +47,12 @@ for command in (move, moves, cancel):
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=100, help="At most. Default: 100."
 )
+@letter_options
 @json_option
 @broker_option
-def list_letters(queue: str | None, limit: int, as_json: bool, address: str | None) -> None:
+def list_letters(
+    queue: str | None, limit: int, chosen: Chosen, as_json: bool, address: str | None
+) -> None:
     """List the dead-letter queues, or the dead letters of QUEUE.
 
     \b
@@ -66,9 +68,14 @@ def list_letters(queue: str | None, limit: int, as_json: bool, address: str | No
             lines = [list(one.values()) for one in counts]
             click.echo(json.dumps(counts) if as_json else table(("QUEUE", "DEAD LETTERS"), lines))
             return
-        letters = [
-            _describe(letter) for letter in broker.peek(dead_letter_queue(broker, queue), limit)
-        ]
+        name = dead_letter_queue(broker, queue)
+        query = chosen(broker, name)
+        if query is None:
+            found = broker.peek(name, limit)
+        else:
+            pages = all_found(broker, query)
+            found = [*islice((one.delivery for page in pages for one in page), limit)]
+        letters = [_describe(letter) for letter in found]
     if as_json:
         click.echo(json.dumps(letters))
         return
@@ -99,7 +106,7 @@ def show(queue: str, ids: tuple[str, ...], as_json: bool, address: str | None) -
       taskflow dlq show audit --id 01a3185c-5000-7c20-a29f-6fbed82c07cd
     """
     with opened(address) as broker:
-        letters = broker.peek(_known(broker, queue, ids), CHUNK, ids)
+        letters = broker.peek(known_letters(broker, queue, ids), CHUNK, ids)
     found = [_describe(letter) for letter in letters]
     if as_json:
         click.echo(json.dumps(found))
@@ -114,60 +121,6 @@ def show(queue: str, ids: tuple[str, ...], as_json: bool, address: str | None) -
                 shown = _time(value) if name.endswith("_at") else value
                 click.echo(f"{name}: {printable(str(shown), lines=True)}")
         click.echo()
-
-
-@dlq.command()
-@click.argument("queue")
-@ids_option
-@broker_option
-def redrive(queue: str, ids: tuple[str, ...], address: str | None) -> None:
-    """Send dead letters back to the queue they came from, to be tried anew.
-
-    \b
-    Example:
-      taskflow dlq redrive audit
-    """
-    with opened(address) as broker:
-        letters = _known(broker, queue, ids)
-        moved = _act(broker, letters, ids, broker.redrive, "redriving")
-    click.echo(f"redrove {moved} dead letters of {queue}")
-
-
-@dlq.command()
-@click.argument("queue")
-@ids_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@broker_option
-def purge(queue: str, ids: tuple[str, ...], yes: bool, address: str | None) -> None:
-    """Delete dead letters for good.
-
-    \b
-    Example:
-      taskflow dlq purge audit --yes
-    """
-    with opened(address) as broker:
-        letters = _known(broker, queue, ids)
-        held = len(ids) or broker.counts(letters).visible
-        if not yes:
-            click.confirm(f"Delete {held} dead letters of {queue} for good?", abort=True)
-        gone = _act(broker, letters, ids, broker.purge, "deleting")
-    click.echo(f"deleted {gone} dead letters of {queue}")
-
-
-def _known(broker: Admin, queue: str, ids: tuple[str, ...]) -> str:
-    """The DLQ, with every id in it."""
-    letters = dead_letter_queue(broker, queue)
-    if missing := set(ids) - {letter.id for letter in broker.peek(letters, CHUNK, ids) if ids}:
-        raise click.UsageError(f"no dead letter {min(missing)!r} in {letters}")
-    return letters
-
-
-def _act(
-    broker: Admin, letters: str, ids: tuple[str, ...], act: Callable[..., int], what: str
-) -> int:
-    if ids:
-        return act(letters, ids)
-    return in_chunks(lambda most: act(letters, (), most), broker.counts(letters).visible, what)
 
 
 def _describe(letter: Delivery) -> dict[str, Any]:

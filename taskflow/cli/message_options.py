@@ -9,7 +9,8 @@ from typing import Literal
 import click
 
 from taskflow.cli.options import Seconds, check_text
-from taskflow.dashboard.forms import Refused, read_attributes
+from taskflow.dashboard.answer import Refused
+from taskflow.dashboard.typed_message import read_attributes
 from taskflow.message import Attribute
 
 delay_option = click.option(

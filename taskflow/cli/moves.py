@@ -9,6 +9,7 @@ import click
 from taskflow.broker.admin import Admin
 from taskflow.broker.settings import MoveTask
 from taskflow.cli.options import broker_option, dead_letter_queue, opened, progress, table
+from taskflow.cli.recording import note
 from taskflow.clock import rfc3339
 from taskflow.errors import MoveTaskNotFound
 from taskflow.limits import MAX_MOVE_RATE
@@ -56,6 +57,7 @@ def move(queue: str, destination: str | None, rate: int | None, address: str | N
             task = step_until_over(broker, task)
         except KeyboardInterrupt:
             task = _cancel(broker, task)
+        note(broker, "move", queue=letters, target=destination, count=task.moved)
     done = f"moved {task.moved} of {task.total} dead letters of {queue}"
     if task.status == "FAILED":
         why = FAILURES.get(task.failure or "", task.failure)
@@ -111,6 +113,7 @@ def cancel(queue: str, address: str | None) -> None:
         if running is None:
             raise click.UsageError(f"{letters} has no running move task")
         task = broker.cancel_move(running.handle)
+        note(broker, "cancel move", queue=letters, count=task.moved)
     click.echo(f"cancelled; moved {task.moved} of {task.total} dead letters of {queue}")
 
 

@@ -3,6 +3,7 @@
 import click
 
 from taskflow.cli.options import broker_option, in_chunks, opened
+from taskflow.cli.recording import note
 
 
 @click.command()
@@ -29,4 +30,5 @@ def purge(queue: str, ids: tuple[str, ...], yes: bool, address: str | None) -> N
         else:
             gone = in_chunks(lambda most: broker.purge(queue, (), most), held, "deleting")
             broker.purged(queue)
+        note(broker, "delete", queue=queue, target=ids, count=gone)
     click.echo(f"deleted {gone} messages of {queue}")

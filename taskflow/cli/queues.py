@@ -10,6 +10,7 @@ import click
 
 from taskflow.broker.admin import Admin
 from taskflow.cli.options import broker_option, opened, table
+from taskflow.cli.recording import note
 
 HEADS = (
     "QUEUE",
@@ -86,6 +87,7 @@ def pause(queue: str, address: str | None) -> None:
     """
     with opened(address) as broker:
         broker.pause(queue)
+        note(broker, "pause", queue=queue)
     click.echo(f"paused {queue}")
 
 
@@ -101,4 +103,5 @@ def resume(queue: str, address: str | None) -> None:
     """
     with opened(address) as broker:
         broker.pause(queue, paused=False)
+        note(broker, "resume", queue=queue)
     click.echo(f"resumed {queue}")

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from taskflow.cli.options import broker_option, opened, table
+from taskflow.cli.recording import note
 from taskflow.clock import rfc3339
 from taskflow.scheduling.schedule import Schedule
 from taskflow.scheduling.schedules import schedules
@@ -134,6 +135,7 @@ def run_now(name: str, address: str | None) -> None:
     """
     with opened(address) as broker:
         click.echo(str(schedules.run_now(name, broker=broker)))
+        note(broker, "run schedule", target=name)
 
 
 @schedule.command(name="pause")
@@ -148,6 +150,7 @@ def pause_schedule(name: str, address: str | None) -> None:
     """
     with opened(address) as broker:
         schedules.pause(name, broker=broker)
+        note(broker, "pause schedule", target=name)
     click.echo(f"paused {name}")
 
 
@@ -163,4 +166,5 @@ def resume_schedule(name: str, address: str | None) -> None:
     """
     with opened(address) as broker:
         schedules.resume(name, broker=broker)
+        note(broker, "resume schedule", target=name)
     click.echo(f"resumed {name}")

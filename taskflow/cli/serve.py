@@ -20,6 +20,7 @@ from taskflow.cli.options import (
 )
 from taskflow.cli.repeating import every
 from taskflow.cli.serve_many import serve_many
+from taskflow.cli.service_manager import managed
 from taskflow.config import setting
 from taskflow.errors import ConfigError
 from taskflow.topology import declare
@@ -124,7 +125,9 @@ def _serve(broker: Broker, options: Any, supervised: int | None) -> None:
     server = serving.WireServer(broker, options, dashboard.pages)
     if supervised is None:
         _tell(options, server.port)
-        server.run()
+        with managed(server.problems, broker.clock) as stops:
+            server.on_stop = stops
+            server.run()
         return
 
     def look() -> None:

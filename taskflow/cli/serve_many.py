@@ -1,15 +1,14 @@
 """`taskflow serve --processes`: several servers on one port, under a supervisor."""
 
-import logging
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from taskflow.cli.options import server_module
+from taskflow.cli.log_lines import log_flags
+from taskflow.cli.service_manager import managed
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.config import address_of
@@ -20,18 +19,17 @@ from taskflow.worker.supervisor import Supervisor
 def serve_many(options: Any, processes: int, port: int, address: str | None) -> None:
     """Run until stopped; exits with the worst exit code of the children. The port is reserved, and
     the broker's identity is there."""
-    level = logging.getLevelName(logging.getLogger().level)
     command = [
         # -P: what lies in the current folder must not stand in for modules of Python.
-        *[sys.executable, "-P", "-m", "taskflow.cli", "--log-level", level, "serve"],
+        *[sys.executable, "-P", "-m", "taskflow.cli", *log_flags(), "serve"],
         *["--supervised", str(os.getpid()), "--port", str(port), *_flags(options)],
     ]
     environment = {
         **os.environ,
         "TASKFLOW_BROKER": address_of(address),  # it may hold a password: no command line has it
         **({} if options.keys is None else {"TASKFLOW_KEYS": str(options.keys)}),
-        server_module("dashboard.showing").MARKS: secrets.token_hex(16),
     }
+    clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="taskflow-") as folder:
         supervisor = Supervisor(
             lambda _: command,
@@ -39,10 +37,11 @@ def serve_many(options: Any, processes: int, port: int, address: str | None) -> 
             folder=Path(folder),
             environment=environment,
             once=False,
-            clock=SystemClock(),
+            clock=clock,
             random=RANDOM,
         )
-        with signals_to(supervisor):
+        # Its processes listen when they have started; a death is the supervisor's to mend.
+        with managed(lambda: ([], []), clock) as stops, signals_to(supervisor, stops):
             code = supervisor.run()
     sys.exit(code)
 

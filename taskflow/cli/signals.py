@@ -4,7 +4,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -24,8 +24,9 @@ class Stoppable(Protocol):
 
 
 @contextmanager
-def signals_to(target: Stoppable) -> Iterator[list[int]]:
+def signals_to(target: Stoppable, first: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
     """Stop the target on SIGTERM, SIGINT and SIGHUP; answers the list of signals seen so far.
+    `first` is called when the first comes.
 
     A terminal that goes away may send SIGHUP twice, which is no second signal; under `nohup` it
     stays ignored.
@@ -42,6 +43,7 @@ def signals_to(target: Stoppable) -> Iterator[list[int]]:
             seen.append(number)
             if len(seen) == 1:
                 log.info("%s: finishing what runs", signal.Signals(number).name)
+                first()
                 target.stop()
             else:
                 log.info("%s: not waiting", signal.Signals(number).name)

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskflow.cli.log_lines import log_flags
+from taskflow.cli.service_manager import managed
 from taskflow.cli.signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
@@ -37,6 +39,7 @@ class Options:
     max_tasks: int | None
     max_memory: int | None
     health_port: int | None
+    health_host: str
     metrics_port: int | None
     metrics_host: str
     metrics_file: Path | None
@@ -62,9 +65,9 @@ def supervise(options: Options, processes: int) -> None:
             reloads=options.reload,
         )
         if options.health_port is not None:
-            server = HealthServer(supervisor.problems, "127.0.0.1", options.health_port)
+            server = HealthServer(supervisor.problems, options.health_host, options.health_port)
             around.callback(server.close)
-            log.info("health on http://127.0.0.1:%d/ready", server.port)
+            log.info("health on http://%s:%d/ready", options.health_host, server.port)
         if options.metrics_port is not None:
             files = [Path(_metrics_file(child.heartbeat)) for child in supervisor.children]
             page = MetricsServer(
@@ -75,7 +78,8 @@ def supervise(options: Options, processes: int) -> None:
             around.callback(page.close)
         if options.reload:
             around.enter_context(_reloading(supervisor))
-        around.enter_context(signals_to(supervisor))
+        stops = around.enter_context(managed(supervisor.problems, clock))
+        around.enter_context(signals_to(supervisor, stops))
         code = supervisor.run()
     sys.exit(code)
 
@@ -93,12 +97,12 @@ def _command(options: Options) -> Callable[[Path], Sequence[str]]:
     if options.address is not None:
         flags += ["--broker", options.address]
     queues = [f"{name}:{weight:g}" for name, weight in options.queues]
-    level = logging.getLevelName(logging.getLogger().level)
+    logs = log_flags()
 
     def command(heartbeat: Path) -> Sequence[str]:
         return [
             # -P: what lies in the current folder must not stand in for modules of Python.
-            *[sys.executable, "-P", "-m", "taskflow.cli", "--log-level", level, "worker", *queues],
+            *[sys.executable, "-P", "-m", "taskflow.cli", *logs, "worker", *queues],
             *[*flags, "--supervised", str(os.getpid()), "--heartbeat-file", str(heartbeat)],
             *(() if options.metrics_port is None else ("--metrics-file", _metrics_file(heartbeat))),
         ]

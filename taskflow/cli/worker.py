@@ -22,6 +22,7 @@ from taskflow.cli.options import (
     opened,
 )
 from taskflow.cli.repeating import every
+from taskflow.cli.service_manager import managed
 from taskflow.cli.signals import signals_to
 from taskflow.cli.supervise import Options, supervise
 from taskflow.clock import Clock
@@ -85,6 +86,7 @@ class AtOnce(click.ParamType[Bounds]):
 @click.option("--max-tasks", type=click.IntRange(1), help="Replace a process after so many runs.")
 @click.option("--max-memory", type=Bytes(), help="Replace a process at this size: 512M, 2G.")
 @click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /live and /ready here.")
+@click.option("--health-host", default="127.0.0.1", show_default=True, help="Of /live and /ready.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve /metrics here.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Of /metrics.")
 @click.option(
@@ -157,17 +159,20 @@ def work(options: Options, registry: Registry) -> None:
             replaceable=options.supervised is not None,
         )
         if options.health_port is not None:
-            server = HealthServer(pool.problems, "127.0.0.1", options.health_port)
+            server = HealthServer(pool.problems, options.health_host, options.health_port)
             around.callback(server.close)
-            log.info("health on http://127.0.0.1:%d/ready", server.port)
+            log.info("health on http://%s:%d/ready", options.health_host, server.port)
         if metrics is not None:
-            metrics.attend(pool, handlers.queues)
+            metrics.attend(pool, handlers)
             for end in _told(metrics, options, broker.clock):
                 around.callback(end)
         if options.heartbeat_file is not None or options.supervised is not None:
             beat = _heartbeats(pool, options, broker.clock.now)
             around.callback(every(HEARTBEAT_SECONDS, beat, broker.clock.wait))
-        seen = around.enter_context(signals_to(pool))
+        # A supervisor tells for all.
+        environment = os.environ if options.supervised is None else {}
+        stops = around.enter_context(managed(pool.problems, broker.clock, environment))
+        seen = around.enter_context(signals_to(pool, stops))
         names = [name for name, _ in options.queues] or registry.queues()
         where = shown_address(options.address)
         log.info(

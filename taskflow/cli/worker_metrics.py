@@ -13,6 +13,7 @@ from taskflow.worker.pool import Pool
 from taskflow.worker.run_metrics import RunMetrics
 from taskflow.worker.run_times import RunTimes
 from taskflow.worker.slots import ASYNC, SYNC
+from taskflow.worker.worker import Worker
 
 
 class WorkerMetrics:
@@ -28,10 +29,12 @@ class WorkerMetrics:
         self._pool: Pool | None = None
         self._look: BrokerLook | None = None
 
-    def attend(self, pool: Pool, queues: Sequence[str]) -> None:
-        """Tell of this pool, too, and of what waits for it."""
+    def attend(self, pool: Pool, worker: Worker) -> None:
+        """Tell of this pool of the worker, too, and of what waits for it."""
         self._pool = pool
-        self._look = BrokerLook(self.broker, queues, self._mean)
+        self._look = BrokerLook(self.broker, worker.queues, self._mean)
+        handlers = [entry.name for name in worker.queues for entry in worker.registry.on(name)]
+        self._runs.expect(handlers, worker.queues)
 
     def _mean(self, queue: str) -> float:
         """Without those that run and have not ended: a guess would make a poor alert."""

@@ -16,6 +16,7 @@ from taskflow.cli.options import (
     module_option,
     opened,
 )
+from taskflow.cli.recording import note
 from taskflow.errors import NoResult
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.run import FINAL, Row
@@ -63,6 +64,7 @@ def signal(
         row = find_run(broker, run_id)
         if not send_signal(broker, run_id, name, value, id=id):
             raise _ended(find_run(broker, row.id), "takes no signals")
+        note(broker, "signal", target=f"{run_id} {name}")
     click.echo(f"told {printable(run_id)}")
 
 
@@ -84,6 +86,7 @@ def cancel_workflow(ids: tuple[str, ...], address: str | None) -> None:
         for id in dict.fromkeys(ids):
             try:
                 click.echo(f"{_cancel(broker, id)} {printable(id)}")
+                note(broker, "cancel", target=id)
             except NoResult as error:
                 say(str(error))
                 missing = True
@@ -105,6 +108,7 @@ def retry(run_id: str, address: str | None) -> None:
     """
     with opened(address) as broker, _one_that_is_there():
         retry_run(broker, run_id)
+        note(broker, "retry", target=run_id)
     click.echo(f"goes on: {printable(run_id)}")
 
 
@@ -126,6 +130,7 @@ def fork(run_id: str, step: str | None, new_id: str | None, address: str | None)
     id = None if new_id is None else check_id(new_id)
     with opened(address) as broker, _one_that_is_there():
         made = fork_run(broker, run_id, step, id=id)
+        note(broker, "fork", target=run_id)
     click.echo(made)
 
 

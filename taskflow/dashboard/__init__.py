@@ -1,1 +1,57 @@
-"""Pages for operators."""
+"""Pages for operators: served by `taskflow serve`, alone, or inside an application of yours."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskflow.broker import Broker
+    from taskflow.dashboard.asgi_face import AsgiApp, AsgiFace
+    from taskflow.dashboard.rights import Roles
+    from taskflow.dashboard.wsgi_face import WsgiApp, WsgiFace
+
+__all__ = ["asgi", "wsgi"]
+
+
+def wsgi(
+    broker: "Broker",
+    *,
+    prefix: str = "",
+    around: "WsgiApp | None" = None,
+    roles: "Roles | None" = None,
+    hidden: Iterable[str] = (),
+    name: str = "",
+) -> "WsgiFace":
+    """The dashboard as a WSGI application: for Flask, Django, Falcon, or a server.
+
+    With `prefix` (`/ops`) and `around` it is put before an application of yours: what lies below
+    the prefix is the dashboard's, all else goes to that. A router that mounts applications needs
+    neither. `roles` is asked who each request comes from, and what they may (`rights.Who`); without
+    it, who sits at this machine may read, without bodies, and nobody else is let in. `hidden` are
+    names of fields that are never shown, beside `hiding.HIDDEN_NAMES`; `name` stands at the top of
+    each page. Raises ValueError for a prefix that is none. Needs the extra `dashboard`.
+    """
+    from taskflow.dashboard.rights import local_reader
+    from taskflow.dashboard.site import Site
+    from taskflow.dashboard.wsgi_face import WsgiFace
+
+    site = Site(broker, roles=roles or local_reader, hidden=hidden, name=name)
+    return WsgiFace(site, prefix, around)
+
+
+def asgi(
+    broker: "Broker",
+    *,
+    prefix: str = "",
+    around: "AsgiApp | None" = None,
+    roles: "Roles | None" = None,
+    hidden: Iterable[str] = (),
+    name: str = "",
+) -> "AsgiFace":
+    """The dashboard as an ASGI application: for FastAPI, Starlette, Django, or a server. All is as
+    in `wsgi`."""
+    from taskflow.dashboard.asgi_face import AsgiFace
+    from taskflow.dashboard.rights import local_reader
+    from taskflow.dashboard.site import Site
+
+    site = Site(broker, roles=roles or local_reader, hidden=hidden, name=name)
+    return AsgiFace(site, prefix, around)

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from taskflow.broker.change import Add, Applied, Bury, Change, Put, Send, Settlement
+from taskflow.broker.message_query import MessagePage, MessageQuery
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.broker.settings import Holding, Published, Sent
 from taskflow.broker.traffic import Traffic
@@ -57,6 +58,23 @@ class SealedBroker:
         """As of a broker."""
         found = self.sealed_within.peek(*args, **named)
         return [open_delivery(self.codec, one) for one in found]
+
+    def find(self, query: MessageQuery) -> MessagePage:
+        """As of a broker. A text is looked for in what is stored: not in what is sealed."""
+        page: MessagePage = self.sealed_within.find(query)
+        opened = [
+            one._replace(delivery=open_delivery(self.codec, one.delivery)) for one in page.messages
+        ]
+        return page._replace(messages=opened)
+
+    def lend(self, *args: Any, **named: Any) -> Delivery:
+        """As of a broker."""
+        return open_delivery(self.codec, self.sealed_within.lend(*args, **named))
+
+    def resend(self, queue: str, id: str, message: Message) -> str:
+        """As of a broker."""
+        done: str = self.sealed_within.resend(queue, id, self._message(message))
+        return done
 
     def dead_letter(self, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
         """As of a broker."""

@@ -103,7 +103,7 @@ class App:
     to be read.
     `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
     `pages`: by (method, path), what else is served; a request for an action goes before them. A
-    path that ends in `/*` is for all that have one more word.
+    path that ends in `/*` is for all that have one more word, in `/**` for all below it.
     `region` is the server's own, for requests that name none. `public_url` is put into queue URLs
     instead of the host that the client used.
     `startup` and `shutdown` run with the server (ASGI lifespan).
@@ -176,8 +176,11 @@ class App:
         if JsonDialect.speaks(request) or _ACTION.search(request.query):
             return None
         method = "GET" if request.method == "HEAD" else request.method
-        below = (method, f"{request.path.rpartition('/')[0]}/*")
-        found = self._pages.get((method, request.path)) or self._pages.get(below)
+        above = request.path.rpartition("/")[0]
+        found = self._pages.get((method, request.path)) or self._pages.get((method, f"{above}/*"))
+        while found is None and above:
+            found = self._pages.get((method, f"{above}/**"))
+            above = above.rpartition("/")[0]
         return found or (_no_page if method == "GET" else None)
 
     async def _show(

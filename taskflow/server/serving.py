@@ -42,6 +42,7 @@ THREADS = 16  # broker verbs at once; those that wait for the disk share one fsy
 KEEP_ALIVE = 75  # seconds: longer than clients keep idle connections in their pools
 WANTED_DESCRIPTORS = 65_536
 RESERVED_DESCRIPTORS = 128
+STALLED_AFTER = 60.0  # seconds that the event loop may not turn
 GRACE = 9  # seconds that running requests have after SIGTERM
 
 
@@ -119,6 +120,10 @@ class WireServer:
         self._threads = ThreadPoolExecutor(THREADS, "taskflow-server")
         self._loops: list[asyncio.Task[None]] = []
         self._ready = threading.Event()
+        self._clock = broker.clock
+        self._turned_at = broker.clock.elapsed()
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called when a stop begins, perhaps from a signal's handler."""
         backend = Backend(broker, self._waiting, self._threads, options.account, options.region)
         identity = ensure_identity(broker, options.account, options.region, self.url, broker.clock)
         self._moves = MoveActions(backend)
@@ -169,7 +174,7 @@ class WireServer:
                 ssl_keyfile=options.certificate_key,
             ),
             self._listens,
-            self._waiting.close,
+            self._stops,
         )
 
     def run(self) -> None:
@@ -186,6 +191,26 @@ class WireServer:
     def stop(self) -> None:
         """Begin to stop. Thread-safe."""
         self._server.handle_exit(signal.SIGTERM, None)
+
+    def problems(self) -> tuple[list[str], list[str]]:
+        """Why the server is not alive, and why it is not ready; empty when it is. Thread-safe. Each
+        call asks the event loop to turn, and sees whether it did since the last ones."""
+        loop, dead = self._server.loop, []
+        if not self._ready.is_set() or loop is None:
+            return [], ["starting"]
+        silent = self._clock.elapsed() - self._turned_at
+        if silent > STALLED_AFTER:
+            dead = [f"the event loop has not turned for {silent:.0f} s"]
+        with suppress(RuntimeError):  # it is closed: the server has ended
+            loop.call_soon_threadsafe(self._turn)
+        return dead, [*dead, "stopping"] if self._server.should_exit else dead
+
+    def _turn(self) -> None:
+        self._turned_at = self._clock.elapsed()
+
+    def _stops(self) -> None:
+        self._waiting.close()
+        self.on_stop()
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Wait, in another thread, until requests are answered."""

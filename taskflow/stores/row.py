@@ -144,3 +144,28 @@ class Moved(NamedTuple):
     row: Row
     to: QueueRow
     source: int | None
+
+
+class CauseRow(NamedTuple):
+    """What letters of a queue died of, as stored; `name` is `Cause.id`, `queue` where they lie,
+    `letters` how many."""
+
+    number: int
+    queue: int
+    name: str
+    source: str
+    handler: str | None
+    error: str | None
+    place: str | None
+    reason: str
+    letters: int
+
+
+class CauseEnds(NamedTuple):
+    """The first and the last letter of a cause: when they died, and the id of the last. `trend` is
+    how many died in each hour (epoch hours) that was asked for, if any did."""
+
+    first_at: float
+    last_at: float
+    sample: str
+    trend: dict[int, int]

@@ -16,7 +16,9 @@ from taskflow.broker.settings import (
     TopicSubscription,
 )
 from taskflow.message import Message
+from taskflow.stores.finder import Place, Search, Slice
 from taskflow.stores.handover import HandoverRows
+from taskflow.stores.letters import Letters
 from taskflow.stores.records import Records
 from taskflow.stores.row import Ask, Held, Kinds, Lent, Lone, Moved, QueueRow, Row, Target, TopicRow
 
@@ -38,6 +40,11 @@ class Rows(Protocol):
     @property
     def records(self) -> Records:
         """The verbs on what lies beside the messages."""
+        ...
+
+    @property
+    def letters(self) -> Letters:
+        """The verbs on dead letters by cause."""
         ...
 
     @property
@@ -258,6 +265,10 @@ class Rows(Protocol):
 
     def select(self, queue: int, ids: Collection[str], limit: int) -> list[Row]:
         """Rows in the order they were stored; only those ids, when any are given."""
+        ...
+
+    def search(self, search: Search, after: Place | None, limit: int) -> Slice:
+        """The next rows that fit, in all queues or some; it looks at so many (`finder.BOUND`)."""
         ...
 
     # bookkeeping

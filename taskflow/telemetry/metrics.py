@@ -13,8 +13,6 @@ from taskflow.errors import QueueNotFound
 from taskflow.telemetry.exposition import write_families
 from taskflow.telemetry.family import Family, Sample
 
-LEAST_SPAN = 1.0  # seconds that a rate is measured over, at least
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -54,34 +52,6 @@ def _count(broker: Admin, names: Iterable[str]) -> dict[str, QueueCounts]:
         with suppress(QueueNotFound):
             found[name] = broker.counts(name)
     return found
-
-
-class Rates:
-    """Messages handled per second, as the difference between two looks. Not thread-safe.
-
-    Looks that follow each other within a second are measured against the same earlier one, so
-    two people who watch do not make each other's rates jump.
-    """
-
-    def __init__(self) -> None:
-        self._base: Look | None = None
-        self._last: Look | None = None
-
-    def add(self, look: Look) -> tuple[float, dict[str, float]]:
-        """(seconds that the rates are over, rate by queue). 0 and nothing at the first look."""
-        if self._last is None or not 0 <= look.at - self._last.at < LEAST_SPAN:
-            self._base, self._last = self._last, look
-        base = self._base
-        if base is None or look.at <= base.at:
-            return 0.0, {}
-        span = look.at - base.at
-        now, before = ({**one.queues, **one.deliveries} for one in (look, base))
-        return span, {
-            name: (counts.handled - before[name].handled) / span
-            for name, counts in now.items()
-            # A queue that was deleted and made again counts from 0.
-            if name in before and counts.handled >= before[name].handled
-        }
 
 
 # ---- JSON ---------------------------------------------------------------------------------------

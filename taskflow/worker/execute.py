@@ -16,7 +16,16 @@ from taskflow.clock import Clock
 from taskflow.engine import Begins
 from taskflow.entry import Entry
 from taskflow.errors import DecodeError, NoHandler
-from taskflow.event import Context, Event, current, handling, open_envelope, raw_event, to_event
+from taskflow.event import (
+    Context,
+    Event,
+    current,
+    handling,
+    open_envelope,
+    raw_event,
+    running,
+    to_event,
+)
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
 from taskflow.registry import Registry
@@ -127,7 +136,9 @@ def execute(
         middleware = (tracing.process, *middleware)
     context, refusal = _prepare(job, clock.now(), broker)
     # What a run sets in context variables (a tenant, a decimal precision) is its own.
-    return copy_context().run(wrap(run, middleware, failed), context)
+    apart = copy_context()
+    apart.run(running.set, context)
+    return apart.run(wrap(run, middleware, failed), context)
 
 
 def _prepare(job: Job, now: float, broker: Broker | None) -> tuple[Context, Exception | None]:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from taskflow.retry import Dead, describe
+from taskflow.wire.failure_cause import place_of
 from taskflow.wire.failure_record import failure_record
 from taskflow.worker.job import Job
 
@@ -28,4 +29,8 @@ def _record(job: Job, outcome: Dead) -> dict[str, Any]:
         attempts = min(attempts, job.policy.max_attempts)
     handler = job.entry.name if job.entry else None
     record = failure_record(outcome.reason, job.delivery, attempts, job.ended_at, handler=handler)
-    return record if outcome.error is None else record | describe(outcome.error)
+    if outcome.error is None:
+        return record
+    described = describe(outcome.error)
+    # Here, since the traceback may be sealed where letters are counted by it.
+    return record | described | {"place": place_of(described["traceback"])}

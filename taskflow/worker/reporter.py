@@ -70,6 +70,8 @@ class Reporter:
             for _ in range(UPKEEP_STEPS):
                 if not self._broker.upkeep():
                     break
+            if self._broker.features.runs:
+                self._broker.note_history()
 
     def _leads(self) -> bool:
         """Whether the upkeep is this pool's, which says so again before its time is over."""

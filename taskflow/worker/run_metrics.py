@@ -1,5 +1,7 @@
 """What a worker does with its messages, counted for Prometheus: an observer."""
 
+from collections.abc import Iterable
+
 from taskflow.clock import Clock
 from taskflow.retry import Done, Outcome, Retry
 from taskflow.telemetry.counter import Counter
@@ -41,6 +43,14 @@ class RunMetrics(Observer):
             "Messages received and not run: the worker stopped, or had no thread for them.",
             ["queue"],
         )
+
+    def expect(self, handlers: Iterable[str], queues: Iterable[str]) -> None:
+        """Tell 0 of what has not happened yet: a series that begins at 1 has not risen, for
+        Prometheus, and nobody would be told of the first dead letter."""
+        for handler in handlers:
+            self._runs.add(handler, "dead", by=0)
+        for queue in queues:
+            self._lost.add(queue, by=0)
 
     def started(self, job: Job) -> None:
         """A retry has waited on purpose, so only first attempts count."""

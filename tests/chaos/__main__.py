@@ -13,6 +13,7 @@ from random import SystemRandom
 
 from tests.chaos.check import Verdict, check_run, show
 from tests.chaos.conductor import Conductor
+from tests.chaos.older import taken_out
 from tests.chaos.plan import make_plan
 
 
@@ -24,12 +25,16 @@ def run(
     *,
     say: bool = True,
     scheme: str = "sqlite",
+    reshards: int = 0,
+    mixed: str = "",
 ) -> tuple[Verdict, str]:
-    """One run in an empty folder; answers the verdict, and how the disk was made full."""
-    plan = make_plan(messages, kills, seed)
+    """One run in an empty folder; answers the verdict, and how the disk was made full. `mixed` is a
+    revision whose framework half of the processes run."""
+    plan = make_plan(messages, kills, seed, reshards)
     if say:
         print(f"seed {seed}: {messages} messages, {kills} kills, {plan.seconds:.0f} s and a rest")
-    conductor = Conductor(folder, plan, (messages, kills, seed), say, scheme)
+    older = taken_out(mixed, folder / "older") if mixed else None
+    conductor = Conductor(folder, plan, (messages, kills, seed), say, scheme, older)
     try:
         address = conductor.run()
         return check_run(conductor.histories, address), conductor.disk.how
@@ -43,14 +48,25 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, help="default: a new one, printed")
     parser.add_argument("--broker", choices=["sqlite", "sharded", "postgresql"], default="sqlite")
+    parser.add_argument("--reshard", type=int, default=0, help="so often another number of files")
+    parser.add_argument(
+        "--mixed", metavar="REVISION", default="", help="half of all processes run this older one"
+    )
     parser.add_argument("--report", type=Path, help="write the result to this file, as JSON")
     parser.add_argument("--keep", type=Path, help="a new folder in which histories are kept")
     given = parser.parse_args()
+    if given.reshard and given.broker != "sharded":
+        parser.error("--reshard is for --broker sharded")
     seed = SystemRandom().randrange(10**6) if given.seed is None else given.seed
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
-        verdict, disk = run(given.messages, given.kills, seed, folder, scheme=given.broker)
+        verdict, disk = run(
+            *(given.messages, given.kills, seed, folder),
+            scheme=given.broker,
+            reshards=given.reshard,
+            mixed=given.mixed,
+        )
     print(f"no room, or no server, by {disk}\n")
     print(show(verdict))
     if given.report:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskflow import Registry, open_broker
+from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.errors import BrokerError
 from taskflow.topology import declare
 from tests.chaos.disk import Disk
@@ -56,6 +57,8 @@ class Conductor:
     arguments: tuple[int, int, int]
     say: bool = True
     scheme: str = "sqlite"
+    older: Path | None = None
+    """Where an older `taskflow` lies, which every second worker and maker runs."""
     slots: list[Slot] = field(default_factory=list)
     ends: list[tuple[float, str]] = field(default_factory=list)
 
@@ -70,8 +73,12 @@ class Conductor:
         self.log = (self.folder / "processes.log").open("ab")
         self.pause = threading.Event()
         self.broker = open_broker(self.address)
+        self.address = self.address.partition("?")[0]  # the number of files may change
+        self.resharder: subprocess.Popen[bytes] | None = None
         try:
             self._conduct()
+            if isinstance(self.broker, ShardedBroker):
+                self.broker.resharding.run(2)
         finally:
             self._end_all()
             self.broker.close()
@@ -143,12 +150,14 @@ class Conductor:
         slot.generation += 1
         slot.killed, slot.stopped_until = False, 0.0
         more = [*map(str, self.arguments), str(self.started)] if slot.whom == "maker" else []
-        slot.process = self._spawn(slot.whom, slot.who, self.address, *more)
+        place = self.older if self.older is not None and slot.number % 2 else ROOT
+        slot.process = self._spawn(slot.whom, slot.who, self.address, *more, place=place)
 
-    def _spawn(self, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    def _spawn(self, module: str, *arguments: str, place: Path = ROOT) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [sys.executable, "-m", f"tests.chaos.{module}", str(self.histories), *arguments],
-            cwd=ROOT,
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": str(place)},
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
@@ -179,6 +188,30 @@ class Conductor:
                 self.history.note("disk-full")
                 self.disk.fill()
                 self.ends.append((now + fault.seconds, "disk"))
+            case "shards":
+                self._end_resharder(kill=True)
+                self.resharder = subprocess.Popen(
+                    [sys.executable, "-m", "taskflow", "shards", str(fault.slot)],
+                    cwd=ROOT,
+                    env={**os.environ, "TASKFLOW_BROKER": self.address},
+                    stdout=self.log,
+                    stderr=self.log,
+                )
+                self.history.note("resharding", files=fault.slot)
+                self.ends.append((now + fault.seconds, "shards" if fault.seconds else "reshard"))
+
+    def _end_resharder(self, *, kill: bool) -> bool:
+        """Whether none is at it."""
+        if self.resharder is None:
+            return True
+        if kill:
+            self.resharder.kill()
+            self.resharder.wait()
+        elif self.resharder.poll() is None:
+            return False
+        self.history.note("resharded", code=self.resharder.returncode)
+        self.resharder = None
+        return True
 
     def _victim(self, fault: Fault) -> Slot:
         """The process meant, alive; a worker instead of a maker that has nothing left to do."""
@@ -206,6 +239,9 @@ class Conductor:
             if end[1] == "disk":
                 self.disk.free()
                 self.history.note("disk-free")
+            elif end[1] in ("shards", "reshard"):
+                if not self._end_resharder(kill=everything or end[1] == "shards"):
+                    continue
             elif self.locker.poll() is None and not everything:
                 continue
             self.ends.remove(end)

@@ -63,7 +63,7 @@ def obey_page_limit(folder: Path, broker: Broker) -> None:
 
     The limit belongs to a connection, so every process sets its own, and must reach for it.
     """
-    store: Any = getattr(broker, "store")  # noqa: B009
+    store: Any = getattr(broker, "store", None)
     if (folder / "disk").is_mount() or not isinstance(store, SqliteStore):
         return
     never, full = threading.Event(), False

@@ -65,7 +65,8 @@ QUEUES = sorted({queue for kind in KINDS.values() for queue in kind.queues})
 
 @dataclass(frozen=True)
 class Fault:
-    """`what`: kill or stop, at a process (`whom`: worker or maker, `slot`); or disk, lock.
+    """`what`: kill or stop, at a process (`whom`: worker or maker, `slot`); or disk, lock; or
+    shards: the broker gets `slot` files, by a process that is killed after `seconds`, if any.
 
     `at` and `seconds` (how long it lasts) count from the start of the run.
     """
@@ -100,8 +101,8 @@ class Plan:
         return self.seconds * number / len(self.kinds)
 
 
-def make_plan(messages: int, kills: int, seed: int) -> Plan:
-    """The same arguments give the same plan."""
+def make_plan(messages: int, kills: int, seed: int, reshards: int = 0) -> Plan:
+    """The same arguments give the same plan; `reshards` changes nothing else in it."""
     dice = Random(seed)
     seconds = max(5.0, kills * 0.75, messages / 400)
     kinds = ["plain"] * messages
@@ -110,7 +111,8 @@ def make_plan(messages: int, kills: int, seed: int) -> Plan:
     for kind in rare:
         for place in itertools.islice(places, max(1, messages // kind.one_in)):
             kinds[place] = kind.name
-    return Plan(seed, seconds, tuple(kinds), tuple(_faults(seconds, kills, dice)))
+    faults = _faults(seconds, kills, dice) + _reshards(seconds, reshards, Random(seed))
+    return Plan(seed, seconds, tuple(kinds), tuple(sorted(faults, key=lambda fault: fault.at)))
 
 
 def _rare_count(messages: int) -> int:
@@ -133,6 +135,17 @@ def _faults(seconds: float, kills: int, dice: Random) -> list[Fault]:
         at, long = dice.uniform(0.05, 0.9) * seconds, dice.uniform(1.2, 2.5) * VISIBILITY
         faults.append(Fault(at, "stop", "worker", dice.randrange(WORKERS), long))
     return sorted(faults, key=lambda fault: fault.at)
+
+
+def _reshards(seconds: float, count: int, dice: Random) -> list[Fault]:
+    """Two of three are killed at it, and the last one is not."""
+    faults = []
+    for number in range(count):
+        at = (0.05 + 0.9 * number / count) * seconds
+        killed = number % 3 and number != count - 1
+        after = dice.uniform(0.2, 1.2) if killed else 0.0
+        faults.append(Fault(at, "shards", slot=dice.randint(1, 6), seconds=after))
+    return faults
 
 
 def _victim(dice: Random) -> tuple[str, int]:

@@ -1,5 +1,7 @@
 """The short chaos run, and what its seed fixes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from tests.chaos.__main__ import run
 from tests.chaos.check import show
 from tests.chaos.maker import repeats
+from tests.chaos.older import taken_out
 from tests.chaos.plan import KINDS, make_plan
 from tests.postgres_server import MISSING, find
 
@@ -30,6 +33,22 @@ def test_so_does_one_over_a_server_that_crashes_too(tmp_path: Path) -> None:
     assert verdict.violations == []
     assert verdict.table["lost"] == 0
     assert verdict.table["handled"] > 200
+
+
+def test_an_older_framework_is_taken_out_of_history(tmp_path: Path) -> None:
+    """For `--mixed`; the run itself takes half a minute and more, and is for a desk."""
+    older = taken_out("HEAD", tmp_path / "older")
+    where = "import taskflow, tests.chaos.worker; print(taskflow.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=older,
+        env={"PYTHONPATH": str(older)},
+        text=True,
+        capture_output=True,
+    )
+    assert found.stdout == f"{older}/taskflow/__init__.py\n", found.stderr
+    with pytest.raises(ValueError, match="'nosuch' is no revision that has a taskflow"):
+        taken_out("nosuch", tmp_path / "none")
 
 
 def test_a_seed_gives_one_plan() -> None:
@@ -56,3 +75,13 @@ def test_toxic_messages_are_never_published_twice() -> None:
     again = [plan.kinds[number] for number in range(500) if repeats(plan, number)]
     assert len(again) > 100
     assert {KINDS[name].fate for name in again} == {"handled"}
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_so_does_one_whose_broker_gets_other_numbers_of_files(tmp_path: Path) -> None:
+    verdict, _ = run(250, 3, 11, tmp_path, say=False, scheme="sharded", reshards=3)
+    print(show(verdict))
+    assert verdict.violations == []
+    assert verdict.table["lost"] == 0
+    assert verdict.table["handled"] > 200

@@ -21,10 +21,28 @@ ATTRIBUTES = (
     *("ArchivePolicy", "TracingConfig", "SignatureVersion", "FifoTopic", "HTTPSuccessFeedback"),
 )
 PAGES = (
-    *("/", "/queue", "/dead-letters", "/redrive", "/send", "/stats", "/metrics", "/health"),
-    *("/_taskflow/reset", "/favicon.ico", "/queue/", "/Queue", "/%2e%2e", "//"),
+    *("/", "/queues", "/queues/orders", "/dead", "/messages/m1", "/messages/m1/resend"),
+    *("/workflows", "/workflows/r1", "/schedules", "/workers", "/search", "/record", "/send"),
+    *("/act", "/stats", "/metrics", "/health", "/nope", "/_taskflow/reset"),
 )
-FIELDS = ("name", "queue", "topic", "kind", "body", "attributes", "notice", "page", "limit", "ids")
+FIELDS = (
+    "q",
+    "sort",
+    "after",
+    "open",
+    "as",
+    "span",
+    "queue",
+    "to",
+    "body",
+    "attributes",
+    "do",
+    "id",
+    "token",
+    "sure",
+    "done",
+    "in",
+)
 
 
 class Requests:

@@ -33,6 +33,8 @@ from taskflow.brokers.aws.state import State
 from taskflow.brokers.aws.subscriptions import Subscriptions
 from taskflow.brokers.aws.tally import Tally
 from taskflow.brokers.aws.topics import Topics
+from taskflow.brokers.aws.uninspected import Uninspected
+from taskflow.brokers.journal import Journal
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
 from taskflow.coordination.coordination_store import CoordinationStore
@@ -76,6 +78,7 @@ class AwsBroker:
             priorities=False,
             limits=False,
             suspects=False,
+            inspection=False,
         )
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
         self.api = api
@@ -175,6 +178,12 @@ class AwsBroker:
         self.workers = shared.workers
         self.identity = shared.identity
         self.set_identity = shared.set_identity
+
+        inspected, journal = Uninspected(), Journal(self)
+        self.find, self.causes, self.lend = inspected.find, inspected.causes, inspected.lend
+        self.resend, self.transfer = inspected.resend, inspected.transfer
+        self.history, self.note_history = journal.history, journal.note_history
+        self.note_action, self.list_actions = journal.note_action, journal.list_actions
 
     def together(self, work: Callable[[], T]) -> T:
         """Of this process: AWS has nothing that others would wait for, and nothing is undone."""

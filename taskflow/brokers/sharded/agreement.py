@@ -6,12 +6,11 @@ from typing import TypeVar
 from taskflow.broker.change import Put
 from taskflow.brokers.sharded.declared_copy import copy_declarations
 from taskflow.brokers.sharded.shard import Shard, locked
-from taskflow.brokers.sharded.shard_map import SHARD
+from taskflow.brokers.sharded.shard_map import DECLARED, SHARD
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.stores.rows import Rows
 
 T = TypeVar("T")
-_DECLARED = "declared"
 
 
 class Agreement:
@@ -63,10 +62,10 @@ class Agreement:
 
 
 def _read(shard: Shard) -> int:
-    found = shard.store.look(lambda rows: rows.records.find(SHARD, [_DECLARED], 0.0))
-    return int(found[_DECLARED].value) if found else 0
+    found = shard.store.look(lambda rows: rows.records.find(SHARD, [DECLARED], 0.0))
+    return int(found[DECLARED].value) if found else 0
 
 
 def _write(shard: Shard, generation: int) -> None:
-    put = Put(kind=SHARD, key=_DECLARED, value=str(generation))
+    put = Put(kind=SHARD, key=DECLARED, value=str(generation))
     shard.store.transact(lambda rows: rows.records.put(put, 1, shard.broker.core.now()))

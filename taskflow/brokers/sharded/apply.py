@@ -1,10 +1,14 @@
 """The broker verb for what must happen together, wherever it lies."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from taskflow.broker.change import Applied, Change, Put, Remove, Send
+from taskflow.brokers.sharded.course import Course
+from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.parcels import Owing, Parcels
 from taskflow.brokers.sharded.publish import WHAT
+from taskflow.brokers.sharded.receipts import Receipts
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.sharded.slot_moves import SlotMoves
 from taskflow.brokers.sharded.splitting import Splitting, join
@@ -33,11 +37,15 @@ class Applier:
 
     def __init__(
         self,
+        course: Course,
         shards: Sequence[Shard],
+        receipts: Receipts,
         splitting: Splitting,
         parcels: Parcels,
         slot_moves: SlotMoves,
     ) -> None:
+        self._steady, self._secure = course.steady, course.secure
+        self._receipts = receipts
         self._shards = shards
         self._splitting = splitting
         self._parcels = parcels
@@ -54,44 +62,43 @@ class Applier:
         """Make each change, or refuse it."""
         if connection is not None:
             check_no_connection(connection, WHAT)
-        others = {
-            at: other
-            for at, change in enumerate(changes)
-            if (other := self._slot_moves.instead(change)) is not None
-        }
-        if others:
-            changes = [others.get(at, change) for at, change in enumerate(changes)]
-        answers = self._apply(changes, durable)
-        for at in others:
-            answers[at] = self._slot_moves.answer(answers[at])
-        return answers
-
-    def _apply(self, changes: Sequence[Change], durable: bool) -> list[Applied]:
-        files = [self._splitting.files(change) for change in changes]
         answers: dict[int, Applied] = {}
-        waiting: dict[int, list[int]] = {}
-        for at, some in enumerate(files):
-            if len(some) == 1:
-                waiting.setdefault(next(iter(some)), []).append(at)
-                continue
-            self._apply_waiting(changes, waiting, answers, durable)
-            answers[at] = self._apply_across(changes[at], some)
-        self._apply_waiting(changes, waiting, answers, durable)
+        while len(answers) < len(changes):
+            left = [at for at in range(len(changes)) if at not in answers]
+            answers.update(self._steady(lambda left=left: self._apply_some(changes, left, durable)))  # type: ignore[misc]
         return [answers[at] for at in range(len(changes))]
 
-    def _apply_waiting(
-        self,
-        changes: Sequence[Change],
-        waiting: dict[int, list[int]],
-        answers: dict[int, Applied],
-        durable: bool,
-    ) -> None:
-        """Those that are of one file each."""
-        for number, places in waiting.items():
-            some = [changes[at] for at in places]
-            made = self._shards[number].broker.apply(some, durable)
-            answers.update(zip(places, made, strict=True))
-        waiting.clear()
+    def _apply_some(
+        self, changes: Sequence[Change], left: Sequence[int], durable: bool
+    ) -> dict[int, Applied]:
+        """The first of those that are left, and with it those of the same file up to the next one
+        that is of several: as many as are one transaction."""
+        number, some = -1, dict[int, Change]()
+        others = set[int]()
+        for at in left:
+            change = self._receipts.change(changes[at])
+            if (other := self._slot_moves.instead(change)) is not None:
+                change = other
+            files = self._splitting.files(change)
+            if len(files) > 1:
+                if some:
+                    break
+                made = self._apply_across(change, files)
+                return {at: made if other is None else self._slot_moves.answer(made)}
+            if not some:
+                number = next(iter(files))
+            if files == {number}:
+                some[at] = change
+                if other is not None:
+                    others.add(at)
+        shard = self._shards[number]
+        answers = shard.broker.apply(list(some.values()), durable=False)
+        if durable:  # apart, since it may not be made again
+            self._secure(shard)
+        return {
+            at: self._slot_moves.answer(made) if at in others else made
+            for at, made in zip(some, answers, strict=True)
+        }
 
     def _apply_across(self, change: Change, files: set[int]) -> Applied:
         shards = [self._shards[number] for number in sorted(files)]
@@ -105,7 +112,8 @@ class Applier:
                 continue
             if owed is not None:
                 source, gone = owed
-                source.broker.apply([Change(records=gone)], durable=False)
+                with suppress(MapChanged):  # it is made: upkeep finds that
+                    source.broker.apply([Change(records=gone)], durable=False)
             return answer
 
     def _make(self, change: Change) -> tuple[Applied, tuple[Shard, Sequence[Remove]] | None]:

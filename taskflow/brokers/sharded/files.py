@@ -1,21 +1,31 @@
 """The files of a broker of several: their names, how they are made, and opened."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 
+from taskflow.broker.change import Put
+from taskflow.broker.handover import HANDOVER
+from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.guard import Guard
-from taskflow.brokers.sharded.shard_map import ShardMap, even_map, read_map, write_map
+from taskflow.brokers.sharded.shard_map import (
+    DECLARED,
+    MOST_SHARDS,
+    SHARD,
+    ShardMap,
+    even_map,
+    read_map,
+    write_map,
+)
 from taskflow.clock import Clock
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.alone import change_alone
 from taskflow.stores.sqlite.store import SqliteStore
-
-MOST_SHARDS = 64
 
 
 def path_of(leader: Path, number: int) -> Path:
@@ -55,6 +65,24 @@ def make_leader(leader: Path, shards: int, now: float) -> None:
         part.unlink(missing_ok=True)
 
 
+def make_lead(path: Path, now: float) -> None:
+    """Make a broker's one file one that may get others. Nobody else has it open; else raises
+    BrokerUnavailable. Raises ConfigError while a copy of it to another broker is under way."""
+
+    def lead(rows: Rows) -> None:
+        if read_map(rows) is not None:
+            return
+        if rows.records.select(RecordQuery(kind=HANDOVER, limit=1), None, now):
+            raise ConfigError(
+                f"{path} is being moved to another broker: end `taskflow copy` first, or wait an "
+                "hour"
+            )
+        rows.records.put(Put(kind=SHARD, key=DECLARED, value="1"), 1, now)  # as no new file has
+        write_map(rows, msgspec.structs.replace(even_map(str(uuid4()), 1), made=True), now)
+
+    change_alone(path, lead)
+
+
 def make_others(store: SqliteStore, leader: Path, clock: Clock) -> None:
     """Make the files that a new broker lacks still; once, whoever opens it at the same time."""
 
@@ -87,22 +115,33 @@ def _make(path: Path, wanted: ShardMap, now: float) -> None:
         store.close()
 
 
-def open_others(leader: Path, found: ShardMap, *, durable: bool) -> Sequence[SqliteStore]:
-    """The stores of all files but the leader. Raises BrokerFileError for one that is missing, or
-    another one than it should be."""
-    stores: list[SqliteStore] = []
-    try:
-        for number in range(1, found.shards):
-            path = path_of(leader, number)
-            if not path.exists():
-                raise BrokerFileError(
-                    f"{path} is missing: it is one of the {found.shards} files of {leader}, and "
-                    "messages lie in it; bring it back, or all of them from one backup"
-                )
-            guard = Guard(str(path), found.of(number))
-            stores.append(SqliteStore(path, durable=durable, create=False, accept=guard))
-    except BaseException:
-        for store in stores:
-            store.close()
-        raise
-    return stores
+def open_file(leader: Path, found: ShardMap, number: int, *, durable: bool) -> SqliteStore:
+    """The store of a file that is not the leader. Raises BrokerFileError for one that is missing,
+    or another one than it should be."""
+    path = path_of(leader, number)
+    if not path.exists():
+        raise BrokerFileError(
+            f"{path} is missing: it is one of the {found.shards} files of {leader}, and "
+            "messages lie in it; bring it back, or all of them from one backup"
+        )
+    guard = Guard(str(path), found.of(number))
+    return SqliteStore(path, durable=durable, create=False, accept=guard)
+
+
+def make_more(leader: Path, found: ShardMap, shards: int, now: float) -> None:
+    """Make the files that a broker of more would have; anew, where somebody began to."""
+    remove_unused(leader, found, range(found.shards, shards))
+    for number in range(found.shards, shards):
+        _make(path_of(leader, number), found.of(number), now)
+
+
+def remove_unused(leader: Path, found: ShardMap, numbers: Iterable[int]) -> None:
+    """Remove files of this broker that are none of it now. Raises BrokerFileError for others."""
+    for number in numbers:
+        path = path_of(leader, number)
+        if not path.exists():
+            continue
+        guard = Guard(str(path), found.of(number))
+        SqliteStore(path, durable=False, create=False, accept=guard).close()
+        for end in ("", "-wal", "-shm"):
+            Path(f"{path}{end}").unlink(missing_ok=True)

@@ -35,9 +35,4 @@ def _difference(found: ShardMap | None, expected: ShardMap | None) -> str:
         return "is a file of another broker"
     if found.number != expected.number:
         return f"is file {found.number} of this broker, and should be file {expected.number}"
-    if found.epoch != expected.epoch:
-        return (
-            f"is of epoch {found.epoch}, and the broker of epoch {expected.epoch}: a copy of "
-            "another time among files of this one"
-        )
     return ""

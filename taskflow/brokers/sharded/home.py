@@ -51,7 +51,7 @@ class Home:
         if self._pid == forking.pid:
             free = Change(keys=[Free(self._purpose, self._holder)])
             with suppress(BrokerError):  # then they have it a little later
-                self._shards[self.number].broker.apply([free], durable=False)
+                self._from(self.number)[0].broker.apply([free], durable=False)
 
     def _hold(self, now: float) -> None:
         if self._pid != forking.pid:
@@ -78,4 +78,5 @@ class Home:
         ]
 
     def _from(self, first: int) -> Sequence[Shard]:
-        return [*self._shards[first:], *self._shards[:first]]
+        at = first % len(self._shards)
+        return [*self._shards[at:], *self._shards[:at]]

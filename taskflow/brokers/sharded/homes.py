@@ -27,7 +27,7 @@ class Homes:
         self, shards: Sequence[Shard], placement: Placement, clock: Clock, random: Random
     ) -> None:
         self._shards = shards
-        self._places = placement.places
+        self._placement = placement
         self._clock = clock
         self._random = random
         self._receives = Home("~receives", shards, clock, random)
@@ -45,9 +45,11 @@ class Homes:
     def order(self) -> Sequence[Shard]:
         """The files in the order in which to receive from them: the own ones, each as often the
         first, and then the others."""
-        own = self._receives.look(now := self._clock.now())
+        there = [shard.number for shard in self._shards]  # of the own ones some may be gone
+        mine = self._receives.look(now := self._clock.now())
+        own = [number for number in mine if number < len(there)] or there
         self._looks += 1
-        others = [shard.number for shard in self._shards if shard.number not in own]
+        others = [number for number in there if number not in own]
         numbers = [*_turned(own, self._looks), *others]
         if others and now >= self._elsewhere_at:
             self._elsewhere_at = now + ELSEWHERE
@@ -71,7 +73,8 @@ class Homes:
             number += self._batches
         elif self._busy:
             number += turn
-        places = self._places[number % len(self._places)]
+        of_files = [places for places in self._placement.places if places]
+        places = of_files[number % len(of_files)]
         return places[self._random.getrandbits(10) % len(places)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from taskflow.broker.settings import MoveTask
+from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.brokers.stored.moves import begin, count_visible, step
 from taskflow.message import new_id
@@ -14,7 +15,8 @@ class Moves:
     """Thread-safe. A step moves within one file, noted by the leader in the same moment; whoever
     dies between the two commits has moved messages that are not counted."""
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, course: Course, shards: Sequence[Shard]) -> None:
+        self._steady = course.steady
         self._shards = shards
         self._leader = shards[0]
         self.cancel_move = self._leader.broker.cancel_move
@@ -27,9 +29,11 @@ class Moves:
         core = self._leader.broker.core
         handle = new_id(core.now(), core.random)
         now = core.now()
-        total = sum(
-            shard.store.look(lambda rows: count_visible(rows, source, now))
-            for shard in self._shards
+        total = self._steady(
+            lambda: sum(
+                shard.store.look(lambda rows: count_visible(rows, source, now))
+                for shard in self._shards
+            )
         )
         task = MoveTask(handle, source, destination, rate, "RUNNING", 0, total, now)
         return self._leader.store.transact(lambda rows: begin(rows, task), durable=True, alone=True)
@@ -38,7 +42,7 @@ class Moves:
         """Move what is due of every running move."""
         running = [task for task in self.moves() if task.status == "RUNNING"]
         for task in running:
-            self._step(task.handle, limit)
+            self._steady(lambda handle=task.handle: self._step(handle, limit))  # type: ignore[misc]
         return bool(running) and any(task.status == "RUNNING" for task in self.moves())
 
     def _step(self, handle: str, limit: int) -> None:

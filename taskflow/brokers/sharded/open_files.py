@@ -7,7 +7,7 @@ from random import Random
 from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.brokers.sharded.broker import ShardedBroker
-from taskflow.brokers.sharded.files import make_leader, make_others, open_others
+from taskflow.brokers.sharded.files import make_lead, make_leader, make_others
 from taskflow.brokers.sharded.guard import Guard
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
@@ -21,15 +21,17 @@ def open_files(
     durable: bool,
     shards: int | None,
     create: bool,
+    lead: bool = False,
     clock: Clock | None,
     random: Random | None,
 ) -> Broker:
     """Open the broker whose one file, or whose leader, this is. `shards` is how many files a new
-    one gets; one that is there has as many as it has. Raises ConfigError when it says otherwise,
-    BrokerFileError for files that cannot be used."""
+    one gets; one that is there has as many as it has. `lead`: one file becomes one that may get
+    others. Raises ConfigError when it says otherwise, BrokerFileError for files that cannot be
+    used, BrokerUnavailable when somebody has the one open that is to lead."""
     clock, random = clock or SystemClock(), random or forking.RANDOM
     path = path.absolute()
-    if create and shards is not None and shards > 1 and not path.exists():
+    if create and shards is not None and not path.exists():
         make_leader(Path(os.path.realpath(path)), shards, clock.now())
     guard = Guard(str(path))
     store = SqliteStore(path, durable=durable, create=create, accept=guard)
@@ -40,6 +42,12 @@ def open_files(
             raise ConfigError(
                 f"{path} has {has} {'file' if has == 1 else 'files'}, not {shards}: `shards` is "
                 "for a new broker, and an address without it opens any"
+            )
+        if found is None and lead:
+            store.close()
+            make_lead(Path(os.path.realpath(path)), clock.now())
+            return open_files(
+                path, durable=durable, shards=shards, create=False, clock=clock, random=random
             )
         if found is None:
             return StoredBroker(store, clock=clock, random=random)
@@ -52,8 +60,7 @@ def open_files(
         store.never_create()
         if not found.made:
             make_others(store, leader, clock)
-        others = open_others(leader, found, durable=durable)
-        return ShardedBroker([store, *others], found, clock=clock, random=random)
+        return ShardedBroker(store, leader, found, durable=durable, clock=clock, random=random)
     except BaseException:
         store.close()
         raise

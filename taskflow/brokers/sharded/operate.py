@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from heapq import merge
 
 from taskflow.broker import QueueCounts
+from taskflow.brokers.sharded.course import Course
+from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.message import Delivery
 
@@ -12,12 +14,13 @@ class Operator:
     """What an operator asks of a queue. Thread-safe. Each file is asked by itself: what moves from
     one moment to the next is counted as each saw it."""
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, course: Course, shards: Sequence[Shard]) -> None:
+        self._steady = course.steady
         self._shards = shards
 
     def counts(self, queue: str) -> QueueCounts:
         """How much a queue holds."""
-        found = [shard.broker.counts(queue) for shard in self._shards]
+        found = self._steady(lambda: [shard.broker.counts(queue) for shard in self._shards])
         return QueueCounts(
             visible=sum(one.visible for one in found),
             in_flight=sum(one.in_flight for one in found),
@@ -31,34 +34,49 @@ class Operator:
 
     def waiting(self, queue: str, most: int) -> int:
         """How many messages may be received now; counts no further than `most`."""
-        seen = 0
-        for shard in self._shards:
-            if seen >= most:
-                break
-            seen += shard.broker.waiting(queue, most - seen)
-        return seen
+
+        def count() -> int:
+            seen = 0
+            for shard in self._shards:
+                if seen >= most:
+                    break
+                seen += shard.broker.waiting(queue, most - seen)
+            return seen
+
+        return self._steady(count)
 
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
         """Look at messages without receiving them, those that were sent first."""
-        found = [shard.broker.peek(queue, limit, ids) for shard in self._shards]
+        found = self._steady(
+            lambda: [shard.broker.peek(queue, limit, ids) for shard in self._shards]
+        )
         return list(merge(*found, key=age_of))[:limit]
 
     def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
         """Send dead letters back to where they came from."""
-        return self._each(limit, lambda shard, left: shard.broker.redrive(queue, ids, left))
+        return self.each(limit, lambda shard, left: shard.broker.redrive(queue, ids, left))
 
     def purge(self, queue: str, ids: Collection[str] = (), limit: int = 10000) -> int:
         """Delete messages."""
-        return self._each(limit, lambda shard, left: shard.broker.purge(queue, ids, left))
+        return self.each(limit, lambda shard, left: shard.broker.purge(queue, ids, left))
 
-    def _each(self, limit: int, act: Callable[[Shard, int], int]) -> int:
+    def each(self, limit: int, act: Callable[[Shard, int], int]) -> int:
         """One file after the other, until so many were found."""
-        done = 0
-        for shard in self._shards:
-            if done >= limit:
-                break
-            done += act(shard, limit - done)
-        return done
+
+        def act_on_all() -> int:
+            done = 0
+            for shard in self._shards:
+                if done >= limit:
+                    break
+                try:
+                    done += act(shard, limit - done)
+                except MapChanged:
+                    if not done:
+                        raise
+                    break  # whoever wants more asks again
+            return done
+
+        return self._steady(act_on_all)
 
 
 def age_of(delivery: Delivery) -> tuple[float, str]:

@@ -13,15 +13,20 @@ class Placement:
     """Knows the map of a broker. Files are called by their numbers."""
 
     def __init__(self, found: ShardMap) -> None:
+        self.follow(found)
+
+    def follow(self, found: ShardMap) -> None:
+        """Go by another map."""
         self._owners = owners_of(found)
-        self.count = found.shards
         self.fifo = self._owners[FIFO_PLACE]
         """The file of all FIFO topics and queues."""
         self.places: Sequence[Sequence[int]] = [
             [place for place, owner in enumerate(self._owners) if owner == number]
             for number in range(found.shards)
         ]
-        """The places of each file."""
+        """The places of each file. (A new one has none for a moment.)"""
+        self.map = found
+        """Last: whoever chooses a file by this one's epoch chooses by all of it."""
 
     def of_place(self, place: int) -> int:
         """The file of a place."""

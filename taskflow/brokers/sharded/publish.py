@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from taskflow.broker.settings import Published, Sent
+from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.homes import Homes
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.shard import Shard, locked
@@ -17,7 +18,10 @@ class Publisher:
     in all of them or in none, unless the process ends between two commits: then nobody was
     answered, and it is made whole by repeating it under the same ids."""
 
-    def __init__(self, shards: Sequence[Shard], placement: Placement, homes: Homes) -> None:
+    def __init__(
+        self, course: Course, shards: Sequence[Shard], placement: Placement, homes: Homes
+    ) -> None:
+        self._steady = course.steady
         self._shards = shards
         self._placement = placement
         self._homes = homes
@@ -34,7 +38,9 @@ class Publisher:
         if connection is not None:
             check_no_connection(connection, WHAT)
         if len(messages) == 1:
-            return self._file_of(topic, messages[0]).broker.publish(topic, messages)
+            return self._steady(
+                lambda: self._file_of(topic, messages[0]).broker.publish(topic, messages)
+            )
         reached = 0
 
         def publish(shard: Shard, some: Sequence[Message]) -> Sequence[Sent]:
@@ -43,7 +49,7 @@ class Publisher:
             reached = answer.subscriptions
             return answer.sent
 
-        sent = self._store(topic, messages, publish)
+        sent = self._steady(lambda: self._store(topic, messages, publish))
         return Published(reached, sent)
 
     def send(
@@ -58,10 +64,14 @@ class Publisher:
         if connection is not None:
             check_no_connection(connection, WHAT)
         if len(messages) == 1:
-            return self._file_of(queue, messages[0]).broker.send(queue, messages)
-        return list(
-            self._store(queue, messages, lambda shard, some: shard.broker.send(queue, some))
-        )
+            return self._steady(
+                lambda: self._file_of(queue, messages[0]).broker.send(queue, messages)
+            )
+
+        def send(shard: Shard, some: Sequence[Message]) -> Sequence[Sent]:
+            return shard.broker.send(queue, some)
+
+        return list(self._steady(lambda: self._store(queue, messages, send)))
 
     def _file_of(self, name: str, message: Message) -> Shard:
         return self._shards[self._placement.of_sent(name, message)]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from heapq import merge
 
 from taskflow.broker.settings import Holding
+from taskflow.brokers.sharded.course import Course
+from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.homes import Homes
 from taskflow.brokers.sharded.hub import Hub, name_in
 from taskflow.brokers.sharded.operate import age_of
@@ -19,8 +21,15 @@ class Receiver:
     """Thread-safe: every caller has its own look, and waits by itself."""
 
     def __init__(
-        self, shards: Sequence[Shard], placement: Placement, homes: Homes, hub: Hub, clock: Clock
+        self,
+        course: Course,
+        shards: Sequence[Shard],
+        placement: Placement,
+        homes: Homes,
+        hub: Hub,
+        clock: Clock,
     ) -> None:
+        self._steady = course.steady
         self._shards = shards
         self._placement = placement
         self._homes = homes
@@ -47,17 +56,22 @@ class Receiver:
         waiters, clock = self._hub.waiters, self._clock
         deadline = clock.now() + wait
         waiters.listen()
-        asked = [(shard, name) for shard in self._shards for name in self._asks(shard, queues)]
-        names = [name_in(shard.number, name) for shard, name in asked]
+        asked, names, epoch = list[tuple[Shard, str]](), list[str](), -1
         before: list[int] = []
         version: Hashable = None
         while True:
+            if epoch != self._placement.map.epoch:  # there may be other files
+                epoch, before = self._placement.map.epoch, []
+                asked = [
+                    (shard, name) for shard in self._shards for name in self._asks(shard, queues)
+                ]
+                names = [name_in(shard.number, name) for shard, name in asked]
             rung = waiters.rung(names)
             if before and attempt is None:
                 rang = [at for at in range(len(names)) if rung[at] != before[at]]
                 if len(rang) == 1:
                     shard, name = asked[rang[0]]
-                    if one := shard.broker.receiver.take_lone(name, visibility, holding):
+                    if one := self._take_lone(shard, name, visibility, holding):
                         return [one]
             before = rung
             looked_at = clock.now()
@@ -73,15 +87,43 @@ class Receiver:
                 if waiters.rung(names) != rung or clock.now() >= until:
                     break
                 # It was only time to look again, and mostly nobody has done anything.
-                seen, version = version, tuple(shard.store.version() for shard in self._shards)
+                seen, version = version, self._steady(self._version)
                 if version != seen:
                     break
 
+    def _version(self) -> Hashable:
+        return tuple(shard.store.version() for shard in self._shards)
+
     def _check(self) -> None:
-        for shard in self._shards:
-            shard.store.check()
+        def check() -> None:
+            for shard in self._shards:
+                shard.store.check()
+
+        self._steady(check)
+
+    def _take_lone(
+        self, shard: Shard, name: str, visibility: float | None, holding: Holding | None
+    ) -> Delivery | None:
+        def take() -> Delivery | None:
+            if shard not in self._shards:
+                return None
+            return shard.broker.receiver.take_lone(name, visibility, holding)
+
+        return self._steady(take)
 
     def _take(
+        self,
+        queues: Sequence[str],
+        limit: int,
+        visibility: float | None,
+        attempt: str | None,
+        holding: Holding | None,
+    ) -> list[Delivery]:
+        return self._steady(
+            lambda: self._take_steadily(queues, limit, visibility, attempt, holding)
+        )
+
+    def _take_steadily(
         self,
         queues: Sequence[str],
         limit: int,
@@ -101,7 +143,7 @@ class Receiver:
             except OverLimit as error:  # others may have room
                 over = error
                 continue
-            except BrokerUnavailable:
+            except (BrokerUnavailable, MapChanged):
                 if taken:  # they are lent; whoever asks next hears of it
                     break
                 raise
@@ -128,12 +170,16 @@ class Receiver:
 
     def _next_due(self, queues: Sequence[str], now: float) -> float | None:
         """The first time after `now` at which there is more, in any file."""
-        times = [
-            shard.broker.receiver.next_due_after(names, now)
-            for shard in self._shards
-            if (names := self._asks(shard, queues))
-        ]
-        return min((time for time in times if time is not None), default=None)
+
+        def look() -> float | None:
+            times = [
+                shard.broker.receiver.next_due_after(names, now)
+                for shard in self._shards
+                if (names := self._asks(shard, queues))
+            ]
+            return min((time for time in times if time is not None), default=None)
+
+        return self._steady(look)
 
     def wake(self) -> None:
         """Let parked receives look at their `stop`."""

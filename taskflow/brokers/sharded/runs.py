@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 
 from taskflow.broker.record import Record, RecordPage, RecordQuery
+from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.shard import Shard
@@ -21,8 +22,14 @@ class Runs:
     """Thread-safe. Records are written by `apply`; here they are read."""
 
     def __init__(
-        self, shards: Sequence[Shard], placement: Placement, hub: Hub, clock: Clock
+        self,
+        course: Course,
+        shards: Sequence[Shard],
+        placement: Placement,
+        hub: Hub,
+        clock: Clock,
     ) -> None:
+        self._steady = course.steady
         self._shards = shards
         self._placement = placement
         self._hub = hub
@@ -30,16 +37,23 @@ class Runs:
 
     def records(self, kind: str, keys: Collection[str]) -> dict[str, Record]:
         """Records by their keys."""
-        by_file: dict[int, list[str]] = {}
-        for key in keys:
-            by_file.setdefault(self._placement.of_id(key), []).append(key)
-        found: dict[str, Record] = {}
-        for number, some in by_file.items():
-            found.update(self._shards[number].broker.records(kind, some))
-        return found
+
+        def look() -> dict[str, Record]:
+            by_file: dict[int, list[str]] = {}
+            for key in keys:
+                by_file.setdefault(self._placement.of_id(key), []).append(key)
+            found: dict[str, Record] = {}
+            for number, some in by_file.items():
+                found.update(self._shards[number].broker.records(kind, some))
+            return found
+
+        return self._steady(look)
 
     def list_records(self, query: RecordQuery) -> RecordPage:
         """A page of records: of each file as many as the page has, merged."""
+        return self._steady(lambda: self._list(query))
+
+    def _list(self, query: RecordQuery) -> RecordPage:
         places = self._places(query)
         found = [
             self._select(shard, msgspec.structs.replace(query, after=place or None))
@@ -69,16 +83,23 @@ class Runs:
             return [""] * count
         places = query.after.split(_BETWEEN)
         if len(places) != count:
-            raise LimitExceeded(f"after is {query.after!r}; the `next` of a page is wanted")
+            raise LimitExceeded(
+                f"after is {query.after!r}; the `next` of a page is wanted, of a broker over "
+                f"{count} files"
+            )
         return places
 
     def count_records(self, kind: str, label: str | None = None) -> dict[str, int]:
         """How many records of each state there are."""
-        counts: dict[str, int] = {}
-        for shard in self._shards:
-            for state, count in shard.broker.count_records(kind, label).items():
-                counts[state] = counts.get(state, 0) + count
-        return counts
+
+        def look() -> dict[str, int]:
+            counts: dict[str, int] = {}
+            for shard in self._shards:
+                for state, count in shard.broker.count_records(kind, label).items():
+                    counts[state] = counts.get(state, 0) + count
+            return counts
+
+        return self._steady(look)
 
     def wait_record(
         self,
@@ -101,9 +122,12 @@ class Runs:
     ) -> dict[str, Record | None]:
         """Those of some records that are in another version than was seen, once there are any."""
 
-        def check() -> None:
+        def check_all() -> None:
             for shard in self._shards:
                 shard.store.check()
+
+        def check() -> None:
+            self._steady(check_all)
 
         return wait_for_news(
             self._hub.waiters,
@@ -118,8 +142,12 @@ class Runs:
 
     def secure(self) -> None:
         """Wait for the disk, if the stores were opened for that."""
-        for shard in self._shards:
-            shard.broker.secure()
+
+        def secure() -> None:
+            for shard in self._shards:
+                shard.broker.secure()
+
+        self._steady(secure)
 
 
 def _rank(query: RecordQuery, record: Record) -> float:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TypeVar
 
+from taskflow.brokers.sharded.fence import Fence
 from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.shard_waiters import ShardWaiters
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.core import Core
 from taskflow.clock import Clock
-from taskflow.stores.base import Store
+from taskflow.stores.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 
@@ -17,9 +18,19 @@ T = TypeVar("T")
 class Shard:
     """A file, what does its verbs, and how its receipts begin."""
 
-    def __init__(self, number: int, store: Store, hub: Hub, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        number: int,
+        store: SqliteStore,
+        fence: Fence,
+        hub: Hub,
+        clock: Clock,
+        random: Random,
+    ) -> None:
         self.number = number
         self.store = store
+        self.fence = fence
+        store.fence(fence)
         core = Core(
             store, clock, random, mark=f"{number}/", waiters=lambda: ShardWaiters(hub, number)
         )

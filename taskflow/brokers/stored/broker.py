@@ -8,14 +8,17 @@ from taskflow.broker.features import Features
 from taskflow.broker.own_sql import OwnSql
 from taskflow.broker.prompt import Prompt
 from taskflow.broker.settings import Economy
+from taskflow.brokers.journal import Journal
 from taskflow.brokers.stored.apply import Applier
 from taskflow.brokers.stored.coordination import Coordinator
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.declare import Declarations
+from taskflow.brokers.stored.finding import Finding
 from taskflow.brokers.stored.handover import HandingOver
 from taskflow.brokers.stored.housekeeping import Upkeep
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.joiner import Joiner
+from taskflow.brokers.stored.mending import Mending
 from taskflow.brokers.stored.moves import Moves
 from taskflow.brokers.stored.operate import Operator
 from taskflow.brokers.stored.publish import Publisher
@@ -117,3 +120,11 @@ class StoredBroker:
         self.wait_record, self.wait_records = runs.wait_record, runs.wait_records
         self.holders, self.secure = runs.holders, runs.secure
         self.close = core.close
+
+        self.finding = finding = Finding(core)
+        self.find, self.causes = finding.find, finding.causes
+        mending = Mending(core, intake)
+        self.lend, self.resend, self.transfer = mending.lend, mending.resend, mending.transfer
+        journal = Journal(self)
+        self.history, self.note_history = journal.history, journal.note_history
+        self.note_action, self.list_actions = journal.note_action, journal.list_actions

@@ -33,6 +33,7 @@ class Upkeep:
 
         def drop(rows: Rows) -> int:
             now = self._core.now()
+            rows.letters.forget(now)
             return max(rows.records.expire(now, part), rows.sweep(part), rows.forget(now, part))
 
         any_gone, parked, old = store.look(look)

@@ -6,6 +6,7 @@ from taskflow.broker import QueueCounts
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.letters import anew, delivery
 from taskflow.brokers.stored.lookup import find_queue
+from taskflow.brokers.stored.mending import is_held
 from taskflow.message import Delivery
 from taskflow.stores.row import Moved
 from taskflow.stores.rows import Rows
@@ -66,6 +67,8 @@ class Operator:
             for letter in rows.select(row.id, ids, limit):
                 if letter.sent_at + row.settings.retention <= now:
                     old.append(letter.seq)
+                    continue
+                if is_held(letter, now):
                     continue
                 home = rows.queue_of(letter.source) if letter.source is not None else None
                 if home is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from taskflow.stores.letters import HOUR, TREND_KEPT
 from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.declared import DROP_ALL
 from taskflow.stores.postgres.session import Session
@@ -14,7 +15,9 @@ _ENDING = (
     *("finished.expires_at", "deduplication.expires_at", "attempt.expires_at"),
 )
 _ANY_GONE = (
-    "SELECT EXISTS (SELECT 1 FROM tf.shared_body) OR "
+    "SELECT EXISTS (SELECT 1 FROM tf.shared_body) OR EXISTS (SELECT 1 FROM tf.cause_change) OR "
+    f"EXISTS (SELECT 1 FROM tf.cause_hour "
+    f"WHERE hour < $1::float8 / {HOUR} - {TREND_KEPT + 1}) OR "
     f"EXISTS (SELECT 1 FROM tf.bucket WHERE at <= $1::float8 - {FULL_AFTER} AND tokens >= 0) OR "
     + " OR ".join(
         f"EXISTS (SELECT 1 FROM tf.{column.partition('.')[0]} x "

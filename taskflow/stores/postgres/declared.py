@@ -13,6 +13,7 @@ from taskflow.broker.settings import (
 )
 from taskflow.limits import is_fifo
 from taskflow.stores.postgres.declarations import Kept
+from taskflow.stores.postgres.letters import PostgresLetters
 from taskflow.stores.postgres.locks import lock_names
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import QueueRow, Target, TopicRow
@@ -34,8 +35,9 @@ _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
 class DeclaredRows:
     """All that is not about messages."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, letters: PostgresLetters) -> None:
         self._session = session
+        self._letters = letters
 
     def _changed_declarations(self) -> None:
         """Tell everybody that topics, queues or subscriptions changed."""
@@ -155,6 +157,7 @@ class DeclaredRows:
         self._session.change(DROP_ALL, (queue.id,))
         for table in ("lane", "attempt", "finished", "total"):
             self._session.change(f"DELETE FROM tf.{table} WHERE queue = $1::int4", (queue.id,))
+        self._letters.drop_all(queue.id)
         self._session.change("DELETE FROM tf.tag WHERE resource = $1", (f"queue:{queue.name}",))
         self._session.change("DELETE FROM tf.queue WHERE id = $1::int8", (queue.id,))
         self._changed_declarations()

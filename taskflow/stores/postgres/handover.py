@@ -6,6 +6,7 @@ from taskflow.stores.message_columns import read_extra
 from taskflow.stores.postgres.columns import PARKED
 from taskflow.stores.postgres.due_rows import DueRows
 from taskflow.stores.postgres.lanes import Lanes
+from taskflow.stores.postgres.letters import PostgresLetters
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import PARKED_AT, QueueRow, Row
 
@@ -31,16 +32,20 @@ m AS (
     SELECT u.n, u.n, u.visible_at, u.sent_at, u.first_received_at, u.receipt, $1::int4,
            u.receive_count, u.level, u.lane, u.tenant, u.slot
     FROM p JOIN u ON u.n = p.seq)
-SELECT stamp FROM tf.declared"""
+SELECT d.stamp, r.ord, r.seq FROM tf.declared d
+LEFT JOIN (SELECT u.ord, p.seq FROM p JOIN u ON u.n = p.seq WHERE u.source IS NOT NULL) r ON true"""
 
 
 class PostgresHandover:
     """`HandoverRows` over one session."""
 
-    def __init__(self, session: Session, due: DueRows, lanes: Lanes) -> None:
+    def __init__(
+        self, session: Session, due: DueRows, lanes: Lanes, letters: PostgresLetters
+    ) -> None:
         self._session = session
         self._due = due
         self._lanes = lanes
+        self._letters = letters
 
     def page(
         self, queue: QueueRow, after: int, limit: int, now: float
@@ -87,8 +92,12 @@ class PostgresHandover:
         columns = [list(column) for column in zip(*entries, strict=True)]
         with self._session.together():
             self._lanes.lock_or_make(groups)
-            ((stamp,),) = self._session.write(_ADD, (queue.id, self._session.stamp, *columns))
-            self._session.prove(stamp)
+            added = self._session.write(_ADD, (queue.id, self._session.stamp, *columns))
+            self._session.prove(added[0][0])
+            for _, at, seq in added:
+                if at is not None and (letter := rows[at - 1]).source is not None:
+                    before = read_extra(letter.extra).received
+                    self._letters.note(queue.id, seq, letter.source, letter.attributes, now, before)
             self._lanes.refresh_many(groups)
 
     def finished(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from taskflow.stores.message_columns import read_extra, with_received
 from taskflow.stores.postgres.columns import LEVEL_OF
 from taskflow.stores.postgres.lanes import Lanes
+from taskflow.stores.postgres.letters import PostgresLetters
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import Moved, QueueRow, Row
@@ -19,16 +20,19 @@ WITH p AS (
 m AS (
     INSERT INTO tf.message (seq, place, visible_at, sent_at, queue, lane, tenant, level, slot)
     SELECT seq, seq, $4::float8, $5::float8, $1::int4, $10, $11, $12::int2, $13 FROM p)
-SELECT stamp FROM tf.declared"""
+SELECT stamp, (SELECT seq FROM p) FROM tf.declared"""
 
 
 class Moving:
     """A moved row has a new number: it is the last in its new queue."""
 
-    def __init__(self, session: Session, lanes: Lanes, removal: Removal) -> None:
+    def __init__(
+        self, session: Session, lanes: Lanes, removal: Removal, letters: PostgresLetters
+    ) -> None:
         self._session = session
         self._lanes = lanes
         self._removal = removal
+        self._letters = letters
 
     def move(self, queue: int, rows: Sequence[Moved], now: float) -> list[bool]:
         with self._session.together():
@@ -56,7 +60,7 @@ class Moving:
         # A dead letter has no level and no slot until it comes back.
         level = LEVEL_OF.get(extra.priority) if source is None and not to.fifo else None
         lane, tenant = (extra.group, None) if to.fifo else (None, extra.group)
-        ((stamp,),) = self._session.write(
+        ((stamp, seq),) = self._session.write(
             _PUT,
             (
                 *(to.id, row.id, row.topic, now, row.sent_at, source),
@@ -65,4 +69,6 @@ class Moving:
             ),
         )
         self._session.prove(stamp)
+        if source is not None:
+            self._letters.note(to.id, seq, source, row.attributes, now, before)
         return True

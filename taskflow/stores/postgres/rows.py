@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from taskflow.stores.finder import Finder
 from taskflow.stores.lender import Lender
 from taskflow.stores.postgres.bookkeeping import Books
 from taskflow.stores.postgres.buckets import Buckets
 from taskflow.stores.postgres.declared import DeclaredRows
 from taskflow.stores.postgres.deduplication import Deduplications
 from taskflow.stores.postgres.due_rows import DueRows
+from taskflow.stores.postgres.finding import PostgresFinding
 from taskflow.stores.postgres.handover import PostgresHandover
 from taskflow.stores.postgres.insertion import Insertion
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.lease_rows import LeaseRows
+from taskflow.stores.postgres.letters import PostgresLetters
 from taskflow.stores.postgres.move_rows import MoveRows
 from taskflow.stores.postgres.moving import Moving
 from taskflow.stores.postgres.quick_lender import QuickLender
@@ -34,8 +37,10 @@ class PostgresRows:
     def __init__(self, session: Session, watermarks: Watermarks, tallies: TallyBook) -> None:
         self._session = session
         self.records = PostgresRecords(session)
+        self.letters = letters = PostgresLetters(session)
+        self.search = Finder(PostgresFinding(session)).search
 
-        declared = DeclaredRows(session)
+        declared = DeclaredRows(session, letters)
         self.prove, self.renew = declared.prove, declared.renew
         self.topics, self.topic = declared.topics, declared.topic
         self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
@@ -66,14 +71,14 @@ class PostgresRows:
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
         insertion = Insertion(session, lanes, removal)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
-        self.move = Moving(session, lanes, removal).move
+        self.move = Moving(session, lanes, removal, letters).move
         leases = LeaseRows(session, lanes)
         self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
         due = DueRows(session, removal)
         self.due = due.due
-        self.handover = PostgresHandover(session, due, lanes)
+        self.handover = PostgresHandover(session, due, lanes, letters)
         slots = SlotRows(session, buckets)
         self.unpark, self.parked = slots.unpark, slots.parked
         lender = QuickLender(session, declared, Lender(due, leases, slots), watermarks)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
+from taskflow.stores.letters import HOUR, TREND_KEPT
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 
 FULL_AFTER = 7 * 86400.0
@@ -13,7 +14,8 @@ _ENDING = (
     *("finished.expires_at", "deduplication.expires_at", "attempt.expires_at"),
 )
 _ANY_GONE = (
-    "SELECT EXISTS (SELECT 1 FROM shared) OR "
+    f"SELECT EXISTS (SELECT 1 FROM shared) OR "
+    f"EXISTS (SELECT 1 FROM cause_hour WHERE hour < ?1 / {HOUR} - {TREND_KEPT + 1}) OR "
     f"EXISTS (SELECT 1 FROM bucket WHERE at <= ?1 - {FULL_AFTER} AND tokens >= 0) OR "
     + " OR ".join(
         f"EXISTS (SELECT 1 FROM {column.partition('.')[0]} WHERE {column} <= ?1)"

@@ -16,9 +16,10 @@ from taskflow.broker.settings import (
 from taskflow.buckets import tokens_in
 from taskflow.limits import is_fifo
 from taskflow.stores.row import QueueRow, Target, TopicRow
+from taskflow.stores.sqlite.letters import SqliteLetters
 
 _QUEUE = "q.id, q.name, q.paused, q.settings"
-_STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declared"
+_STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declaration"
 _write = msgspec.json.Encoder().encode
 _read_queue = msgspec.json.Decoder(QueueSettings).decode
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
@@ -29,8 +30,9 @@ _MOVE = "handle, source, destination, rate, status, moved, total, started_at, fa
 class DeclaredRows:
     """All that is not about messages."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, letters: SqliteLetters) -> None:
         self._connection = connection
+        self._letters = letters
         self._execute = connection.execute
         # One cursor for what is asked all the time: making one costs more than to use it.
         self._ask = connection.cursor().execute
@@ -43,7 +45,7 @@ class DeclaredRows:
     def _changed_declarations(self) -> None:
         """Tell everybody that topics, queues or subscriptions changed. Random, so that a number
         of a transaction that was undone does not come again."""
-        self._execute("UPDATE declared SET stamp = random()")
+        self._execute("UPDATE declaration SET stamp = random()")
 
     def begun(self) -> None:
         """A transaction begins: what others did meanwhile is seen from now on."""
@@ -51,7 +53,7 @@ class DeclaredRows:
 
     def _look_for_changes(self) -> None:
         """Forget what is kept of queues and subscriptions if somebody has changed any."""
-        self._compare(self._ask("SELECT stamp FROM declared").get)
+        self._compare(self._ask("SELECT stamp FROM declaration").get)
 
     def _compare(self, stamp: int) -> None:
         if stamp != self._stamp:
@@ -145,6 +147,7 @@ class DeclaredRows:
         )
         for table in ("message", "lane", "attempt", "finished"):
             self._execute(f"DELETE FROM {table} WHERE queue = ?", id)
+        self._letters.drop_all(queue.id)
         self._execute("DELETE FROM tag WHERE resource = ?", (f"queue:{queue.name}",))
         self._execute("DELETE FROM queue WHERE id = ?", id)
         self._changed_declarations()

@@ -10,6 +10,7 @@ from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.columns import COLUMNS, PARKED, encode
 from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
+from taskflow.stores.sqlite.letters import SqliteLetters
 
 
 class SqliteHandover:
@@ -21,12 +22,14 @@ class SqliteHandover:
         insertion: Insertion,
         bodies: SqliteBodies,
         lanes: Lanes,
+        letters: SqliteLetters,
     ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._insertion = insertion
         self._bodies = bodies
         self._lanes = lanes
+        self._letters = letters
 
     def page(
         self, queue: QueueRow, after: int, limit: int, now: float
@@ -69,6 +72,9 @@ class SqliteHandover:
             )
             if self._connection.changes():
                 self._bodies.put(seq, row.body, row.attributes, row.extra)
+                if row.source is not None:
+                    before = read_extra(row.extra).received
+                    self._letters.note(queue.id, seq, row.source, row.attributes, now, before)
                 if lane is not None:
                     groups.add(lane)
         self._lanes.refresh(queue.id, groups)

@@ -14,6 +14,7 @@ from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.columns import LEVEL_OF, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.lanes import Lanes
+from taskflow.stores.sqlite.letters import SqliteLetters
 from taskflow.stores.sqlite.removal import Removal
 
 _INSERT = """INSERT INTO message
@@ -32,6 +33,7 @@ class Insertion:
         bodies: SqliteBodies,
         lanes: Lanes,
         removal: Removal,
+        letters: SqliteLetters,
     ) -> None:
         self._connection = connection
         self._execute = connection.execute
@@ -41,6 +43,7 @@ class Insertion:
         self._bodies = bodies
         self._lanes = lanes
         self._removal = removal
+        self._letters = letters
 
     def add(
         self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
@@ -232,6 +235,8 @@ class Insertion:
             ),
         )
         self._bodies.put(seq, row.body, row.attributes, with_received(row.extra, before))
+        if source is not None:
+            self._letters.note(to.id, seq, source, row.attributes, now, before)
         if to.fifo and group is not None:
             self._lanes.refresh(to.id, [group])
         return True

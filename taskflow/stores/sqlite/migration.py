@@ -9,11 +9,12 @@ import apsw
 
 from taskflow.errors import BrokerFileError
 from taskflow.stores.sqlite.file_copy import copy_file
+from taskflow.stores.sqlite.letters import note_all
 
 log = logging.getLogger("taskflow.store")
 
 APPLICATION_ID = 0x7461736B  # "task"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MIGRATIONS = {
     1: "ALTER TABLE queue ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
     2: """ALTER TABLE payload RENAME TO body;
@@ -32,6 +33,7 @@ MIGRATIONS = {
           CREATE INDEX message_parked ON message (queue, slot, level, seq)
               WHERE slot IS NOT NULL AND visible_at = 9e15;
           CREATE INDEX bucket_at ON bucket (at);""",
+    4: "ALTER TABLE declared RENAME TO declaration",
 }
 """What makes a file of a version one of the next. Where a process that still has it open must not
 go on as before, a table or an index it names has another name after that: its next statement fails,
@@ -69,6 +71,9 @@ def _prepare(connection: apsw.Connection, path: Path | None) -> None:
             _migrate(connection, path, version)
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'record'").get:
             connection.execute(_sql("records.sql"))
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'letter'").get:
+            connection.execute(_sql("letters.sql"))
+            note_all(connection)
         if version != SCHEMA_VERSION:
             connection.pragma("user_version", SCHEMA_VERSION)
         connection.execute("COMMIT")

@@ -35,6 +35,7 @@ _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
 _FIND = f"SELECT {_COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
 _FIND_MANY = f"""SELECT {_COLUMNS} FROM json_each(?2) j CROSS JOIN record r
                  ON r.kind = ?1 AND r.key = j.value WHERE {_LIVES}"""
+_TEXT = "SELECT value FROM record WHERE kind = ? AND key = ?"
 _ADD = f"""UPDATE record AS r SET count = count + ?4
            WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES} RETURNING count"""
 FEW = 8
@@ -48,6 +49,7 @@ class SqliteRecords:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
+        self._ask = connection.cursor().execute
 
     def lock(self, names: Collection[str]) -> None:
         """There is one writer."""
@@ -58,6 +60,16 @@ class SqliteRecords:
         else:
             rows = self._execute(_FIND_MANY, (kind, encode(list(keys)).decode(), now)).fetchall()
         return {row[1]: _record(row) for row in rows}
+
+    def others(self) -> int:
+        """The same as before only if no other connection has committed anything since, as far as
+        this one has seen."""
+        return self._connection.data_version()
+
+    def text(self, kind: str, key: str) -> str | None:
+        """What a record that never expires says."""
+        found: str | None = self._ask(_TEXT, (kind, key)).get
+        return found
 
     def select(
         self, query: RecordQuery, after: tuple[float, int] | None, now: float

@@ -6,17 +6,21 @@ from typing import TypeVar
 
 import apsw
 
+from taskflow.stores.finder import Finder
 from taskflow.stores.lender import Lender
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.deduplication import Deduplications
 from taskflow.stores.sqlite.due_rows import DueRows
+from taskflow.stores.sqlite.finding import SqliteFinding
 from taskflow.stores.sqlite.handover import SqliteHandover
 from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
+from taskflow.stores.sqlite.letters import SqliteLetters
 from taskflow.stores.sqlite.lone_lender import LoneLender
+from taskflow.stores.sqlite.placed import PlacedRows
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
 from taskflow.stores.sqlite.slot_rows import SlotRows
@@ -30,8 +34,10 @@ class SqliteRows:
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.cursor().execute
         self.records = SqliteRecords(connection)
+        self.letters = letters = SqliteLetters(connection)
+        self.search = Finder(SqliteFinding(connection)).search
 
-        declared = DeclaredRows(connection)
+        declared = DeclaredRows(connection, letters)
         self.begun = declared.begun
         self.topics, self.topic = declared.topics, declared.topic
         self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
@@ -61,10 +67,10 @@ class SqliteRows:
         removal = Removal(connection, bodies, lanes, books)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
-        insertion = Insertion(connection, declared, bodies, lanes, removal)
+        insertion = Insertion(connection, declared, bodies, lanes, removal, letters)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
         self.move = insertion.move
-        self.handover = SqliteHandover(connection, insertion, bodies, lanes)
+        self.handover = SqliteHandover(connection, insertion, bodies, lanes, letters)
         leases = LeaseRows(connection, lanes)
         self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
@@ -79,6 +85,7 @@ class SqliteRows:
         self.count_in_flight, self.count_due = due.count_in_flight, due.count_due
         self.tenants_in_flight = due.tenants_in_flight
 
+        self.placed = PlacedRows(connection)
         deduplications = Deduplications(connection, due)
         self.deduplicated = deduplications.deduplicated
         self.deduplicate = deduplications.deduplicate

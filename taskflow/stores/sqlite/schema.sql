@@ -24,11 +24,11 @@ CREATE TABLE queue (
 
 -- A new random number with every change of a topic, a queue or a subscription: processes may keep
 -- what they read of those while it stays the same.
-CREATE TABLE declared (
+CREATE TABLE declaration (
     stamp INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO declared VALUES (0);
+INSERT INTO declaration VALUES (0);
 
 -- Tags of queues and topics: resource is 'queue:NAME' or 'topic:NAME'.
 CREATE TABLE tag (

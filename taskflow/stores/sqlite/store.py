@@ -75,6 +75,7 @@ class SqliteStore:
         self._file: FileIdentity | None = None
         self._generation = 0  # of the file; one more each time it was found to be another
         self._committed_in = threading.local()
+        self._fence: Callable[[SqliteRows], None] | None = None
         haste = self._haste = Haste()
         self._patience = Patience(haste)
         self.poll_interval = None if path is None else 1.0
@@ -136,6 +137,11 @@ class SqliteStore:
         """From now on a file that is missing is an error, and is not made anew."""
         self._create = False
 
+    def fence(self, fence: Callable[[SqliteRows], None]) -> None:
+        """From now on call this within each transaction before its work, and after each look and
+        step: what it raises undoes the transaction, and keeps what was seen to itself."""
+        self._fence = fence
+
     # ---- another process, another file ------------------------------------------------------
     def before_fork(self) -> None:
         self._lock.acquire()
@@ -174,6 +180,10 @@ class SqliteStore:
                     f"{self._path or 'memory://'} was opened by process {self._pid}, and this is "
                     f"a fork of it, process {os.getpid()}: open a broker here"
                 )
+
+    def is_there(self) -> bool:
+        """Whether the path still means the file that is open."""
+        return self._file is None or self._file.holds()
 
     def check(self) -> None:
         """Raise FileReplaced when the path means another file now, having opened that one."""
@@ -236,6 +246,8 @@ class SqliteStore:
         writing = self._writing
         later: list[Callable[[], None]] = []
         with writing as rows:
+            if self._fence is not None and writing.depth == 1:
+                self._fence(writing.rows)
             answer = work(rows)
             if writing.depth > 1:  # a part of another: others see it when that is committed
                 if committed is not None:
@@ -277,11 +289,16 @@ class SqliteStore:
             answer = work(rows)
             if not self._writing.depth:
                 self._count_commit()
+            if self._fence is not None and not self._writing.depth:
+                self._fence(self._reading.rows)
             return answer
 
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
         with self._reading as rows:
-            return work(rows)
+            answer = work(rows)
+            if self._fence is not None and not self._writing.depth:
+                self._fence(self._reading.rows)
+            return answer
 
     def version(self) -> Hashable:
         with self._reading:
@@ -305,6 +322,16 @@ class SqliteStore:
         if getattr(self._committed_in, "number", self._generation) != self._generation:
             del self._committed_in.number
             raise FileReplaced(f"{self._path} was replaced just after the change: repeat it")
+
+    def sync_file(self) -> None:
+        """Return when everything that is committed survives a power cut, whatever was asked for."""
+        if self._file is not None:
+            with self._translated():
+                disk = DiskSync(Path(os.path.realpath(str(self._path))))
+                try:
+                    disk.wait()
+                finally:
+                    disk.close()
 
     def _count_commit(self) -> None:
         self._committed_in.number = self._generation  # of this thread's last change

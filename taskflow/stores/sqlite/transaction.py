@@ -32,12 +32,13 @@ class Reading:
         self._renew = renew
         self._pid = 0
         self._lock: threading.RLock
-        self._rows: SqliteRows
+        self.rows: SqliteRows
+        """Within a block: the rows, with what only SQLite has."""
         self._execute: Execute
 
     def use(self, pid: int, lock: threading.RLock, rows: SqliteRows, execute: Execute) -> None:
         """Work on this connection from now on, in this process. The lock is held."""
-        self._lock, self._rows, self._execute = lock, rows, execute
+        self._lock, self.rows, self._execute = lock, rows, execute
         self._pid = pid
 
     def leave(self) -> None:
@@ -46,7 +47,7 @@ class Reading:
 
     def __enter__(self) -> Rows:
         self._acquire()
-        return self._rows
+        return self.rows
 
     def _acquire(self) -> None:
         if self._haste.on:
@@ -101,11 +102,11 @@ class Writing(Reading):
             super().__exit__(None, error, None)
             raise
         if not self.depth:
-            self._rows.begun()
+            self.rows.begun()
         self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
         self._owner_pid = self._pid
         self.depth += 1
-        return self._rows
+        return self.rows
 
     def is_mine(self) -> bool:
         """Whether this thread is inside such a block."""
@@ -133,7 +134,7 @@ class Writing(Reading):
         super().__exit__(kind, error, trace)
 
     def _undo(self) -> None:
-        self._rows.undone()
+        self.rows.undone()
         with contextlib.suppress(apsw.Error):  # SQLite may have undone it by itself
             if self.depth:
                 self._execute("ROLLBACK TO inner")

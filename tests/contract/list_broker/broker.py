@@ -62,6 +62,7 @@ class ListBroker:
             pauses=False,
             coordination=False,
             runs=False,
+            inspection=False,
         )
         self._changed = threading.Condition()
         self._tables = Tables()

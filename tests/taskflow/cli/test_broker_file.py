@@ -130,7 +130,7 @@ def test_a_publish_that_fills_the_disk_stores_nothing_of_its_batch(
         pass
     (folder / "large.json").write_text(f'"{"x" * 50_000}"')
     with monkeypatch.context() as patch:
-        small(patch, 100)
+        small(patch, 110)
         publish = partial(run, "publish", "order.created", "@large.json", "--broker", ADDRESS)
         line = refused(publish("--count", "20"))
         assert line == f"Error: {folder}/broker.db: the disk is full; nothing was stored"

@@ -44,6 +44,7 @@ def test_the_commands_are_these() -> None:
         "schema diff",
         "result",
         "runs",
+        "health",
         "worker",
         "publish",
         "send",
@@ -53,8 +54,13 @@ def test_the_commands_are_these() -> None:
         "peek",
         "purge",
         "copy",
+        "dashboard",
+        "actions",
         "backup",
+        "shards",
         "dlq",
+        "dlq causes",
+        "dlq debug",
         "dlq list",
         "dlq show",
         "dlq redrive",
@@ -62,6 +68,8 @@ def test_the_commands_are_these() -> None:
         "dlq moves",
         "dlq cancel",
         "dlq purge",
+        "dlq resend",
+        "find",
         "topology",
         "topology apply",
         "topology diff",
@@ -195,6 +203,7 @@ def test_the_modules_come_from_flag_environment_or_file(
         ("grace", "soon", "'soon' is no duration; examples: 90, 1.5, 90s, 15m, 2h, 1d"),
         ("grace", "nan", "'nan' is no duration"),
         ("log_level", "LOUD", "LOUD"),
+        ("log_format", "xml", "xml"),
         ("broker", "redis://x", "redis scheme; allowed are memory://"),
     ],
 )
@@ -204,7 +213,7 @@ def test_a_wrong_value_is_refused_alike_wherever_it_comes_from(
     command = ["worker", "-m", "shop"]
     if source == "flag":
         flag = [f"--{name.replace('_', '-')}", value]
-        command = flag + command if name == "log_level" else command + flag
+        command = flag + command if name.startswith("log_") else command + flag
     elif source == "environment":
         monkeypatch.setenv(f"TASKFLOW_{name.upper()}", value)
     else:
@@ -222,9 +231,9 @@ def test_an_unknown_setting_exits_2_with_the_known_ones(run: Run) -> None:
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: setup.cfg [taskflow]: unknown setting 'brokr'; known: broker, modules, "
-        "concurrency, processes, grace, log_level, app, release, keys, task_queue, task_retries, "
-        "task_backoff, task_timeout, task_result, task_result_failed, task_idempotent, "
-        "task_window, task_visibility_timeout, task_concurrency, task_rate\n"
+        "concurrency, processes, grace, log_level, log_format, app, release, keys, task_queue, "
+        "task_retries, task_backoff, task_timeout, task_result, task_result_failed, "
+        "task_idempotent, task_window, task_visibility_timeout, task_concurrency, task_rate\n"
     )
 
 

@@ -1,7 +1,6 @@
 """`taskflow worker --metrics-port`: what Prometheus is told, by one process and by several."""
 
 import re
-import shutil
 import signal
 import subprocess
 import urllib.error
@@ -27,6 +26,7 @@ from taskflow.testing.faults import FaultBroker
 from taskflow.worker.health import HealthServer
 from taskflow.worker.metrics_file import read_metrics, write_metrics
 from taskflow.worker.metrics_server import MetricsServer
+from tests.programs import promtool
 from tests.taskflow.cli.test_runtime import WAIT, eventually, start
 
 
@@ -53,7 +53,7 @@ def told(taskflow_registry: Registry, taskflow_clock: ManualClock, metrics: Work
 
     with using(metrics.broker):
         worker = Worker(metrics.broker, registry=registry, observers=metrics.observers)
-        metrics.attend(Pool(worker, concurrency=3), worker.queues)
+        metrics.attend(Pool(worker, concurrency=3), worker)
         publish("made", 1)
         clock.advance(3)
         worker.drain()
@@ -93,11 +93,8 @@ def test_it_is_told(told: str, line: str) -> None:
 
 
 def test_promtool_finds_no_fault(told: str) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed (apt-get install prometheus)")
     done = subprocess.run(
-        [promtool, "check", "metrics"], input=told, text=True, capture_output=True
+        [promtool(), "check", "metrics"], input=told, text=True, capture_output=True
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -120,17 +117,20 @@ def test_tasks_workflows_and_late_schedules_are_told(
 
     with using(metrics.broker):
         worker = Worker(metrics.broker, registry=registry, observers=metrics.observers)
-        metrics.attend(Pool(worker), worker.queues)
+        metrics.attend(Pool(worker), worker)
         mail.options(expires="1s").delay()
         taskflow_clock.advance(5)
         nap.delay()
         worker.drain()
         taskflow_clock.advance(3660)
         told = write_families(metrics.families()).decode()
-    assert re.findall(r'_total\{handler="[^"]*\.(\w+)",outcome="(\w+)"\} (\d)', told) == [
+    assert re.findall(r'_total\{handler="[^"]*\.(\w+)",outcome="(\w+)"\} ([1-9])', told) == [
         ("mail", "skipped", "1"),
         ("nap", "suspended", "1"),
     ]
+    assert told.count('outcome="dead"} 0\n') == 3, "the first one is a rise"
+    assert 'taskflow_leases_lost_total{queue="jobs"} 0\n' in told
+    assert 'nap",state="failed"} 0\n' in told
     assert 'taskflow_sends_total{queue="jobs"} 2' in told
     assert "taskflow_schedules_late 1\n" in told
     assert re.search(r"taskflow_schedule_lateness_seconds [1-9]", told)
@@ -146,7 +146,7 @@ def test_a_broker_that_cannot_be_used_takes_no_other_metric_away(
     broker = FaultBroker(taskflow_broker)
     metrics = WorkerMetrics(cast(Broker, broker))
     worker = Worker(metrics.broker, registry=taskflow_registry)
-    metrics.attend(Pool(worker), worker.queues)
+    metrics.attend(Pool(worker), worker)
     broker.fail("waiting")
     told = write_families(metrics.families()).decode()
     assert "taskflow_broker_up 0\n" in told

@@ -13,12 +13,12 @@ from taskflow.stores.postgres.migration import Migration, migrations
 from tests.postgres_server import PostgresServer
 
 Run = Callable[..., Result]
-FIRST = migrations()[0]
+ALL = migrations()
 LATER = [
-    FIRST,
-    Migration(2, "-- A column.\nALTER TABLE tf.topic ADD COLUMN note text;\nSELECT 1;\n"),
+    *ALL,
+    Migration(3, "-- A column.\nALTER TABLE tf.topic ADD COLUMN note text;\nSELECT 1;\n"),
     Migration(
-        3,
+        4,
         "-- Two indexes.\n"
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS topic_note ON tf.topic (note);\n"
         "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS topic_made ON tf.topic (created_at);\n",
@@ -57,11 +57,14 @@ def test_an_empty_schema_is_set_up(run: Run, address: str, connection: psycopg.C
     assert run("queues").exit_code == 1
     assert "is empty; `taskflow migrate` or `taskflow topology apply`" in told(run("queues"))
     checked = run("migrate", "--check")
-    assert (checked.exit_code, checked.output) == (1, "pending  1  The stored broker's tables.\n")
+    assert (checked.exit_code, checked.output) == (
+        1,
+        "".join(f"pending  {one.number}  {one.title}\n" for one in ALL),
+    )
     script = run("migrate", "--sql").output
     assert 'GRANT USAGE ON SCHEMA "Mine" TO' in script
-    assert run("migrate").output == "applied  1  The stored broker's tables.\n"
-    up_to_date = "the schema 'Mine' of postgresql:///postgres is up to date: version 1\n"
+    assert run("migrate").output == checked.output.replace("pending", "applied")
+    up_to_date = "the schema 'Mine' of postgresql:///postgres is up to date: version 2\n"
     for again in (run("migrate"), run("migrate", "--check"), run("migrate", "--force")):
         assert (again.exit_code, again.output) == (0, up_to_date)
     assert run("queues").exit_code == 0
@@ -80,11 +83,11 @@ def test_what_is_there_is_changed_by_nothing_else(
 ) -> None:
     refused = run("topology", "apply", "-m", "shop")
     assert refused.exit_code == 1
-    assert "has version 1, and this taskflow needs 3: run `taskflow migrate`" in told(refused)
+    assert "has version 2, and this taskflow needs 4: run `taskflow migrate`" in told(refused)
     script = run("migrate", "--sql").output
     assert 'BEGIN;\n-- A column.\nALTER TABLE "Mine".topic' in script
     assert "-- In no transaction." in script
-    assert run("migrate").output == "applied  2  A column.\napplied  3  Two indexes.\n"
+    assert run("migrate").output == "applied  3  A column.\napplied  4  Two indexes.\n"
     assert run("topology", "apply", "-m", "shop").exit_code == 0
 
 
@@ -96,9 +99,9 @@ def test_what_was_cut_short_goes_on(run: Run, address: str, connection: psycopg.
     )
     cut = run("migrate")  # the second index cannot be: two have one time
     assert (cut.exit_code, "could not create unique index" in told(cut)) == (1, True)
-    assert run("migrate", "--check").output == "pending  3  Two indexes.\n"
+    assert run("migrate", "--check").output == "pending  4  Two indexes.\n"
     connection.execute("""UPDATE "Mine".topic SET created_at = 2 WHERE name = 'b'""")
-    assert run("migrate").output == "applied  3  Two indexes.\n"
+    assert run("migrate").output == "applied  4  Two indexes.\n"
     found = connection.execute(
         """SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
            WHERE c.relname IN ('topic_note', 'topic_made') ORDER BY c.relname"""
@@ -111,15 +114,40 @@ def test_workers_of_an_older_release_keep_it_from_being_done(
     run: Run, address: str, monkeypatch: pytest.MonkeyPatch, connection: psycopg.Connection
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr(migration, "migrations", lambda: [FIRST])
+        before.setattr(migration, "migrations", lambda: ALL)
         older = open_broker(address)
         older.report(WorkerReport("w", "h", 1, ("work",), older.clock.now(), 0, 1, {}, []))
         older.close()
     refused = run("migrate")
     assert refused.exit_code == 1
     assert "1 workers of an older release are at work" in told(refused)
-    assert run("migrate", "--check").output.startswith("pending  2")
+    assert run("migrate", "--check").output.startswith("pending  3")
     assert run("migrate", "--force").exit_code == 0
+
+
+def test_letters_that_were_there_are_counted(
+    run: Run, address: str, monkeypatch: pytest.MonkeyPatch, connection: psycopg.Connection
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(migration, "migrations", lambda: ALL[:1])
+        assert run("migrate").exit_code == 0
+    connection.execute(
+        """INSERT INTO "Mine".queue (name, settings, created_at, modified_at)
+               VALUES ('work', '{}', 1, 1), ('dead', '{}', 1, 1);
+           INSERT INTO "Mine".payload (seq, place, sent_at, queue, source, id, topic, body,
+                                       attributes)
+               SELECT n, n, extract(epoch FROM now()), 2, 1, 'e' || n, 'made', 'x', '{}'
+               FROM generate_series(1, 3) n;
+           INSERT INTO "Mine".message (seq, place, visible_at, sent_at, queue)
+               SELECT seq, place, sent_at, sent_at, queue FROM "Mine".payload"""
+    )
+    assert run("migrate").exit_code == 0
+    broker = open_broker(address)
+    (cause,) = broker.causes()
+    assert (cause.queue, cause.source, cause.count, cause.sample) == ("dead", "work", 3, "e3")
+    assert broker.redrive("dead", ["e3"]) == 1
+    assert [one.count for one in broker.causes()] == [2]
+    broker.close()
 
 
 def test_schemas_that_it_leaves_alone(
@@ -136,7 +164,7 @@ def test_schemas_that_it_leaves_alone(
     for command in ("migrate", "migrate --check", "queues"):
         refused = run(*command.split())
         assert refused.exit_code == 1
-        assert "has version 7, and this taskflow knows 1: a newer one made it" in told(refused)
+        assert "has version 7, and this taskflow knows 2: a newer one made it" in told(refused)
     connection.execute("CREATE ROLE nobody_much LOGIN")
     try:
         plain = address.replace("taskflow@", "nobody_much@")

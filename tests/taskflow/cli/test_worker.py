@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -96,12 +97,14 @@ def test_a_queue_that_disagrees_exits_2_with_the_way_out(run: Run, broker: Broke
 
 # ---- a real one -------------------------------------------------------------------------------
 @contextmanager
-def started(*arguments: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A worker process that has said it works."""
+def started(
+    *arguments: str, under: Sequence[str] = (), manager: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """A worker process that has said it works. `manager` is the socket of a service manager."""
     root = str(Path(taskflow.__file__).parent.parent)
     with subprocess.Popen(
         [*under, sys.executable, "-m", "taskflow.cli", "worker", "-m", "shop", *arguments],
-        env={"PYTHONPATH": root},
+        env={"PYTHONPATH": root, "NOTIFY_SOCKET": manager, "WATCHDOG_USEC": "60000000"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -111,6 +114,22 @@ def started(*arguments: str, under: Sequence[str] = ()) -> Iterator[subprocess.P
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def listening() -> Iterator[tuple[socket.socket, str]]:
+    """A service manager's socket, and its name."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(15)
+        manager.bind("")  # any free name in the abstract namespace
+        yield manager, "@" + manager.getsockname()[1:].decode()
+
+
+def hear(manager: socket.socket, line: str) -> list[str]:
+    """The lines of the first datagram that has this one."""
+    while line not in (said := manager.recv(4096).decode().splitlines()):
+        pass
+    return said
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
@@ -138,6 +157,17 @@ def test_it_works_and_stops_on_a_signal_with_exit_code_0(
         until(process, "stopped")
         assert process.wait(15) == 0
     assert broker.counts("audit").handled == 1
+
+
+@pytest.mark.slow
+def test_a_service_manager_is_told_of_its_life() -> None:
+    with listening() as (manager, address), started(manager=address) as process:
+        assert "WATCHDOG=1" in hear(manager, "READY=1")
+        process.send_signal(signal.SIGTERM)
+        hear(manager, "STOPPING=1")
+        assert process.stderr is not None
+        process.stderr.read()
+        assert process.wait(15) == 0
 
 
 HANGING = """

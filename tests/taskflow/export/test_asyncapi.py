@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # its types are a package of their own
+import jsonschema
 import pytest
 
 from taskflow import Registry

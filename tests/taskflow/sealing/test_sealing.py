@@ -26,6 +26,7 @@ from taskflow import (
     workflow,
 )
 from taskflow.broker import Broker
+from taskflow.broker.message_query import MessageQuery
 from taskflow.cli import main
 from taskflow.config import open_broker
 from taskflow.errors import (
@@ -48,6 +49,7 @@ from taskflow.tasks.progress import PROGRESS
 from taskflow.tasks.result import Result
 from taskflow.tasks.run import RUN
 from taskflow.testing import ManualClock, Sim, drain
+from taskflow.wire.resending import edited
 from taskflow.workflows.tree import tree_of
 
 SECRET = "4242-4242"
@@ -231,6 +233,34 @@ def test_what_does_not_open_is_dead_lettered_and_goes_back(
     drain(broker, registry)
     assert sorted(heard, key=str) == [SECRET, SECRET, {"card": SECRET}]
     assert run.state == "done"
+
+
+def test_letters_are_found_lent_and_sent_anew_sealed(
+    registry: Registry, broker: Broker, tmp_path: Path
+) -> None:
+    @registry.subscribe("made", queue="work", retries=0)
+    def handle(payload: dict[str, str]) -> None:
+        if payload["card"] == SECRET:
+            raise ValueError(f"no {payload['card']}")
+
+    Worker(broker, registry=registry)
+    made = publish("made", {"card": SECRET})
+    drain(broker, registry, raise_errors=False)
+    through = sealed(broker, registry.codec)
+    (cause,) = through.causes()  # what it is counted by is not sealed, and quotes nothing
+    assert (cause.error, str(cause.place).endswith(" in handle")) == ("ValueError", True)
+    assert SECRET not in repr(cause)
+    (found,) = through.find(MessageQuery(causes=[cause.id])).messages
+    assert SECRET in found.delivery.body
+    assert SECRET not in broker.find(MessageQuery(ids=[made])).messages[0].delivery.body
+    assert through.find(MessageQuery(text=SECRET)).messages == []  # nobody reads it at rest
+    lent = through.lend("work-dlq", made, 5)
+    assert SECRET in lent.body
+    through.change_visibility([(lent, 0)])
+    through.resend("work-dlq", made, edited(lent, "again", body=lent.body.replace("4242-", "77-")))
+    assert "77-4242" in through.peek("work")[0].body
+    assert b"77-4242" not in at_rest(tmp_path)
+    drain(broker, registry)
 
 
 def test_filters_look_at_attributes_and_not_into_what_is_sealed(

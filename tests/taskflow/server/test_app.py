@@ -293,11 +293,15 @@ def test_an_async_action_answers_and_nobody_listens_on() -> None:
         ("GET", "/runs", "", 404, b"There is nothing here.\n"),
         ("GET", "/runs/r1/more", "", 404, b"There is nothing here.\n"),
         ("POST", "/runs/r1", "", 400, None),
+        ("GET", "/below/a", "", 200, b"hello"),
+        ("GET", "/below/a/b/c", "", 200, b"hello"),
+        ("GET", "/below", "", 404, b"There is nothing here.\n"),
         ("GET", QUEUE_PATH, "", 404, b"There is nothing here.\n"),
     ],
 )
 def test_pages(method: str, path: str, query: str, status: int, body: bytes | None) -> None:
     shown = {("GET", "/"): hello, ("GET", "/health"): hello, ("GET", "/runs/*"): hello}
+    shown["GET", "/below/**"] = hello
     answer = get(make_app(Actions(), pages=shown), path, query, method)
     assert (answer.status, answer.body) == (status, body if body is not None else answer.body)
 

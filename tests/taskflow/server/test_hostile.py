@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from taskflow.dashboard.showing import read_failure
+from taskflow.dashboard.failure import failure_of
+from taskflow.dashboard.hiding import Hiding
 from taskflow.errors import BrokerUnavailable
-from taskflow.message import Message
+from taskflow.message import FAILURE, Delivery, Message
 from taskflow.server.access import Access
 from taskflow.server.app import Call, Caller
 from taskflow.server.backend import Backend
@@ -55,7 +56,9 @@ def test_a_content_length_may_begin_with_zeros(zeros: int) -> None:
 @pytest.mark.parametrize("depth", [1, 400, *range(900, 1000, 7), 5000])
 def test_a_failure_record_is_shown_whatever_is_nested_in_it(depth: int) -> None:
     record = f'{{"x": {"[" * depth}{"]" * depth}, "at": 1.5, "traceback": {{"a": 1}}}}'
-    shown = read_failure(record)
+    letter = Delivery("m", "", "{}", {FAILURE: record}, "q", "", 1, 0.0, 0.0, 0.0)
+    shown = failure_of(letter, Hiding())
+    assert shown is not None
     assert all(isinstance(value, str | int | float) for value in shown.facts.values())
     assert isinstance(shown.traceback, str)
 

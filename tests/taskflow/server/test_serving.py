@@ -120,6 +120,25 @@ def _parked(url: str) -> int:
         return found
 
 
+def test_a_server_whose_loop_does_not_turn_is_not_alive() -> None:
+    clock, goes_on, told = ManualClock(0.0), threading.Event(), threading.Event()
+    with closing(memory_broker(clock=clock)) as broker, wire_server(broker) as server:
+        server.on_stop = told.set
+        assert server.problems() == ([], [])
+        loop = server._server.loop
+        assert loop is not None
+        loop.call_soon_threadsafe(goes_on.wait)
+        clock.advance(61)
+        silent = ["the event loop has not turned for 61 s"]
+        assert server.problems() == (silent, silent)
+        goes_on.set()
+        while server.problems()[0]:
+            pass
+        server.stop()
+        assert told.wait(15), "whoever wants to know of a stop is told"
+        assert server.problems()[1][-1:] == ["stopping"]
+
+
 def test_a_full_disk_is_a_5xx_and_nothing_is_acknowledged(monkeypatch: Any) -> None:
     with (
         closing(memory_broker()) as broker,

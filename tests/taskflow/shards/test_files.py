@@ -58,7 +58,7 @@ def test_another_number_is_refused(leader: Path, options: str, said: str) -> Non
 
 def test_one_file_stays_one(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/one.db"
-    one = open_broker(f"{address}?shards=1")
+    one = open_broker(address)
     assert isinstance(one, StoredBroker)
     one.close()
     with pytest.raises(ConfigError, match="has 1 file, not 8"):

@@ -21,8 +21,10 @@ BODY = "x" * 2000  # a page or two: the copy takes many steps
 class Load:
     """Who publishes one by one, and who finishes what comes, until the end."""
 
-    def __init__(self, path: Path) -> None:
-        self._brokers = [open_broker(f"sqlite:///{path}?durability=process") for _ in range(3)]
+    def __init__(self, path: Path, shards: int) -> None:
+        address = f"sqlite:///{path}?durability=process"
+        more = f"&shards={shards}" if shards > 1 else ""
+        self._brokers = [open_broker(f"{address}{more}") for _ in range(3)]
         self.sent = 0
         self._end, self._news = threading.Event(), threading.Condition()
         broker = self._brokers[0]
@@ -68,10 +70,11 @@ class Load:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 3])
 def test_a_backup_under_load_has_each_event_once_and_can_be_worked_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int
 ) -> None:
-    load = Load(tmp_path / "broker.db")
+    load = Load(tmp_path / "broker.db", shards)
     steps: list[int] = []
 
     class Slow(apsw.Connection):

@@ -123,6 +123,7 @@ def test_a_dead_letter_has_a_body_of_its_own(shared: Shared) -> None:
     assert shared.stored() == (1, 1, 0)
     dead = shared.broker.receive(f"dead{shared.topic[4:]}")
     assert [one.body for one in dead] == ["of 1"]
+    shared.broker.give_back(dead)
     assert shared.broker.redrive(f"dead{shared.topic[4:]}") == 1
     assert shared.acknowledge(first) == ["of 1"]
     assert shared.stored() == (0, 0, 0)

@@ -13,7 +13,6 @@ from taskflow.message import Message
 from taskflow.telemetry.exposition import escape_label
 from taskflow.telemetry.metrics import (
     Look,
-    Rates,
     take_look,
     write_prometheus,
     write_stats,
@@ -146,39 +145,3 @@ def test_a_queue_that_goes_meanwhile_is_left_out(
 
     monkeypatch.setattr(busy, "counts", gone)
     assert list(take_look(busy, 0).queues) == ["work-dlq"]
-
-
-class TestRates:
-    """Each test is a row of looks and what the last one answers."""
-
-    def test_the_first_look_knows_none(self) -> None:
-        assert Rates().add(look_at(1000, work=50)) == (0.0, {})
-
-    def test_it_is_what_changed_over_the_time_between(self) -> None:
-        rates = Rates()
-        rates.add(look_at(1000, work=50))
-        assert rates.add(look_at(1005, work=60)) == (5.0, {"work": 2.0})
-        assert rates.add(look_at(1007, work=60)) == (2.0, {"work": 0.0})
-
-    def test_looks_within_a_second_share_the_one_before(self) -> None:
-        rates = Rates()
-        rates.add(look_at(1000, work=0))
-        rates.add(look_at(1005, work=10))
-        assert rates.add(look_at(1005.5, work=11)) == (5.5, {"work": 2.0})
-        assert rates.add(look_at(1006, work=12)) == (1.0, {"work": 2.0})
-
-    def test_a_second_look_at_once_knows_none(self) -> None:
-        rates = Rates()
-        rates.add(look_at(1000, work=0))
-        assert rates.add(look_at(1000.5, work=9)) == (0.0, {})
-
-    def test_a_queue_made_anew_has_none(self) -> None:
-        rates = Rates()
-        rates.add(look_at(1000, work=50))
-        assert rates.add(look_at(1005, work=3, other=1)) == (5.0, {})
-
-    def test_a_clock_set_back_gives_none_and_goes_on(self) -> None:
-        rates = Rates()
-        rates.add(look_at(1000, work=0))
-        assert rates.add(look_at(900, work=10)) == (0.0, {})
-        assert rates.add(look_at(910, work=20)) == (10.0, {"work": 1.0})

@@ -28,6 +28,8 @@ def test_the_failure_record_says_what_happened(
     traceback = record.pop("traceback")
     assert traceback.startswith("Traceback")
     assert traceback.endswith("ValueError: no such order\n")
+    place, line = record.pop("place").split(":")
+    assert (place, line.endswith(" in __call__")) == ("taskflow/making.py", True)
     assert record == {
         "reason": "failed 3 times",
         "error": "ValueError",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from taskflow.broker.change import Add, Change, Free, Put, Take
+from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Finish, Holding, Limit, QueueSettings
 from taskflow.brokers.stored.broker import StoredBroker
@@ -21,6 +22,7 @@ from tests.postgres_server import PostgresServer
 
 SMALL = {
     *("declared", "queue", "topic", "subscription", "total", "tag", "identity", "worker"),
+    *("cause", "cause_hour"),
     *("move_task", "bucket", "attempt", "number"),
 }
 BY_QUEUE_ALONE = ("SELECT EXISTS", "SELECT count(*)", "EXISTS (SELECT 1 FROM tf.message m WHERE")
@@ -90,6 +92,17 @@ def tour(broker: StoredBroker, clock: ManualClock) -> None:
     broker.holders(["k"])
     broker.hold("x", "y", 5)
     broker.take("bucket", 5.0, 1.0)
+    (cause, _) = broker.causes()
+    asked: list[dict[str, Any]] = [{}, {"queues": ["q"]}, {"queues": ["q", "q2"], "text": "x"}]
+    asked += [{"ids": ["a"]}, {"ids": ["a*"]}, {"groups": ["1"]}, {"topics": ["t*"]}]
+    asked += [{"states": [one]} for one in ("waiting", "delayed", "in_flight", "dead")]
+    asked += [{"causes": [cause.id]}, {"queues": ["d"], "died_from": 0.0, "sources": ["q"]}]
+    for some in asked:
+        broker.find(MessageQuery(attempts_from=0, sent_from=0.0, **some))
+        broker.find(MessageQuery(order="oldest", attempts_from=0, sent_from=0.0, **some))
+    letter = broker.peek("d")[0]
+    broker.change_visibility([(broker.lend("d", letter.id, 5), 0)])
+    broker.resend("d", letter.id, Message(f"again{at}", "x"))
     broker.redrive("d")
     broker.purge("d.fifo")
     clock.advance(200)

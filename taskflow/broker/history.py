@@ -1,0 +1,32 @@
+"""What queues looked like: a point a minute for an hour, and a quarter of an hour for two days."""
+
+from typing import Literal
+
+import msgspec
+
+Span = Literal["hour", "days"]
+MINUTE, QUARTER = 60.0, 900.0
+KEPT = {"hour": 3600.0, "days": 2 * 86400.0}
+"""Seconds for which points are kept."""
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True):
+    """A queue at `at` (epoch seconds), the end of a minute or of a quarter of an hour.
+
+    `visible`, `in_flight`, `delayed` and `dead` (what lies in its DLQ) are as they were then, `age`
+    is how long the oldest had been there (seconds). `sent`, `handled`, `died` and `expired` are how
+    many came, were acknowledged, were dead-lettered and were dropped by retention since the point
+    before; None where there is none, or the store began anew. `sent` is reckoned from the others:
+    what was purged meanwhile is missing in it. Points may be missing, while nobody was at work.
+    """
+
+    at: float
+    visible: int
+    in_flight: int
+    delayed: int
+    dead: int
+    age: float
+    sent: int | None
+    handled: int | None
+    died: int | None
+    expired: int | None

@@ -1,0 +1,51 @@
+"""What each transaction of a file is checked by: whether its places are those it was begun for."""
+
+import threading
+
+from taskflow.brokers.sharded.shard_map import MAP, SHARD, map_of
+from taskflow.stores.sqlite.rows import SqliteRows
+
+
+class MapChanged(Exception):
+    """The file has another map than the one by which it was chosen: nothing was done."""
+
+
+class Epoch(threading.local):
+    """By which epoch this thread chooses files; None where it does not matter."""
+
+    number: int | None = None
+
+
+class Fence:
+    """Of one file, for `SqliteStore.fence`: raises MapChanged when the file is of another epoch
+    than the thread goes by, or in the middle of a step to another one. While nobody else writes
+    into the file, its map is as it was."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+        self._rows: SqliteRows | None = None
+        self._others = 0
+        self._text: str | None = ""
+        self._is_of = -1
+
+    def forget(self) -> None:
+        """This process is writing another map; within that transaction."""
+        self._rows = None
+
+    def __call__(self, rows: SqliteRows) -> None:
+        wanted = self._epoch.number
+        if wanted is None:
+            return
+        records = rows.records
+        others = records.others()
+        if rows is self._rows and others == self._others and self._is_of == wanted:
+            return
+        text = records.text(SHARD, MAP)
+        if text != self._text:
+            found = None if text is None else map_of(text)
+            whole = found is not None and found.leaving is None
+            self._is_of = found.epoch if found is not None and whole else -1
+            self._text = text
+        self._rows, self._others = rows, others
+        if self._is_of != wanted:
+            raise MapChanged

@@ -1,0 +1,48 @@
+"""The record of who did what: what a command changes is noted in it."""
+
+import getpass
+import logging
+import socket
+from collections.abc import Collection
+
+from taskflow.broker import Broker
+from taskflow.broker.action import Action
+from taskflow.errors import BrokerError
+
+log = logging.getLogger("taskflow.cli")
+
+
+def note(
+    broker: Broker,
+    did: str,
+    *,
+    queue: str | None = None,
+    target: str | Collection[str] | None = None,
+    count: int | None = None,
+) -> None:
+    """Note that who runs this command did something. What is done stays done, whether it can be
+    noted or not."""
+    if not broker.features.runs:
+        return
+    if target is not None and not isinstance(target, str):
+        target = ", ".join(sorted(target)) or None
+    action = Action(
+        who=_user(),
+        did=did,
+        queue=queue,
+        target=target,
+        count=count,
+        via="cli",
+        host=socket.gethostname(),
+    )
+    try:
+        broker.note_action(action)
+    except BrokerError as error:
+        log.warning("what was done is not in the record of actions: %s", error)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a numeric user of a container has no name
+        return "unknown"

@@ -1,0 +1,93 @@
+"""`taskflow shards`: how many files a broker has, and another number of them."""
+
+import json
+
+import click
+
+from taskflow.broker import Broker
+from taskflow.brokers import open_address
+from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.files import path_of
+from taskflow.brokers.sharded.reshard import Progress
+from taskflow.brokers.sharded.shard_map import MOST_SHARDS
+from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.cli.options import broker_option, progress, table
+from taskflow.config import address_of, open_broker, shown_address
+from taskflow.errors import BrokerUnavailable, ConfigError
+from taskflow.placing import PLACES
+from taskflow.version import VERSION
+
+REPORTED_WITHIN = 30.0
+
+
+@click.command()
+@click.argument("number", required=False, type=click.IntRange(1, MOST_SHARDS))
+@click.option("--force", is_flag=True, help="Also while workers of another release report.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
+@broker_option
+def shards(number: int | None, force: bool, as_json: bool, address: str | None) -> None:
+    """Show over how many files a broker lies, or change that to NUMBER.
+
+    Files are added or removed while the broker is in use, each event being in one of them at any
+    moment, and keep their ids. What is in flight is settled where it has gone. Repeat it when it
+    was interrupted. A broker of one plain file must not be open elsewhere the first time. Order,
+    priorities and fairness hold within each file: docs/guides/scaling.md.
+
+    \b
+    Example:
+      taskflow shards
+      taskflow shards 8
+    """
+    scheme = address_of(address).partition(":")[0]
+    if scheme != "sqlite":
+        raise ConfigError(f"a broker at {scheme}:// has no files; those at sqlite:/// have")
+    broker = open_broker(address, create=False)
+    try:
+        if number is not None:
+            if not force:
+                _refuse_others(broker)
+            if isinstance(broker, StoredBroker) and number > 1:
+                broker.close()
+                broker = open_address(address_of(address), create=False, lead=True)
+            if isinstance(broker, ShardedBroker):
+                _change(broker, number)
+        _show(broker, as_json, address)
+    finally:
+        broker.close()
+
+
+def _refuse_others(broker: Broker) -> None:
+    """Those of an older release know of no other number than that which they found."""
+    others = [one for one in broker.workers(REPORTED_WITHIN) if one.version != VERSION]
+    if others:
+        raise BrokerUnavailable(
+            f"{len(others)} workers of another release are at work, and this is "
+            f"{VERSION}: stop them first, or say --force if they are gone"
+        )
+
+
+def _change(broker: ShardedBroker, number: int) -> None:
+    done = broker.resharding.progress(number).done
+    with progress("places", PLACES - done) as advance:
+
+        def tell(now: Progress) -> None:
+            nonlocal done
+            advance(now.done - done)
+            done = now.done
+
+        broker.resharding.run(number, tell)
+
+
+def _show(broker: Broker, as_json: bool, address: str | None) -> None:
+    if isinstance(broker, ShardedBroker):
+        course = broker.course
+        files = [
+            {"file": str(path_of(course.leader, number)), "places": len(places)}
+            for number, places in enumerate(course.placement.places)
+        ]
+    else:
+        files = [{"file": shown_address(address).removeprefix("sqlite:///"), "places": PLACES}]
+    if as_json:
+        click.echo(json.dumps(files))
+    else:
+        click.echo(table(("FILE", "PLACES"), [list(one.values()) for one in files]))

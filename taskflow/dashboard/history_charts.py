@@ -1,0 +1,139 @@
+"""What was: the kept history of queues as lines to draw, and as figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from taskflow.broker.history import MINUTE, QUARTER, Point, Span
+from taskflow.clock import rfc3339
+from taskflow.dashboard.drawing import Line, Values, chart, spark
+from taskflow.dashboard.writing import write_number, write_span
+
+STEPS = {"hour": 60, "days": 192}
+SIZE = {"hour": MINUTE, "days": QUARTER}
+
+
+class Figures(NamedTuple):
+    """The rows of a chart as a table: moments, and a value each of every line."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Steps:
+    """The history of one queue, or of many together, step by step up to now; a step without a
+    point is not known."""
+
+    def __init__(self, points: Sequence[Sequence[Point]], span: Span, now: float) -> None:
+        self.span: Span = span
+        size, count = SIZE[span], STEPS[span]
+        self._last = int(now // size)
+        self._size = size
+        self._slots: list[list[Point]] = [[] for _ in range(count)]
+        for some in points:
+            for one in some:
+                at = count - 1 - (self._last - int(one.at // size))
+                if 0 <= at < count:
+                    self._slots[at].append(one)
+
+    @property
+    def known(self) -> int:
+        """How many steps are known."""
+        return sum(map(bool, self._slots))
+
+    def moments(self) -> list[str]:
+        """What each step is called: 11:31, or 26 11:30 over days."""
+        count = len(self._slots)
+        texts = [rfc3339((self._last - count + 1 + at) * self._size) for at in range(count)]
+        if self.span == "hour":
+            return [text[11:16] for text in texts]
+        return [f"{text[8:10]}. {text[11:16]}" for text in texts]
+
+    def rates(self, field: str) -> Values:
+        """A count a step, as a rate a second."""
+        return [self._sum(some, field, self._size) for some in self._slots]
+
+    def levels(self, field: str) -> Values:
+        """What was there at each step."""
+        return [self._sum(some, field, 1.0) for some in self._slots]
+
+    def ages(self) -> Values:
+        """The age of the oldest message."""
+        return [max((one.age for one in some), default=None) for some in self._slots]
+
+    @staticmethod
+    def _sum(some: Sequence[Point], field: str, over: float) -> float | None:
+        values = [value for one in some if (value := getattr(one, field)) is not None]
+        return sum(values) / over if values else None
+
+
+def flow_lines(steps: Steps) -> list[Line]:
+    """What was sent and what was handled."""
+    return [
+        Line("in", "sent", steps.rates("sent")),
+        Line("out", "handled", steps.rates("handled"), True),
+    ]
+
+
+def flow_chart(steps: Steps, what: str) -> Markup:
+    """Messages a second."""
+    lines = flow_lines(steps)
+    said = ", ".join(
+        f"{line.name} {_between(line.values, write_number)} a second" for line in lines
+    )
+    return chart(lines, steps.moments(), f"{what}: {said}")
+
+
+def level_lines(steps: Steps) -> list[Line]:
+    """What waited, and what was dead."""
+    return [
+        Line("slow", "waiting", steps.levels("visible"), True),
+        Line("limit", "dead letters", steps.levels("dead")),
+    ]
+
+
+def level_chart(steps: Steps, what: str) -> Markup:
+    """Messages that waited."""
+    lines = level_lines(steps)
+    said = ", ".join(f"{line.name} {_between(line.values, write_number)}" for line in lines)
+    return chart(lines, steps.moments(), f"{what}: {said}", unit="")
+
+
+def age_chart(steps: Steps, what: str) -> Markup:
+    """How old the oldest message was."""
+    lines = [Line("slow", "oldest", steps.ages(), True)]
+    said = f"the oldest was {_between(lines[0].values, write_span)} old"
+    return chart(lines, steps.moments(), f"{what}: {said}", unit="s", limit=60.0)
+
+
+def figures(steps: Steps) -> Figures:
+    """All that the charts draw, newest first; what is not known is left out."""
+    lines = [*flow_lines(steps), *level_lines(steps)]
+    rows = [
+        (moment, *(write_number(line.values[at]) for line in lines), write_span(steps.ages()[at]))
+        for at, moment in enumerate(steps.moments())
+        if any(line.values[at] is not None for line in lines)
+    ]
+    return Figures(
+        ("UTC", "Sent /s", "Handled /s", "Waiting", "Dead letters", "Oldest"), rows[::-1]
+    )
+
+
+def waiting_spark(
+    history: Mapping[str, Sequence[Point]], name: str, now: float, bad: bool
+) -> Markup:
+    """What waited in a queue in the last hour."""
+    if name not in history:
+        return Markup("")
+    values = Steps([history[name]], "hour", now).levels("visible")
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return spark([b if b is not None else a for a, b in pairs], bad)
+
+
+def _between(values: Values, write: Callable[[float | None], str]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "not known"
+    low, high = write(min(known)), write(max(known))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,170 @@
+"""Redrives of dead letters: how many, how fast, where to; one at work goes on in a thread."""
+
+import logging
+import threading
+from typing import Literal
+
+import msgspec
+
+from taskflow.broker import Broker
+from taskflow.broker.change import Change, Put
+from taskflow.broker.message_query import MessageQuery
+from taskflow.broker.record import RecordQuery
+from taskflow.errors import BrokerError
+
+REDRIVE = "dashboard-redrive"
+"""The kind of the records."""
+KEPT = 7 * 86400.0  # seconds that one is kept after its last step
+CHUNK = 100
+"""Letters of a step, where no rate says less."""
+WATCHED = 10
+"""Letters after which a redrive stops when more than half of them are dead again."""
+STALLED = 60.0
+"""Seconds without a step after which its process is gone."""
+
+log = logging.getLogger("taskflow.dashboard")
+
+
+class Redrive(msgspec.Struct, kw_only=True):
+    """A redrive as its record keeps it. Times in epoch seconds.
+
+    Letters of the DLQ `queue` that died before `before`, of one `cause` if given, or those of
+    `ids`; `total` of them at most, `rate` a second (0: as fast as it goes), `to` another queue or
+    "" for where each came from. `done` are back, `again` of the last of them are dead
+    again. `why` says why it has ended.
+    """
+
+    id: str
+    who: str
+    queue: str
+    total: int
+    before: float
+    started_at: float
+    cause: str = ""
+    ids: list[str] = []
+    rate: int = 0
+    to: str = ""
+    done: int = 0
+    again: int = 0
+    seen_at: float = 0.0
+    state: Literal["running", "ended"] = "running"
+    why: str = ""
+    recent: list[str] = []
+
+    @property
+    def said(self) -> str:
+        """What it does, in words."""
+        where = f"to {self.to}" if self.to else "to where they died"
+        speed = f" at {self.rate}/s" if self.rate else ""
+        return f"Redriving {self.total:,} of {self.queue} {where}{speed}"
+
+    @staticmethod
+    def running(broker: Broker) -> "list[Redrive]":
+        """Those that are at work in some process."""
+        if not broker.features.runs:
+            return []
+        query = RecordQuery(kind=REDRIVE, states=["running"], limit=20)
+        found = [_read(one.value) for one in broker.list_records(query).records]
+        now = broker.clock.now()
+        return [one for one in found if now - one.seen_at <= STALLED]
+
+    @staticmethod
+    def find(broker: Broker, id: str) -> "Redrive | None":
+        """One by its id."""
+        record = broker.records(REDRIVE, [id]).get(id)
+        return None if record is None else _read(record.value)
+
+    def save(self, broker: Broker) -> None:
+        """Write it down, seen now."""
+        if not broker.features.runs:
+            return
+        self.seen_at = broker.clock.now()
+        put = Put(
+            kind=REDRIVE,
+            key=self.id,
+            value=msgspec.json.encode(self).decode(),
+            state=self.state,
+            expires_at=self.seen_at + KEPT,
+        )
+        broker.apply([Change(records=[put])])[0].or_raise()
+
+    def stop(self, broker: Broker, why: str) -> None:
+        """End it; the thread that does it sees that at its next step."""
+        self.state, self.why = "ended", why
+        self.save(broker)
+
+    def step(self, broker: Broker) -> bool:
+        """Move the letters of a second; whether there is more to do. Raises BrokerError."""
+        if broker.features.runs:
+            kept = Redrive.find(broker, self.id)
+            if kept is None or kept.state == "ended":
+                self.state, self.why = "ended", kept.why if kept is not None else "it is gone"
+                return False
+        self.again = self._dead_again(broker)
+        if self.done >= WATCHED and self.again * 2 > len(self.recent):
+            self.stop(broker, "more than half of them died again")
+            return False
+        ids = self._next(broker, min(self.rate or CHUNK, self.total - self.done))
+        moved = self._move(broker, ids) if ids else 0
+        self.done += moved
+        self.recent = [*self.recent, *ids][-CHUNK:]
+        if not ids or self.done >= self.total or (not moved and not self.ids):
+            self.stop(broker, "")
+        else:
+            self.save(broker)
+        return self.state == "running"
+
+    def _next(self, broker: Broker, most: int) -> list[str]:
+        if self.ids:
+            some, self.ids = self.ids[:most], self.ids[most:]
+            return some
+        if most <= 0:
+            return []
+        if not broker.features.inspection:
+            return [one.id for one in broker.peek(self.queue, most)]
+        query = MessageQuery(
+            queues=[self.queue],
+            causes=[self.cause] if self.cause else [],
+            died_before=self.before,
+            order="oldest",
+            limit=min(most, 500),
+        )
+        return [one.delivery.id for one in broker.find(query).messages]
+
+    def _move(self, broker: Broker, ids: list[str]) -> int:
+        if self.to:
+            return broker.transfer(self.queue, ids, self.to)
+        return broker.redrive(self.queue, ids, len(ids))
+
+    def _dead_again(self, broker: Broker) -> int:
+        if not broker.features.inspection or not self.recent:
+            return 0
+        query = MessageQuery(
+            queues=[self.queue], ids=self.recent, died_from=self.started_at, limit=CHUNK
+        )
+        return len(broker.find(query).messages)
+
+
+_read = msgspec.json.Decoder(Redrive).decode
+
+
+def run_redrive(broker: Broker, redrive: Redrive) -> None:
+    """All steps of a redrive, a second each where it has a rate. For a thread of its own."""
+    condition = threading.Condition()
+    try:
+        while redrive.step(broker):
+            if redrive.rate:
+                due = broker.clock.elapsed() + 1.0
+                with condition:
+                    while (left := due - broker.clock.elapsed()) > 0:
+                        broker.clock.wait(condition, left)
+    except BrokerError as error:
+        log.warning("the redrive of %s ended after %d: %s", redrive.queue, redrive.done, error)
+
+
+def start_redrive(broker: Broker, redrive: Redrive) -> None:
+    """Begin it in a thread."""
+    redrive.save(broker)
+    threading.Thread(
+        target=run_redrive, args=(broker, redrive), name="taskflow-redrive", daemon=True
+    ).start()

@@ -1,0 +1,141 @@
+"""`taskflow dlq causes|redrive|purge|resend|debug` with filters, and `taskflow find`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from taskflow import Broker, publish
+from taskflow.broker.message_query import MessageQuery
+from taskflow.cli import letter_acts
+from taskflow.cli.options import load_registry
+from taskflow.message import CAUSED_BY
+from taskflow.testing import drain
+
+Run = Callable[..., Result]
+MORE = """
+from taskflow import Event, publish, subscribe
+
+@subscribe("order.cancelled", queue="audit", retries=0)
+def undo(event: Event) -> None:
+    publish("order.undone", event.payload)
+    raise KeyError("undone")
+
+@subscribe("order.undone", queue="mails")
+def tell(event: Event) -> None: ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def letters(broker: Broker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead letters of `audit`: e0 to e2 of one cause, and c0 of another."""
+    monkeypatch.syspath_prepend(folder)
+    (folder / "more.py").write_text(MORE)
+    registry = load_registry(["shop", "more"])
+    drain(broker, registry)
+    for number in range(3):
+        publish("order.created", "bad", id=f"e{number}", broker=broker)
+    publish("order.cancelled", 7, id="c0", broker=broker)
+    drain(broker, registry, raise_errors=False)
+
+
+def dead(broker: Broker) -> list[str]:
+    return sorted(letter.id for letter in broker.peek("audit-dlq"))
+
+
+def did(broker: Broker) -> list[tuple[str, str | None, int | None]]:
+    return [(one.did, one.target, one.count) for one in broker.list_actions().actions]
+
+
+def test_causes_are_listed(run: Run) -> None:
+    first, second = json.loads(run("dlq", "causes", "audit", "--json").output)
+    assert (first["count"], first["handler"], first["error"]) == (3, "shop.record", "ValueError")
+    assert first["place"].endswith("/shop.py:8 in record")
+    assert (second["count"], second["error"], second["sample"]) == (1, "KeyError", "c0")
+    heads, line, _ = run("dlq", "causes").output.splitlines()
+    assert heads.split()[:2] == ["LETTERS", "CAUSE"]
+    assert line.split()[:3] == ["3", first["id"], "audit"]
+    found = run("dlq", "list", "audit", "--cause", second["id"], "--json").output
+    assert [one["id"] for one in json.loads(found)] == ["c0"]
+
+
+def test_some_are_redriven_and_it_is_noted(run: Run, broker: Broker) -> None:
+    result = run("dlq", "redrive", "audit", "--error", "Key*", "--rate", "500", "--json")
+    assert json.loads(result.output) == {"count": 1}
+    assert dead(broker) == ["e0", "e1", "e2"]
+    assert run("dlq", "redrive", "audit", "--handler", "nosuch").output.startswith("redrove 0 ")
+    assert run("dlq", "redrive", "audit", "--to", "plain").output.startswith("moved 3 ")
+    assert sorted(one.id for one in broker.peek("plain")) == ["e0", "e1", "e2"]
+    assert did(broker) == [("move", "plain", 3), ("redrive", None, 0), ("redrive", None, 1)]
+    line = run("actions", "--did", "move", "--since", "1h").output.splitlines()[1]
+    assert line.split()[2:6] == ["move", "audit-dlq", "plain", "3"]
+    assert run("actions", "--who", "nosuch").output == "nothing is noted\n"
+    assert len(json.loads(run("actions", "--queue", "audit-dlq", "--json").output)) == 3
+    (action, *_) = broker.list_actions().actions
+    assert (action.queue, action.via, bool(action.who), bool(action.host)) == (
+        *("audit-dlq", "cli"),
+        *(True, True),
+    )
+
+
+def test_many_are_deleted_by_their_number(
+    run: Run, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letter_acts, "MANY", 2)
+    asked = ("dlq", "purge", "audit", "--text", "no such order", "--died-since", "1h")
+    result = run(*asked, given="y\n")
+    assert result.exit_code == 1
+    assert "Delete 3 dead letters of audit for good? Type 3 to go on" in result.output
+    assert (len(dead(broker)), did(broker)) == (4, [])
+    assert run(*asked, given="3\n").exit_code == 0
+    assert (dead(broker), did(broker)) == (["c0"], [("delete", None, 3)])
+
+
+def test_an_edited_letter_takes_its_place(run: Run, broker: Broker) -> None:
+    (letter,) = broker.peek("audit-dlq", ids=["e1"])
+    body = json.dumps(json.loads(letter.body) | {"data": "good"})
+    fresh = run("dlq", "resend", "audit", "e1", "--body", body).output.strip()
+    assert dead(broker) == ["c0", "e0", "e2"]
+    (sent,) = broker.peek("audit")
+    assert (sent.id, sent.attributes[CAUSED_BY], json.loads(sent.body)["data"]) == (
+        *(fresh, "e1"),
+        "good",
+    )
+    again = json.loads(run("dlq", "resend", "audit", "e0", "--as-is", "--json").output)
+    assert again["caused_by"] == "e0"
+    assert run("dlq", "resend", "audit", "nosuch", "--as-is").exit_code == 2
+    assert did(broker) == [("resend", "e0", 1), ("resend", "e1", 1)]
+
+
+def test_a_letter_is_debugged_and_stays(run: Run, broker: Broker) -> None:
+    assert run("dlq", "debug", "c0", "-m", "more", given="n\n").exit_code == 1
+    assert did(broker) == []
+    words = "y\np event.payload * 6\ntaskflow_dead = 1\nc\np type(event)\nq\n"
+    result = run("dlq", "debug", "c0", "-m", "more", "--sandbox", given=words)
+    assert "Only what it sends and records is kept here." in result.output
+    assert "(Pdb) 42" in result.output  # at its first line
+    assert "KeyError: 'undone'" in result.stderr
+    assert " to mails (order.undone)\n" in result.output
+    assert "more.undo raised KeyError; the letter c0 is in audit-dlq as before" in result.output
+    assert (len(dead(broker)), broker.counts("mails").visible) == (4, 0)
+    assert broker.redrive("audit-dlq", ["c0"]) == 1  # it is given back
+    assert did(broker) == [("debug", "c0", None)]
+    result = run("dlq", "debug", "e0", "-m", "shop", "--yes", given="q\n")
+    assert "BdbQuit" in result.output
+    assert run("dlq", "debug", "nosuch", "--yes").exit_code == 2
+    assert broker.find(MessageQuery(ids=["e0"])).messages[0].state == "dead"
+
+
+def test_messages_are_found_anywhere(run: Run) -> None:
+    heads, line = run("find", "c0").output.splitlines()
+    assert heads.split()[:3] == ["ID", "QUEUE", "STATE"]
+    assert line.split()[:4] == ["c0", "audit-dlq", "dead", "order.cancelled"]
+    found = json.loads(run("find", "--text", "NO SUCH", "--limit", "2", "--json").output)
+    assert [(one["id"], one["source"], one["attempts"]) for one in found] == [
+        ("e2", "audit", 1),
+        ("e1", "audit", 1),
+    ]
+    assert run("find", "--queue", "plain").output == "no such message\n"
+    assert run("find", "--queue", "nosuch").exit_code == 2

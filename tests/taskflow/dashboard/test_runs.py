@@ -1,0 +1,67 @@
+"""Runs of workflows: the list, a run as a tree, and what is done with them."""
+
+import pytest
+
+from taskflow import Broker, Registry, Run, Worker, workflow
+from taskflow.dashboard.rights import READ
+from taskflow.tasks.run import load
+from tests.taskflow.dashboard.site_client import Client, words
+
+
+@pytest.fixture
+def broken(taskflow_broker: Broker) -> set[str]:
+    """Two runs: `r-waits`, which waits for a signal, and `r-fails`. What is in this set fails."""
+    registry, broken = Registry(), {"fails"}
+
+    def pay(order: str) -> str:
+        if order in broken:
+            raise ValueError(f"declined {order}, token=abcd1234")
+        return "receipt-vermilion"
+
+    @workflow(queue="flows", retries=0, registry=registry)
+    def fulfil(ctx: Run, order: str) -> None:
+        ctx.step(pay, order)
+        ctx.wait("picked.up", timeout="3d")
+
+    worker = Worker(taskflow_broker, registry=registry)
+    for order in ("waits", "fails"):
+        fulfil.options(id=f"r-{order}").delay(order)
+        worker.drain()
+    return broken
+
+
+def test_the_failed_come_first_and_a_run_says_why_it_waits(
+    taskflow_broker: Broker, broken: set[str]
+) -> None:
+    client = Client(taskflow_broker)
+    assert "1 run of" in client.text("/")
+    text = client.text("/workflows")
+    assert "1 run failed of 2 kept" in text
+    assert "r-fails" in text
+    assert "r-waits" not in text
+    assert "r-waits" in client.text("/workflows", q="state:waits")
+    assert client.get("/workflows", q="state:lost").status == 400
+    text = client.text("/workflows/r-waits")
+    assert "waits for the signal 'picked.up'" in text
+    assert "It holds no worker while it waits." in text
+    assert "receipt-vermilion" in text
+    failed = client.text("/workflows/r-fails")
+    assert "declined fails" in failed
+    assert "abcd1234" not in failed
+    reader = Client(taskflow_broker, READ).text("/workflows/r-fails")
+    assert "declined" not in reader
+    assert "Not shown: role bodies is needed." in reader
+
+
+def test_runs_are_retried_and_cancelled(taskflow_broker: Broker, broken: set[str]) -> None:
+    client = Client(taskflow_broker)
+    page = client.press("/workflows", "retry-runs", id=["r-fails"])
+    assert "Retry 1 run?" in words(page.body.decode())
+    assert "1 of 1 run retried." in client.follow(client.confirm(page))
+    page = client.press("/workflows/r-waits", "cancel-runs")
+    assert "1 of 1 run cancelled." in client.follow(client.confirm(page))
+    rows = load(taskflow_broker, ["r-fails", "r-waits"])
+    assert (rows["r-fails"].state, rows["r-waits"].state) == ("waiting", "cancelled")
+    text = client.text("/record")
+    assert "retry run" in text
+    assert "cancel run" in text
