@@ -78,7 +78,7 @@ def written(path: Path) -> Written:
 def is_written(name: str) -> bool:
     """Whether our code has that name anywhere."""
     return any(
-        name == path.stem or (name in text and name in written(path).names)
+        name in (path.stem, path.parent.name) or (name in text and name in written(path).names)
         for path, text in sources().items()
     )
 
