@@ -25,9 +25,11 @@ from taskflow.brokers.sharded.shard import Shard
 from taskflow.brokers.sharded.shard_map import ShardMap
 from taskflow.brokers.sharded.slot_moves import SlotMoves
 from taskflow.brokers.sharded.splitting import Splitting
+from taskflow.brokers.stored.gatherer import Gatherer
 from taskflow.clock import Clock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store
+from taskflow.stores.gathers import Gathers
 
 
 class ShardedBroker:
@@ -49,6 +51,10 @@ class ShardedBroker:
         shards = self.shards = [
             Shard(number, store, hub, clock, random) for number, store in enumerate(stores)
         ]
+        gatherer = Gatherer(
+            [store for store in stores if isinstance(store, Gathers)], lambda: hub.waiters.keeping()
+        )
+        self.gathered, self.at_once = gatherer.gathered, gatherer.at_once
         placement, receipts = Placement(found), Receipts(shards)
         homes = self._homes = Homes(shards, placement, clock, random)
         self.new_place = homes.new_place
@@ -59,6 +65,7 @@ class ShardedBroker:
         receiver = Receiver(shards, placement, homes, hub, clock)
         self.receive, self.next_due = receiver.receive, receiver.next_due
         self.wake, self.watch = receiver.wake, receiver.watch
+        self.attend, self.look_away = hub.attend, hub.look_away
         settler = Settler(shards, receipts)
         self.delete, self.dead_letter = settler.delete, settler.dead_letter
         self.change_visibility, self.extend = settler.change_visibility, settler.extend

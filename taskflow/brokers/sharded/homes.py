@@ -49,6 +49,9 @@ class Homes:
         self._looks += 1
         others = [shard.number for shard in self._shards if shard.number not in own]
         numbers = [*_turned(own, self._looks), *others]
+        if self._busy and (here := self._sends_to()) != numbers[0]:  # what it sends is here first
+            numbers.remove(here)
+            numbers.insert(0, here)
         if others and now >= self._elsewhere_at:
             self._elsewhere_at = now + ELSEWHERE
             numbers = [*_turned(others, self._looks), *own]
@@ -65,14 +68,17 @@ class Homes:
             lately = self._made - self._made_before >= BUSY
             self._busy = lately and turn == self._turn + 1
             self._turn, self._made_before = turn, self._made
-        number = self._sends.number
+        number = self._sends_to()
         if many:
             self._batches += 1
-            number += self._batches
-        elif self._busy:
-            number += turn
-        places = self._places[number % len(self._places)]
+            number = (self._sends.number + self._batches) % len(self._places)
+        places = self._places[number]
         return places[self._random.getrandbits(10) % len(places)]
+
+    def _sends_to(self) -> int:
+        """The file for what is sent alone now."""
+        turn = self._turn if self._busy else 0
+        return (self._sends.number + turn) % len(self._places)
 
 
 def _turned(numbers: Sequence[int], by: int) -> Sequence[int]:

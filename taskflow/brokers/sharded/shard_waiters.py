@@ -39,6 +39,17 @@ class ShardWaiters:
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         self._hub.watch(heard)
 
+    def attend(self) -> None:
+        self._hub.waiters.attend()
+
+    def look_away(self) -> None:
+        self._hub.waiters.look_away()
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        with self._hub.waiters.keeping():
+            yield
+
     def wake(self) -> None:
         self._hub.waiters.wake()
 
