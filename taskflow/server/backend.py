@@ -1,8 +1,9 @@
 """What the actions of the wire server work with: the broker, its names, threads for its verbs."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
@@ -29,6 +30,8 @@ from taskflow.wire.names import (
     topic_arn,
     wire_queue,
 )
+
+log = logging.getLogger("taskflow.server")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +79,10 @@ class Backend:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
 
+    def start(self, verb: Callable[P, object], *args: P.args, **named: P.kwargs) -> None:
+        """Call a verb in a thread, and do not wait for it: what it raises is logged."""
+        self.threads.submit(partial(verb, *args, **named)).add_done_callback(_log_failure)
+
     async def run_short(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call a verb on a few rows: here, unless it would wait."""
         call, rounds = partial(verb, *args, **named), self.rounds
@@ -104,10 +111,7 @@ class Backend:
     # ---- queues -----------------------------------------------------------------------------
     def queue_of(self, call: Call) -> str:
         """The broker's name of the queue that `QueueUrl` names. Raises WireError."""
-        address = _parse_queue_url(call.params["QueueUrl"], call.region)
-        if address.account not in ("", self.account):
-            raise service_error("sqs", "QueueDoesNotExist")
-        return store_queue(address.name, address.region, self.region)
+        return find_queue(call.params["QueueUrl"], call.region, self)
 
     def queue_named(self, name: str, call: Call) -> str:
         """The broker's name of a queue in the region of the call."""
@@ -150,3 +154,16 @@ class Backend:
         """The ARN of a topic by its name in the broker."""
         region, name = wire_topic(topic, self.region)
         return topic_arn(region, self.account, name)
+
+
+def find_queue(url: str, region: str, backend: Backend) -> str:
+    """The broker's name of the queue that a URL names. Raises WireError."""
+    address = _parse_queue_url(url, region)
+    if address.account not in ("", backend.account):
+        raise service_error("sqs", "QueueDoesNotExist")
+    return store_queue(address.name, address.region, backend.region)
+
+
+def _log_failure(done: "Future[object]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("%s: %s", type(error).__name__, error)
