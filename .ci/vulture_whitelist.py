@@ -48,3 +48,4 @@ do_HEAD, _.daemon_threads, _.block_on_close  # http.server and socketserver read
     _.uninstrument,
 )  # public: OpenTelemetry finds it by an entry point
 TracedCalls, _.intercept_unary_unary, TracedRpcs, _.intercept_service  # gRPC calls them
+_.disconnected, _.message_event, _.expect_100_continue  # uvicorn reads them

@@ -52,12 +52,13 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head == 0 and not self._in_body:  # a request begins
-            self._end()
-            self._begin(SLOWEST)
+        begins = self._head == 0 and not self._in_body
         if not self._in_body:
             self._head += len(data)
         super().data_received(data)
+        if begins and (self._head or self._in_body):  # and there is more to come of it
+            self._end_wait()
+            self._deadline = self.loop.call_later(SLOWEST, self._give_up)
         if not self._in_body and self._head > MAX_HEAD and not self.transport.is_closing():
             self._end()
             self.send_400_response(f"The head of the request is longer than {MAX_HEAD} bytes.")
@@ -152,6 +153,9 @@ class Connection(HttpToolsProtocol):
 
     def _end(self) -> None:
         self._head = 0
+        self._end_wait()
+
+    def _end_wait(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

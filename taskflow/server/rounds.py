@@ -15,6 +15,7 @@ T = TypeVar("T")
 Verb = Callable[[], Any]
 Done = Callable[[Any, Exception | None], None]
 Entry = tuple[Verb, Done]
+Unsafe = tuple[Sequence[Entry], Sequence[Outcome], Callable[[], None]]
 
 PATIENCE = 0.2
 """Seconds that a round waits for a lock, in a thread. Over several files, two processes may each
@@ -37,6 +38,8 @@ class Rounds:
         self._threads = threads
         self._pace = pace
         self._waiting: list[Entry] = []
+        self._unsafe: list[Unsafe] = []
+        self._syncs = False  # whether a thread waits for the disk
         self._due = False
         self.busy = False
         """Whether a round is in a thread: what is added waits for its end."""
@@ -75,8 +78,9 @@ class Rounds:
             elif self._pace.quick:
                 self._tell_after(entries, outcomes, wait)
             else:
-                waiting = self._in_thread(partial(self._pace.timed, wait))
-                waiting.add_done_callback(partial(self._tell_waited, entries, outcomes))
+                self._unsafe.append((entries, outcomes, wait))
+                if not self._syncs:
+                    self._sync()
 
     def _tell_after(
         self, entries: Sequence[Entry], outcomes: Sequence[Outcome], wait: Callable[[], None]
@@ -87,12 +91,23 @@ class Rounds:
             outcomes = [(None, error)] * len(entries)
         _tell(entries, outcomes)
 
-    @staticmethod
-    def _tell_waited(
-        entries: Sequence[Entry], outcomes: Sequence[Outcome], waited: asyncio.Future[None]
-    ) -> None:
+    def _sync(self) -> None:
+        """Wait for the disk in a thread, for all rounds that have to; who comes meanwhile is next.
+        (The first wait is the wait of all of the same file.)"""
+        if self._unsafe:
+            self._syncs = True
+            some, self._unsafe = self._unsafe, []
+            waits = [wait for _, _, wait in some]
+            self._pace.elsewhere()
+            waited = self._in_thread(partial(_call_all, waits))
+            waited.add_done_callback(partial(self._tell_synced, some))
+
+    def _tell_synced(self, some: Sequence[Unsafe], waited: asyncio.Future[None]) -> None:
+        self._syncs = False
         error = _error_of(waited)
-        _tell(entries, outcomes if error is None else [(None, error)] * len(entries))
+        self._sync()
+        for entries, outcomes, _ in some:
+            _tell(entries, outcomes if error is None else [(None, error)] * len(entries))
 
     # ---- in a thread ------------------------------------------------------------------------
     def _hand_over(self) -> None:
@@ -104,7 +119,7 @@ class Rounds:
     def _gather(self, verbs: Sequence[Verb]) -> list[Outcome]:
         outcomes, wait = self._broker.gathered(verbs, PATIENCE)
         if wait is not None:
-            self._pace.timed(wait)
+            wait()
         return outcomes
 
     def _end(self, entries: Sequence[Entry], done: asyncio.Future[list[Outcome]]) -> None:
@@ -121,6 +136,11 @@ class Rounds:
 
     def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _call_all(waits: Sequence[Callable[[], None]]) -> None:
+    for wait in waits:
+        wait()
 
 
 def _tell(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:

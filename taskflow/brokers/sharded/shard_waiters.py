@@ -1,7 +1,7 @@
 """The share of one file in the hub: it rings there, and is heard there."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from taskflow.brokers.sharded.hub import Hub, name_in
 
@@ -45,10 +45,8 @@ class ShardWaiters:
     def look_away(self) -> None:
         self._hub.waiters.look_away()
 
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        with self._hub.waiters.keeping():
-            yield
+    def keeping(self) -> AbstractContextManager[None]:
+        return self._hub.waiters.keeping()
 
     def wake(self) -> None:
         self._hub.waiters.wake()

@@ -6,7 +6,7 @@ from typing import Any
 
 from taskflow.broker.prompt import Outcome, WouldWait
 from taskflow.errors import FileReplaced
-from taskflow.stores.gathers import Gathers
+from taskflow.stores.gathers import Gathering, Gathers
 
 
 class Gatherer:
@@ -23,20 +23,16 @@ class Gatherer:
     ) -> tuple[list[Outcome], Callable[[], None] | None]:
         """As `taskflow.broker.prompt.Gathered`. Of several files each is locked when it is first
         changed; they are committed one after the other."""
-        outcomes: list[Outcome] = []
-        with self._keeping(), ExitStack() as stack:
-            parts = [stack.enter_context(store.gathering(patience)) for store in self._stores]
-            for verb in verbs:
-                for part in parts:
-                    part.begin_call()
-                try:
-                    outcomes.append((verb(), None))
-                except (WouldWait, FileReplaced):
-                    raise
-                except Exception as error:
-                    if any(part.broken() for part in parts):
-                        raise
-                    outcomes.append((None, error))
+        parts = [store.gathering(patience) for store in self._stores]
+        with self._keeping():
+            if len(parts) == 1:  # mostly; a stack costs as much as a small statement
+                with parts[0]:
+                    outcomes = _call_all(verbs, parts)
+            else:
+                with ExitStack() as stack:
+                    for part in parts:
+                        stack.enter_context(part)
+                    outcomes = _call_all(verbs, parts)
         waits = [part.wait for part in parts if part.wait is not None]
         if len(waits) < 2:
             return outcomes, waits[0] if waits else None
@@ -53,3 +49,19 @@ class Gatherer:
         if error is not None:
             raise error
         return answer, wait
+
+
+def _call_all(verbs: Sequence[Callable[[], Any]], parts: Sequence[Gathering]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for verb in verbs:
+        for part in parts:
+            part.begin_call()
+        try:
+            outcomes.append((verb(), None))
+        except (WouldWait, FileReplaced):
+            raise
+        except Exception as error:
+            if any(part.broken() for part in parts):
+                raise
+            outcomes.append((None, error))
+    return outcomes

@@ -19,6 +19,8 @@ class Haste(threading.local):
     changed = False
     owes = False
     patience: float | None = None
+    bare = False
+    """Whether the next block needs no savepoint in a gathering: its steps stand for themselves."""
 
     def begin(self, patience: float | None = None) -> None:
         """From here on this thread is in haste."""

@@ -282,8 +282,14 @@ class SqliteStore:
         durable: bool = False,
         committed: Callable[[T], None] | None = None,
     ) -> T:
-        # One statement more or less costs nothing here.
-        return self.transact(work, durable=durable, committed=committed)
+        haste = self._haste
+        if not haste.on:  # one statement more or less costs nothing here
+            return self.transact(work, durable=durable, committed=committed)
+        haste.bare = True
+        try:
+            return self.transact(work, durable=durable, committed=committed)
+        finally:
+            haste.bare = False
 
     def step(self, work: Callable[[Rows], T]) -> T:
         with self._reading as rows:  # one statement: SQLite commits it

@@ -100,6 +100,7 @@ class Writing(Reading):
         self.depth = 0  # of blocks; guarded by the lock
         self.owes = False  # whether a part wants it on disk; guarded by the lock
         self._gathers = False
+        self._bare = False  # whether the second block has no savepoint
         self.later: list[Callable[[], None]] = []
         """What to call when the outermost block is committed; guarded by the lock."""
         self._owner = 0  # the thread that is in them
@@ -115,7 +116,10 @@ class Writing(Reading):
             if self._gathers and not self.depth:
                 self._begin()
             if self.depth:
-                self._execute("SAVEPOINT inner")
+                if self._haste.bare and self._gathers and self.depth == 1:
+                    self._bare = True
+                else:
+                    self._execute("SAVEPOINT inner")
                 self.depth += 1
             else:
                 self._begin()
@@ -163,6 +167,12 @@ class Writing(Reading):
         self.depth -= 1
         if not self.depth:
             self._owner = 0
+        elif self._bare and self.depth == 1:
+            self._bare = False
+            if error is not None:
+                self._rows.undone()
+            super().__exit__(kind, error, trace)
+            return
         if error is None:
             try:
                 self._execute("RELEASE inner" if self.depth else "COMMIT")

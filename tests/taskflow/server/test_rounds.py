@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from taskflow.broker.prompt import Outcome, WouldWait
-from taskflow.server.pace import EVERY, QUICK, Pace
+from taskflow.server.pace import PAUSE, QUICK, Pace
 from taskflow.server.rounds import Rounds
 from taskflow.testing import ManualClock
 
@@ -135,12 +135,24 @@ def test_nobody_is_told_before_it_is_on_disk() -> None:
 def test_a_slow_disk_is_waited_for_elsewhere_until_it_is_quick_again() -> None:
     clock = ManualClock()
     pace = Pace(clock)
-    for seconds in [0.0] * 50 + [QUICK * 2] * 2:
-        assert pace.quick
-        pace.timed(lambda seconds=seconds: clock.advance(seconds))  # type: ignore[misc]  # its own default
-    assert not pace.quick
-    waits = 0
-    while not pace.quick:
-        pace.timed(lambda: None)
-        waits += 1
-    assert 100 - EVERY <= waits <= 100 + EVERY
+
+    def wait(*times: float) -> None:
+        for seconds in times:
+            assert pace.quick
+            pace.timed(lambda seconds=seconds: clock.advance(seconds))  # type: ignore[misc]  # its own default
+
+    def pause() -> int:
+        waits = 0
+        while not pace.quick:
+            pace.elsewhere()
+            waits += 1
+        return waits
+
+    wait(*[0.0] * 50, QUICK * 2, *[0.0] * 100, QUICK * 2)  # one in a hundred may be slow
+    assert pace.quick
+    wait(QUICK * 2)
+    assert pause() == PAUSE
+    wait(QUICK * 2, QUICK * 2)  # still: it takes longer to be trusted
+    assert pause() == 2 * PAUSE
+    wait(*[0.0] * 200, QUICK * 2, QUICK * 2)
+    assert pause() == PAUSE
