@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from taskflow.message import Delivery
 from taskflow.server.app import App, Caller
 from taskflow.server.backend import LONG, Backend
-from taskflow.server.plain_actions import PlainActions, PlainCall
+from taskflow.server.plain_actions import Answer, PlainActions, PlainRequest
 from taskflow.server.protocol import HttpRequest
 from taskflow.server.rounds import Rounds
 from taskflow.server.sqs_receive import ReceiveActions
 from taskflow.wire.error_codes import WireError
 
 PREFIX = b"AmazonSQS."
+TOGETHER = 100  # requests that are one call of the broker
 KNOWN = 256  # callers, by what their requests say of them
 _LONGEST = 1024  # bytes of a host or a credential
 # Of a browser, of a body that is to be read in another way, or what goes into a message.
@@ -37,6 +37,7 @@ _SIGNED = re.compile(
 Tell = Callable[[bytes | None], bool]
 """Told the body of the answer; None when the long way has to take the request. False when the
 client has gone."""
+Calls = list[tuple[PlainRequest, Tell]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -64,9 +65,11 @@ class FastWay:
         self._app = app
         self._backend = backend
         self._rounds = rounds
-        self._actions = actions.by_name
-        self._targets = {PREFIX + name.encode(): name for name in self._actions}
+        self._actions = actions
+        self._targets = {PREFIX + name.encode(): name for name in actions.names}
         self._is_open = is_open
+        self._round = 0
+        self._open: dict[tuple[str, str, float | None], Calls] = {}
         self._known: dict[tuple[bytes, bytes], tuple[Caller, str] | None] = {}
 
     def accept(self, headers: Headers) -> Plan | None:
@@ -122,30 +125,32 @@ class FastWay:
 
     def begin(self, plan: Plan, body: bytes, tell: Tell) -> bool:
         """Do what was planned, in the next round, and tell the answer. False, and nothing is told,
-        when it is not plain."""
-        call = self._actions[plan.action](body, plan.caller, plan.region)
-        if call is None:
+        when it is not plain. What is asked alike of one queue in one round is done together."""
+        request = self._actions.read(plan.action, body, plan.caller, plan.region)
+        if request is None:
             return False
-        self._rounds.add(call.verb, partial(self._end, call, tell))
+        if self._round != self._rounds.number:
+            self._round = self._rounds.number
+            self._open.clear()
+        calls = self._open.get(request.key)
+        if calls is None or len(calls) >= TOGETHER:
+            calls = self._open[request.key] = []
+            self._rounds.add(partial(self._do, calls), partial(self._end, calls))
+        calls.append((request, tell))
         return True
 
-    def _end(
-        self,
-        call: PlainCall,
-        tell: Tell,
-        answer: tuple[bytes, Sequence[Delivery]] | None,
-        error: Exception | None,
-    ) -> None:
-        if answer is None or error is not None:
-            tell(None)
-            return
-        body, lent = answer
-        there = tell(body)
-        if not lent:
-            return
-        self._backend.waiting.wake_next(call.queue)  # there may be more
-        if not there:
-            self._backend.start(self._backend.broker.give_back, list(lent))
+    def _do(self, calls: Calls) -> list[Answer]:
+        return self._actions.do([request for request, _ in calls])
+
+    def _end(self, calls: Calls, answers: list[Answer] | None, error: Exception | None) -> None:
+        if answers is None or error is not None:  # the long way says what is wrong with whom
+            answers = [(None, ())] * len(calls)
+        for (request, tell), (body, lent) in zip(calls, answers, strict=True):
+            there = tell(body)
+            if lent:
+                self._backend.waiting.wake_next(request.key[1])  # there may be more
+                if not there:
+                    self._backend.start(self._backend.broker.give_back, list(lent))
 
 
 def make_fast_way(app: App, backend: Backend, is_open: Callable[[], bool]) -> FastWay | None:

@@ -4,7 +4,7 @@ Whatever is not, or would be an error, is declined: `sqs_send` and `sqs_receive`
 what is wrong with it. What is done here is answered as they would.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from taskflow.broker import Finish
-from taskflow.errors import BrokerError
+from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_RECEIVE_WAIT, MAX_VISIBILITY, is_fifo
 from taskflow.message import Delivery, Message, new_id
 from taskflow.placing import new_place
@@ -33,8 +33,8 @@ from taskflow.wire.shapes import load_services
 KEPT = 1024  # queues whose URLs are known
 LONGEST_URL = 1024  # characters
 
-Verb = Callable[[], tuple[bytes, Sequence[Delivery]]]
-"""Answers the body of the answer, and what was lent."""
+Answer = tuple[bytes | None, Sequence[Delivery]]
+"""The body of an answer, None for the long way, and what was lent."""
 
 
 class _Send(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,21 +57,19 @@ class _Delete(msgspec.Struct, forbid_unknown_fields=True):
     ReceiptHandle: str
 
 
-class Declined(Exception):
-    """It is not plain after all; what it did is undone."""
-
-
 @dataclass(frozen=True, slots=True)
-class PlainCall:
-    """What is to be done: `verb` in a round, of this queue."""
+class PlainRequest:
+    """What one asks of a queue. Those with the same `key` can be done together."""
 
-    queue: str
-    verb: Verb
+    key: tuple[str, str, float | None]
+    given: "_Send | _Receive | _Delete"
+    sender: str = ""
+    wanted: Set[str] = frozenset()
+    """The names of a message's own attributes."""
 
 
 class PlainActions:
-    """The three actions, each a function of a body, who sent it and the region it is for. It
-    answers None for what is not plain; the verb raises Declined, or the broker's errors."""
+    """`read` is called on the loop, `do` in a round. Neither refuses anything."""
 
     def __init__(self, backend: Backend, receives: ReceiveActions) -> None:
         self._backend = backend
@@ -80,11 +78,29 @@ class PlainActions:
         self._queues: dict[tuple[str, str], str] = {}
         output = load_services()["sqs"].operations["ReceiveMessage"].output
         self._fit = partial(check_result, output)
-        self.by_name: dict[str, Callable[[bytes, Caller, str], PlainCall | None]] = {
+        self._reads = {
+            "SendMessage": self._read_send,
+            "ReceiveMessage": self._read_receive,
+            "DeleteMessage": self._read_delete,
+        }
+        self._does: dict[str, Callable[[str, Sequence[PlainRequest]], list[Answer]]] = {
             "SendMessage": self._send,
             "ReceiveMessage": self._receive,
             "DeleteMessage": self._delete,
         }
+        self.names = list(self._reads)
+
+    def read(self, action: str, body: bytes, caller: Caller, region: str) -> PlainRequest | None:
+        """The request of a body; None when it is not plain."""
+        try:
+            return self._reads[action](body, caller, region)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+
+    def do(self, requests: Sequence[PlainRequest]) -> list[Answer]:
+        """What is answered to requests of one key, as if they came one after the other."""
+        action, queue, _ = requests[0].key
+        return self._does[action](queue, requests)
 
     def _queue_of(self, url: str, region: str) -> str | None:
         """The broker's name of a standard queue of this account."""
@@ -102,59 +118,77 @@ class PlainActions:
         return queue
 
     # ---- send -------------------------------------------------------------------------------
-    def _send(self, body: bytes, caller: Caller, region: str) -> PlainCall | None:
-        try:
-            given = _read_send(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
+    def _read_send(self, body: bytes, caller: Caller, region: str) -> PlainRequest | None:
+        given = _read_send(body)
         queue = self._queue_of(given.QueueUrl, region)
         if queue is None or not given.MessageBody:
             return None
         sender = caller.access_key_id or caller.account
-        return PlainCall(queue, partial(self._send_now, queue, given.MessageBody, sender))
+        return PlainRequest(("SendMessage", queue, None), given, sender)
 
-    def _send_now(self, queue: str, text: str, sender: str) -> tuple[bytes, Sequence[Delivery]]:
+    def _send(self, queue: str, requests: Sequence[PlainRequest]) -> list[Answer]:
         broker = self._broker
-        id = new_id(broker.clock.now(), broker.random, new_place(broker))
-        (sent,) = broker.send(queue, [Message(id, text, sender=sender)])
-        return _write({"MessageId": sent.id, "MD5OfMessageBody": md5_of_body(text)}), ()
+        now, most = broker.clock.now(), broker.settings(queue).max_message_bytes
+        messages: list[Message] = []
+        answers: list[Answer] = []
+        for one in requests:
+            assert isinstance(one.given, _Send)
+            text = one.given.MessageBody
+            id = new_id(now, broker.random, new_place(broker))
+            try:
+                message = Message(id, text, sender=one.sender)
+            except LimitExceeded:
+                answers.append(_LONG_WAY)
+                continue
+            if message.size > most:
+                answers.append(_LONG_WAY)
+                continue
+            messages.append(message)
+            answers.append((_write({"MessageId": id, "MD5OfMessageBody": md5_of_body(text)}), ()))
+        if messages:
+            broker.send(queue, messages)
+        return answers
 
     # ---- receive ----------------------------------------------------------------------------
-    def _receive(self, body: bytes, caller: Caller, region: str) -> PlainCall | None:
-        try:
-            given = _read_receive(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
+    def _read_receive(self, body: bytes, caller: Caller, region: str) -> PlainRequest | None:
+        given = _read_receive(body)
         queue = self._queue_of(given.QueueUrl, region)
-        visibility, wait = given.VisibilityTimeout, given.WaitTimeSeconds
+        hidden, wait = given.VisibilityTimeout, given.WaitTimeSeconds
         if (
             queue is None
             or not 1 <= given.MaxNumberOfMessages <= MAX_MESSAGES
-            or (visibility is not msgspec.UNSET and not 0 <= visibility <= MAX_VISIBILITY)
+            or (hidden is not msgspec.UNSET and not 0 <= hidden <= MAX_VISIBILITY)
             or (wait is not msgspec.UNSET and not 0 <= wait <= MAX_RECEIVE_WAIT)
         ):
             return None
         wanted = {*given.AttributeNames, *given.MessageSystemAttributeNames}
         if not all(map(is_message_attribute, wanted)):
             return None
-        return PlainCall(queue, partial(self._receive_now, queue, given, wanted))
-
-    def _receive_now(
-        self, queue: str, given: _Receive, wanted: set[str]
-    ) -> tuple[bytes, Sequence[Delivery]]:
-        hidden, wait = given.VisibilityTimeout, given.WaitTimeSeconds
         visibility = None if hidden is msgspec.UNSET else float(hidden)
-        found = self._broker.receive(queue, limit=given.MaxNumberOfMessages, visibility=visibility)
-        if not found:
-            if wait is msgspec.UNSET:
-                wait = int(self._broker.settings(queue).receive_wait)
-            if wait:
-                raise Declined
-            return b"{}", ()
-        names = frozenset(given.MessageAttributeNames)
+        return PlainRequest(("ReceiveMessage", queue, visibility), given, wanted=wanted)
+
+    def _receive(self, queue: str, requests: Sequence[PlainRequest]) -> list[Answer]:
+        """Who came first gets what there is, as much as it asked for."""
+        limits = []
+        for one in requests:
+            assert isinstance(one.given, _Receive)
+            limits.append(one.given.MaxNumberOfMessages)
+        visibility = requests[0].key[2]
+        found = self._broker.receive(queue, limit=sum(limits), visibility=visibility)
+        answers: list[Answer] = []
+        first = 0
+        for one, limit in zip(requests, limits, strict=True):
+            some = found[first : first + limit]
+            first += len(some)
+            answers.append((self._show(one, some) if some else self._show_none(queue, one), some))
+        return answers
+
+    def _show(self, request: PlainRequest, found: Sequence[Delivery]) -> bytes:
+        assert isinstance(request.given, _Receive)
+        wanted, names = request.wanted, frozenset(request.given.MessageAttributeNames)
         if wanted or names:
             shown: list[Any] = [self._receives.show(one, wanted, names) for one in found]
-            return _write(plain(self._fit({"Messages": shown}))), found
+            return _write(plain(self._fit({"Messages": shown})))
         shown = [
             {
                 "MessageId": one.id,
@@ -164,24 +198,34 @@ class PlainActions:
             }
             for one in found
         ]
-        return _write({"Messages": shown}), found
+        return _write({"Messages": shown})
+
+    def _show_none(self, queue: str, request: PlainRequest) -> bytes | None:
+        """Nothing, at once; who waits goes the long way."""
+        assert isinstance(request.given, _Receive)
+        wait: float | msgspec.UnsetType = request.given.WaitTimeSeconds
+        if wait is msgspec.UNSET:
+            wait = self._broker.settings(queue).receive_wait
+        return None if wait else b"{}"
 
     # ---- delete -----------------------------------------------------------------------------
-    def _delete(self, body: bytes, caller: Caller, region: str) -> PlainCall | None:
-        try:
-            given = _read_delete(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
+    def _read_delete(self, body: bytes, caller: Caller, region: str) -> PlainRequest | None:
+        given = _read_delete(body)
         queue = self._queue_of(given.QueueUrl, region)
         if queue is None or self._broker.received_at([given.ReceiptHandle]) == [None]:
             return None
-        return PlainCall(queue, partial(self._delete_now, queue, given.ReceiptHandle))
+        return PlainRequest(("DeleteMessage", queue, None), given)
 
-    def _delete_now(self, queue: str, handle: str) -> tuple[bytes, Sequence[Delivery]]:
-        self._broker.delete([Finish(by_receipt(queue, handle))], fence=False)
-        return b"{}", ()
+    def _delete(self, queue: str, requests: Sequence[PlainRequest]) -> list[Answer]:
+        entries = []
+        for one in requests:
+            assert isinstance(one.given, _Delete)
+            entries.append(Finish(by_receipt(queue, one.given.ReceiptHandle)))
+        self._broker.delete(entries, fence=False)
+        return [(b"{}", ())] * len(requests)
 
 
+_LONG_WAY: Answer = (None, ())
 _read_send = msgspec.json.Decoder(_Send).decode
 _read_receive = msgspec.json.Decoder(_Receive).decode
 _read_delete = msgspec.json.Decoder(_Delete).decode

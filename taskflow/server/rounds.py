@@ -41,6 +41,8 @@ class Rounds:
         self._unsafe: list[Unsafe] = []
         self._syncs = False  # whether a thread waits for the disk
         self._due = False
+        self.number = 0
+        """Of the round that gathers now."""
         self.busy = False
         """Whether a round is in a thread: what is added waits for its end."""
 
@@ -60,15 +62,20 @@ class Rounds:
             self._hand_over() if would_wait else self._run()
         return await future
 
+    def _take(self) -> Sequence[Entry]:
+        entries, self._waiting = self._waiting, []
+        self.number += 1
+        return entries
+
     def _run(self) -> None:
         self._due = False
         if self.busy or not self._waiting:
             return
-        entries, self._waiting = self._waiting, []
+        entries = self._take()
         try:
             outcomes, wait = self._broker.gathered([verb for verb, _ in entries])
         except (WouldWait, FileReplaced):
-            self._waiting = entries
+            self._waiting = [*entries]
             self._hand_over()
         except Exception:
             self._do_alone(entries)
@@ -111,7 +118,7 @@ class Rounds:
 
     # ---- in a thread ------------------------------------------------------------------------
     def _hand_over(self) -> None:
-        entries, self._waiting = self._waiting, []
+        entries = self._take()
         self.busy = True
         done = self._in_thread(partial(self._gather, [verb for verb, _ in entries]))
         done.add_done_callback(partial(self._end, entries))

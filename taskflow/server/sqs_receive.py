@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from taskflow.broker import Finish
@@ -102,7 +102,7 @@ class ReceiveActions:
         found = self._broker.receive(queue, limit=limit, visibility=visibility, attempt=attempt)
         return found, None if found else self._broker.next_due(queue)
 
-    def show(self, delivery: Delivery, wanted: set[str], names: frozenset[str]) -> dict[str, Any]:
+    def show(self, delivery: Delivery, wanted: Set[str], names: frozenset[str]) -> dict[str, Any]:
         """A message as it is answered, with the attributes that were asked for."""
         attributes = _chosen(delivery, names)
         system = self._system_attributes(delivery)
