@@ -4,6 +4,7 @@ It answers what the long way (`App`) would answer, and declines what it does not
 then that takes it. So nothing is refused here.
 """
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from taskflow.server.protocol import HttpRequest
 from taskflow.server.rounds import Rounds
 from taskflow.server.sqs_receive import ReceiveActions
 from taskflow.wire.error_codes import WireError
+
+log = logging.getLogger("taskflow.server")
 
 PREFIX = b"AmazonSQS."
 TOGETHER = 100  # requests that are one call of the broker
@@ -146,7 +149,11 @@ class FastWay:
         if answers is None or error is not None:  # the long way says what is wrong with whom
             answers = [(None, ())] * len(calls)
         for (request, tell), (body, lent) in zip(calls, answers, strict=True):
-            there = tell(body)
+            try:
+                there = tell(body)
+            except Exception:  # the others are to have their answers
+                log.exception("an answer could not be given")
+                there = False
             if lent:
                 self._backend.waiting.wake_next(request.key[1])  # there may be more
                 if not there:

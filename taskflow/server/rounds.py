@@ -1,6 +1,7 @@
 """Requests of one turn of the event loop, done in one transaction, with one wait for the disk."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 from taskflow.broker.prompt import Gathered, Outcome, WouldWait
 from taskflow.errors import FileReplaced
 from taskflow.server.pace import Pace
+
+log = logging.getLogger("taskflow.server")
 
 T = TypeVar("T")
 
@@ -152,7 +155,10 @@ def _call_all(waits: Sequence[Callable[[], None]]) -> None:
 
 def _tell(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
     for (_, done), (answer, error) in zip(entries, outcomes, strict=True):
-        done(answer, error)
+        try:
+            done(answer, error)
+        except Exception:  # the others are to have their answers
+            log.exception("an answer could not be given")
 
 
 def _tell_alone(done: Done, work: asyncio.Future[Any]) -> None:

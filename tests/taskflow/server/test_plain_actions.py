@@ -51,6 +51,8 @@ def ask(backend: Backend, run: Run[Any], calls: list[str]) -> Ask:
 
             def tell(answer: bytes | None, future: Any = future) -> bool:
                 future.set_result(answer)
+                if answer is not None and b"broken" in answer:
+                    raise OSError("the connection is broken")
                 return True
 
             assert fast.begin(plan, body, tell)
@@ -103,4 +105,15 @@ def test_one_that_fails_fails_alone(ask: Ask, backend: Backend) -> None:
         [],
     ]
     assert ask(("SendMessage", {"MessageBody": "x", "QueueUrl": "gone"}), send("c"))[0] is None
+    assert backend.broker.counts("work").visible == 1
+
+
+def test_an_answer_that_cannot_be_given_is_nobody_elses_trouble(
+    ask: Ask, backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(send("broken"), send("a"))
+    found = ask(receive(), receive())
+    assert [bodies(one) for one in found] == [["broken"], ["a"]]
+    assert "could not be given" in caplog.text
+    backend.threads.shutdown()
     assert backend.broker.counts("work").visible == 1
