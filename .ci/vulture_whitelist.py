@@ -59,3 +59,4 @@ do_HEAD, _.daemon_threads, _.block_on_close  # http.server and socketserver read
 TracedCalls, _.intercept_unary_unary, TracedRpcs, _.intercept_service  # gRPC calls them
 _.chips, _.button, _.choices, _.via  # the templates of the dashboard read them
 report_to_sentry  # public: for registries
+_.disconnected, _.message_event, _.expect_100_continue  # uvicorn reads them

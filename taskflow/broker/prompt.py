@@ -1,7 +1,7 @@
 """Calling a verb where nobody may wait: on an event loop."""
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
@@ -23,5 +23,27 @@ class Prompt(Protocol):
         With its answer comes what must be called, in such a thread, before anybody is told: it
         waits until what was stored is as safe as the verb promises. None when it is. FileReplaced
         means that nothing was stored.
+        """
+        ...
+
+
+Outcome = tuple[Any, Exception | None]
+"""What a verb answered, or what it raised."""
+
+
+@runtime_checkable
+class Gathered(Protocol):
+    """What such a broker can do with several verbs at a time."""
+
+    def gathered(
+        self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
+    ) -> tuple[list[Outcome], Callable[[], None] | None]:
+        """Call what calls verbs as for `Prompt`, each by itself, in one transaction: an error of
+        one undoes that one and is its outcome. With the outcomes comes what must be called before
+        anybody is told of any, as there.
+
+        Raises WouldWait when a lock is not to be had within `patience` seconds; None means to wait
+        a moment at most, and for nothing else. Then, and when it raises anything else, nothing was
+        done; over several files some of it may have been, when it was an error of the disk.
         """
         ...

@@ -149,6 +149,17 @@ class App:
             case "websocket":
                 await send({"type": "websocket.close", "code": 1000})
 
+    def identify(self, request: HttpRequest) -> tuple[Caller, str]:
+        """Who sends such a request for an action of SQS, as far as its head tells, and for which
+        region. Raises WireError to refuse it."""
+        self._admit(request)
+        caller = self._authorize(request, "sqs", "")
+        return caller, self._find_region(request, self._read_scope(request))
+
+    def request_id(self) -> str:
+        """A new one."""
+        return self._new_request_id()
+
     async def _live(self, receive: Receive, send: Send) -> None:
         for phase, hook in (("startup", self._startup), ("shutdown", self._shutdown)):
             await receive()

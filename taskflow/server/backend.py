@@ -1,18 +1,21 @@
 """What the actions of the wire server work with: the broker, its names, threads for its verbs."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
-from taskflow.broker.prompt import Prompt, WouldWait
+from taskflow.broker.prompt import Gathered, Prompt, WouldWait
 from taskflow.broker.settings import Sent
 from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import Call
+from taskflow.server.pace import Pace
+from taskflow.server.rounds import Rounds
 from taskflow.server.waiting import Waiting
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import invalid_parameter, service_error
@@ -27,6 +30,8 @@ from taskflow.wire.names import (
     topic_arn,
     wire_queue,
 )
+
+log = logging.getLogger("taskflow.server")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +53,8 @@ class Backend:
     Verbs run in `threads`, since any of them may wait for the disk, or for a lock that another
     process holds. Several that wait for the disk together share one fsync. Only what touches a few
     rows is tried on the event loop first, where the broker does such a thing `at_once` or says that
-    it would wait: to hand it to a thread and back costs more than it does itself.
+    it would wait: to hand it to a thread and back costs more than it does itself. What would wait
+    does so in one thread, together (`Rounds`).
     """
 
     broker: Broker
@@ -56,28 +62,41 @@ class Backend:
     threads: Executor
     account: str
     region: str
+    rounds: Rounds | None = field(init=False)
+    """For what comes many at a time; None for a broker that has no such thing."""
     _prompt: Prompt | None = field(init=False)
 
     def __post_init__(self) -> None:
         prompt = self.broker if isinstance(self.broker, Prompt) else None
         object.__setattr__(self, "_prompt", prompt)
+        rounds = None
+        if isinstance(self.broker, Gathered):
+            rounds = Rounds(self.broker, self.threads, Pace(self.broker.clock))
+        object.__setattr__(self, "rounds", rounds)
 
     async def run(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call a verb of the broker in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, partial(verb, *args, **named))
 
+    def start(self, verb: Callable[P, object], *args: P.args, **named: P.kwargs) -> None:
+        """Call a verb in a thread, and do not wait for it: what it raises is logged."""
+        self.threads.submit(partial(verb, *args, **named)).add_done_callback(_log_failure)
+
     async def run_short(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call a verb on a few rows: here, unless it would wait."""
+        call, rounds = partial(verb, *args, **named), self.rounds
+        if rounds is not None and rounds.busy:
+            return await rounds.do(call)
         if self._prompt is not None:
             try:
-                answer, wait = self._prompt.at_once(partial(verb, *args, **named))
+                answer, wait = self._prompt.at_once(call)
                 if wait is not None:
                     await self.run(wait)
                 return answer
             except (WouldWait, FileReplaced):
                 pass  # nothing was done: in a thread, then
-        return await self.run(verb, *args, **named)
+        return await (self.run(call) if rounds is None else rounds.do(call, would_wait=True))
 
     async def together(self, verbs: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call what calls several verbs that declare, in a thread, as one change."""
@@ -92,10 +111,7 @@ class Backend:
     # ---- queues -----------------------------------------------------------------------------
     def queue_of(self, call: Call) -> str:
         """The broker's name of the queue that `QueueUrl` names. Raises WireError."""
-        address = _parse_queue_url(call.params["QueueUrl"], call.region)
-        if address.account not in ("", self.account):
-            raise service_error("sqs", "QueueDoesNotExist")
-        return store_queue(address.name, address.region, self.region)
+        return find_queue(call.params["QueueUrl"], call.region, self)
 
     def queue_named(self, name: str, call: Call) -> str:
         """The broker's name of a queue in the region of the call."""
@@ -138,3 +154,16 @@ class Backend:
         """The ARN of a topic by its name in the broker."""
         region, name = wire_topic(topic, self.region)
         return topic_arn(region, self.account, name)
+
+
+def find_queue(url: str, region: str, backend: Backend) -> str:
+    """The broker's name of the queue that a URL names. Raises WireError."""
+    address = _parse_queue_url(url, region)
+    if address.account not in ("", backend.account):
+        raise service_error("sqs", "QueueDoesNotExist")
+    return store_queue(address.name, address.region, backend.region)
+
+
+def _log_failure(done: "Future[object]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("%s: %s", type(error).__name__, error)

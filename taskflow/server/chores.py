@@ -25,4 +25,5 @@ class Chores:
                     pass
             except BrokerError as error:
                 log.error("the upkeep failed, will try again: %s", error)
+            self._backend.waiting.rest()
             await self._backend.waiting.pause(EVERY)

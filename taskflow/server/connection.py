@@ -1,13 +1,18 @@
-"""A connection that ends when its client sends too large a head, or takes too long to send.
+"""A connection that ends when its client sends too large a head, or takes too long to send, and
+that takes plain requests the fast way.
 
 uvicorn limits neither: without this a client could fill the memory with headers, or hold a
 connection open with half a request for ever.
 """
 
 import asyncio
+from functools import partial
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from taskflow.server.fast_way import FastWay, Plan
+from taskflow.server.json_dialect import CONTENT_TYPE
 
 MAX_HEAD = 64 * 1024  # bytes
 FIRST = 10.0  # seconds for the first byte of a new connection
@@ -19,6 +24,8 @@ class Connection(HttpToolsProtocol):
     there are: a process without descriptors accepts nobody, and says so without end."""
 
     most = 1000
+    fast: FastWay | None = None
+    """Of the server that this class of connections is for (`connections_of`)."""
     _open: ClassVar[set["Connection"]] = set()
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -26,6 +33,10 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         self._in_body = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._fast = self.fast
+        self._plan: Plan | None = None
+        self._pending = _Pending()
+        self._body: list[bytes] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -41,25 +52,100 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head == 0 and not self._in_body:  # a request begins
-            self._end()
-            self._begin(SLOWEST)
+        begins = self._head == 0 and not self._in_body
         if not self._in_body:
             self._head += len(data)
         super().data_received(data)
+        if begins and (self._head or self._in_body):  # and there is more to come of it
+            self._end_wait()
+            self._deadline = self.loop.call_later(SLOWEST, self._give_up)
         if not self._in_body and self._head > MAX_HEAD and not self.transport.is_closing():
             self._end()
             self.send_400_response(f"The head of the request is longer than {MAX_HEAD} bytes.")
 
     def on_headers_complete(self) -> None:
         self._in_body = True
-        super().on_headers_complete()
+        if self._fast is not None and self._may_be_plain():
+            self._plan = self._fast.accept(self.headers)
+        if self._plan is None:
+            super().on_headers_complete()
+        else:
+            self._pending = _Pending()
+            self.cycle = self._pending  # type: ignore[assignment]  # as far as uvicorn looks at it
         self.headers = []  # what comes behind a body is no header of the request: nobody reads it
+
+    def on_body(self, body: bytes) -> None:
+        if self._plan is None:
+            super().on_body(body)
+        else:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         self._in_body = False
         self._end()
+        if self._plan is None:
+            super().on_message_complete()
+            return
+        plan, self._plan = self._plan, None
+        body, self._body = b"".join(self._body), []
+        assert self._fast is not None
+        tell = partial(self._tell, self._pending, self.scope, body)
+        if not self._fast.begin(plan, body, tell):
+            tell(None)
+
+    # ---- the fast way -----------------------------------------------------------------------
+    def _may_be_plain(self) -> bool:
+        parser = self.parser
+        return (
+            self.url == b"/"
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)  # else it waits its turn
+        )
+
+    def _tell(self, pending: "_Pending", scope: Any, body: bytes, answer: bytes | None) -> bool:
+        """Answer 200 with this; go the long way with the request when there is no answer."""
+        if self.transport.is_closing():
+            pending.response_complete = True
+            return False
+        if answer is None:
+            self._go_the_long_way(pending, scope, body)
+            return True
+        lines = [b"HTTP/1.1 200 OK\r\n"]
+        for name, text in self.server_state.default_headers:
+            lines += (name, b": ", text, b"\r\n")
+        assert self._fast is not None
+        lines.append(
+            b"x-amzn-requestid: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
+            % (self._fast.request_id(), CONTENT_TYPE.encode(), len(answer))
+        )
+        lines += (b"\r\n" if pending.keep_alive else b"connection: close\r\n\r\n", answer)
+        self.transport.write(b"".join(lines))
+        pending.response_complete = True
+        if not pending.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+        return True
+
+    def _go_the_long_way(self, pending: "_Pending", scope: Any, body: bytes) -> None:
+        """As if the request had just come whole. Others may have come behind it meanwhile, and may
+        be half read: what uvicorn keeps of those is as before."""
+        kept = self.cycle, self.parser, self.url, self.headers, self.scope
+        self.cycle, self.parser = None, _Parsed()  # type: ignore[assignment]  # as far as it asks
+        self.url, self.headers, self.scope = b"/", scope["headers"], scope
+        self.expect_100_continue = False
+        super().on_headers_complete()
+        super().on_body(body)
         super().on_message_complete()
+        cycle = self.cycle
+        cycle.keep_alive = pending.keep_alive
+        pending.response_complete = True
+        self.cycle, self.parser, self.url, self.headers, self.scope = kept
+        if self.cycle is pending:  # type: ignore[comparison-overlap]  # as above
+            self.cycle = cycle
 
     def _begin(self, seconds: float) -> None:
         self._head = 0
@@ -67,6 +153,9 @@ class Connection(HttpToolsProtocol):
 
     def _end(self) -> None:
         self._head = 0
+        self._end_wait()
+
+    def _end_wait(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -74,3 +163,43 @@ class Connection(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._deadline = None
         self.transport.close()
+
+
+def connections_of(fast: FastWay | None) -> type[Connection]:
+    """The connections of one server."""
+    return type("Connection", (Connection,), {"fast": fast})
+
+
+class _Pending:
+    """Stands where uvicorn has the request and its answer, until that is known: what comes behind
+    it waits, and who stops the server leaves it time."""
+
+    def __init__(self) -> None:
+        self.response_complete = False
+        self.keep_alive = True
+        self.disconnected = False
+        self.message_event = _NOBODY_WAITS
+
+
+class _NobodyWaits:
+    def set(self) -> None:
+        """Nobody waits for the rest of the body."""
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
+class _Parsed:
+    """What the parser has said of each request that was to be plain."""
+
+    def get_http_version(self) -> str:
+        return "1.1"
+
+    def get_method(self) -> bytes:
+        return b"POST"
+
+    def should_keep_alive(self) -> bool:
+        return True
+
+    def should_upgrade(self) -> bool:
+        return False

@@ -222,6 +222,8 @@ class Deliveries:
         queues = list(await self._subscriptions())
         if not queues:
             return LOOK_AGAIN
+        if self._backend.waiting.attend():
+            return 0.0
         due = await self._backend.run(self._broker.next_due, *queues)
         left = LOOK_AGAIN if due is None else due - self._broker.clock.now()
         return min(LOOK_AGAIN, max(0.0, left))

@@ -65,7 +65,7 @@ class JsonDialect:
     def write(
         self, action: str, shape: Structure | None, result: Mapping[str, Any], request_id: str
     ) -> HttpResponse:
-        return _answer(200, _plain(result), request_id)
+        return _answer(200, plain(result), request_id)
 
     def refuse(self, error: WireError, request_id: str) -> HttpResponse:
         shape = error.shape or COMMON.get(error.code, (error.code,))[0]
@@ -128,15 +128,15 @@ def _token(value: Any) -> str:
     return "DECIMAL_VALUE"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As JSON has it: blobs in base64, and no empty member, which AWS leaves out too."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
         return {
-            key: item if type(item) is str else _plain(item)
+            key: item if type(item) is str else plain(item)
             for key, item in value.items()
             if item or item not in ([], {})
         }

@@ -24,8 +24,9 @@ from taskflow.server.app import App, Page
 from taskflow.server.backend import Backend
 from taskflow.server.certificate import certificate_page, ensure_identity
 from taskflow.server.chores import Chores
-from taskflow.server.connection import Connection
+from taskflow.server.connection import Connection, connections_of
 from taskflow.server.deliveries import Deliveries
+from taskflow.server.fast_way import make_fast_way
 from taskflow.server.keys import Keys, keys_file
 from taskflow.server.listening import bind
 from taskflow.server.sns import Sns
@@ -160,7 +161,7 @@ class WireServer:
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http=Connection,
+                http=connections_of(make_fast_way(app, backend, lambda: access.open)),
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from taskflow.broker import Finish
@@ -59,15 +59,14 @@ class ReceiveActions:
         if wait is not None and not 0 <= wait <= MAX_RECEIVE_WAIT:
             raise invalid_value(wait, "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
         wanted = {*params.get("AttributeNames", ()), *params.get("MessageSystemAttributeNames", ())}
-        # The model lets clients name attributes of queues here too; messages have none of them.
-        for name in sorted(wanted - SYSTEM_ATTRIBUTES - KNOWN - {"All"}):
+        for name in sorted(name for name in wanted if not is_message_attribute(name)):
             raise service_error("sqs", "InvalidAttributeName", f"Unknown Attribute {name}.")
         queue = self._backend.queue_of(call)
         if wait is None:
             wait = (await self._backend.run_short(self._broker.settings, queue)).receive_wait
         found = await self._poll(call, queue, limit, visibility, wait)
         names = frozenset(params.get("MessageAttributeNames", ()))
-        return {"Messages": [self._show(one, wanted, names) for one in found] or None}
+        return {"Messages": [self.show(one, wanted, names) for one in found] or None}
 
     async def _poll(
         self, call: Call, queue: str, limit: int, visibility: float | None, wait: float
@@ -103,7 +102,8 @@ class ReceiveActions:
         found = self._broker.receive(queue, limit=limit, visibility=visibility, attempt=attempt)
         return found, None if found else self._broker.next_due(queue)
 
-    def _show(self, delivery: Delivery, wanted: set[str], names: frozenset[str]) -> dict[str, Any]:
+    def show(self, delivery: Delivery, wanted: Set[str], names: frozenset[str]) -> dict[str, Any]:
+        """A message as it is answered, with the attributes that were asked for."""
         attributes = _chosen(delivery, names)
         system = self._system_attributes(delivery)
         if "All" not in wanted:
@@ -152,7 +152,7 @@ class ReceiveActions:
             _no_receipt(handle) if at is None else None
             for handle, at in zip(handles, self._broker.received_at(handles), strict=True)
         ]
-        held = [_held(queue, handle) for handle in handles]
+        held = [by_receipt(queue, handle) for handle in handles]
         good = [index for index, error in enumerate(errors) if error is None]
         if not good:
             # A queue that is not there is the first thing to say.
@@ -195,15 +195,21 @@ class ReceiveActions:
         times = self._broker.received_at([entry["ReceiptHandle"] for entry in entries])
         errors = [_check_change(entry, at, now) for entry, at in zip(entries, times, strict=True)]
         good = [index for index, error in enumerate(errors) if error is None]
-        held = [_held(queue, entries[index]["ReceiptHandle"]) for index in good]
+        held = [by_receipt(queue, entries[index]["ReceiptHandle"]) for index in good]
         states = self._broker.leases(held)
         hidden = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
         answers = self._broker.change_visibility(list(zip(held, hidden, strict=True)), fence=False)
         for index, state, changed in zip(good, states, answers, strict=True):
             # Visible again, a message of a standard queue stays as it is, and that is no error.
             if not changed and (state == "gone" or is_fifo(queue)):
-                errors[index] = _not_held(entries[index]["ReceiptHandle"], state)
+                errors[index] = _notheld(entries[index]["ReceiptHandle"], state)
         return errors
+
+
+def is_message_attribute(name: str) -> bool:
+    """Whether a client may ask for it. The model lets clients name attributes of queues, too;
+    messages have none of them."""
+    return name in SYSTEM_ATTRIBUTES or name in KNOWN or name == "All"
 
 
 def _bounded(params: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
@@ -257,14 +263,14 @@ def _check_change(
     return None
 
 
-def _not_held(handle: str, state: Lease) -> WireError:
+def _notheld(handle: str, state: Lease) -> WireError:
     if state == "lapsed":
         return service_error("sqs", "MessageNotInflight")
     reason = "Message does not exist or is not available for visibility timeout change."
     return invalid_value(handle, "ReceiptHandle", reason)
 
 
-def _held(queue: str, handle: str) -> Delivery:
+def by_receipt(queue: str, handle: str) -> Delivery:
     """A delivery by its receipt, which is all that settling asks for."""
     return Delivery("", "", "", NO_ATTRIBUTES, queue, handle, 0, 0.0, 0.0, 0.0)
 

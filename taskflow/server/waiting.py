@@ -14,6 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 from functools import partial
 
+from taskflow.broker.attention import Attention
 from taskflow.broker.traffic import Traffic
 from taskflow.clock import Clock
 
@@ -74,6 +75,9 @@ class Waiting:
         self._alarms: dict[str, float] = {}  # when a queue that is waited for has something due
         self._loop: asyncio.AbstractEventLoop | None = None
         self._time: Timekeeper | None = None
+        self._attention = broker if isinstance(broker, Attention) else None
+        self._away = False
+        self._wanted = False
         self.closing = False
 
     def start(self) -> None:
@@ -91,6 +95,24 @@ class Waiting:
             if queue in self._parked:
                 self._loop.call_soon_threadsafe(self.wake_next, queue)
 
+    def attend(self) -> bool:
+        """Somebody waits for what other processes do. True when nobody has heard them so far, and
+        they are heard from now on: look once more, then."""
+        self._wanted = True
+        if self._away and self._attention is not None:
+            self._away = False
+            self._attention.attend()
+            return True
+        return False
+
+    def rest(self) -> None:
+        """Called from time to time: when nobody has waited since the last time, other processes
+        are not heard until somebody does. Each of their sends would wake this one."""
+        if self._attention is not None and not (self._wanted or self._parked or self._away):
+            self._away = True
+            self._attention.look_away()
+        self._wanted = False
+
     def rung(self, queue: str) -> int:
         """Another number after each ring of the queue; read it before looking into the queue."""
         return self._rings.get(queue, 0)
@@ -105,8 +127,9 @@ class Waiting:
     async def park(
         self, queue: str, rung: int, due: float | None, until: float, gone: asyncio.Event
     ) -> None:
-        """Wait until the queue rings, something of it is due, `until`, or the client has gone."""
-        if self.closing:
+        """Wait until the queue rings, something of it is due, `until`, or the client has gone.
+        It may end for nothing."""
+        if self.closing or self.attend():
             return
         assert self._time is not None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

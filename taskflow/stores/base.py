@@ -89,8 +89,14 @@ class Store(Protocol):
         """What other processes ring from now on is kept for `hear`, if this can be."""
         ...
 
+    def ignore(self) -> None:
+        """Nobody here wants to hear what others ring, until the next `listen`: who is in `hear`
+        returns, and who rings need not ring here."""
+        ...
+
     def hears(self) -> bool:
-        """Whether it is: since `listen`, and until `close`."""
+        """Whether it is: since `listen`, and until `close` (or `ignore`, which costs less to obey
+        in some stores than in others)."""
         ...
 
     def hear(self, timeout: float | None) -> Collection[str] | None:

@@ -9,7 +9,18 @@ from taskflow.broker import Broker
 from taskflow.errors import BrokerUnavailable
 
 When = Literal["before", "after"]
-_QUIET = ("clock", "random", "economy", "max_message_bytes", "wake", "watch", "close", "hurry")
+_QUIET = (
+    "clock",
+    "random",
+    "economy",
+    "max_message_bytes",
+    "wake",
+    "watch",
+    "attend",
+    "look_away",
+    "close",
+    "hurry",
+)
 
 
 class FaultBroker:

@@ -24,6 +24,7 @@ from taskflow.message import Message
 from taskflow.server.access import Access
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
+from taskflow.server.fast_way import make_fast_way
 from taskflow.server.keys import Key, Keys
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
@@ -34,7 +35,7 @@ from taskflow.wire.envelope import wire_topic
 from tests.fuzz.requests import ACCOUNT, HOST, NAMES, Requests
 from tests.fuzz.values import Values
 from tests.fuzz.verdict import Verdict
-from tests.taskflow.server.wire import Answer, Peer, all_peers, ask, make_scope
+from tests.taskflow.server.wire import Answer, FastFirst, Peer, all_peers, ask, make_scope
 
 REGION = "us-east-1"
 SECRET = "the-body-that-nobody-may-see"
@@ -71,7 +72,7 @@ class WireFuzz:
                 **Sns(backend).actions(),
                 **Sts().actions(),
             }
-            self._app = App(
+            app = App(
                 access.guard(actions),
                 access.authenticate,
                 clock=self._broker.clock,
@@ -82,6 +83,9 @@ class WireFuzz:
                 admit=access.admit,
                 threads=threads,
             )
+            fast = make_fast_way(app, backend, lambda: access.open)
+            assert fast is not None
+            self._ways = (app, FastFirst(app, fast))
             for name in NAMES:
                 self._values.note("url", f"http://{HOST}/{ACCOUNT}/{name}")
                 self._values.note("queue", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
@@ -113,7 +117,8 @@ class WireFuzz:
             headers = _sign(self._key, peer, method, path, query, headers, body)
         scope = make_scope(method, path, query, tuple(headers))
         try:
-            answer = await asyncio.wait_for(ask(self._app, scope, body), TIMEOUT)
+            way = self._values.dice.choice(self._ways)
+            answer = await asyncio.wait_for(ask(way, scope, body), TIMEOUT)
         except TimeoutError:
             self._verdict.wrong("no answer in time", request)
         except Exception as error:

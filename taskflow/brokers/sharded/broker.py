@@ -33,6 +33,7 @@ from taskflow.brokers.sharded.shards import Shards
 from taskflow.brokers.sharded.slot_moves import SlotMoves
 from taskflow.brokers.sharded.splitting import Splitting
 from taskflow.brokers.sharded.step import Step
+from taskflow.brokers.sharded.together import Together
 from taskflow.clock import Clock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.sqlite.store import SqliteStore
@@ -79,6 +80,8 @@ class ShardedBroker:
             for shard in shards[1:]:
                 shard.store.close()
             raise
+        together = Together(course, shards, hub)
+        self.gathered, self.at_once = together.gathered, together.at_once
         homes = self._homes = Homes(shards, placement, clock, random)
         self.new_place = homes.new_place
         first = shards[0].broker
@@ -88,6 +91,7 @@ class ShardedBroker:
         receiver = Receiver(course, shards, placement, homes, hub, clock)
         self.receive, self.next_due = receiver.receive, receiver.next_due
         self.wake, self.watch = receiver.wake, receiver.watch
+        self.attend, self.look_away = hub.attend, hub.look_away
         settler = Settler(course, shards, receipts)
         self.delete, self.dead_letter = settler.delete, settler.dead_letter
         self.change_visibility, self.extend = settler.change_visibility, settler.extend

@@ -2,12 +2,14 @@
 
 import threading
 
+from taskflow.broker.prompt import WouldWait
 from taskflow.brokers.sharded.shard_map import MAP, SHARD, map_of
 from taskflow.stores.sqlite.rows import SqliteRows
 
 
-class MapChanged(Exception):
-    """The file has another map than the one by which it was chosen: nothing was done."""
+class MapChanged(WouldWait):
+    """The file has another map than the one by which it was chosen: nothing was done. Who may not
+    wait may not look for the new one either."""
 
 
 class Epoch(threading.local):

@@ -42,6 +42,9 @@ class Home:
         if (now >= self._look_at or self._pid != forking.pid) and self._lock.acquire(False):
             try:
                 self._hold(now)
+            except BaseException:  # such as WouldWait: whoever can wait does it
+                self._look_at = self._renew_at = float("-inf")
+                raise
             finally:
                 self._lock.release()
         return self._own

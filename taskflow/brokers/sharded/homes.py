@@ -51,6 +51,9 @@ class Homes:
         self._looks += 1
         others = [number for number in there if number not in own]
         numbers = [*_turned(own, self._looks), *others]
+        if self._busy and (here := self._sends_to()) in numbers[1:]:  # what it sends is here first
+            numbers.remove(here)
+            numbers.insert(0, here)
         if others and now >= self._elsewhere_at:
             self._elsewhere_at = now + ELSEWHERE
             numbers = [*_turned(others, self._looks), *own]
@@ -67,15 +70,22 @@ class Homes:
             lately = self._made - self._made_before >= BUSY
             self._busy = lately and turn == self._turn + 1
             self._turn, self._made_before = turn, self._made
-        number = self._sends.number
         if many:
             self._batches += 1
-            number += self._batches
-        elif self._busy:
-            number += turn
-        of_files = [places for places in self._placement.places if places]
-        places = of_files[number % len(of_files)]
+            file = self._file(self._sends.number + self._batches)
+        else:
+            file = self._sends_to()
+        places = self._placement.places[file]
         return places[self._random.getrandbits(10) % len(places)]
+
+    def _sends_to(self) -> int:
+        """The file for what is sent alone now."""
+        return self._file(self._sends.number + (self._turn if self._busy else 0))
+
+    def _file(self, number: int) -> int:
+        """Of the files that have places, as a new one has none, one by a number without end."""
+        files = [file for file, places in enumerate(self._placement.places) if places]
+        return files[number % len(files)]
 
 
 def _turned(numbers: Sequence[int], by: int) -> Sequence[int]:

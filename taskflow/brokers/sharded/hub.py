@@ -31,6 +31,14 @@ class Hub:
         """Call `heard(queues)` at each ring, whichever file it was in."""
         self.waiters.watch(lambda rung: heard({bare(name) for name in rung}))
 
+    def attend(self) -> None:
+        """As `Waiters`."""
+        self.waiters.attend()
+
+    def look_away(self) -> None:
+        """As `Waiters`."""
+        self.waiters.look_away()
+
 
 def name_in(number: int, name: str) -> str:
     """What rings when something is new of this name in that file."""

@@ -1,7 +1,7 @@
 """The share of one file in the hub: it rings there, and is heard there."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from taskflow.brokers.sharded.hub import Hub, name_in
 
@@ -38,6 +38,15 @@ class ShardWaiters:
 
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         self._hub.watch(heard)
+
+    def attend(self) -> None:
+        self._hub.waiters.attend()
+
+    def look_away(self) -> None:
+        self._hub.waiters.look_away()
+
+    def keeping(self) -> AbstractContextManager[None]:
+        return self._hub.waiters.keeping()
 
     def wake(self) -> None:
         self._hub.waiters.wake()

@@ -14,6 +14,7 @@ from taskflow.brokers.stored.coordination import Coordinator
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.declare import Declarations
 from taskflow.brokers.stored.finding import Finding
+from taskflow.brokers.stored.gatherer import Gatherer
 from taskflow.brokers.stored.handover import HandingOver
 from taskflow.brokers.stored.housekeeping import Upkeep
 from taskflow.brokers.stored.intake import Intake
@@ -29,6 +30,7 @@ from taskflow.brokers.stored.settle import Settler
 from taskflow.clock import Clock, SystemClock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store
+from taskflow.stores.gathers import Gathers
 from taskflow.stores.joinable import Joinable
 
 
@@ -57,6 +59,8 @@ class StoredBroker:
         self.store = store
         if isinstance(store, Prompt):
             self.at_once = store.at_once
+        if isinstance(store, Gathers):
+            self.gathered = Gatherer(lambda: [store], lambda: self.core.waiters.keeping()).gathered
         if isinstance(store, OwnSql):
             self.within = store.within
         if isinstance(store, Backup):
@@ -70,6 +74,7 @@ class StoredBroker:
         self.receiver = receiver = Receiver(core)
         self.receive, self.next_due = receiver.receive, receiver.next_due
         self.wake, self.watch = receiver.wake, receiver.watch
+        self.attend, self.look_away = receiver.attend, receiver.look_away
         settler = Settler(core)
         self.delete, self.dead_letter = settler.delete, settler.dead_letter
         self.change_visibility, self.extend = settler.change_visibility, settler.extend

@@ -184,3 +184,11 @@ class Receiver:
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         """Hear of every ring."""
         self._core.waiters.watch(heard)
+
+    def attend(self) -> None:
+        """Of other processes, too."""
+        self._core.waiters.attend()
+
+    def look_away(self) -> None:
+        """Not of other processes."""
+        self._core.waiters.look_away()

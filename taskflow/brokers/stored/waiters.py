@@ -13,6 +13,27 @@ RECORD = "#"
 """What the ring of a record begins with, and the name of no queue."""
 
 
+class _Kept(threading.local):
+    """What the thread announces later; None: at once."""
+
+    queues: set[str] | None = None
+
+
+class Keeping:
+    """`with` it to announce later. (Written out: a generator costs as much as a statement.)"""
+
+    def __init__(self, kept: _Kept, announce: Callable[[Collection[str]], None]) -> None:
+        self._kept = kept
+        self._announce = announce
+
+    def __enter__(self) -> None:
+        self._kept.queues = set()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        kept, self._kept.queues = self._kept.queues, None
+        self._announce(kept or ())
+
+
 class Waiters:
     """Counts the rings of each queue and parks receivers until the next one.
 
@@ -30,7 +51,9 @@ class Waiters:
         self._attended: Counter[str] = Counter()  # records that somebody here waits for
         self._watchers: list[Callable[[Collection[str]], None]] = []
         self._listener: threading.Thread | None = None
+        self._away = False
         self._closed = False
+        self._kept = _Kept()
 
     def listen(self) -> None:
         """Miss no ring of other processes from now on: who parks hears them."""
@@ -78,6 +101,9 @@ class Waiters:
         wake: most steps of workflows ring none."""
         if not queues:
             return
+        if (kept := self._kept.queues) is not None:
+            kept.update(queues)
+            return
         self._store.ring(queues)  # first: those are farther away
         self._heard(queues)
 
@@ -108,7 +134,28 @@ class Waiters:
         looks now and then whether there is one again.)"""
         with self._parked:
             while not self._closed:
-                self._parked.wait(None if self._store.hears() else self._store.poll_interval)
+                idle = self._away or self._store.hears()
+                self._parked.wait(None if idle else self._store.poll_interval)
+
+    def attend(self) -> None:
+        """Hear other processes again."""
+        self.listen()  # first: what rings before the thread hears is kept
+        with self._parked:
+            self._away = False
+            self._parked.notify_all()
+
+    def look_away(self) -> None:
+        """Hear no other processes until `attend`, unless somebody is parked here."""
+        with self._parked:
+            if self._waiting or self._away:
+                return
+            self._away = True
+        self._store.ignore()
+
+    def keeping(self) -> "Keeping":
+        """A block: what this thread announces in it is announced at the end, once; until then
+        others may not see it."""
+        return Keeping(self._kept, self.announce)
 
     def wake(self) -> None:
         """Let everybody parked here look at their `stop`."""

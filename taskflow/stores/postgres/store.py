@@ -208,6 +208,9 @@ class PostgresStore:
         if not self._server.pooled:  # there, what one says next may go to another server process
             self._ear.listen()
 
+    def ignore(self) -> None:
+        """It is heard all the same: who does not read holds up the server's queue of notices."""
+
     def hears(self) -> bool:
         return self._ear.hears()
 

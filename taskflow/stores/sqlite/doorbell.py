@@ -14,11 +14,15 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
+from taskflow.clock import SystemClock
 from taskflow.stores.sqlite.ear import Ear
 
 log = logging.getLogger("taskflow.store")
 
+_CLOCK = SystemClock()  # of the file system, whatever the broker's may be
+
 _PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+TICK = 50_000_000  # nanoseconds, longer than between two times that a file system tells apart
 LOOK_AGAIN = 64  # publishes between two looks whether the folder was replaced under its name
 _OPEN_FILES = "/proc/self/fd"  # Linux's short names for long paths; elsewhere those are polled
 
@@ -82,7 +86,10 @@ class Doorbell:
             if found.st_mtime_ns != self._seen[0]:
                 names = [bell.name for bell in self._folder.iterdir()]
                 others = [(name, self._address(name)) for name in names if name != self._own]
-                self._seen = (found.st_mtime_ns, others)
+                # A folder that changes again within the same tick of the system's clock shows the
+                # same time: it is listed once more when that tick is surely over.
+                settled = _CLOCK.now() * 1e9 - found.st_mtime_ns > TICK
+                self._seen = (found.st_mtime_ns if settled else 0, others)
         except OSError:
             return []
         return self._seen[1]
@@ -160,15 +167,21 @@ class Doorbell:
         self._enter_folder()  # a long path has a short name there
         return f"{_OPEN_FILES}/{self._folder_file}/{name}"
 
-    def close(self) -> None:
-        """Take the own bell down; who hears returns."""
+    def take_down(self) -> None:
+        """Take the own bell down, until the next `listen`; who hears returns."""
         with self._lock:
-            self._closed = True
             ear, self._ear = self._ear, None
+            if ear is not None:
+                with contextlib.suppress(OSError):
+                    (self._folder / self._own).unlink(missing_ok=True)
         if ear is not None:
             ear.close()
-            with contextlib.suppress(OSError):
-                (self._folder / self._own).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Take the own bell down, for good."""
+        with self._lock:
+            self._closed = True
+        self.take_down()
         if self._sender is not None:
             self._sender.close()
         self._leave_folder()

@@ -8,6 +8,7 @@ LONGEST = 30.0  # seconds
 HURRIED = 1.0  # seconds, once the process is leaving
 SHORT, MANY = 0.001, 1000  # seconds between the first tries, and how many those are
 LONG = 0.01
+MOMENT, A_WHILE = 0.0002, 0.001  # seconds between two tries in haste, and together on a loop
 
 
 class Patience:
@@ -18,7 +19,8 @@ class Patience:
     finds it taken nearly always: with SQLite's own pauses, which grow to a tenth of a second, one
     of four senders waited for most of a second at times. Once a millisecond is often enough: 30 ms
     were the longest then, at the same rate; twice as often costs a fifth of the rate. A thread in
-    haste does not wait at all.
+    haste looks more often, and gives up soon: to hand its work to another costs more than most
+    transactions take.
     """
 
     def __init__(self, haste: Haste | None = None) -> None:
@@ -28,11 +30,18 @@ class Patience:
 
     def __call__(self, tries: int) -> bool:
         if self._haste.on:
-            return False
+            return self._wait_a_moment(tries)
         hurried = self._hurried.is_set()
         if self.waited(tries) >= (HURRIED if hurried else LONGEST):
             return False
         (self._never if hurried else self._hurried).wait(self.pause(tries))
+        return True
+
+    def _wait_a_moment(self, tries: int) -> bool:
+        patience = self._haste.patience
+        if tries * MOMENT >= (A_WHILE if patience is None else patience):
+            return False
+        self._never.wait(MOMENT)
         return True
 
     @staticmethod

@@ -21,6 +21,7 @@ from taskflow.stores.sqlite.connecting import check_sqlite_version, connect, mak
 from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.durability import Checkpointer, DiskSync
 from taskflow.stores.sqlite.file_copy import back_up
+from taskflow.stores.sqlite.gathering import Gathering
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity
 from taskflow.stores.sqlite.migration import prepare
@@ -121,7 +122,8 @@ class SqliteStore:
             self._file = FileIdentity(path, real)
         self._pid = os.getpid()
         for block in (self._reading, self._writing):
-            block.use(self._pid, self._lock, rows, connection.cursor().execute)
+            execute, idle = connection.cursor().execute, connection.get_autocommit
+            block.use(self._pid, self._lock, rows, execute, idle)
 
     def _let_go(self, *, checkpoint: bool) -> None:
         """Close what `_open` opened; without a checkpoint when the file is another's by now."""
@@ -246,12 +248,13 @@ class SqliteStore:
         writing = self._writing
         later: list[Callable[[], None]] = []
         with writing as rows:
-            if self._fence is not None and writing.depth == 1:
+            if self._fence is not None and writing.outermost:
                 self._fence(writing.rows)
             answer = work(rows)
             if writing.depth > 1:  # a part of another: others see it when that is committed
                 if committed is not None:
                     writing.later.append(partial(committed, answer))
+                writing.owes = writing.owes or durable
                 return answer
             if writing.later:
                 later, writing.later = writing.later, []
@@ -270,6 +273,16 @@ class SqliteStore:
         owes = self._haste.owes
         return answer, partial(self._sync_change, self._committed_in.number) if owes else None
 
+    def gathering(self, patience: float | None) -> Gathering:
+        return Gathering(self._writing, self._haste, patience, self._settle_gathering)
+
+    def _settle_gathering(self, durable: bool) -> Callable[[], None] | None:
+        if durable and self._disk is not None:
+            return partial(self._sync_change, self._committed_in.number)
+        if durable:
+            self.check()
+        return None
+
     def _sync_change(self, generation: int) -> None:
         self._committed_in.number = generation  # as if this thread had made it
         self.sync()
@@ -281,8 +294,14 @@ class SqliteStore:
         durable: bool = False,
         committed: Callable[[T], None] | None = None,
     ) -> T:
-        # One statement more or less costs nothing here.
-        return self.transact(work, durable=durable, committed=committed)
+        haste = self._haste
+        if not haste.on:  # one statement more or less costs nothing here
+            return self.transact(work, durable=durable, committed=committed)
+        haste.bare = True
+        try:
+            return self.transact(work, durable=durable, committed=committed)
+        finally:
+            haste.bare = False
 
     def step(self, work: Callable[[Rows], T]) -> T:
         with self._reading as rows:  # one statement: SQLite commits it
@@ -361,6 +380,11 @@ class SqliteStore:
         self._listens = True
         if self._bell is not None:
             self._bell.listen()
+
+    def ignore(self) -> None:
+        self._listens = False
+        if self._bell is not None:
+            self._bell.take_down()
 
     def hears(self) -> bool:
         return self._bell is not None and self._bell.hears()

@@ -35,10 +35,19 @@ class Reading:
         self.rows: SqliteRows
         """Within a block: the rows, with what only SQLite has."""
         self._execute: Execute
+        self._idle: Callable[[], bool]
 
-    def use(self, pid: int, lock: threading.RLock, rows: SqliteRows, execute: Execute) -> None:
-        """Work on this connection from now on, in this process. The lock is held."""
-        self._lock, self.rows, self._execute = lock, rows, execute
+    def use(
+        self,
+        pid: int,
+        lock: threading.RLock,
+        rows: SqliteRows,
+        execute: Execute,
+        idle: Callable[[], bool],
+    ) -> None:
+        """Work on this connection from now on, in this process. The lock is held. `idle`: whether
+        SQLite is in no transaction."""
+        self._lock, self.rows, self._execute, self._idle = lock, rows, execute, idle
         self._pid = pid
 
     def leave(self) -> None:
@@ -51,7 +60,12 @@ class Reading:
 
     def _acquire(self) -> None:
         if self._haste.on:
-            if forking.pid != self._pid or not self._lock.acquire(blocking=False):
+            patience = self._haste.patience
+            if forking.pid != self._pid or not (
+                self._lock.acquire(blocking=False)
+                if patience is None
+                else self._lock.acquire(timeout=patience)
+            ):
                 raise WouldWait
             return
         if forking.pid != self._pid:
@@ -85,6 +99,9 @@ class Writing(Reading):
         self._committed = committed
         self._syncs = syncs  # whether the next commit waits for the disk by itself
         self.depth = 0  # of blocks; guarded by the lock
+        self.owes = False  # whether a part wants it on disk; guarded by the lock
+        self._gathers = False
+        self._bare = False  # whether the second block has no savepoint
         self.later: list[Callable[[], None]] = []
         """What to call when the outermost block is committed; guarded by the lock."""
         self._owner = 0  # the thread that is in them
@@ -93,20 +110,58 @@ class Writing(Reading):
     def __enter__(self) -> Rows:
         self._acquire()
         try:
-            if self._haste.on and not self.depth:
-                if self._haste.changed or self._syncs():
+            if self._haste.on and self.depth <= self._gathers:  # what a call begins by itself
+                if self._haste.patience is None and (self._haste.changed or self._syncs()):
                     raise WouldWait
                 self._haste.changed = True
-            self._execute("SAVEPOINT inner" if self.depth else "BEGIN IMMEDIATE")
+            if self._gathers and not self.depth:
+                self._begin()
+            if self.depth:
+                if self._haste.bare and self._gathers and self.depth == 1:
+                    self._bare = True
+                else:
+                    self._execute("SAVEPOINT inner")
+                self.depth += 1
+            else:
+                self._begin()
         except BaseException as error:
             super().__exit__(None, error, None)
             raise
-        if not self.depth:
-            self.rows.begun()
+        return self.rows
+
+    def _begin(self) -> None:
+        self._execute("BEGIN IMMEDIATE")
+        self.rows.begun()
+        self.owes = False
         self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
         self._owner_pid = self._pid
-        self.depth += 1
-        return self.rows
+        self.depth = 1
+
+    @property
+    def outermost(self) -> bool:
+        """Whether this block is in no other: a call of its own, alone or among others that are
+        gathered."""
+        return self.depth == 1 + self._gathers
+
+    def gather(self) -> None:
+        """The blocks of this thread until `end_gathering` are parts of one transaction, which the
+        first of them begins."""
+        self._acquire()
+        assert not self.depth
+        self._gathers = True
+
+    def end_gathering(self, error: BaseException | None) -> bool:
+        """Commit it, or undo it when there was an error; whether it had begun."""
+        self._gathers = False
+        if self.depth:
+            self.__exit__(None if error is None else type(error), error, None)
+            return True
+        super().__exit__(None, None, None)
+        return False
+
+    def broken(self) -> bool:
+        """Whether SQLite has ended by itself what is going on here."""
+        return self.depth > 0 and self._idle()
 
     def is_mine(self) -> bool:
         """Whether this thread is inside such a block."""
@@ -119,6 +174,12 @@ class Writing(Reading):
         self.depth -= 1
         if not self.depth:
             self._owner = 0
+        elif self._bare and self.depth == 1:
+            self._bare = False
+            if error is not None:
+                self.rows.undone()
+            super().__exit__(kind, error, trace)
+            return
         if error is None:
             try:
                 self._execute("RELEASE inner" if self.depth else "COMMIT")

@@ -12,7 +12,17 @@ from taskflow.broker.change import Applied, Change, Publish, Send
 from taskflow.message import Message
 from taskflow.testing.simulation.due_pages import DuePages
 
-_QUIET = ("wake", "watch", "close", "hurry", "together", "at_once")
+_QUIET = (
+    "wake",
+    "watch",
+    "attend",
+    "look_away",
+    "close",
+    "hurry",
+    "together",
+    "at_once",
+    "gathered",
+)
 Around = Callable[[str, Sequence[Any], Callable[[], Any]], Any]
 Delayed = Callable[[str, Sequence[Message]], Sequence[Message]]
 

@@ -13,13 +13,14 @@ from botocore.exceptions import ClientError
 from taskflow.broker import Broker
 from taskflow.server.app import Action
 from taskflow.server.backend import Backend
+from taskflow.server.fast_way import make_fast_way
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
 from tests.taskflow.server.test_boto3 import make_client, sender
-from tests.taskflow.server.wire import CALLER, Answer, OnServer, Run, make_app, post_form
+from tests.taskflow.server.wire import CALLER, Answer, FastFirst, OnServer, Run, make_app, post_form
 
 
 @pytest.fixture
@@ -64,10 +65,25 @@ def actions(backend: Backend, moves: MoveActions) -> dict[tuple[str, str], Actio
     return {**sqs_actions(backend, moves), **Sns(backend).actions(), **Sts().actions()}
 
 
+BOTH_WAYS = ("sqs_send", "sqs_receive", "sqs_fifo", "sqs_visibility", "sqs_batches")
+"""The modules whose tests ask the fast way first, and not at all. The others do the latter."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "way" in metafunc.fixturenames:
+        both = metafunc.module.__name__.rpartition("test_")[2] in BOTH_WAYS
+        metafunc.parametrize("way", ["long", "fast"] if both else ["long"])
+
+
 @pytest.fixture
-def app(backend: Backend, actions: dict[tuple[str, str], Action], run: Run[Any]) -> Any:
+def app(way: str, backend: Backend, actions: dict[tuple[str, str], Action], run: Run[Any]) -> Any:
     """An app with these actions, as something that may be called from any loop."""
-    return OnServer(make_app(actions, clock=backend.broker.clock), run)
+    made = make_app(actions, clock=backend.broker.clock)
+    if way == "long":
+        return OnServer(made, run)
+    fast = make_fast_way(made, backend, lambda: True)
+    assert fast is not None
+    return OnServer(FastFirst(made, fast), run)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from hypothesis.strategies import SearchStrategy
 
 from proto.aws.generate import SQS_LISTS, SQS_MAPS
 from taskflow.server.app import App, Call, Caller, Result
+from taskflow.server.fast_way import FastWay
 from taskflow.testing import ManualClock
 from taskflow.wire.shapes import load_services
 
@@ -34,6 +35,7 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
 T = TypeVar("T")
+Asgi = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
 
@@ -101,7 +103,7 @@ def make_scope(
 
 
 async def ask(
-    app: App, scope: dict[str, Any], *chunks: bytes, hang_up: bool = False
+    app: Asgi, scope: dict[str, Any], *chunks: bytes, hang_up: bool = False
 ) -> Answer | None:
     """Send a request, its body in chunks; with `hang_up` the client goes away after them.
 
@@ -125,6 +127,48 @@ async def ask(
     body = b"".join(message.get("body", b"") for message in sent[1:])
     assert headers["content-length"] == str(len(body))
     return Answer(sent[0]["status"], headers, body)
+
+
+class FastFirst:
+    """An app behind the fast way, which is asked first, as a connection does."""
+
+    def __init__(self, app: App, fast: FastWay) -> None:
+        self._app = app
+        self._fast = fast
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        plan = None
+        if (scope["method"], scope["path"], scope["query_string"]) == ("POST", "/", b""):
+            plan = self._fast.accept(scope["headers"])
+        if plan is None:
+            await self._app(scope, receive, send)
+            return
+        came = [await receive()]
+        while came[-1].get("more_body"):
+            came.append(await receive())
+        answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: bytes | None) -> bool:
+            answered.set_result(answer)
+            return True
+
+        body = b"".join(one.get("body", b"") for one in came)
+        if not self._fast.begin(plan, body, tell):
+            tell(None)
+        answer = await answered
+        if answer is None:
+            came.reverse()
+
+            async def again() -> Any:
+                return came.pop() if came else await receive()
+
+            await self._app(scope, again, send)
+            return
+        length = str(len(answer)).encode()
+        headers = [(b"x-amzn-requestid", self._fast.request_id()), (b"content-length", length)]
+        headers.append((b"content-type", JSON[1].encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
 
 
 class OnServer:

@@ -154,3 +154,32 @@ def test_who_watches_hears_while_nobody_waits_and_while_somebody_does(
     assert len(polling.result(WAIT)) == 1
     with changed:
         assert changed.wait_for(lambda: "two" in heard, WAIT)
+
+
+def test_who_looks_away_is_rung_by_nobody_until_it_attends(
+    broker: StoredBroker, other: StoredBroker, tmp_path: Path, clock: ManualClock, poll: Poll
+) -> None:
+    heard: list[str] = []
+    changed = threading.Condition()
+
+    def hear(queues: Any) -> None:
+        with changed:
+            heard.extend(queues)
+            changed.notify_all()
+
+    broker.watch(hear)
+    broker.look_away()
+    broker.look_away()
+    assert list((tmp_path / "broker.db-bells").iterdir()) == []
+    other.send("one", [Message("1", "x")])
+    broker.send("two", [Message("2", "x")])
+    assert heard == ["two"]
+    polling = poll("three")  # who receives here hears all the same
+    clock.wait_until_parked()
+    other.send("three", [Message("3", "x")])
+    assert len(polling.result(WAIT)) == 1
+    broker.look_away()
+    broker.attend()
+    other.send("one", [Message("4", "x")])
+    with changed:
+        assert changed.wait_for(lambda: "one" in heard, WAIT)

@@ -1,0 +1,65 @@
+"""Several calls as one transaction, begun by the first of them that changes something."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from taskflow.stores.sqlite.haste import Haste
+from taskflow.stores.sqlite.transaction import Writing
+
+
+class Gathering:
+    """`with` it on the thread that makes the calls, which is in haste until the end: WouldWait
+    comes out of a call that would wait for longer than `patience` (`Haste.patience`). Each call is
+    a part of the transaction by itself, which its own error undoes; an error of the block undoes
+    all. Calls that change nothing begin nothing, and lock out nobody.
+
+    `wait` is what must be called, after the block and before anybody is told: until it returns,
+    what was stored is not as safe as it shall be. None when there is nothing to wait for.
+    """
+
+    def __init__(
+        self,
+        writing: Writing,
+        haste: Haste,
+        patience: float | None,
+        settle: Callable[[bool], Callable[[], None] | None],
+    ) -> None:
+        """`settle(durable)` is called when all is committed, and answers what to wait for."""
+        self._writing = writing
+        self._haste = haste
+        self._patience = patience
+        self._settle = settle
+        self.wait: Callable[[], None] | None = None
+
+    def __enter__(self) -> Self:
+        self._haste.begin(self._patience)
+        try:
+            self._writing.gather()
+        except BaseException:
+            self._haste.end()
+            raise
+        return self
+
+    def begin_call(self) -> None:
+        """Another call follows."""
+        self._haste.changed = False
+
+    def broken(self) -> bool:
+        """Whether SQLite has undone all of it by itself, as it does when the disk is full."""
+        return self._writing.broken()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._writing.end_gathering(error) and error is None:
+                later, self._writing.later = self._writing.later, []
+                for call in later:
+                    call()
+                self.wait = self._settle(self._writing.owes)
+        finally:
+            self._haste.end()

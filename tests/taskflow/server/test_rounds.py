@@ -1,0 +1,158 @@
+"""Rounds: what comes in one turn of the loop is one transaction, and one thread's when it waits."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from taskflow.broker.prompt import Outcome, WouldWait
+from taskflow.server.pace import PAUSE, QUICK, Pace
+from taskflow.server.rounds import Rounds
+from taskflow.testing import ManualClock
+
+
+class Store:
+    """Calls verbs; `locked` while somebody else has the lock, `opened` when it is given back."""
+
+    def __init__(self) -> None:
+        self.locked = False
+        self.opened = threading.Event()
+        self.rounds: list[int] = []
+        self.threads: list[str] = []
+        self.wait: Callable[[], None] | None = None
+        self.error: Exception | None = None
+
+    def gathered(
+        self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
+    ) -> tuple[list[Outcome], Callable[[], None] | None]:
+        if self.locked and patience is None:
+            raise WouldWait
+        if self.locked:
+            assert self.opened.wait(10)
+        self.rounds.append(len(verbs))
+        self.threads.append(threading.current_thread().name)
+        if self.error is not None:
+            raise self.error
+        outcomes: list[Outcome] = []
+        for verb in verbs:
+            try:
+                outcomes.append((verb(), None))
+            except ValueError as error:
+                outcomes.append((None, error))
+        return outcomes, self.wait
+
+
+def play(work: Callable[[Rounds, Store, Pace], Any]) -> Store:
+    async def run() -> Store:
+        store = Store()
+        clock = ManualClock()
+        with ThreadPoolExecutor(4, "thread") as threads:
+            pace = Pace(clock)
+            await work(Rounds(store, threads, pace), store, pace)
+        return store
+
+    return asyncio.run(run())
+
+
+def ask(rounds: Rounds, verb: Callable[[], Any]) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def done(answer: Any, error: Exception | None) -> None:
+        future.set_result(answer) if error is None else future.set_exception(error)
+
+    rounds.add(verb, done)
+    return future
+
+
+def test_one_turn_is_one_round_and_each_fails_alone() -> None:
+    async def work(rounds: Rounds, store: Store, _: Pace) -> None:
+        found = [ask(rounds, lambda n=n: 6 // n if n else int("x")) for n in (3, 0, 2)]  # type: ignore[misc]  # their own defaults
+        answers = await asyncio.gather(*found, return_exceptions=True)
+        assert answers[::2] == [2, 3]
+        assert isinstance(answers[1], ValueError)
+        assert await ask(rounds, lambda: 4) == 4
+
+    store = play(work)
+    assert store.rounds == [3, 1]
+    assert store.threads == ["MainThread"] * 2
+
+
+def test_who_would_wait_does_so_in_one_thread_while_others_gather() -> None:
+    async def work(rounds: Rounds, store: Store, _: Pace) -> None:
+        store.locked = True
+        first = [ask(rounds, lambda: 1), ask(rounds, lambda: 2)]
+        turn = asyncio.Event()
+        asyncio.get_running_loop().call_soon(turn.set)
+        await turn.wait()
+        assert rounds.busy
+        later = [ask(rounds, lambda: 3), asyncio.ensure_future(rounds.do(lambda: 4))]
+        asyncio.get_running_loop().call_soon(lambda: setattr(store, "locked", False))
+        asyncio.get_running_loop().call_soon(store.opened.set)
+        assert await asyncio.gather(*first, *later) == [1, 2, 3, 4]
+        assert not rounds.busy
+
+    store = play(work)
+    assert store.rounds == [2, 2]
+    assert store.threads[0].startswith("thread")
+    assert store.threads[1] == "MainThread"
+
+
+def test_what_cannot_be_done_together_is_done_one_by_one() -> None:
+    async def work(rounds: Rounds, store: Store, _: Pace) -> None:
+        store.error = OSError("disk")
+        assert [*await asyncio.gather(ask(rounds, lambda: 1), ask(rounds, lambda: 2))] == [1, 2]
+        assert await rounds.do(lambda: 3, would_wait=True) == 3
+
+    assert play(work).rounds == [2, 1]
+
+
+def test_nobody_is_told_before_it_is_on_disk() -> None:
+    told_from: list[str] = []
+
+    async def work(rounds: Rounds, store: Store, pace: Pace) -> None:
+        store.wait = lambda: told_from.append(threading.current_thread().name)
+        for quick in (True, False):
+            pace.quick = quick
+            seen = len(told_from)
+            assert await ask(rounds, lambda: 1) == 1
+            assert len(told_from) == seen + 1
+
+        def broken() -> None:
+            raise OSError("disk")
+
+        store.wait = broken
+        for quick in (True, False):
+            pace.quick = quick
+            found = await asyncio.gather(ask(rounds, lambda: 1), return_exceptions=True)
+            assert isinstance(found[0], OSError)
+
+    play(work)
+    assert told_from[0] == "MainThread"
+    assert told_from[1].startswith("thread")
+
+
+def test_a_slow_disk_is_waited_for_elsewhere_until_it_is_quick_again() -> None:
+    clock = ManualClock()
+    pace = Pace(clock)
+
+    def wait(*times: float) -> None:
+        for seconds in times:
+            assert pace.quick
+            pace.timed(lambda seconds=seconds: clock.advance(seconds))  # type: ignore[misc]  # its own default
+
+    def pause() -> int:
+        waits = 0
+        while not pace.quick:
+            pace.elsewhere()
+            waits += 1
+        return waits
+
+    wait(*[0.0] * 50, QUICK * 2, *[0.0] * 100, QUICK * 2)  # one in a hundred may be slow
+    assert pace.quick
+    wait(QUICK * 2)
+    assert pause() == PAUSE
+    wait(QUICK * 2, QUICK * 2)  # still: it takes longer to be trusted
+    assert pause() == 2 * PAUSE
+    wait(*[0.0] * 200, QUICK * 2, QUICK * 2)
+    assert pause() == PAUSE
