@@ -8,7 +8,6 @@ import pytest
 
 from taskflow.broker import Broker, Finish, QueueCounts, QueueSettings, WorkerReport
 from taskflow.broker.settings import TopicSubscription
-from taskflow.errors import QueueNotFound
 from taskflow.message import Message
 from taskflow.telemetry.exposition import escape_label
 from taskflow.telemetry.metrics import (
@@ -131,17 +130,3 @@ def test_deliveries_to_urls_are_counted_apart(busy: Broker) -> None:
     look = take_look(busy, 0)
     assert look.deliveries["~s1"].visible == 1
     assert list(look.queues) == ["work", "work-dlq"]
-
-
-def test_a_queue_that_goes_meanwhile_is_left_out(
-    busy: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = busy.counts
-
-    def gone(queue: str) -> QueueCounts:
-        if queue == "work":
-            raise QueueNotFound(queue)
-        return counts(queue)
-
-    monkeypatch.setattr(busy, "counts", gone)
-    assert list(take_look(busy, 0).queues) == ["work-dlq"]
