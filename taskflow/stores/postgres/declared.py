@@ -1,6 +1,7 @@
 """The store verbs for what is not messages: topics, queues, subscriptions, moves; in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ WITH p AS (DELETE FROM tf.payload WHERE queue::int8 = $1::int8 RETURNING seq)
 DELETE FROM tf.message WHERE seq = ANY (ARRAY(SELECT seq FROM p))"""
 """Removes all messages of a queue."""
 _write = msgspec.json.Encoder().encode
-_read_queue = msgspec.json.Decoder(QueueSettings).decode
+_read_queue = lru_cache(4096)(msgspec.json.Decoder(QueueSettings).decode)
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
 _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
 

@@ -1,6 +1,7 @@
 """The store verbs for what is not messages: topics, queues, subscriptions, buckets; in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -21,7 +22,7 @@ from taskflow.stores.sqlite.letters import SqliteLetters
 _QUEUE = "q.id, q.name, q.paused, q.settings"
 _STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declaration"
 _write = msgspec.json.Encoder().encode
-_read_queue = msgspec.json.Decoder(QueueSettings).decode
+_read_queue = lru_cache(4096)(msgspec.json.Decoder(QueueSettings).decode)
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
 _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
 _MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
