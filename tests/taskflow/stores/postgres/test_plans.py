@@ -15,6 +15,7 @@ from taskflow.broker.settings import Finish, Holding, Limit, QueueSettings
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.config import open_broker
 from taskflow.message import Message
+from taskflow.stores import finder
 from taskflow.stores.postgres import bookkeeping
 from taskflow.stores.postgres.connecting import connect
 from taskflow.stores.postgres.store import PostgresStore
@@ -158,6 +159,12 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(
         broker.subscribe(topic, queue)
     fill(broker, clock, 12)
     tour(broker, clock)
+    monkeypatch.setattr(finder, "BOUND", 2)
+    monkeypatch.setattr(finder, "CHUNK", 1)
+    broker.dead_letter([(one, "{}") for one in broker.receive("q", limit=5)])
+    for order in ("newest", "oldest"):  # as of a cause that many died of
+        found = broker.find(MessageQuery(causes=[broker.causes()[0].id], order=order))
+        assert (len(found.messages), found.next is None) == (2, False)
     monkeypatch.setattr(bookkeeping, "MANY", 0)
     assert broker.survey()["q"].counts.visible > 0  # as of a queue that holds many
     texts = {
