@@ -9,6 +9,7 @@ from taskflow.broker.settings import (
     MoveTask,
     QueueCounts,
     QueueSettings,
+    Surveyed,
     TopicSettings,
     TopicSubscription,
 )
@@ -132,6 +133,12 @@ class Admin(Protocol):
     # ---- operate ----------------------------------------------------------------------------
     def counts(self, queue: str) -> QueueCounts:
         """How much a queue holds."""
+        ...
+
+    def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]:
+        """All queues at once, or these, sorted by name; those that are not there are left out.
+        Each as `settings` and `counts` tell it, for the price of a few looks at the broker,
+        however many queues there are; on AWS for one request each."""
         ...
 
     def waiting(self, queue: str, most: int) -> int:

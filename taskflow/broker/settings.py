@@ -170,6 +170,14 @@ class QueueCounts:
     expired: int = 0
 
 
+class Surveyed(NamedTuple):
+    """A queue at a glance: its attributes, what it holds, and when it was made (epoch seconds)."""
+
+    settings: QueueSettings
+    counts: QueueCounts
+    created_at: float
+
+
 class Sent(NamedTuple):
     """What became of one message: its id and number, those of the first one for a duplicate.
 

@@ -11,9 +11,9 @@ from taskflow.broker.action import KEPT_FOR, Action, ActionPage, ActionQuery
 from taskflow.broker.change import Applied, Change, Put, Remove
 from taskflow.broker.history import KEPT, MINUTE, QUARTER, Point, Span
 from taskflow.broker.record import Record, RecordPage, RecordQuery
-from taskflow.broker.settings import QueueCounts, QueueSettings
+from taskflow.broker.settings import Surveyed
 from taskflow.clock import Clock
-from taskflow.errors import LimitExceeded, QueueNotFound
+from taskflow.errors import LimitExceeded
 from taskflow.message import new_id
 
 ACTION, HISTORY = "action", "history"
@@ -43,9 +43,7 @@ class _Broker(Protocol):
     clock: Clock
     random: Random
 
-    def queues(self) -> list[str]: ...
-    def settings(self, queue: str) -> QueueSettings: ...
-    def counts(self, queue: str) -> QueueCounts: ...
+    def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]: ...
     def hold(self, name: str, holder: str, seconds: float) -> bool: ...
     def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]: ...
     def records(self, kind: str, keys: Collection[str]) -> dict[str, Record]: ...
@@ -110,20 +108,11 @@ class Journal:
         return self._me
 
     def _samples(self) -> dict[str, Sample]:
-        broker = self._broker
-        counts: dict[str, QueueCounts] = {}
-        letters: dict[str, str] = {}
-        for name in broker.queues():
-            try:
-                counts[name] = broker.counts(name)
-                if (target := broker.settings(name).dead_letter_queue) is not None:
-                    letters[name] = target
-            except QueueNotFound:  # it was deleted in this moment
-                counts.pop(name, None)
+        there = self._broker.survey()
         found = {}
-        for name, one in counts.items():
-            dead = counts.get(letters.get(name, ""))
-            held = 0 if dead is None else dead.visible + dead.in_flight + dead.delayed
+        for name, (settings, one, _) in there.items():
+            dead = there.get(settings.dead_letter_queue or "")
+            held = dead.counts.visible + dead.counts.in_flight + dead.counts.delayed if dead else 0
             sample = Sample(
                 *(one.visible, one.in_flight, one.delayed, held),
                 round(one.oldest_age_seconds, 1),

@@ -62,8 +62,8 @@ def list_letters(
     with opened(address) as broker:
         if queue is None:
             counts = [
-                {"name": name, "dead_letters": broker.counts(name).visible}
-                for name in dead_letter_queues(broker)
+                {"name": name, "dead_letters": one.counts.visible}
+                for name, one in broker.survey(dead_letter_queues(broker)).items()
             ]
             lines = [list(one.values()) for one in counts]
             click.echo(json.dumps(counts) if as_json else table(("QUEUE", "DEAD LETTERS"), lines))

@@ -230,11 +230,11 @@ def dead_letter_queue(broker: Admin, queue: str) -> str:
 
 def dead_letter_queues(broker: Admin) -> list[str]:
     """Every queue that takes dead letters, sorted."""
-    names = broker.queues()
-    targets = {broker.settings(name).dead_letter_queue for name in names}
+    found = broker.survey()
+    targets = {one.settings.dead_letter_queue for one in found.values()}
     return [
         name
-        for name in names
+        for name in found
         if name in targets or name.removesuffix(FIFO_SUFFIX).endswith(DLQ_SUFFIX)
     ]
 

@@ -51,7 +51,7 @@ def queues(as_json: bool, watch: bool, every: float, address: str | None) -> Non
 def show(broker: Admin, as_json: bool) -> None:
     """Print the counts of all queues once."""
     found: list[dict[str, Any]] = [
-        {"name": name, **asdict(broker.counts(name))} for name in broker.queues()
+        {"name": name, **asdict(one.counts)} for name, one in broker.survey().items()
     ]
     if as_json:
         click.echo(json.dumps(found))

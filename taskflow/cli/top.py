@@ -61,7 +61,7 @@ class View:
         from rich.console import Group
 
         now = self._broker.clock.now()
-        counts = {name: self._broker.counts(name) for name in self._broker.queues()}
+        counts = {name: one.counts for name, one in self._broker.survey().items()}
         reports = self._broker.workers()
         parts = [
             self._queues(counts, now - self._at),

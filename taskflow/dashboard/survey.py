@@ -11,7 +11,7 @@ from taskflow.broker import Broker, QueueCounts, WorkerReport
 from taskflow.broker.history import MINUTE
 from taskflow.broker.settings import MoveTask, QueueSettings, TopicSubscription
 from taskflow.dashboard.queue_view import QueueView
-from taskflow.errors import BrokerError, QueueNotFound
+from taskflow.errors import BrokerError
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
 from taskflow.scheduling.schedule import Schedule
 from taskflow.scheduling.schedules import schedules
@@ -111,12 +111,9 @@ class Surveyor:
 
     def _take(self, now: float) -> Survey:
         broker = self._broker
-        counts: dict[str, QueueCounts] = {}
-        settings: dict[str, QueueSettings] = {}
-        for name in broker.queues():
-            with suppress(QueueNotFound):  # deleted meanwhile
-                settings[name] = broker.settings(name)
-                counts[name] = broker.counts(name)
+        there = broker.survey()
+        counts = {name: one.counts for name, one in there.items()}
+        settings = {name: one.settings for name, one in there.items()}
         subscriptions = broker.subscriptions()
         dlqs = _dead_letter_queues(settings, subscriptions)
         features = broker.features

@@ -41,7 +41,10 @@ def look(
     looking = _Looking()
     own_now = broker.clock.now()
     now = broker.now() if isinstance(broker, SharedTime) else own_now
-    names = looking.at(broker.queues, list[str]())
+    queues = looking.at(partial(_queues, broker), dict[str, QueueFacts]())
+    if looking.untold:  # it may tell of some queues
+        for name in looking.at(broker.queues, list[str]()):
+            queues |= looking.at(partial(_queues, broker, [name]), dict[str, QueueFacts]())
     denied: Mapping[str, Sequence[str]] | None = {}
     unsimulated = ""
     if isinstance(broker, Rights):
@@ -50,7 +53,6 @@ def look(
             denied = broker.denied(wanted)
         except (BrokerError, ConfigError) as error:
             denied, unsimulated = None, str(error)
-    queues = {name: looking.at(partial(_queue, broker, name), None) for name in names}
     runs = broker.features.runs
     return Facts(
         registry=registry,
@@ -58,7 +60,7 @@ def look(
         options=options,
         now=now,
         own_now=own_now,
-        queues={name: found for name, found in queues.items() if found is not None},
+        queues=queues,
         topics=looking.at(broker.topics, []),
         subscriptions=looking.at(broker.subscriptions, []),
         differs=looking.at(
@@ -94,9 +96,8 @@ class _Looking:
             return otherwise
 
 
-def _queue(broker: Broker, name: str) -> QueueFacts:
-    created_at = broker.describe_queue(name).created_at if broker.features.tags else 0.0
-    return QueueFacts(broker.settings(name), broker.counts(name), created_at)
+def _queues(broker: Broker, names: Sequence[str] | None = None) -> dict[str, QueueFacts]:
+    return {name: QueueFacts(*one) for name, one in broker.survey(names).items()}
 
 
 def _schedules(broker: Broker) -> Iterator[Schedule]:

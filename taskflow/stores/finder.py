@@ -87,7 +87,8 @@ class Steps(Protocol):
         ...
 
     def walk(self, search: Search, after: Place | None, most: int) -> Walk:
-        """The next rows after that place: of letters, of one queue, or of all."""
+        """The next rows after that place: of letters (of the cause, if it is one), of one queue,
+        or of all."""
         ...
 
     def fit(self, search: Search, places: Sequence[Place]) -> list[Hit]:

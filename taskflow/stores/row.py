@@ -18,6 +18,18 @@ class QueueRow(NamedTuple):
     """Whether messages keep the order of their groups."""
 
 
+class Counted(NamedTuple):
+    """What a queue holds, `oldest` being when the first of it was sent; and its totals."""
+
+    visible: int = 0
+    in_flight: int = 0
+    delayed: int = 0
+    oldest: float | None = None
+    handled: int = 0
+    dead_lettered: int = 0
+    expired: int = 0
+
+
 class TopicRow(NamedTuple):
     """A topic as stored."""
 

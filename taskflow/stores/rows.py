@@ -20,7 +20,19 @@ from taskflow.stores.finder import Place, Search, Slice
 from taskflow.stores.handover import HandoverRows
 from taskflow.stores.letters import Letters
 from taskflow.stores.records import Records
-from taskflow.stores.row import Ask, Held, Kinds, Lent, Lone, Moved, QueueRow, Row, Target, TopicRow
+from taskflow.stores.row import (
+    Ask,
+    Counted,
+    Held,
+    Kinds,
+    Lent,
+    Lone,
+    Moved,
+    QueueRow,
+    Row,
+    Target,
+    TopicRow,
+)
 
 T = TypeVar("T")
 
@@ -74,6 +86,10 @@ class Rows(Protocol):
 
     def queues(self) -> list[str]:
         """The names of all queues but hidden ones (`~...`), sorted."""
+        ...
+
+    def declared(self, names: Collection[str] | None) -> list[tuple[QueueRow, float]]:
+        """The queues of these names, or all but hidden ones, and when each was made; sorted."""
         ...
 
     def queue(self, name: str) -> QueueRow | None: ...
@@ -297,11 +313,8 @@ class Rows(Protocol):
         and said in the log once."""
         ...
 
-    def counts(
-        self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None, int, int, int]:
-        """Of the rows sent after then: visible, in flight, delayed, oldest sent_at; and the
-        totals: handled, dead-lettered, expired."""
+    def counts(self, queues: Sequence[tuple[int, float]], now: float) -> list[Counted]:
+        """Of each of these queues, what was sent to it after then, and its totals."""
         ...
 
     # FIFO

@@ -1,15 +1,13 @@
 """What the queues hold and how fast it is worked off: as data, as JSON, as Prometheus text."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from taskflow.broker import Broker, QueueCounts, WorkerReport
 from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSubscription
-from taskflow.errors import QueueNotFound
 from taskflow.telemetry.exposition import write_families
 from taskflow.telemetry.family import Family, Sample
 
@@ -36,22 +34,19 @@ def take_look(broker: Broker, parked_polls: int) -> Look:
     for one in subscriptions:
         if one.topic in topics:
             topics[one.topic].append(one)
+    hidden = [one.queue for one in subscriptions if one.protocol != "sqs"]
     return Look(
         broker.clock.now(),
-        _count(broker, broker.queues()),
+        _count(broker, None),
         topics,
-        _count(broker, (one.queue for one in subscriptions if one.protocol != "sqs")),
+        _count(broker, hidden) if hidden else {},
         broker.workers(),
         parked_polls,
     )
 
 
-def _count(broker: Admin, names: Iterable[str]) -> dict[str, QueueCounts]:
-    found = {}
-    for name in names:
-        with suppress(QueueNotFound):
-            found[name] = broker.counts(name)
-    return found
+def _count(broker: Admin, names: Collection[str] | None) -> dict[str, QueueCounts]:
+    return {name: one.counts for name, one in broker.survey(names).items()}
 
 
 # ---- JSON ---------------------------------------------------------------------------------------

@@ -7,7 +7,17 @@ from taskflow.broker import Broker
 
 LOOKS = (
     *("clock", "random", "features", "economy", "max_message_bytes", "new_place"),
-    *("records", "list_records", "holders", "counts", "queues", "topics", "settings", "peek"),
+    *(
+        "records",
+        "list_records",
+        "holders",
+        "counts",
+        "survey",
+        "queues",
+        "topics",
+        "settings",
+        "peek",
+    ),
 )
 
 

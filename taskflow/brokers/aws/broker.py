@@ -158,6 +158,7 @@ class AwsBroker:
         operations = Operations(clock, directory, receiver, settler, lent, receipts, tally, pauses)
         self.counts = operations.counts
         self.waiting = operations.waiting
+        self.survey = operations.survey
         self.next_due = operations.next_due
         self.peek = operations.peek
         self.redrive = operations.redrive

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from taskflow.broker.settings import QueueSettings, TopicSettings
@@ -189,7 +190,10 @@ class Directory:
 
     def read_settings(self, queue: str) -> QueueSettings:
         """The settings of a queue as they are now."""
-        texts = self.attributes(queue)
+        return self.keep_settings(queue, self.attributes(queue))
+
+    def keep_settings(self, queue: str, texts: Mapping[str, str]) -> QueueSettings:
+        """The settings among all attributes of a queue, as they were just read."""
         ours = {**texts, "Policy": without_ours(texts.get("Policy")) or ""}
         found = read_queue(queue, ours, self.queue_of, headroom=True)
         self._settings[queue] = found

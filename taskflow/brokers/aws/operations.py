@@ -3,9 +3,10 @@
 SQS shows no message without lending it: to look is to receive and give back, and costs a receive.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 
-from taskflow.broker.settings import QueueCounts
+from taskflow.broker.settings import QueueCounts, Surveyed
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.lent_messages import LentMessages
 from taskflow.brokers.aws.pauses import Pauses
@@ -54,12 +55,26 @@ class Operations:
     def counts(self, queue: str) -> QueueCounts:
         """What SQS says, approximately; how many were handled and dead-lettered counts this
         process alone. The age of the oldest is in CloudWatch only: 0."""
-        texts = self._directory.attributes(queue, *_COUNTED)
+        self._pauses.refresh()
+        return self._counts(queue, self._directory.attributes(queue, *_COUNTED))
+
+    def _counts(self, queue: str, texts: Mapping[str, str]) -> QueueCounts:
         visible, in_flight, delayed = (int(texts.get(name, 0)) for name in _COUNTED)
         handled, dead = self._tally.read(queue)
-        self._pauses.refresh()
         paused = queue in self._pauses
         return QueueCounts(visible, in_flight, delayed, 0.0, handled, dead, paused)
+
+    def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]:
+        """What SQS says of each, in one request."""
+        self._pauses.refresh()
+        found = {}
+        for queue in sorted(set(self._directory.queues() if queues is None else queues)):
+            with suppress(QueueNotFound):
+                texts = self._directory.attributes(queue)
+                settings = self._directory.keep_settings(queue, texts)
+                created_at = float(texts.get("CreatedTimestamp", 0))
+                found[queue] = Surveyed(settings, self._counts(queue, texts), created_at)
+        return found
 
     def waiting(self, queue: str, most: int) -> int:
         """What SQS says, approximately, in one request."""

@@ -118,6 +118,7 @@ class ShardedBroker:
         operator = Operator(course, shards)
         self.counts, self.peek, self.waiting = operator.counts, operator.peek, operator.waiting
         self.redrive, self.purge = operator.redrive, operator.purge
+        self.survey = operator.survey
         moves = Moves(course, shards)
         self.start_move, self.cancel_move = moves.start_move, moves.cancel_move
         self.moves, self.step_moves = moves.moves, moves.step_moves

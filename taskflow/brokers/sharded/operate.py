@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from heapq import merge
 
 from taskflow.broker import QueueCounts
+from taskflow.broker.settings import Surveyed
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.shard import Shard
@@ -21,16 +22,20 @@ class Operator:
     def counts(self, queue: str) -> QueueCounts:
         """How much a queue holds."""
         found = self._steady(lambda: [shard.broker.counts(queue) for shard in self._shards])
-        return QueueCounts(
-            visible=sum(one.visible for one in found),
-            in_flight=sum(one.in_flight for one in found),
-            delayed=sum(one.delayed for one in found),
-            oldest_age_seconds=max(one.oldest_age_seconds for one in found),
-            handled=sum(one.handled for one in found),
-            dead_lettered=sum(one.dead_lettered for one in found),
-            paused=found[0].paused,
-            expired=sum(one.expired for one in found),
+        return _together(found)
+
+    def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]:
+        """All queues at once, or these: as the first file has them, with what all of them hold."""
+        first, *others = self._steady(
+            lambda: [shard.broker.survey(queues) for shard in self._shards]
         )
+        return {
+            name: one._replace(
+                counts=_together([one.counts, *(other[name].counts for other in others)])
+            )
+            for name, one in first.items()
+            if all(name in other for other in others)
+        }
 
     def waiting(self, queue: str, most: int) -> int:
         """How many messages may be received now; counts no further than `most`."""
@@ -83,3 +88,16 @@ def age_of(delivery: Delivery) -> tuple[float, str]:
     """By what messages of several files are put in order, those of each as they are: when they were
     sent, and what was sent in the same moment by id; ids made here rise with time."""
     return delivery.sent_at, delivery.id
+
+
+def _together(found: Sequence[QueueCounts]) -> QueueCounts:
+    return QueueCounts(
+        visible=sum(one.visible for one in found),
+        in_flight=sum(one.in_flight for one in found),
+        delayed=sum(one.delayed for one in found),
+        oldest_age_seconds=max(one.oldest_age_seconds for one in found),
+        handled=sum(one.handled for one in found),
+        dead_lettered=sum(one.dead_lettered for one in found),
+        paused=found[0].paused,
+        expired=sum(one.expired for one in found),
+    )

@@ -97,7 +97,7 @@ class StoredBroker:
 
         operator = Operator(core)
         self.counts, self.peek, self.pause = operator.counts, operator.peek, operator.pause
-        self.waiting = operator.waiting
+        self.waiting, self.survey = operator.waiting, operator.survey
         self.redrive, self.purge, self.purged = operator.redrive, operator.purge, operator.purged
         moves = Moves(core)
         self.start_move, self.cancel_move = moves.start_move, moves.cancel_move

@@ -141,11 +141,9 @@ def fits(value: str | None, wanted: Collection[str]) -> bool:
 
 
 def _queues(rows: Rows, query: MessageQuery) -> list[QueueRow]:
-    names = rows.queues()
     for name in whole(query.queues):
         find_queue(rows, name)
-    found = [rows.queue(name) for name in names if fits(name, query.queues)]
-    return [one for one in found if one is not None]
+    return [queue for queue, _ in rows.declared(None) if fits(queue.name, query.queues)]
 
 
 def _search(
@@ -155,13 +153,14 @@ def _search(
     if query.keys:
         return None
     causes, letters = None, 0
-    numbers = [queue.id for queue in queues]
+    numbers, everywhere = [queue.id for queue in queues], not query.queues
     if query.sources or query.handlers or query.errors or query.causes:
         chosen = [one for one in rows.letters.causes(numbers) if _asked(one, query)]
         if not chosen:
             return None
         causes, letters = [one.number for one in chosen], sum(one.letters for one in chosen)
-    return Search(query, numbers, not query.queues, causes, letters, now)
+        numbers, everywhere = sorted({one.queue for one in chosen}), False
+    return Search(query, numbers, everywhere, causes, letters, now)
 
 
 def _asked(cause: CauseRow, query: MessageQuery) -> bool:

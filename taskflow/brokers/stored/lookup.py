@@ -24,7 +24,5 @@ def find_queue(rows: Rows, name: str) -> QueueRow:
 def sources_of(rows: Rows, name: str) -> list[str]:
     """The queues that have this one as their dead-letter queue."""
     return [
-        queue
-        for queue in rows.queues()
-        if (found := rows.queue(queue)) and found.settings.dead_letter_queue == name
+        queue.name for queue, _ in rows.declared(None) if queue.settings.dead_letter_queue == name
     ]

@@ -100,7 +100,7 @@ def begin(rows: Rows, task: MoveTask) -> MoveTask:
 def count_visible(rows: Rows, queue: str, now: float) -> int:
     """How many messages of a queue may be received."""
     found = find_queue(rows, queue)
-    return rows.counts(found.id, now, now - found.settings.retention)[0]
+    return rows.counts([(found.id, now - found.settings.retention)], now)[0].visible
 
 
 def step(rows: Rows, task: MoveTask, limit: int, now: float) -> tuple[MoveTask, set[str]]:

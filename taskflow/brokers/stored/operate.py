@@ -3,12 +3,13 @@
 from collections.abc import Collection
 
 from taskflow.broker import QueueCounts
+from taskflow.broker.settings import Surveyed
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.letters import anew, delivery
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.mending import is_held
 from taskflow.message import Delivery
-from taskflow.stores.row import Moved
+from taskflow.stores.row import Counted, Moved, QueueRow
 from taskflow.stores.rows import Rows
 
 
@@ -24,11 +25,22 @@ class Operator:
 
         def look(rows: Rows) -> QueueCounts:
             row = find_queue(rows, queue)
-            visible, in_flight, delayed, oldest, handled, dead, expired = rows.counts(
-                row.id, now, now - row.settings.retention
-            )
-            age = 0.0 if oldest is None else max(0.0, now - oldest)
-            return QueueCounts(visible, in_flight, delayed, age, handled, dead, row.paused, expired)
+            (counted,) = rows.counts([_kept(row, now)], now)
+            return _counts(row, counted, now)
+
+        return self._core.store.look(look)
+
+    def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]:
+        """All queues at once, or these."""
+        now = self._core.now()
+
+        def look(rows: Rows) -> dict[str, Surveyed]:
+            there = rows.declared(queues)
+            counted = rows.counts([_kept(row, now) for row, _ in there], now)
+            return {
+                row.name: Surveyed(row.settings, _counts(row, found, now), created_at)
+                for (row, created_at), found in zip(there, counted, strict=True)
+            }
 
         return self._core.store.look(look)
 
@@ -115,3 +127,16 @@ class Operator:
         self._core.store.transact(
             pause, durable=True, committed=lambda _: self._core.waiters.announce([queue])
         )
+
+
+def _kept(row: QueueRow, now: float) -> tuple[int, float]:
+    """A queue, and after when its messages were sent that are not past their retention."""
+    return row.id, now - row.settings.retention
+
+
+def _counts(row: QueueRow, found: Counted, now: float) -> QueueCounts:
+    age = 0.0 if found.oldest is None else max(0.0, now - found.oldest)
+    return QueueCounts(
+        *(found.visible, found.in_flight, found.delayed, age),
+        *(found.handled, found.dead_lettered, row.paused, found.expired),
+    )

@@ -1,12 +1,14 @@
 """The store verbs that keep books, in SQL: what is finished, what has ended, how much there is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from taskflow.stores.letters import HOUR, TREND_KEPT
 from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.declared import DROP_ALL
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.postgres.tally_book import TallyBook
+from taskflow.stores.row import Counted
 
 FULL_AFTER = 7 * 86400.0
 """Seconds after which a token bucket without debts is taken for full, as a new one is."""
@@ -24,11 +26,6 @@ _ANY_GONE = (
         f"WHERE x.{column.partition('.')[2]} <= $1::float8)"
         for column in _ENDING
     )
-)
-_HIDDEN = " UNION ALL ".join(
-    f"SELECT m.receive_count FROM tf.message m WHERE m.queue = $1::int8 AND {level} "
-    f"AND m.visible_at > $2::float8 AND m.visible_at < {PARKED}"
-    for level in AT_LEVEL.values()
 )
 _OF_NO_QUEUE = "SELECT queue FROM ({}) x WHERE NOT EXISTS ({})".format(
     " UNION ".join(
@@ -48,12 +45,41 @@ _OF_NO_QUEUE = "SELECT queue FROM ({}) x WHERE NOT EXISTS ({})".format(
     "SELECT 1 FROM tf.queue q WHERE q.id = x.queue",
 )
 """From queue to queue in an index: of those that hold something, they that are not there."""
-_ALL = " UNION ALL ".join(
-    f"SELECT m.visible_at, m.receive_count, m.sent_at FROM tf.message m "
-    f"WHERE m.queue = $1::int8 AND {level}"
-    for level in AT_LEVEL.values()
-)
 MANY = 10_000  # rows: counting them one by one would take its time
+_NOTHING = (0, 0, 0, None)
+_TOTALS = """
+SELECT u.queue, p.held, o.sent_at, coalesce(t.handled, 0), coalesce(t.dead_lettered, 0),
+       coalesce(t.expired, 0)
+FROM unnest($1::int4[]) u (queue)
+CROSS JOIN LATERAL (SELECT count(*) AS held FROM (
+    SELECT 1 FROM tf.payload x WHERE x.queue::int8 = u.queue::int8 ORDER BY x.place OFFSET 0) y) p
+LEFT JOIN LATERAL (SELECT x.sent_at FROM tf.payload x WHERE x.queue::int8 = u.queue::int8
+                   ORDER BY x.place LIMIT 1) o ON true
+LEFT JOIN tf.total t ON t.queue = u.queue"""
+_ALL, _HIDDEN = (
+    " UNION ALL ".join(
+        f"SELECT m.visible_at, m.receive_count, m.sent_at FROM tf.message m "
+        f"WHERE m.queue = u.queue AND {level}{more}"
+        for level in AT_LEVEL.values()
+    )
+    for more in ("", f" AND m.visible_at > $2::float8 AND m.visible_at < {PARKED}")
+)
+_FEW = f"""
+SELECT u.queue, c.* FROM unnest($1::int4[], $2::float8[]) u (queue, sent_after)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE visible_at <= $3::float8 OR visible_at = {PARKED}),
+           count(*) FILTER (WHERE visible_at > $3::float8 AND visible_at < {PARKED}
+                                  AND receive_count > 0),
+           count(*) FILTER (WHERE visible_at > $3::float8 AND visible_at < {PARKED}
+                                  AND receive_count = 0),
+           min(sent_at)
+    FROM ({_ALL}) m WHERE m.sent_at > u.sent_after) c"""
+_MANY = f"""
+SELECT u.queue, c.* FROM unnest($1::int4[]) u (queue)
+CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE receive_count > 0),
+                           count(*) FILTER (WHERE receive_count = 0) FROM ({_HIDDEN}) m) c"""
+"""As `_FEW` without a look at every row: the oldest is the one stored first, and none is past its
+retention while that one is not."""
 
 
 class Books:
@@ -125,55 +151,30 @@ class Books:
     def tally(self, queue: int, handled: int, dead_lettered: int) -> None:
         self._session.tallies.count(queue, handled, dead_lettered)
 
-    def counts(
-        self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None, int, int, int]:
-        (total,) = self._session.first(
-            """SELECT count(*) FROM (SELECT 1 FROM tf.payload WHERE queue::int8 = $1::int8
-                                     ORDER BY place OFFSET 0) x""",
-            (queue,),
-        )
-        if total > MANY:
-            visible, in_flight, delayed, oldest = self._count_many(queue, now, sent_after, total)
-        else:
-            visible, in_flight, delayed, oldest = self._count_few(queue, now, sent_after)
-        handled, dead_lettered, expired = self._session.first(
-            "SELECT handled, dead_lettered, expired FROM tf.total WHERE queue = $1::int8", (queue,)
-        ) or (0, 0, 0)
-        more_handled, more_dead = self._tallies.of(queue)  # not written down yet
-        handled, dead_lettered = handled + more_handled, dead_lettered + more_dead
-        return visible, in_flight, delayed, oldest, handled, dead_lettered, expired
-
-    def _count_few(
-        self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None]:
-        found: tuple[int, int, int, float | None] = self._session.first(
-            f"""SELECT count(*) FILTER (WHERE visible_at <= $2::float8 OR visible_at = {PARKED}),
-                       count(*) FILTER (WHERE visible_at > $2::float8 AND visible_at < {PARKED}
-                                              AND receive_count > 0),
-                       count(*) FILTER (WHERE visible_at > $2::float8 AND visible_at < {PARKED}
-                                              AND receive_count = 0),
-                       min(sent_at)
-                FROM ({_ALL}) m WHERE sent_at > $3::float8""",
-            (queue, now, sent_after),
-        )
-        return found
-
-    def _count_many(
-        self, queue: int, now: float, sent_after: float, total: int
-    ) -> tuple[int, int, int, float | None]:
-        """As `_count_few` without a look at every row: the oldest is the one stored first, and
-        none is past its retention while that one is not."""
-        found = self._session.first(
-            "SELECT sent_at FROM tf.payload WHERE queue::int8 = $1::int8 ORDER BY place LIMIT 1",
-            (queue,),
-        )
-        if found is None or found[0] <= sent_after:
-            return self._count_few(queue, now, sent_after)
-        in_flight, delayed = self._session.first(
-            f"""SELECT count(*) FILTER (WHERE receive_count > 0),
-                       count(*) FILTER (WHERE receive_count = 0)
-                FROM ({_HIDDEN}) x""",
-            (queue, now),
-        )
-        return max(0, total - in_flight - delayed), in_flight, delayed, found[0]
+    def counts(self, queues: Sequence[tuple[int, float]], now: float) -> list[Counted]:
+        sent_after = dict(queues)
+        numbers = list(sent_after)
+        totals = {queue: found for queue, *found in self._session.ask(_TOTALS, (numbers,))}
+        many = [
+            queue
+            for queue, (held, oldest, *_) in totals.items()
+            if held > MANY and oldest > sent_after[queue]
+        ]
+        few = [queue for queue, (held, *_) in totals.items() if held and queue not in many]
+        holding: dict[int, Sequence[Any]] = {}
+        if few:
+            values = few, [sent_after[queue] for queue in few], now
+            holding = {queue: found for queue, *found in self._session.ask(_FEW, values)}
+        if many:
+            for queue, in_flight, delayed in self._session.ask(_MANY, (many, now)):
+                held, oldest, *_ = totals[queue]
+                visible = max(0, held - in_flight - delayed)
+                holding[queue] = visible, in_flight, delayed, oldest
+        counted = []
+        for queue in numbers:
+            _, _, handled, dead, expired = totals[queue]
+            more_handled, more_dead = self._tallies.of(queue)  # not written down yet
+            visible, in_flight, delayed, oldest = holding.get(queue, _NOTHING)
+            of_all_time = handled + more_handled, dead + more_dead, expired
+            counted.append(Counted(visible, in_flight, delayed, oldest, *of_all_time))
+        return counted

@@ -1,6 +1,7 @@
 """The store verbs for what is not messages: topics, queues, subscriptions, moves; in SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ WITH p AS (DELETE FROM tf.payload WHERE queue::int8 = $1::int8 RETURNING seq)
 DELETE FROM tf.message WHERE seq = ANY (ARRAY(SELECT seq FROM p))"""
 """Removes all messages of a queue."""
 _write = msgspec.json.Encoder().encode
-_read_queue = msgspec.json.Decoder(QueueSettings).decode
+_read_queue = lru_cache(4096)(msgspec.json.Decoder(QueueSettings).decode)
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
 _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
 
@@ -113,6 +114,18 @@ class DeclaredRows:
             "SELECT name FROM tf.queue WHERE NOT starts_with(name, '~') ORDER BY name"
         )
         return [name for (name,) in found]
+
+    def declared(self, names: Collection[str] | None) -> list[tuple[QueueRow, float]]:
+        which = "NOT starts_with(q.name, '~')" if names is None else "q.name = ANY ($1::text[])"
+        values = () if names is None else (list(names),)
+        found = self._session.ask(
+            f"""SELECT d.stamp, q.id, q.name, q.paused, q.settings, q.created_at
+                FROM tf.declared d JOIN tf.queue q ON {which} ORDER BY q.name""",
+            values,
+        )
+        for stamp, *_ in found[:1]:
+            self._session.reads(stamp)
+        return [(_queue_row(row), created_at) for _, *row, created_at in found]
 
     def queue(self, name: str) -> QueueRow | None:
         kept = self._session.declarations.kept

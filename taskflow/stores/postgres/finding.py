@@ -78,14 +78,18 @@ class PostgresFinding:
         order, beyond = ("DESC", "<") if search.newest else ("", ">")
         seq = after.seq if after is not None else (_LAST if search.newest else -1)
         alone = len(search.queues) == 1 and not search.everywhere
-        if search.query.of_letters:
+        values: tuple[object, ...] = (seq, most, *(search.queues if alone else ()))
+        if search.causes is not None and len(search.causes) == 1:
+            values = (seq, most, *search.causes)
+            which = "x.cause = $3::int4 AND x.seq"
+            columns, place = "x.seq, x.queue, x.died_at FROM tf.letter x", "x.seq"
+        elif search.query.of_letters:
             which = "x.queue = $3::int4 AND x.seq" if alone else "x.seq"
             columns, place = "x.seq, x.queue, x.died_at FROM tf.letter x", "x.seq"
         else:
             which = "x.queue::int8 = $3::int8 AND x.place" if alone else "x.seq"
             place = "x.place" if alone else "x.seq"
             columns = "x.seq, x.queue, x.sent_at FROM tf.payload x"
-        values = (seq, most, *(search.queues if alone else ()))
         found = self._session.ask(
             f"""SELECT {columns} WHERE {which} {beyond} $1::int8
                 ORDER BY {place} {order} LIMIT $2::int8""",

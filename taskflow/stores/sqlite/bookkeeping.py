@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from taskflow.stores.letters import HOUR, TREND_KEPT
+from taskflow.stores.row import Counted
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 
 FULL_AFTER = 7 * 86400.0
@@ -27,6 +28,10 @@ _HIDDEN = " UNION ALL ".join(
     f"AND visible_at < {PARKED}"
     for level in AT_LEVEL.values()
 )
+_TOTALS = """
+SELECT q.id, (SELECT count(*) FROM message m WHERE m.queue = q.id),
+       q.handled, q.dead_lettered, q.expired
+FROM json_each(?) j CROSS JOIN queue q ON q.id = j.value"""
 MANY = 10_000  # rows: counting them one by one would take its time
 
 
@@ -92,26 +97,23 @@ class Books:
             (handled, dead_lettered, queue),
         )
 
-    def counts(
-        self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None, int, int, int]:
-        if (
-            self._connection.execute("SELECT count(*) FROM message WHERE queue = ?", (queue,)).get
-            > MANY
-        ):
-            visible, in_flight, delayed, oldest = self._count_many(queue, now, sent_after)
-        else:
-            visible, in_flight, delayed, oldest = self._count_few(queue, now, sent_after)
-        handled, dead_lettered, expired = self._connection.execute(
-            "SELECT handled, dead_lettered, expired FROM queue WHERE id = ?", (queue,)
-        ).get
-        return visible, in_flight, delayed, oldest, handled, dead_lettered, expired
-
-    def _total(self, queue: int) -> int:
-        found: int = self._connection.execute(
-            "SELECT count(*) FROM message WHERE queue = ?", (queue,)
-        ).get
-        return found
+    def counts(self, queues: Sequence[tuple[int, float]], now: float) -> list[Counted]:
+        found = {
+            queue: totals
+            for queue, *totals in self._connection.execute(
+                _TOTALS, (encode([queue for queue, _ in queues]).decode(),)
+            )
+        }
+        counted = []
+        for queue, sent_after in queues:
+            total, *of_all_time = found[queue]
+            held: tuple[int, int, int, float | None] = (0, 0, 0, None)
+            if total > MANY:
+                held = self._count_many(queue, now, sent_after, total)
+            elif total:
+                held = self._count_few(queue, now, sent_after)
+            counted.append(Counted(*held, *of_all_time))
+        return counted
 
     def _count_few(
         self, queue: int, now: float, sent_after: float
@@ -129,7 +131,7 @@ class Books:
         return found
 
     def _count_many(
-        self, queue: int, now: float, sent_after: float
+        self, queue: int, now: float, sent_after: float, total: int
     ) -> tuple[int, int, int, float | None]:
         """As `_count_few` without a look at every row: the oldest is the one stored first, and
         none is past its retention while that one is not."""
@@ -144,5 +146,4 @@ class Books:
                FROM ({_HIDDEN})""",
             (queue, now),
         ).get
-        visible = self._total(queue) - in_flight - delayed
-        return visible, in_flight, delayed, oldest
+        return total - in_flight - delayed, in_flight, delayed, oldest

@@ -1,6 +1,7 @@
 """The store verbs for what is not messages: topics, queues, subscriptions, buckets; in SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -21,7 +22,7 @@ from taskflow.stores.sqlite.letters import SqliteLetters
 _QUEUE = "q.id, q.name, q.paused, q.settings"
 _STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declaration"
 _write = msgspec.json.Encoder().encode
-_read_queue = msgspec.json.Decoder(QueueSettings).decode
+_read_queue = lru_cache(4096)(msgspec.json.Decoder(QueueSettings).decode)
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
 _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
 _MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
@@ -115,6 +116,16 @@ class DeclaredRows:
                 "SELECT name FROM queue WHERE name NOT LIKE '~%' ORDER BY name"
             )
         ]
+
+    def declared(self, names: Collection[str] | None) -> list[tuple[QueueRow, float]]:
+        which = "q.name IN (SELECT value FROM json_each(?1))"
+        if names is None:
+            which = "?1 IS NULL AND q.name NOT LIKE '~%'"
+        found = self._execute(
+            f"SELECT {_QUEUE}, q.created_at FROM queue q WHERE {which} ORDER BY q.name",
+            (None if names is None else _text(list(names)),),
+        )
+        return [(_queue_row(row), created_at) for *row, created_at in found]
 
     def queue(self, name: str) -> QueueRow | None:
         self._look_for_changes()
@@ -316,5 +327,5 @@ def _text(record: object) -> str:
     return _write(record).decode()
 
 
-def _queue_row(found: tuple[Any, ...]) -> QueueRow:
+def _queue_row(found: Sequence[Any]) -> QueueRow:
     return QueueRow(found[0], found[1], bool(found[2]), _read_queue(found[3]), is_fifo(found[1]))

@@ -78,9 +78,11 @@ class SqliteFinding:
         if not search.query.of_letters and not alone:
             return self._walk_all(search, seq, queue, most)
         table, which = ("letter", "") if search.query.of_letters else ("message", "")
-        if alone:
-            which = "queue = ?3 AND"
-        values: tuple[Any, ...] = (seq, most, *(search.queues if alone else ()))
+        values: tuple[Any, ...] = (seq, most)
+        if search.causes is not None and len(search.causes) == 1:
+            which, values = "cause = ?3 AND", (*values, *search.causes)
+        elif alone:
+            which, values = "queue = ?3 AND", (*values, *search.queues)
         places = self._places(  # of these, no two have the same number
             f"""SELECT seq, queue FROM {table} WHERE {which} seq {beyond} ?1
                 ORDER BY seq {order} LIMIT ?2""",

@@ -17,6 +17,7 @@ from taskflow.broker.settings import (
     Published,
     QueueCounts,
     Sent,
+    Surveyed,
     TopicSubscription,
 )
 from taskflow.broker.traffic import Traffic
@@ -97,6 +98,18 @@ class ListBroker:
     def counts(self, queue: str) -> QueueCounts:
         with self._changed:
             return self._tables.queue(queue).counts(self.clock.now())
+
+    def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]:
+        with self._changed:
+            found = [
+                one
+                for name, one in sorted(self._tables.queues.items())
+                if queues is None or name in queues
+            ]
+            now = self.clock.now()
+            return {
+                one.name: Surveyed(one.settings, one.counts(now), one.created_at) for one in found
+            }
 
     def waiting(self, queue: str, most: int) -> int:
         with self._changed:

@@ -150,7 +150,8 @@ class TestMonitors:
         def fail(*_: object) -> None:
             raise BrokerUnavailable("the disk is full")
 
-        monkeypatch.setattr(site.broker, "queues", fail)
+        for verb in ("queues", "survey"):
+            monkeypatch.setattr(site.broker, verb, fail)
         answer = site.get("/health")
         assert answer.status == 503
         assert answer.json == {"status": "unavailable", "reason": "the disk is full"}

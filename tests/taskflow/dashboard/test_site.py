@@ -255,7 +255,7 @@ class TestWithout:
             raise BrokerUnavailable("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(shop, "queues", fail)
+            patch.setattr(shop, "survey", fail)
             for _ in range(2):
                 taskflow_clock.advance(30)
                 answer = client.get("/dead")

@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from taskflow import Broker, Registry, every
-from taskflow.broker import QueueCounts, QueueSettings
+from taskflow.broker import QueueSettings
+from taskflow.broker.settings import Surveyed
 from taskflow.doctor.examining import examine
 from taskflow.doctor.looking import look
-from taskflow.errors import BrokerUnavailable, LimitExceeded, QueueNotFound
+from taskflow.errors import BrokerUnavailable, LimitExceeded
 from taskflow.publisher import using
 from taskflow.tasks.decorator import task
 from taskflow.testing import ManualClock
@@ -49,21 +50,24 @@ def test_a_broker_that_is_away_is_no_finding_of_one_part(
         look(taskflow_broker, registry(), "sqlite", {})
 
 
-def test_a_queue_that_goes_meanwhile_is_none(
+def test_what_one_queue_refuses_to_tell_hides_no_other(
     taskflow_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = registry()
     declare(taskflow_broker, code)
+    taskflow_broker.create_queue("secret")
     taskflow_broker.create_queue("gone")
-    counts = taskflow_broker.counts
+    survey = taskflow_broker.survey
 
-    def counted(queue: str) -> QueueCounts:
-        if queue == "gone":
-            raise QueueNotFound(queue)
-        return counts(queue)
+    def surveyed(queues: Collection[str] | None = None) -> dict[str, Surveyed]:
+        if queues is None or "secret" in queues:
+            raise BrokerUnavailable("AWS does not allow sqs:GetQueueAttributes")
+        return survey([one for one in queues if one != "gone"])
 
-    monkeypatch.setattr(taskflow_broker, "counts", counted)
-    assert found(taskflow_broker, code) == []
+    monkeypatch.setattr(taskflow_broker, "survey", surveyed)
+    facts = look(taskflow_broker, code, "aws", {})
+    assert facts.untold == ["AWS does not allow sqs:GetQueueAttributes"]
+    assert set(facts.queues) == {"work", "work-dlq"}
 
 
 @pytest.mark.parametrize("error", [None, LimitExceeded("NoSuchEntity")])

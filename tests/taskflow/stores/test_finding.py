@@ -105,6 +105,24 @@ def test_a_look_is_bounded_and_goes_on(
     assert broker.find(MessageQuery(states=["waiting"])).looked == 20  # 70 are: it walks
 
 
+def test_letters_of_a_cause_are_found_at_once_wherever_they_lie(
+    broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finder, "BOUND", 10)
+    monkeypatch.setattr(finder, "CHUNK", 5)
+    (cause,) = broker.causes()
+    broker.create_queue("other-dead")
+    broker.set_queue("other", QueueSettings(dead_letter_queue="other-dead", max_receives=9))
+    letters = [(one, '{"error": "F"}') for one in broker.receive("other", limit=40)]
+    broker.dead_letter(letters)  # newer, and more than are looked at for a page
+    page = broker.find(MessageQuery(causes=[cause.id], limit=3))
+    assert [one.delivery.id for one in page.messages] == ["w19", "w18", "w17"]
+    page = broker.find(MessageQuery(causes=[cause.id], limit=3, after=page.next))
+    assert [one.delivery.id for one in page.messages] == ["w16", "w15", "w14"]
+    steps = plans(broker, MessageQuery(causes=[cause.id]))
+    assert any("letter_cause (cause=? AND seq<?)" in step for step in steps), steps
+
+
 def test_a_count_is_kept_whatever_takes_a_letter_away(broker: StoredBroker) -> None:
     def counted() -> list[tuple[int, int]]:
         connection = broker.store._connection  # type: ignore[attr-defined]

@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from taskflow import Registry
 from taskflow.broker import Broker, Finish, QueueCounts, QueueSettings, WorkerReport
 from taskflow.broker.settings import TopicSubscription
-from taskflow.errors import QueueNotFound
+from taskflow.dashboard.survey import Surveyor
+from taskflow.doctor.looking import look as facts_of
 from taskflow.message import Message
 from taskflow.telemetry.exposition import escape_label
 from taskflow.telemetry.metrics import (
@@ -133,15 +136,22 @@ def test_deliveries_to_urls_are_counted_apart(busy: Broker) -> None:
     assert list(look.queues) == ["work", "work-dlq"]
 
 
-def test_a_queue_that_goes_meanwhile_is_left_out(
-    busy: Broker, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda broker: take_look(broker, 0),
+        lambda broker: Surveyor(broker).look(),
+        lambda broker: broker.note_history(),
+        lambda broker: facts_of(broker, Registry(), "sqlite", {}),
+    ],
+    ids=["metrics", "dashboard", "history", "doctor"],
+)
+def test_who_looks_at_all_queues_asks_once(
+    busy: Broker, monkeypatch: pytest.MonkeyPatch, look: Callable[[Broker], object]
 ) -> None:
-    counts = busy.counts
+    def asked(queue: str) -> None:
+        raise AssertionError(f"{queue} was asked by itself")
 
-    def gone(queue: str) -> QueueCounts:
-        if queue == "work":
-            raise QueueNotFound(queue)
-        return counts(queue)
-
-    monkeypatch.setattr(busy, "counts", gone)
-    assert list(take_look(busy, 0).queues) == ["work-dlq"]
+    for verb in ("counts", "settings", "describe_queue"):
+        monkeypatch.setattr(busy, verb, asked)
+    assert look(busy)

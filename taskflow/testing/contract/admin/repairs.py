@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from taskflow.broker import Broker, Finish, QueueCounts
+from taskflow.broker.settings import QueueSettings
 from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock
 from taskflow.testing.contract.collection import collected
@@ -133,3 +134,24 @@ def test_peek_changes_nothing(broker: Broker, put: Put, get: Get) -> None:
 
 
 __all__ = collected(globals())
+
+
+def test_a_survey_tells_of_all_queues_what_each_tells_of_itself(
+    broker: Broker, clock: ManualClock, put: Put, get: Get
+) -> None:
+    broker.create_queue("other", QueueSettings(retention=3600.0))
+    broker.send("other", [Message("old", "x")])
+    clock.advance(3590)
+    put("1", "2")
+    put("3", delay=60)
+    broker.send("other", [Message("young", "x")])
+    clock.advance(20)
+    get(limit=1)
+    found = broker.survey()
+    assert list(found) == broker.queues()
+    for name, one in found.items():
+        assert one.settings == broker.settings(name)
+        assert one.counts == broker.counts(name)
+        assert one.created_at == broker.describe_queue(name).created_at
+    assert list(broker.survey(["work", "nosuch", "other"])) == ["other", "work"]
+    assert broker.survey([]) == {}

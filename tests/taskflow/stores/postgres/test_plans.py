@@ -15,6 +15,8 @@ from taskflow.broker.settings import Finish, Holding, Limit, QueueSettings
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.config import open_broker
 from taskflow.message import Message
+from taskflow.stores import finder
+from taskflow.stores.postgres import bookkeeping
 from taskflow.stores.postgres.connecting import connect
 from taskflow.stores.postgres.store import PostgresStore
 from taskflow.testing import ManualClock
@@ -44,6 +46,8 @@ def fill(broker: StoredBroker, clock: ManualClock, rounds: int) -> None:
 def tour(broker: StoredBroker, clock: ManualClock) -> None:
     """Every verb, of the store's too, as far as it matters how much there is."""
     at = clock.now()
+    broker.survey()
+    broker.survey(["q", "q2"])
     for queue in ("q", "q2", "w.fifo"):
         lent = broker.receive(queue, limit=10, holding=Holding(0, 0, {"limit": Limit(1, None)}))
         broker.claim(lent)
@@ -136,7 +140,9 @@ def is_wrong(text: str, scan: dict[str, Any]) -> bool:
 
 
 @pytest.mark.slow
-def test_every_statement_finds_its_rows_by_the_index_meant_for_it(postgres: PostgresServer) -> None:
+def test_every_statement_finds_its_rows_by_the_index_meant_for_it(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = ManualClock(1000.0)
     broker = open_broker(postgres.address(schema="plans"), clock=clock)
     assert isinstance(broker, StoredBroker)
@@ -153,6 +159,14 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(postgres: Post
         broker.subscribe(topic, queue)
     fill(broker, clock, 12)
     tour(broker, clock)
+    monkeypatch.setattr(finder, "BOUND", 2)
+    monkeypatch.setattr(finder, "CHUNK", 1)
+    broker.dead_letter([(one, "{}") for one in broker.receive("q", limit=5)])
+    for order in ("newest", "oldest"):  # as of a cause that many died of
+        found = broker.find(MessageQuery(causes=[broker.causes()[0].id], order=order))
+        assert (len(found.messages), found.next is None) == (2, False)
+    monkeypatch.setattr(bookkeeping, "MANY", 0)
+    assert broker.survey()["q"].counts.visible > 0  # as of a queue that holds many
     texts = {
         text: sent
         for text, sent in store._executor.texts.items()
