@@ -2,9 +2,8 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
-
-import msgspec
 
 from taskflow.dashboard.answer import Answer, Refused, file_answer
 from taskflow.dashboard.asked import Asked
@@ -21,7 +20,8 @@ def export(asked: Asked, name: str, rows: Sequence[Mapping[str, object]]) -> Ans
         raise Refused(400, f"There is no as={kind}.", ("It is csv, jsonl or table.",))
     head = ("content-disposition", f'attachment; filename="{name}.{kind}"')
     if kind == "jsonl":
-        body = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+        # Not msgspec: half a surrogate pair, which JSON can hold, would keep all rows back.
+        body = "".join(json.dumps(row) + "\n" for row in rows).encode()
         return file_answer("application/jsonl; charset=utf-8", body, head)
     text = io.StringIO()
     writer = csv.writer(text)
@@ -34,6 +34,8 @@ def export(asked: Asked, name: str, rows: Sequence[Mapping[str, object]]) -> Ans
 
 def _cell(value: object) -> object:
     """A text that a table program would run as a formula is kept from being one."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
     return "" if value is None else value
