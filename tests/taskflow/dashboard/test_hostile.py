@@ -1,12 +1,19 @@
 """What somebody types, or sends, to learn what is hidden or to break a page."""
 
 import json
+import re
 from html import unescape
+from typing import Any
 
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.dashboard.asked import Asked
+from taskflow.dashboard.redrives import Redrive, run_redrive
+from taskflow.dashboard.rights import Who, is_local
+from taskflow.dashboard.site import Site
 from taskflow.message import Message
+from taskflow.testing import ManualClock
 from tests.taskflow.dashboard.conftest import CARD, bury
 from tests.taskflow.dashboard.site_client import Client, hidden_fields, words
 
@@ -131,3 +138,90 @@ def json_or_text(body: str) -> object:
         return json.loads(body)
     except ValueError:
         return body
+
+
+class TestActions:
+    def test_a_redrive_that_is_stopped_while_it_moves_letters_stays_stopped(
+        self, shop: Broker, taskflow_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bury(shop, 8)
+        taskflow_clock.advance(1)
+        now = shop.clock.now()
+        redrive = Redrive(
+            id="r", who="lena", queue="work-dlq", total=8, before=now, started_at=now, rate=2
+        )
+        redrive.save(shop)
+        move = shop.redrive
+
+        def redrive_and_stop(*given: Any) -> int:
+            other = Redrive.find(shop, "r")
+            assert other is not None
+            other.stop(shop, "stopped by omar")
+            return move(*given)
+
+        monkeypatch.setattr(shop, "redrive", redrive_and_stop)
+        assert not redrive.step(shop)
+        kept = Redrive.find(shop, "r")
+        assert kept is not None
+        assert (kept.state, kept.why, kept.done) == ("ended", "stopped by omar", 2)
+        assert not Redrive.running(shop)
+
+    def test_a_redrive_whose_queue_is_deleted_meanwhile_has_ended(
+        self, shop: Broker, taskflow_clock: ManualClock
+    ) -> None:
+        bury(shop, 3)
+        taskflow_clock.advance(1)
+        now = shop.clock.now()
+        redrive = Redrive(
+            id="r", who="lena", queue="work-dlq", total=3, before=now, started_at=now, to="other"
+        )
+        redrive.save(shop)
+        shop.delete_queue("other")
+        run_redrive(shop, redrive)
+        kept = Redrive.find(shop, "r")
+        assert kept is not None
+        assert (kept.state, kept.why) == ("ended", "it failed: QueueNotFound")
+        assert shop.counts("work-dlq").visible == 3
+
+    def test_a_rate_that_cannot_be_kept_is_refused(self, client: Client, shop: Broker) -> None:
+        bury(shop, 1)
+        page = f"/dead?open={shop.causes()[0].id}"
+        assert client.press(page, "redrive-cause", rate="501").status == 400
+        assert client.press(page, "redrive-cause", rate="500").status == 200
+
+    def test_what_dies_after_the_page_was_drawn_is_not_deleted(
+        self, client: Client, shop: Broker, taskflow_clock: ManualClock
+    ) -> None:
+        shop.send("work", [Message("old", "{}")])
+        (held,) = shop.receive("work")
+        bury(shop, 2)
+        page = client.press("/queues/work-dlq", "purge-queue")
+        shop.redrive("work-dlq", ["d0"], 1)
+        taskflow_clock.advance(1)
+        assert shop.dead_letter([(held, "{}")]) == [True]
+        assert "Deleted 1 message" in client.follow(client.confirm(page, n="2"))
+        assert [one.id for one in shop.peek("work-dlq")] == ["old"]
+
+
+class TestAddresses:
+    def test_no_link_leads_to_another_site(self, client: Client) -> None:
+        for path in ("//evil.example/x", "//", "///evil.example"):
+            page = client.get(path).body.decode()
+            assert not re.search(r'(href|action)="//', page), path
+
+    @pytest.mark.parametrize("name", ["origin", "referer"])
+    def test_a_proxy_that_says_nothing_is_known_by_where_its_browsers_are(self, name: str) -> None:
+        there = {"host": "127.0.0.1:9325", name: "https://ops.example.com/"}
+        assert not is_local(Asked(method="GET", path="/", headers=there, peer="127.0.0.1"))
+        here = {"host": "127.0.0.1:9325", name: "http://localhost:9325/"}
+        assert is_local(Asked(method="GET", path="/", headers=here, peer="127.0.0.1"))
+
+    def test_a_path_forges_no_line_of_the_log(
+        self, shop: Broker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fails(_: Asked) -> Who:
+            raise OSError("the users are away")
+
+        answer = Site(shop, roles=fails).answer(Asked(method="GET", path="/x\nall is well"))
+        assert answer.status == 500
+        assert "\n" not in caplog.messages[0]
