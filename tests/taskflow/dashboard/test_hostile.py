@@ -14,6 +14,7 @@ from taskflow.dashboard.rights import Who, is_local
 from taskflow.dashboard.site import Site
 from taskflow.message import Message
 from taskflow.testing import ManualClock
+from taskflow.wire.failure_record import never_finished
 from tests.taskflow.dashboard.conftest import CARD, bury
 from tests.taskflow.dashboard.site_client import Client, hidden_fields, words
 
@@ -69,6 +70,9 @@ class TestFilters:
         assert ids(client, 'handler:"<lambda>"') == set()
 
 
+never = json.dumps({"reason": never_finished(5), "queue": "work", "attempts": 5})
+
+
 class TestBodies:
     def test_no_body_keeps_others_out_of_a_file(self, client: Client, shop: Broker) -> None:
         bodies = {"a": '{"x": "\\ud800"}', "b": f'{{"x": NaN, "n": {2**80}}}', "c": "[1, null]"}
@@ -76,6 +80,15 @@ class TestBodies:
         assert ids(client, "queue:other") == {"a", "b", "c"}
         csv = client.get("/search", **{"q": "queue:other", "as": "csv"}).body.decode()
         assert '"[1, null]"' in csv  # as JSON
+
+    @pytest.mark.parametrize(
+        "record", [never, "[]", '{"error": "E"}', '{"attempts": 1e999, "handler": [1]}', "[" * 9000]
+    )
+    def test_a_letter_is_shown_whatever_its_failure_record_says(
+        self, client: Client, shop: Broker, record: str
+    ) -> None:
+        bury_body(shop, "{}", record)
+        assert "dead" in client.text("/messages/d0")
 
     def test_a_long_text_is_shown_from_its_beginning(self, client: Client, shop: Broker) -> None:
         shop.send(
@@ -110,10 +123,10 @@ class TestEditing:
         assert "nested" in words(answer.body.decode())
 
 
-def bury_body(shop: Broker, body: str) -> None:
+def bury_body(shop: Broker, body: str, record: str = "{}") -> None:
     shop.send("work", [Message("d0", body)])
     (one,) = shop.receive("work")
-    assert shop.dead_letter([(one, "{}")]) == [True]
+    assert shop.dead_letter([(one, record)]) == [True]
 
 
 def edit(client: Client, shop: Broker, body: str) -> str:
