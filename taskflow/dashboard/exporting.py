@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from taskflow.dashboard.answer import Answer, Refused, file_answer
 from taskflow.dashboard.asked import Asked
@@ -11,8 +11,9 @@ from taskflow.dashboard.asked import Asked
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export(asked: Asked, name: str, rows: Sequence[Mapping[str, object]]) -> Answer | None:
-    """The rows as the file that `as` asks for; None when it asks for none. Raises Refused."""
+def export(asked: Asked, name: str, rows: Iterable[Mapping[str, object]]) -> Answer | None:
+    """The rows as the file that `as` asks for; None when it asks for none, and none is made then.
+    Raises Refused."""
     kind = asked.one("as")
     if kind in ("", "table"):
         return None
@@ -25,9 +26,9 @@ def export(asked: Asked, name: str, rows: Sequence[Mapping[str, object]]) -> Ans
         return file_answer("application/jsonl; charset=utf-8", body, head)
     text = io.StringIO()
     writer = csv.writer(text)
-    if rows:
-        writer.writerow(rows[0])
-    for row in rows:
+    for at, row in enumerate(rows):
+        if at == 0:
+            writer.writerow(row)
         writer.writerow([_cell(value) for value in row.values()])
     return file_answer("text/csv; charset=utf-8", text.getvalue().encode("utf-8", "replace"), head)
 

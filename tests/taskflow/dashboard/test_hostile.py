@@ -9,6 +9,7 @@ import pytest
 
 from taskflow.broker import Broker
 from taskflow.dashboard.asked import Asked
+from taskflow.dashboard.hiding import Hiding
 from taskflow.dashboard.redrives import Redrive, run_redrive
 from taskflow.dashboard.rights import Who, is_local
 from taskflow.dashboard.site import Site
@@ -89,6 +90,21 @@ class TestBodies:
     ) -> None:
         bury_body(shop, "{}", record)
         assert "dead" in client.text("/messages/d0")
+
+    def test_a_page_reads_no_more_of_large_bodies_than_it_shows(
+        self, client: Client, shop: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = json.dumps({"items": [{"name": "x" * 50}] * 2_000})
+        shop.send("other", [Message("a", body)])
+        walked: list[object] = []
+
+        def walks(*given: object) -> None:
+            walked.append(given)
+
+        monkeypatch.setattr(Hiding, "shown", walks)
+        for page in ("/queues/other", "/search?q=id:a"):
+            assert "/messages/a" in client.html(page)
+        assert not walked
 
     def test_a_long_text_is_shown_from_its_beginning(self, client: Client, shop: Broker) -> None:
         shop.send(
