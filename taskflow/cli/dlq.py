@@ -23,6 +23,7 @@ from taskflow.clock import rfc3339
 from taskflow.message import FAILURE, Delivery, plain_text
 from taskflow.sealing.codec import hide_sealed
 from taskflow.text import printable
+from taskflow.wire.failure_record import read_failure
 
 
 @click.group()
@@ -113,45 +114,38 @@ def show(queue: str, ids: tuple[str, ...], as_json: bool, address: str | None) -
         return
     for letter in found:
         failure = letter.pop("failure")
-        for name, value in {**letter, **failure}.items():
+        said = {name: value for name, value in failure.items() if name not in letter}
+        for name, value in {**letter, **said}.items():
             if name == "traceback":
                 lines = printable(str(value), lines=True).splitlines()
                 click.echo("traceback:\n" + "\n".join(f"  {line}" for line in lines))
             else:
                 shown = _time(value) if name.endswith("_at") else value
-                click.echo(f"{name}: {printable(str(shown), lines=True)}")
+                click.echo(f"{printable(name)}: {printable(str(shown))}")
         click.echo()
 
 
 def _describe(letter: Delivery) -> dict[str, Any]:
     attributes = {name: hide_sealed(plain_text(value)) for name, value in letter.attributes.items()}
-    failure = _read_failure(attributes.pop(FAILURE, "{}"))
+    written = attributes.pop(FAILURE, "{}")
+    failure = read_failure(written)
     return {
         "id": letter.id,
         "topic": letter.topic,
         "body": hide_sealed(letter.body),
         "attributes": attributes,
-        "failure": failure,
+        "failure": {"reason": written} if failure is None else failure,
     }
-
-
-def _read_failure(text: str) -> dict[str, Any]:
-    """A failure record; anybody may send a message with an attribute of that name."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"reason": text}
 
 
 def _summary(failure: dict[str, Any]) -> str:
     reason = str(failure.get("reason", ""))
     if "error" in failure:
-        text = str(failure["message"]).partition("\n")[0]
+        text = str(failure.get("message", "")).partition("\n")[0]
         if text != reason:  # a rejection says its reason once
             reason += f": {failure['error']}: {text}"
     return reason if len(reason) <= 100 else reason[:99] + "…"
 
 
 def _time(value: object) -> str:
-    return rfc3339(value) if isinstance(value, float) else "-"
+    return rfc3339(value) if isinstance(value, int | float) else "-"

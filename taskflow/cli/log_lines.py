@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 from taskflow.telemetry.json_lines import JsonLines
 from taskflow.telemetry.run_fields import NONE, RunFields
@@ -20,6 +21,10 @@ class TextLines(logging.Formatter):
         names = ("trace_id",) if record.name == _OURS else ("event", "attempt", "trace_id")
         said = [f"{name}={fields[name]}" for name in names if fields.get(name, NONE) != NONE]
         return printable(" ".join([super().formatMessage(record), *said]))
+
+    def formatException(self, ei: Any) -> str:
+        """As of logging; what an exception says may move no cursor."""
+        return printable(super().formatException(ei), lines=True)
 
 
 def log_handler(style: str) -> logging.Handler:

@@ -72,7 +72,8 @@ def _describe(scope: "sentry_sdk.Scope", context: Context) -> None:
     scope.set_transaction_name(context.handler)
     scope.set_tag("taskflow.queue", context.queue)
     scope.set_tag("taskflow.handler", context.handler)
-    if trace := event.traceparent or header_parent(context.delivery.trace):
+    trace = event.traceparent or header_parent(context.delivery.trace) or ""
+    if trace.count("-") >= 3:  # it may come from anybody who can send
         scope.set_tag("taskflow.trace_id", trace.split("-")[1])
     scope.set_context(
         "taskflow",

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from taskflow.broker.action import Action
 from taskflow.dashboard.actions import plan_of
 from taskflow.dashboard.answer import Answer, Refused, redirect
 from taskflow.dashboard.hiding import read_json
-from taskflow.dashboard.message import restored
+from taskflow.dashboard.message import HIDDEN_MARK, restored, write_json
 from taskflow.dashboard.plan import Ended, Plan
 from taskflow.dashboard.visit import Visit
 from taskflow.errors import MessageNotFound
@@ -134,10 +132,10 @@ def _edited_body(text: str, original: str) -> str:
     text = text.replace("\r\n", "\n")
     old, was_json = read_json(original)
     if not was_json:
-        return text
+        return original if text == HIDDEN_MARK else text
     new, is_json = read_json(text)
     if not is_json:
         raise Refused(
             422, "The body is no JSON any more. Nothing was sent.", ("Go back and mend it.",)
         )
-    return msgspec.json.encode(restored(new, old)).decode()
+    return write_json(restored(new, old))

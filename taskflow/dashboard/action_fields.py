@@ -34,7 +34,7 @@ def redrive_plan(
     what: str,
 ) -> Plan:
     check_dead_letters(visit, queue)
-    rate = whole(fields, "rate", 0, 10_000, 0)
+    rate = whole(fields, "rate", 0, CHUNK, 0)  # a look finds no more
     to = fields.get("to", "")
     if to and to not in visit.survey().settings:
         raise QueueNotFound(to, visit.survey().settings)
@@ -123,8 +123,11 @@ def deletion(
     )
 
 
-def each(visit: Visit, query: MessageQuery, most: int, do: Callable[[list[str]], int]) -> int:
-    """Do it with all that is found, some at a time, so that workers go on meanwhile."""
+def each(
+    visit: Visit, query: MessageQuery, most: int, before: float, do: Callable[[list[str]], int]
+) -> int:
+    """Do it with all that is found, some at a time, so that workers go on meanwhile; not with what
+    died since `before`, which may have been sent long ago."""
     done = 0
     after: str | None = None
     while done < most:
@@ -134,7 +137,9 @@ def each(visit: Visit, query: MessageQuery, most: int, do: Callable[[list[str]],
                 | {"after": after, "limit": min(CHUNK, most - done)}
             )
         )
-        ids = [one.delivery.id for one in page.messages]
+        ids = [
+            one.delivery.id for one in page.messages if one.died_at is None or one.died_at < before
+        ]
         if ids:
             done += do(ids)
         after = page.next

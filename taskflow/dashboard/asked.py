@@ -88,7 +88,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         kept |= {name: "" if value is None else str(value) for name, value in query.items()}
         kept = {name: value for name, value in kept.items() if value or name == "q"}
         tail = f"?{urlencode(kept)}" if kept else "?"
-        return quote(self.prefix + self.path, safe="/~:@") + tail
+        # A path that begins with two slashes would be another site's.
+        return quote(f"{self.prefix}/{self.path.lstrip('/')}", safe="/~:@") + tail
 
 
 def _read(text: str) -> dict[str, list[str]]:

@@ -29,15 +29,15 @@ class Code(NamedTuple):
 def write_payload(text: str, hiding: Hiding) -> Code:
     """A body: JSON laid out and coloured, other text as it is."""
     value, is_json = read_json(hide_sealed(text))
+    shown = hiding.shown(value)
+    if isinstance(shown, str):
+        plain = printable(_as_json(shown)) if is_json else printable(shown, lines=True)
+        begun = plain if len(plain) <= MOST_SHOWN else f"{plain[:MOST_SHOWN]} …"
+        html = Markup('<span class="s">{}</span>').format(begun) if is_json else escape(begun)
+        return Code(html, 0, len(plain) > MOST_SHOWN)
     out: list[str] = []
-    if is_json:
-        shown = hiding.shown(value)
-        _write(shown, "", out)
-        count = _count(shown)
-    else:
-        out.append(str(escape(printable(hiding.quoted(str(value)), lines=True))))
-        count = 0
-    return _cut(out, count)
+    _write(shown, "", out)
+    return _cut(out, _count(shown))
 
 
 def write_traceback(text: str) -> Markup:
@@ -76,8 +76,6 @@ def _cut(out: list[str], count: int) -> Code:
     for at, part in enumerate(out):
         size += len(part)
         if size > MOST_SHOWN:
-            if at == 0:  # one long text
-                return Code(Markup(part[:MOST_SHOWN].rpartition("&")[0] + " …"), count, True)
             return Code(Markup("".join(out[:at]) + " …"), count, True)
     return Code(Markup("".join(out)), count, False)
 
@@ -115,4 +113,8 @@ def _write_items(
 
 def _quoted(text: str) -> str:
     """A text as JSON writes it, with what would turn or hide text in a page written as escapes."""
-    return str(escape(printable(json.dumps(text, ensure_ascii=False))))
+    return str(escape(printable(_as_json(text))))
+
+
+def _as_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -43,10 +43,10 @@ def show(visit: Visit) -> Answer:
     for one in causes:
         if one.id == opened and asked.one("as"):
             rows = find_rows(visit, _letters(one), Filter("", (), ()), 500)
-            file = export(asked, "letters", [export_row(visit, row) for row in rows.rows])
+            file = export(asked, "letters", (export_row(visit, row) for row in rows.rows))
             if file is not None:
                 return file
-    if (file := export(asked, "causes", [_row(one) for one in kept])) is not None:
+    if (file := export(asked, "causes", (_row(one) for one in kept))) is not None:
         return file
     having = sorted(
         (one for one in survey.queues.values() if one.letters), key=lambda one: -one.letters

@@ -22,6 +22,7 @@ HIDDEN_NAMES = (
 """What is hidden without anybody saying so: fields of which a word is one of these."""
 
 SHORTEST = 4  # characters of a hidden value that is looked for in other texts
+LONGEST_KNOWN, MOST_KNOWN = 100, 10_000  # characters of a name, and names, that are remembered
 DEEPEST = 100  # levels of a payload that are looked into
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -46,9 +47,18 @@ class Hiding:
     def __init__(self, names: Iterable[str] = ()) -> None:
         given = (*HIDDEN_NAMES, *names)
         self._names = {_joined(name) for name in given}
+        self._known: dict[str, bool] = {}
 
     def hides(self, name: str) -> bool:
         """Whether a field of this name is hidden."""
+        known = self._known.get(name)
+        if known is None:  # the fields of a page have few names, and each has them again
+            known = self._hides(name)
+            if len(name) <= LONGEST_KNOWN and len(self._known) < MOST_KNOWN:
+                self._known[name] = known
+        return known
+
+    def _hides(self, name: str) -> bool:
         words = [word.lower() for word in _WORD.findall(name)]
         # `api_key` is `apikey` in two words.
         pairs = [a + b for a, b in pairwise(words)]
@@ -96,6 +106,8 @@ class Hiding:
                 return found[0]
             return f"{found['name']}{found['mid']}<hidden: {found['name']}>"
 
+        if ":" not in text and "=" not in text:
+            return text
         return _PAIR.sub(hide, text)
 
 

@@ -64,7 +64,9 @@ def purge_queue(visit: Visit, fields: Fields) -> Plan:
 
     def run() -> Ended:
         if visit.broker.features.inspection:
-            done = each(visit, query, count, lambda ids: visit.broker.purge(queue, ids, len(ids)))
+            done = each(
+                visit, query, count, before, lambda ids: visit.broker.purge(queue, ids, len(ids))
+            )
         else:
             done = visit.broker.purge(queue, (), count)
         return Ended(
@@ -114,7 +116,9 @@ def delete_cause(visit: Visit, fields: Fields) -> Plan:
     )
 
     def run() -> Ended:
-        done = each(visit, query, count, lambda ids: visit.broker.purge(cause.queue, ids, len(ids)))
+        done = each(
+            visit, query, count, before, lambda ids: visit.broker.purge(cause.queue, ids, len(ids))
+        )
         return Ended(f"Deleted {write_plural(done, 'dead letter')}.", "/dead", {}, done)
 
     sample = [one.delivery.id for one in visit.broker.find(few(query)).messages]

@@ -1,6 +1,7 @@
 """`/messages/ID`: one message, what it holds and what became of it; `/messages/ID/resend`."""
 
 import json
+import re
 from typing import Any
 
 from taskflow.broker.message_query import Found, MessageQuery
@@ -16,6 +17,7 @@ from taskflow.sealing.codec import hide_sealed
 from taskflow.text import printable
 
 MOST_QUEUES = 100
+_HALVES = re.compile("[\ud800-\udfff]")
 HIDDEN_MARK = "…hidden…"
 """Stands in an edited payload for a value that stays as it is."""
 
@@ -129,11 +131,16 @@ def _resend(visit: Visit, one: Found) -> Answer:
 
 
 def editable(body: str, visit: Visit) -> str:
-    """A body to edit: JSON laid out, with a mark where a hidden field stays as it is."""
+    """A body to edit: JSON laid out, with a mark where a hidden field, or a text that quotes one,
+    stays as it is. Raises Refused for what is nested too deep."""
     value, is_json = read_json(body)
     if not is_json:
-        return body
-    return json.dumps(_marked(value, visit), indent=2, ensure_ascii=False)
+        return str(_marked(body, visit))
+    try:
+        return write_json(_marked(value, visit), 2)
+    except RecursionError:
+        text = "The body is nested too deep to be edited here."
+        raise Refused(409, text, ("taskflow dlq resend takes it from a file.",)) from None
 
 
 def _marked(value: Any, visit: Visit) -> Any:
@@ -142,7 +149,19 @@ def _marked(value: Any, visit: Visit) -> Any:
             name: HIDDEN_MARK if visit.hiding.hides(name) else _marked(one, visit)
             for name, one in value.items()
         }
+    if isinstance(value, str):  # where a page would show it with parts hidden
+        return value if visit.hiding.quoted(value) == value else HIDDEN_MARK
     return [_marked(one, visit) for one in value] if isinstance(value, list) else value
+
+
+def write_json(value: Any, indent: int | None = None) -> str:
+    """A value as JSON, as it was read: NaN stays (msgspec would write null), half a surrogate pair
+    stays an escape, since no text can hold it."""
+    by = (",", ":") if indent is None else None
+    text = json.dumps(value, indent=indent, separators=by, ensure_ascii=False)
+    if _HALVES.search(text):
+        text = json.dumps(value, indent=indent, separators=by)
+    return text
 
 
 def restored(edited: Any, original: Any) -> Any:

@@ -155,5 +155,5 @@ def export_row(visit: Visit, row: MessageRow) -> dict[str, object]:
     }
     if visit.may("bodies"):
         value, is_json = read_json(hide_sealed(one.body))
-        found["body"] = visit.hiding.plain(value) if is_json else visit.hiding.quoted(one.body)
+        found["body"] = visit.hiding.plain(value) if is_json else visit.hiding.quoted(str(value))
     return found

@@ -1,5 +1,8 @@
 """A filter of messages as a question to the broker, and what of it is to be looked at after."""
 
+import json
+from collections.abc import Sequence
+from math import ceil, floor
 from typing import Any
 
 import msgspec
@@ -10,6 +13,8 @@ from taskflow.dashboard.failure import failure_of
 from taskflow.dashboard.hiding import Hiding, read_json
 from taskflow.dashboard.survey import Survey
 from taskflow.dashboard.terms import Between, Filter, Moment, Term, payload_at
+from taskflow.message import Delivery, plain_text
+from taskflow.sealing.codec import hide_sealed
 
 NAMES = (
     "state",
@@ -37,6 +42,9 @@ STATES: dict[str, MessageState] = {
     "running": "in_flight",
     "dead": "dead",
 }
+_RANGED = frozenset({"attempt", "age", "sent", "died", "next"})
+_AS_WRITTEN = ((",", ":"), (", ", ": "))
+_MOST_ATTEMPTS = 2**31
 _BY_NAME = {
     "topic": "topics",
     "id": "ids",
@@ -49,20 +57,24 @@ _BY_NAME = {
 
 
 def to_query(found: Filter, survey: Survey, now: float, bodies: bool) -> MessageQuery:
-    """The question. What it cannot ask (not, fields of the payload) `fits` looks at. Raises Refused
-    for a state that is none, and for words of who may see no bodies."""
+    """The question. What it cannot ask (not, the second of a name, fields of the payload) `fits`
+    looks at. Raises Refused for a state that is none, for what should be a number or a time, and
+    for words of who may see no bodies."""
     asked: dict[str, Any] = {}
     for term in found.terms:
-        if term.negated or term.name.startswith("payload."):
-            continue
+        _check(term)
+    for term in _askable(found):
         if term.name == "state":
             asked["states"] = [_state(one) for one in term.values]
         elif term.name == "queue":
             asked["queues"] = _queues(term, survey)
         elif term.name in _BY_NAME:
             asked[_BY_NAME[term.name]] = term.values
-        elif term.ranges:
-            asked |= _bounds(term, now)
+        else:
+            for name, bound in _bounds(term, now).items():
+                narrower = max if name.endswith("from") else min
+                if bound is not None:  # age: and sent: are about the same
+                    asked[name] = narrower(asked.get(name, bound), bound)
     if found.words:
         if not bodies:
             raise Refused(
@@ -76,23 +88,59 @@ def to_query(found: Filter, survey: Survey, now: float, bodies: bool) -> Message
 
 def fits(found: Filter, one: Found, now: float, hiding: Hiding, bodies: bool) -> bool:
     """Whether a message that was found holds for all terms, also those that no question says."""
-    delivery = one.delivery
+    asked = _askable(found)
     payload: list[object] = []
     for term in found.terms:
         if term.name.startswith("payload."):
             if not payload:
-                payload.append(read_payload(delivery.body, hiding))
+                payload.append(read_payload(one.delivery.body, hiding))
             if not term.admits(payload_at(payload[0], term.name), now):
                 return False
-        elif (term.negated or term.name == "next") and not term.admits(
-            _value(term.name, one, hiding, now), now
-        ):
+        elif term not in asked and not term.admits(_value(term.name, one, hiding, now), now):
             return False
-    rest = sorted(found.words, key=len)[:-1]
-    if rest and bodies:
-        text = " ".join([delivery.body, *map(str, delivery.attributes.values())]).casefold()
-        return all(word.casefold() in text for word in rest)
+    if found.words and bodies:
+        text = _shown_text(one.delivery, hiding)
+        return all(word.casefold() in text for word in found.words)
     return True
+
+
+def _askable(found: Filter) -> Sequence[Term]:
+    """The terms that the question says: the first of each name, unless it is too much for it."""
+    first: dict[str, Term] = {}
+    for term in found.terms:
+        several = term.name in _RANGED and len(term.ranges) > 1
+        if not (term.negated or several or term.name == "next" or term.name.startswith("payload.")):
+            first.setdefault(term.name, term)
+    return list(first.values())
+
+
+def _check(term: Term) -> None:
+    if term.name in _RANGED and len(term.ranges) < len(term.values):
+        raise Refused(
+            400,
+            f"{term.text} is no number and no time.",
+            ("Write age:>5m, attempt:2..4, sent:2d or sent:>2026-11-26T12:00.",),
+        )
+    if term.name == "key" and term.negated:
+        raise Refused(400, "Messages without a key cannot be asked for.")
+
+
+def _shown_text(delivery: Delivery, hiding: Hiding) -> str:
+    """What is seen of a message, for words to be looked for in: the broker looks through hidden
+    fields too, and what it finds there would tell what they hold."""
+    value, is_json = read_json(hide_sealed(delivery.body))
+    hidden = list(hiding.values(value))
+    if is_json:
+        shown = hiding.shown(value)
+        texts = [json.dumps(shown, ensure_ascii=False, separators=by) for by in _AS_WRITTEN]
+    else:
+        texts = [hiding.quoted(str(value))]
+    texts += [
+        hiding.quoted(hide_sealed(plain_text(one)), hidden)
+        for name, one in delivery.attributes.items()
+        if not hiding.hides(name)
+    ]
+    return " ".join(texts).casefold()
 
 
 def read_payload(body: str, hiding: Hiding) -> object:
@@ -161,14 +209,20 @@ def _queues(term: Term, survey: Survey) -> list[str]:
 def _bounds(term: Term, now: float) -> dict[str, Any]:
     ends: Between = term.ranges[0]
     if term.name == "attempt":
-        low = None if ends.low is None else int(ends.low) + ends.open
-        high = None if ends.high is None else int(ends.high) - ends.open
+        low, high = (None if one is None else _attempts(one) for one in ends[:2])
+        if low is not None:
+            low = floor(low) + 1 if ends.open else ceil(low)
+        if high is not None:
+            high = ceil(high) - 1 if ends.open else floor(high)
         return {"attempts_from": low, "attempts_to": high}
-    if term.name not in ("age", "sent", "died"):
-        return {}
     begin, before = ends.moments(now)
     prefix = "died" if term.name == "died" else "sent"
     return {f"{prefix}_from": begin, f"{prefix}_before": before}
+
+
+def _attempts(number: float) -> float:
+    """As a store can hold it."""
+    return max(-1.0, min(number, _MOST_ATTEMPTS))
 
 
 def narrowed(query: MessageQuery, **fields: Any) -> MessageQuery:

@@ -42,7 +42,7 @@ def show(visit: Visit, name: str) -> Answer:
         rows = peek_rows(visit, name)
     if (
         asked.one("as") != "table"
-        and (file := export(asked, "messages", [export_row(visit, row) for row in rows.rows]))
+        and (file := export(asked, "messages", (export_row(visit, row) for row in rows.rows)))
         is not None
     ):
         return file

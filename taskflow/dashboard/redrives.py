@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -10,7 +11,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
 from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.record import RecordQuery
-from taskflow.errors import BrokerError
+from taskflow.errors import BrokerError, VersionConflict
 
 REDRIVE = "dashboard-redrive"
 """The kind of the records."""
@@ -19,6 +20,7 @@ CHUNK = 100
 """Letters of a step, where no rate says less."""
 WATCHED = 10
 """Letters after which a redrive stops when more than half of them are dead again."""
+_GONE = "it is gone"
 STALLED = 60.0
 """Seconds without a step after which its process is gone."""
 
@@ -74,8 +76,9 @@ class Redrive(msgspec.Struct, kw_only=True):
         record = broker.records(REDRIVE, [id]).get(id)
         return None if record is None else _read(record.value)
 
-    def save(self, broker: Broker) -> None:
-        """Write it down, seen now."""
+    def save(self, broker: Broker, expected: int | None = None) -> None:
+        """Write it down, seen now. Raises VersionConflict when its record is not in the version
+        expected."""
         if not broker.features.runs:
             return
         self.seen_at = broker.clock.now()
@@ -85,6 +88,7 @@ class Redrive(msgspec.Struct, kw_only=True):
             value=msgspec.json.encode(self).decode(),
             state=self.state,
             expires_at=self.seen_at + KEPT,
+            expected=expected,
         )
         broker.apply([Change(records=[put])])[0].or_raise()
 
@@ -95,11 +99,9 @@ class Redrive(msgspec.Struct, kw_only=True):
 
     def step(self, broker: Broker) -> bool:
         """Move the letters of a second; whether there is more to do. Raises BrokerError."""
-        if broker.features.runs:
-            kept = Redrive.find(broker, self.id)
-            if kept is None or kept.state == "ended":
-                self.state, self.why = "ended", kept.why if kept is not None else "it is gone"
-                return False
+        version = self._check(broker)
+        if self.state == "ended":
+            return False
         self.again = self._dead_again(broker)
         if self.done >= WATCHED and self.again * 2 > len(self.recent):
             self.stop(broker, "more than half of them died again")
@@ -109,10 +111,27 @@ class Redrive(msgspec.Struct, kw_only=True):
         self.done += moved
         self.recent = [*self.recent, *ids][-CHUNK:]
         if not ids or self.done >= self.total or (not moved and not self.ids):
-            self.stop(broker, "")
-        else:
-            self.save(broker)
+            self.state = "ended"
+        try:
+            self.save(broker, version)
+        except VersionConflict:  # somebody stopped it while these were moved
+            self._check(broker)
+            if self.why != _GONE:
+                self.save(broker)
         return self.state == "running"
+
+    def _check(self, broker: Broker) -> int | None:
+        """See whether somebody has stopped it; the version of its record."""
+        if not broker.features.runs:
+            return None
+        record = broker.records(REDRIVE, [self.id]).get(self.id)
+        if record is None:
+            self.state, self.why = "ended", _GONE
+            return None
+        kept = _read(record.value)
+        if kept.state == "ended":
+            self.state, self.why = "ended", kept.why
+        return record.version
 
     def _next(self, broker: Broker, most: int) -> list[str]:
         if self.ids:
@@ -160,6 +179,8 @@ def run_redrive(broker: Broker, redrive: Redrive) -> None:
                         broker.clock.wait(condition, left)
     except BrokerError as error:
         log.warning("the redrive of %s ended after %d: %s", redrive.queue, redrive.done, error)
+        with suppress(BrokerError):
+            redrive.stop(broker, f"it failed: {type(error).__name__}")
 
 
 def start_redrive(broker: Broker, redrive: Redrive) -> None:

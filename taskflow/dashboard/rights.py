@@ -16,7 +16,7 @@ WORDS: dict[Role, str] = {
     "bodies": "sees bodies",
     "act": "may act",
 }
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 class Who(NamedTuple):
@@ -55,11 +55,10 @@ def is_local(asked: Asked) -> bool:
     """Whether a request comes from this machine, by a name that can only mean it."""
     if any(asked.header(name) for name in _FORWARDED):
         return False
-    try:
-        host = urlsplit(f"//{asked.header('host')}").hostname or ""
-    except ValueError:
-        return False
-    named = host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
+    # nginx, as it comes, names itself as the host and says nothing of whom it brings; but where a
+    # browser thinks that it is, it leaves.
+    senders = [asked.header(name) for name in ("origin", "referer") if asked.header(name)]
+    named = all(map(_names_this_machine, [f"//{asked.header('host')}", *senders]))
     return named and _is_loopback(asked.peer)
 
 
@@ -67,6 +66,14 @@ def check_role(who: Who, role: Role, what: str) -> None:
     """Raise Refused when somebody has not the role that `what` needs."""
     if not who.may(role):
         raise Refused(403, f"You {WORDS['read']} here, not {what}. Role {role} is needed.")
+
+
+def _names_this_machine(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
 
 
 def _is_loopback(text: str) -> bool:

@@ -49,7 +49,7 @@ def show(visit: Visit) -> Answer:
     kinds = _kinds(visit, found) if found.words and not found.terms else []
     rows, exact = _messages(visit, found)
     if rows is not None and (
-        file := export(asked, "messages", [export_row(visit, row) for row in rows.rows])
+        file := export(asked, "messages", (export_row(visit, row) for row in rows.rows))
     ):
         return file
     within = asked.one("in")

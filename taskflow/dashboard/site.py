@@ -40,6 +40,7 @@ from taskflow.errors import (
     TaskflowError,
     TopicNotFound,
 )
+from taskflow.text import printable
 
 log = logging.getLogger("taskflow.dashboard")
 
@@ -132,7 +133,7 @@ class Site:
         except (BrokerError, TaskflowError, ValueError) as error:
             return self._refuse(asked, who, Refused(400, in_words(error)))
         except Exception:
-            log.exception("%s %s failed", asked.method, asked.path)
+            log.exception("%s %s failed", asked.method, printable(asked.path))
             text = "The page failed; the log of this process says why."
             return self._refuse(asked, who, Refused(500, text))
 

@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
+from math import isfinite
 from typing import Any, NamedTuple
 
 from taskflow.clock import moment_in_zone
@@ -144,7 +147,11 @@ def read_filter(text: str, names: Sequence[str], now: float) -> Filter:
         if not (name in names or (_PATH in names and name.startswith(_PATH))):
             raise _unknown(name, names)
         values = [part.strip('"') for part in _split(named[3])]
-        ranges = [found for part in values if (found := _range(name, part, now)) is not None]
+        ranges = [  # what is quoted is a text: handler:"<lambda>"
+            found
+            for part in _split(named[3])
+            if not part.startswith('"') and (found := _range(name, part, now)) is not None
+        ]
         terms.append(Term(name, values, ranges, bool(named[1]), token))
     return Filter(text, terms, words)
 
@@ -217,17 +224,13 @@ def _range(name: str, text: str, now: float) -> Between | None:
 
 def _number(name: str, text: str) -> tuple[float, bool]:
     """A number, a duration in seconds, or a time in epoch seconds and that it is one."""
-    try:
-        return float(text), False
-    except ValueError:
-        pass
-    try:
-        return seconds_of(name, text), False
-    except ValueError:
-        pass
+    for read in (float, partial(seconds_of, name)):
+        with suppress(ValueError, OverflowError):
+            if isfinite(number := read(text)):
+                return number, False
     try:
         return moment_in_zone(name, text, "UTC"), True
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise Refused(
             400,
             f"{name}:{text} is no number and no time.",

@@ -93,7 +93,7 @@ class Visit:
         said = self.asked.one("live")
         if said not in ("on", "off"):
             return ()
-        where = self.asked.prefix or "/"
+        where = self.asked.link("") or "/"
         return (("set-cookie", f"{LIVE}={said}; Path={where}; SameSite=Strict; HttpOnly"),)
 
 

@@ -1,6 +1,5 @@
 """Explaining an id: where a message, run or schedule is, what happened to it, what happens next."""
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from taskflow.scheduling.schedules import schedules
 from taskflow.tasks.bodies import read_body
 from taskflow.tasks.preparing import message_id
 from taskflow.tasks.run import FINAL, Row, load, state_of
+from taskflow.wire.failure_record import read_failure
 from taskflow.worker.execute import find_job
 from taskflow.workflows.tree import tree_of
 
@@ -265,11 +265,7 @@ def _failure(one: Delivery) -> dict[str, Any] | None:
     text = one.attributes.get(FAILURE)
     if text is None:
         return None
-    try:
-        found = json.loads(plain_text(text))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_failure(plain_text(text)) or {}
 
 
 def _story_of(record: dict[str, Any]) -> Iterator[Moment]:

@@ -205,3 +205,25 @@ def test_redrive_keeps_the_order_within_a_group(
 def test_a_fifo_dlq_is_listed(run: Run, groups: Broker) -> None:
     counts = json.loads(run("dlq", "list", "--json").output)
     assert {"name": "lined-dlq.fifo", "dead_letters": 6} in counts
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"error": "E"}',
+        '{"failed_at": 1e300, "first_received_at": NaN, "sent_at": -1e12, "message": 2}',
+        "[" * 90_000,
+        '{"id": "spoof", "body": "spoof", "reason": "x\\n\\u001b[2Jforged", "attempts": [1]}',
+    ],
+)
+def test_a_failure_record_may_be_anything(run: Run, broker: Broker, record: str) -> None:
+    broker.send("audit", [Message("p1", "{}")])
+    assert broker.dead_letter([(broker.receive("audit")[0], record)]) == [True]
+    assert "p1" in run("dlq", "list", "audit").output
+    assert json.loads(run("dlq", "list", "audit", "--json").output)[-1]["id"] == "p1"
+    shown = run("dlq", "show", "audit", "--id", "p1").output
+    assert shown.startswith("id: p1\n")
+    assert "\x1b" not in shown
+    assert "forged" not in [line.strip() for line in shown.splitlines()]
+    assert "id: spoof" not in shown
+    assert "dead after" in run("explain", "p1").output

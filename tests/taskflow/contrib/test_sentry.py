@@ -1,5 +1,6 @@
 """What Sentry is told: last attempts, check-ins of schedules, and no payloads."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from sentry_sdk.transport import Transport
 
 from taskflow import Broker, Event, Registry, Reject, Retry, Worker, every, publish, task
 from taskflow.contrib.sentry import report_to_sentry, slug
+from taskflow.message import Message
 from taskflow.retry import Dead
 from taskflow.testing import ManualClock
 
@@ -87,6 +89,22 @@ def test_a_dead_letter_without_an_exception_is_an_issue_by_its_reason(
     worker.drain()
     (issue,) = told("event")
     assert (issue["message"], issue["level"]) == ("its worker was killed each time", "error")
+
+
+def test_a_trace_that_is_none_is_no_reason_to_fail(
+    taskflow_broker: Broker, taskflow_registry: Registry, told: Told
+) -> None:
+    taskflow_registry.use(report_to_sentry(taskflow_registry))
+
+    @taskflow_registry.subscribe("made", queue="work")
+    def on_made(event: object) -> None: ...
+
+    worker = Worker(taskflow_broker, registry=taskflow_registry)
+    event = {"specversion": "1.0", "id": "e", "source": "s", "type": "made", "traceparent": "x"}
+    taskflow_broker.send("work", [Message("m", json.dumps(event))])
+    worker.drain()
+    assert taskflow_broker.counts("work").handled == 1
+    assert told("event") == []
 
 
 def test_runs_of_a_schedule_check_in(

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -118,3 +119,13 @@ def test_as_text_the_ids_follow_the_line() -> None:
     )
     bare = {"name": "shop", "msg": "up", "event": "-", "attempt": "-", "trace_id": "-"}
     assert lines.format(logging.makeLogRecord(bare)) == "shop up"
+
+
+def test_what_an_exception_says_moves_no_cursor() -> None:
+    try:
+        raise ValueError("\x1b[2J\x9b1m")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "failed", "exc_info": sys.exc_info()})
+    line = TextLines("%(message)s").format(record)
+    assert line.endswith(r"ValueError: \x1b[2J\x9b1m")
+    assert line.startswith("failed\nTraceback")
