@@ -5,8 +5,6 @@ shop instead, to look at.
 """
 
 import json
-import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -56,9 +54,9 @@ TIMES = {
     "index": (-3, 1, 1.8),
 }
 PICTURES: Sequence[tuple[str, str, str, int, int]] = (
-    ("dashboard-light", "/", "light", 1400, 1500),
-    ("dashboard-dark", "/", "dark", 1400, 1500),
-    ("dead-letters", "/dead", "light", 1400, 1000),
+    ("dashboard-light", "/", "light", 1400, 1130),
+    ("dashboard-dark", "/", "dark", 1400, 1130),
+    ("dead-letters", "/dead", "light", 1400, 800),
     ("phone", "/", "light", 390, 844),
 )
 """Name, page, scheme, width and greatest height."""
@@ -281,11 +279,8 @@ def draw(address: str, folder: Path) -> None:
             if path == "/dead":
                 page.click(".group-row h3 a")
                 page.evaluate("scrollTo(0, 0)")
-            path_of = folder / f"{name}.png"
-            page.screenshot(path=path_of)
+            page.screenshot(path=folder / f"{name}.png")
             page.close()
-            if convert := shutil.which("convert"):  # of 96 colours it is half as large
-                subprocess.run([convert, path_of, "-colors", "96", f"PNG8:{path_of}"], check=True)
         browser.close()
 
 

@@ -9,8 +9,8 @@ from taskflow.dashboard.writing import write_number, write_span
 
 Values = Sequence[float | None]
 _TOP = _BOTTOM = 18
-_TIMES = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
-_TIMES += (3600, 2 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 5 * 86400)
+_TIMES = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
+_TIMES += [3600, 2 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 5 * 86400]
 
 
 class Line(NamedTuple):
