@@ -258,7 +258,9 @@ class WorkerReport:
 
     `scaling`: why it has as many slots as it has, empty unless it autoscales and has changed.
     `version`: of its taskflow, empty before reports said so; `said_at`: when, by its own clock,
-    where `seen_at` is by the broker's.
+    where `seen_at` is by the broker's. `running`: what its handlers have for the longest, some of
+    it: queue, handler, id, and since when. `does`: "paused" or "draining" when it was told to.
+    `times`: by queue and handler, how many runs took so long (by `run_tally.bound`).
     """
 
     id: str
@@ -274,6 +276,9 @@ class WorkerReport:
     scaling: str = ""
     version: str = ""
     said_at: float = 0.0
+    running: Sequence[Mapping[str, Any]] = ()
+    does: str = ""
+    times: Mapping[str, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
 
 
 def _check_bytes(what: str, size: int, most: int) -> None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from taskflow.dashboard.asgi_face import AsgiApp, AsgiFace
     from taskflow.dashboard.rights import Roles
     from taskflow.dashboard.wsgi_face import WsgiApp, WsgiFace
+    from taskflow.registry import Registry
 
 __all__ = ["asgi", "wsgi"]
 
@@ -20,6 +21,7 @@ def wsgi(
     roles: "Roles | None" = None,
     hidden: Iterable[str] = (),
     name: str = "",
+    registry: "Registry | None" = None,
 ) -> "WsgiFace":
     """The dashboard as a WSGI application: for Flask, Django, Falcon, or a server.
 
@@ -27,14 +29,23 @@ def wsgi(
     the prefix is the dashboard's, all else goes to that. A router that mounts applications needs
     neither. `roles` is asked who each request comes from, and what they may (`rights.Who`); without
     it, who sits at this machine may read, without bodies, and nobody else is let in. `hidden` are
-    names of fields that are never shown, beside `hiding.HIDDEN_NAMES`; `name` stands at the top of
-    each page. Raises ValueError for a prefix that is none. Needs the extra `dashboard`.
+    names of fields that are hidden, beside `hiding.HIDDEN_NAMES`; `name` stands at the top of each
+    page. What is edited and sent anew is checked by the handlers of `registry`, by default those of
+    modules that this process has imported. Raises ValueError for a prefix that is none. Needs the
+    extra `dashboard`.
     """
     from taskflow.dashboard.rights import local_reader
     from taskflow.dashboard.site import Site
     from taskflow.dashboard.wsgi_face import WsgiFace
+    from taskflow.registry import default_registry
 
-    site = Site(broker, roles=roles or local_reader, hidden=hidden, name=name)
+    site = Site(
+        broker,
+        roles=roles or local_reader,
+        hidden=hidden,
+        name=name,
+        registry=registry or default_registry,
+    )
     return WsgiFace(site, prefix, around)
 
 
@@ -46,12 +57,20 @@ def asgi(
     roles: "Roles | None" = None,
     hidden: Iterable[str] = (),
     name: str = "",
+    registry: "Registry | None" = None,
 ) -> "AsgiFace":
     """The dashboard as an ASGI application: for FastAPI, Starlette, Django, or a server. All is as
     in `wsgi`."""
     from taskflow.dashboard.asgi_face import AsgiFace
     from taskflow.dashboard.rights import local_reader
     from taskflow.dashboard.site import Site
+    from taskflow.registry import default_registry
 
-    site = Site(broker, roles=roles or local_reader, hidden=hidden, name=name)
+    site = Site(
+        broker,
+        roles=roles or local_reader,
+        hidden=hidden,
+        name=name,
+        registry=registry or default_registry,
+    )
     return AsgiFace(site, prefix, around)

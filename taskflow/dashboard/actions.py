@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from taskflow.dashboard import letter_actions, run_actions
+from taskflow.dashboard import letter_actions, run_actions, worker_actions, workflow_actions
 from taskflow.dashboard.action_fields import Fields
 from taskflow.dashboard.answer import Refused
 from taskflow.dashboard.plan import Plan
@@ -35,4 +35,9 @@ _PLANS: Mapping[str, Callable[[Visit, Fields], Plan]] = {
     "retry-runs": run_actions.retry_runs,
     "cancel-runs": run_actions.cancel_runs,
     "stop-redrive": run_actions.stop_redrive,
+    "signal-run": workflow_actions.signal_run,
+    "fork-run": workflow_actions.fork,
+    "pause-worker": worker_actions.pause_worker,
+    "resume-worker": worker_actions.resume_worker,
+    "drain-worker": worker_actions.drain_worker,
 }

@@ -65,7 +65,7 @@ def show(visit: Visit) -> Answer:
         kept=len(kept),
         matching=sum(one.count for one in kept),
         more_terms=_suggested(found, causes),
-        redrives=Redrive.running(visit.broker),
+        redrives=[(one, one.stands(visit.now)) for one in Redrive.running(visit.broker)],
         inspected=visit.broker.features.inspection,
         destinations=sorted(survey.queues),
     )

@@ -9,6 +9,8 @@ from taskflow.dashboard.writing import write_number, write_span
 
 Values = Sequence[float | None]
 _TOP = _BOTTOM = 18
+_TIMES = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
+_TIMES += [3600, 2 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 5 * 86400]
 
 
 class Line(NamedTuple):
@@ -60,7 +62,7 @@ def chart(
         return _TOP + inner - value / most * inner
 
     out = [f'<svg class="chart" height="{height}" role="img" aria-label="{escape(label)}">']
-    ticks = _ticks(most)
+    ticks = _time_ticks(most) if unit == "s" else _ticks(most)
     out += [f'<line x1="0" x2="100%" y1="{up(v):.1f}" y2="{up(v):.1f}"/>' for v in (0.0, *ticks)]
     for part, anchor in ((0, "start"), (1, "middle"), (2, "middle"), (3, "middle"), (4, "end")):
         at = (steps - 1) * part // 4
@@ -126,6 +128,12 @@ def _ticks(most: float) -> list[float]:
         size /= 10
     step = next(n * size for n in (0.5, 1, 2, 5, 10) if most / (n * size) <= 3.99)
     return [step * n for n in (1, 2, 3) if step * n < most]
+
+
+def _time_ticks(most: float) -> list[float]:
+    """As `_ticks`, of times that people have words for."""
+    step = next((one for one in _TIMES if most / one <= 3.99), 0.0)
+    return [step * n for n in (1, 2, 3) if step * n < most] if step else _ticks(most)
 
 
 def _runs(values: Values, width: float, height: float, most: float) -> list[list[str]]:

@@ -27,23 +27,14 @@ from taskflow.errors import QueueNotFound
 
 def pause_queue(visit: Visit, fields: Fields) -> Plan:
     queue = queue_of(visit, fields)
-    waiting = visit.broker.counts(queue).visible
 
     def run() -> Ended:
         visit.broker.pause(queue)
-        return Ended(f"{queue} is paused.", f"/queues/{queue}", {})
+        said = f"{queue} is paused: what is sent waits until it is resumed, what runs goes on."
+        return Ended(said, f"/queues/{queue}", {})
 
-    return Plan(
-        "pause",
-        f"Pause {queue}?",
-        "Nobody receives from it until it is resumed. What is sent waits; what runs goes on.",
-        f"Pause {queue}",
-        {"do": "pause-queue", "queue": queue},
-        run,
-        [("Waiting", f"{waiting:,} now")],
-        back=f"/queues/{queue}",
-        queue=queue,
-    )
+    frozen = {"do": "pause-queue", "queue": queue}
+    return Plan("pause", "", "", "", frozen, run, queue=queue, direct=True)
 
 
 def resume_queue(visit: Visit, fields: Fields) -> Plan:
@@ -54,7 +45,7 @@ def resume_queue(visit: Visit, fields: Fields) -> Plan:
         return Ended(f"{queue} is resumed.", f"/queues/{queue}", {})
 
     frozen = {"do": "resume-queue", "queue": queue}
-    return Plan("resume", "", "", "", frozen, run, queue=queue)
+    return Plan("resume", "", "", "", frozen, run, queue=queue, direct=True)
 
 
 def purge_queue(visit: Visit, fields: Fields) -> Plan:

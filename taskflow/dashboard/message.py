@@ -11,10 +11,12 @@ from taskflow.dashboard.failure import failure_of
 from taskflow.dashboard.hiding import read_json
 from taskflow.dashboard.message_rows import row_of, state_words
 from taskflow.dashboard.visit import Visit
-from taskflow.errors import MessageNotFound
-from taskflow.message import CAUSED_BY, FAILURE, plain_text
+from taskflow.errors import DecodeError, MessageNotFound
+from taskflow.event import open_envelope
+from taskflow.message import CAUSED_BY, FAILURE, Delivery, plain_text
 from taskflow.sealing.codec import hide_sealed
 from taskflow.text import printable
+from taskflow.wire.trace_header import header_parent
 
 MOST_QUEUES = 100
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -97,7 +99,22 @@ def _one(visit: Visit, one: Found) -> Answer:
         else None,
         caused_by=plain_text(caused_by) if caused_by is not None else None,
         neighbours=_neighbours(visit, one),
+        causation=_causation(delivery),
+        trace_id=_trace_id(delivery),
     )
+
+
+def _causation(delivery: Delivery) -> str | None:
+    """The id of the event whose handler published this one."""
+    try:
+        return open_envelope(delivery).causationid if delivery.topic else None
+    except DecodeError:
+        return None
+
+
+def _trace_id(delivery: Delivery) -> str | None:
+    parent = header_parent(delivery.trace)
+    return None if parent is None else parent.split("-")[1]
 
 
 def _neighbours(visit: Visit, one: Found) -> list[tuple[str, str, str]]:
@@ -126,6 +143,8 @@ def _resend(visit: Visit, one: Found) -> Answer:
         delivery=delivery,
         text=editable(delivery.body, visit),
         refusal="",
+        lines=None,
+        why="",
         form_token=visit.tokens.make(visit.who.name, about),
     )
 

@@ -20,7 +20,8 @@ class Plan:
 
     `frozen` are the fields that say all of it; they travel with the confirm page, under its token,
     so that what was shown is what is done. `facts` are names and values; `sample` ids of some
-    messages. `typed`: the number is to be typed. `run` does it. `queue`, `target` and `did` are for
+    messages. `typed`: the number is to be typed. `direct`: it is done without a confirm page, since
+    it is few and another button undoes it. `run` does it. `queue`, `target` and `did` are for
     the record.
     """
 
@@ -35,6 +36,7 @@ class Plan:
     count: int = 1
     danger: bool = False
     typed: bool = False
+    direct: bool = False
     back: str = "/"
     back_query: Mapping[str, str] = field(default_factory=dict)
     queue: str = ""

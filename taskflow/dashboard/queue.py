@@ -13,7 +13,7 @@ from taskflow.dashboard.start import read_span
 from taskflow.dashboard.survey import LOST
 from taskflow.dashboard.terms import read_filter
 from taskflow.dashboard.visit import Visit
-from taskflow.dashboard.worker_list import state_of
+from taskflow.dashboard.worker_list import queue_lines, state_of
 from taskflow.errors import QueueNotFound
 
 TABS = (
@@ -66,6 +66,7 @@ def show(visit: Visit, name: str) -> Answer:
             for by in survey.workers
             if name in by.queues and survey.at - by.seen_at <= 10 * LOST
         ],
+        handlers=queue_lines(survey.workers, name),
         causes=[cause for cause in causes_of(visit.broker) if cause.source == name][:MOST_CAUSES],
         tabs=[
             (word, state, numbers[state])

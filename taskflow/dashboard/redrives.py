@@ -62,13 +62,15 @@ class Redrive(msgspec.Struct, kw_only=True):
 
     @staticmethod
     def running(broker: Broker) -> "list[Redrive]":
-        """Those that are at work in some process."""
+        """Those that have not ended: at work in some process, or left by one that has ended."""
         if not broker.features.runs:
             return []
         query = RecordQuery(kind=REDRIVE, states=["running"], limit=20)
-        found = [_read(one.value) for one in broker.list_records(query).records]
-        now = broker.clock.now()
-        return [one for one in found if now - one.seen_at <= STALLED]
+        return [_read(one.value) for one in broker.list_records(query).records]
+
+    def stands(self, now: float) -> bool:
+        """Whether nobody does it any more: its process has ended."""
+        return self.state == "running" and now - self.seen_at > STALLED
 
     @staticmethod
     def find(broker: Broker, id: str) -> "Redrive | None":

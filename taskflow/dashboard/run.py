@@ -64,6 +64,8 @@ def show(visit: Visit, id: str) -> Answer:
         sign=sign,
         word=word,
         ended=tree.state in FINAL,
+        durable=found.run.durable is not None,
+        awaits=[] if found.run.durable is None else list(filter(None, found.run.durable.awaits)),
         rows=rows[:MOST_ROWS],
         rows_in_all=len(rows),
         steps_done=sum(1 for one in tree.steps if one.state == "done"),

@@ -13,6 +13,9 @@ from taskflow.scheduling.schedules import schedules
 from taskflow.tasks.cancelling import cancel
 from taskflow.workflows.retrying import retry_run
 
+DIRECT = 10
+"""Runs that are retried without a confirm page."""
+
 
 def run_now(visit: Visit, fields: Fields) -> Plan:
     name = fields["target"]
@@ -44,7 +47,9 @@ def pause_schedule(visit: Visit, fields: Fields) -> Plan:
         schedules.pause(name, broker=visit.broker)
         return Ended(f"Schedule {name} is paused.", "/schedules", {})
 
-    return Plan("pause schedule", "", "", "", {"do": "pause-schedule"}, run, target=name)
+    return Plan(
+        "pause schedule", "", "", "", {"do": "pause-schedule"}, run, target=name, direct=True
+    )
 
 
 def resume_schedule(visit: Visit, fields: Fields) -> Plan:
@@ -54,7 +59,9 @@ def resume_schedule(visit: Visit, fields: Fields) -> Plan:
         schedules.resume(name, broker=visit.broker)
         return Ended(f"Schedule {name} goes on from now.", "/schedules", {})
 
-    return Plan("resume schedule", "", "", "", {"do": "resume-schedule"}, run, target=name)
+    return Plan(
+        "resume schedule", "", "", "", {"do": "resume-schedule"}, run, target=name, direct=True
+    )
 
 
 def retry_runs(visit: Visit, fields: Fields) -> Plan:
@@ -124,6 +131,7 @@ def _runs(
         count=len(ids),
         danger=danger,
         typed=len(ids) > TYPED_FROM,
+        direct=not danger and len(ids) <= DIRECT,
         back=back,
         target=few_ids(ids),
     )
@@ -139,4 +147,4 @@ def stop_redrive(visit: Visit, fields: Fields) -> Plan:
         return Ended(f"Stopped after {found.done:,} of {found.total:,}.", "/dead", {}, found.done)
 
     frozen = {"do": "stop-redrive"}
-    return Plan("stop redrive", "", "", "", frozen, run, queue=found.queue)
+    return Plan("stop redrive", "", "", "", frozen, run, queue=found.queue, direct=True)

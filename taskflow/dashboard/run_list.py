@@ -56,7 +56,7 @@ def show(visit: Visit) -> Answer:
         more_terms=[(f"task:{name}", f"+ {name}") for name in sorted(survey.workflows)[:6]],
         rows=[(one, *sign_of(state_of(one, visit.now))) for one in rows],
         more=more,
-        waiting=_waiting(rows),
+        waiting=_waiting(visit) if totals.get("suspended") else [],
     )
 
 
@@ -135,15 +135,16 @@ def _keeps(found: Filter, one: Row, visit: Visit) -> bool:
     )
 
 
-def _waiting(rows: list[Row]) -> list[tuple[str, str, int]]:
-    """What the shown runs wait for: the names of events and signals, by workflow."""
-    found: dict[tuple[str, str], int] = {}
-    for one in rows:
-        if one.state == "suspended" and one.run.durable is not None:
+def _waiting(visit: Visit) -> list[tuple[str, str, int, float]]:
+    """What runs wait for, by workflow, of those that are looked at for a page: the name of an event
+    or signal, the workflow, how many, and since when the first of them was called."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for one in islice(newest_runs(visit.broker, states=["suspended"]), MOST_READ):
+        if one.run.durable is not None:
             for name in one.run.durable.awaits or ("",):
                 key = (name or "a sleep, a retry or child runs", one.run.task)
-                found[key] = found.get(key, 0) + 1
-    lines = [(what, task, count) for (what, task), count in found.items()]
+                found.setdefault(key, []).append(one.created_at)
+    lines = [(what, task, len(since), min(since)) for (what, task), since in found.items()]
     return sorted(lines, key=lambda line: -line[2])[:10]
 
 

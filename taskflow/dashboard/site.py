@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 
 from taskflow.broker import Broker
@@ -25,6 +26,7 @@ from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.form_tokens import FormTokens
 from taskflow.dashboard.hiding import Hiding
 from taskflow.dashboard.outage import Outage
+from taskflow.dashboard.refusals import Refusals
 from taskflow.dashboard.rights import Roles, Who, check_role, local_reader
 from taskflow.dashboard.survey import Surveyor
 from taskflow.dashboard.templates import page_file
@@ -40,6 +42,7 @@ from taskflow.errors import (
     TaskflowError,
     TopicNotFound,
 )
+from taskflow.registry import Registry, default_registry
 from taskflow.text import printable
 
 log = logging.getLogger("taskflow.dashboard")
@@ -76,7 +79,8 @@ FORMS: Mapping[str, Show] = {"/act": acting.act, "/send": sending.send}
 class Site:
     """All pages over a broker. `roles` tells who asks (default: who sits at this machine may read),
     `hidden` are more names of fields that are hidden, `name` is shown at the top ("production"),
-    `address` at the foot; it must hold no password."""
+    `address` at the foot; it must hold no password. By the handlers of `registry` it is checked
+    what is edited and sent anew."""
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Site:
         hidden: Iterable[str] = (),
         name: str = "",
         address: str = "",
+        registry: Registry = default_registry,
     ) -> None:
         self._broker = broker
         self._roles = roles
@@ -95,6 +100,8 @@ class Site:
         self._surveyor = Surveyor(broker)
         self._tokens = FormTokens(broker)
         self._outage = Outage(broker.clock)
+        self._refusals = Refusals(broker)
+        self._registry = registry
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to a request. Never raises; thread-safe; may wait for the broker."""
@@ -114,11 +121,15 @@ class Site:
                 self._hiding,
                 self._name,
                 self._address,
+                self._registry,
             )
             answer = _show(visit)
             self._outage.over(self._surveyor.last)
             return answer
         except Refused as error:
+            if error.status == 403 and who is not None and asked.method == "POST":
+                with suppress(BrokerError, Refused):  # it is refused, noted or not
+                    self._refusals.note(asked, who, error.text)
             return self._refuse(asked, who, error)
         except (QueueNotFound, TopicNotFound) as error:
             return self._refuse(asked, who, _not_there(error))

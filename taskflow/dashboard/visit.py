@@ -10,6 +10,7 @@ from taskflow.dashboard.hiding import Hiding
 from taskflow.dashboard.rights import Role, Who, check_role
 from taskflow.dashboard.survey import Survey, Surveyor
 from taskflow.dashboard.templates import stamp, templates
+from taskflow.registry import Registry, default_registry
 
 LIVE = "taskflow_live"
 """The cookie that keeps `?live=off`."""
@@ -17,7 +18,8 @@ LIVE = "taskflow_live"
 
 class Visit:
     """What a page is given: `asked`, `who`, the `broker`, and what belongs to the dashboard. `name`
-    is what this installation is called, `address` where its broker is."""
+    is what this installation is called, `address` where its broker is, `registry` the handlers that
+    this process knows."""
 
     def __init__(
         self,
@@ -29,6 +31,7 @@ class Visit:
         hiding: Hiding,
         name: str = "",
         address: str = "",
+        registry: Registry = default_registry,
     ) -> None:
         self.asked = asked
         self.who = who
@@ -36,6 +39,9 @@ class Visit:
         self.surveyor = surveyor
         self.tokens = tokens
         self.hiding = hiding
+        self.registry = registry
+        self.unhidden = False
+        """This page shows hidden fields, once."""
         self.now = broker.clock.now()
         self._name = name
         self._address = address
@@ -73,9 +79,10 @@ class Visit:
             name=self._name,
             address=self._address,
             done=done,
-            live=looks and self._live(),
+            live=looks and not self.unhidden and self._live(),
             may=self.may,
             token=self.token,
+            unhidden=self.unhidden,
             **values,
         )
         return page_answer(html, status, *self._cookies())

@@ -1,6 +1,6 @@
 """`/workers`: who is at work, which handlers are slow, what failed last."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from taskflow.broker import WorkerReport
@@ -10,22 +10,28 @@ from taskflow.dashboard.sorting import PAGE, read_sort, sorted_page
 from taskflow.dashboard.survey import LOST, Survey
 from taskflow.dashboard.terms import Filter, read_filter
 from taskflow.dashboard.visit import Visit
+from taskflow.worker.run_tally import within
 
+Span = float | None
 NAMES = ("host", "worker", "queue", "handler", "is")
 MOST_HANDLERS = 50
 MOST_FAILURES = 20
+MOST_RUNNING = 50
 KEYS: dict[str, Callable[["HandlerLine"], Any]] = {
     "name": lambda one: one.name,
     "runs": lambda one: one.runs,
     "failed": lambda one: one.failed,
     "mean": lambda one: one.mean,
     "most": lambda one: one.most,
+    "half": lambda one: one.half or 0.0,
+    "p99": lambda one: one.most_of or 0.0,
     "total": lambda one: one.seconds,
 }
 
 
 class HandlerLine(NamedTuple):
-    """What all workers together report of a handler since they began."""
+    """What all workers together report of a handler since they began. `half` of its runs ended
+    within so many seconds, and `most_of` them (99 of 100)."""
 
     name: str
     runs: int
@@ -33,6 +39,8 @@ class HandlerLine(NamedTuple):
     seconds: float
     most: float
     workers: int
+    half: float | None = None
+    most_of: float | None = None
 
     @property
     def mean(self) -> float | None:
@@ -72,6 +80,8 @@ def show(visit: Visit) -> Answer:
         handlers_in_all=total,
         most=max((one.most for one in handlers), default=0.0) or 1.0,
         failures=failures[:MOST_FAILURES],
+        running=running_lines(survey, kept),
+        told=visit.broker.features.runs,
         waiting=sum(one.counts.visible for one in survey.queues.values()),
         sort=sort,
         resort=lambda key: asked.again(sort=key),
@@ -96,6 +106,8 @@ def state_of(survey: Survey, one: WorkerReport) -> tuple[str, str]:
     """Sign and word of a worker."""
     if survey.at - one.seen_at > LOST:
         return "warn", "lost"
+    if one.does:
+        return "hold", one.does
     return ("run", "working") if one.busy else ("", "ready")
 
 
@@ -113,7 +125,42 @@ def handler_lines(workers: list[WorkerReport]) -> list[HandlerLine]:
                 max(before.most, one.get("most", 0.0)),
                 before.workers + 1,
             )
-    return list(found.values())
+    by_name: dict[str, list[Mapping[int, int]]] = {}
+    for worker in workers:
+        for names in worker.times.values():
+            for name, some in names.items():
+                by_name.setdefault(name, []).append(some)
+    return [
+        one._replace(half=within(times, 0.5), most_of=within(times, 0.99))
+        if (times := by_name.get(one.name))
+        else one
+        for one in found.values()
+    ]
+
+
+def queue_lines(workers: Sequence[WorkerReport], queue: str) -> list[tuple[str, int, Span, Span]]:
+    """The handlers of a queue as its workers report them: name, runs, and within how many seconds
+    half of them, and 99 of 100, ended; what took most runs first."""
+    found: dict[str, list[Mapping[int, int]]] = {}
+    for worker in workers:
+        for name, one in worker.times.get(queue, {}).items():
+            found.setdefault(name, []).append(one)
+    lines = [
+        (name, sum(sum(one.values()) for one in times), within(times, 0.5), within(times, 0.99))
+        for name, times in found.items()
+    ]
+    return sorted(lines, key=lambda line: -line[1])[:MOST_HANDLERS]
+
+
+def running_lines(survey: Survey, workers: list[WorkerReport]) -> list[Mapping[str, Any]]:
+    """What the workers that report run now, by what they said last; the longest first."""
+    found: list[Mapping[str, Any]] = [
+        {**one, "worker": f"{by.host} {by.pid}"}
+        for by in workers
+        if survey.at - by.seen_at <= LOST
+        for one in by.running
+    ]
+    return sorted(found, key=lambda one: float(one.get("since") or 0.0))[:MOST_RUNNING]
 
 
 def _row(survey: Survey, one: WorkerReport) -> dict[str, object]:

@@ -126,6 +126,11 @@ def _read(registry: Registry, queue: str, one: Delivery) -> tuple[str, str, Deco
     return one.id, name, None
 
 
+def misfit_of(registry: Registry, queue: str, one: Delivery) -> DecodeError | None:
+    """Why the handlers of a queue refuse a message; None for one that they take."""
+    return _read(registry, queue, one)[2]
+
+
 def _task_message(registry: Registry, queue: str, one: Delivery) -> tuple[str, DecodeError | None]:
     """A call without a run; those with one are read among the runs."""
     try:

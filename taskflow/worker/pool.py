@@ -16,6 +16,7 @@ from taskflow.worker.inflight import Inflight
 from taskflow.worker.job import Job
 from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Calls, Observers
+from taskflow.worker.orders import Told
 from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
 from taskflow.worker.reporter import Reporter
 from taskflow.worker.run_tally import Tally
@@ -107,6 +108,7 @@ class Pool:
             self._scaler,
             max_memory=max_memory,
             recycle=self._recycle,
+            obey=self._obey,
         )
         self.recycled: str | None = None
 
@@ -156,6 +158,19 @@ class Pool:
         self._begin_stop(self._clock.elapsed())
         self._broker.hurry()
 
+    def drain(self) -> None:
+        """Stop, and let what runs take its time; a `stop` after that sets an end to it.
+        Thread-safe, idempotent, returns at once."""
+        self._begin_stop(None)
+
+    def pause(self, paused: bool = True) -> None:
+        """Receive nothing new, and finish what is held, until it is resumed. Thread-safe."""
+        with self._inflight.lock:
+            self._receiver.paused = paused
+            self._receiver.room_made = True
+            self._inflight.jobs_ready.notify_all()
+        self._broker.wake()
+
     def grace_left(self) -> float:
         """Seconds of the grace that are left; all of it before `stop`."""
         if self._stop_by is None:
@@ -181,12 +196,20 @@ class Pool:
                 unready.append("the broker cannot be used")
             return dead, dead + unready
 
-    def _begin_stop(self, by: float) -> None:
+    def _obey(self, told: Told) -> None:
+        log.info("told to %s", told or "go on")
+        if told == "drain":
+            self.drain()
+        else:
+            self.pause(told == "pause")
+
+    def _begin_stop(self, by: float | None) -> None:
         with self._inflight.lock:
             if not self._receiver.stopping:
                 self._announce(self._observers.worker_stopping)
             self._receiver.stopping = True
-            self._stop_by = by if self._stop_by is None else min(by, self._stop_by)
+            if by is not None:
+                self._stop_by = by if self._stop_by is None else min(by, self._stop_by)
             self._inflight.jobs_ready.notify_all()
             self._inflight.ended.notify_all()
         self._broker.wake()

@@ -48,6 +48,8 @@ class Receiver:
         self._most_threads = most_threads
         self.stopping = False
         """Nothing is received any more."""
+        self.paused = False
+        """Nothing is received for the time being."""
         self.leading = False
         """A thread leads."""
         self.polling = False
@@ -132,9 +134,10 @@ class Receiver:
             rooms = {name: self._slots.room(name, prefetched) for name in names}
             self.room_made = False
             self.limited = any(room <= 0 for room in rooms.values()) or inflight.suspects > 0
-        self._held_back = self.limited
+            paused = self.paused
+        self._held_back = self.limited or paused
         queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, LONG_POLL
-        for name in names:
+        for name in () if paused else names:
             if rooms[name] <= 0:
                 continue
             allowed, seconds = self._flow.allowed(name)

@@ -11,6 +11,7 @@ from taskflow.message import new_id
 from taskflow.version import VERSION
 from taskflow.worker.health import peak_memory
 from taskflow.worker.inflight import Inflight
+from taskflow.worker.orders import Told, tell_worker, told_to
 from taskflow.worker.run_tally import Tally
 from taskflow.worker.scaler import Scaler
 from taskflow.worker.slots import SYNC, Slots
@@ -20,12 +21,15 @@ from taskflow.worker.worker import Worker
 
 log = logging.getLogger("taskflow.worker")
 
+MOST_RUNNING = 20
+"""Messages that a report names of those that run, what runs for the longest first."""
+
 UPKEEP, UPKEEP_STEPS = "taskflow.upkeep", 10  # small ones: leases are extended between them
 
 
 class Reporter:
     """One thread calls `beat`. `max_memory` is in bytes; `recycle` is called with the reason when
-    the process has peaked above it."""
+    the process has peaked above it; `obey` with what somebody told this worker, at each beat."""
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Reporter:
         *,
         max_memory: int | None,
         recycle: Callable[[str], None],
+        obey: Callable[[Told], None],
     ) -> None:
         self._broker: Broker = worker.broker
         self._queues = worker.queues
@@ -46,6 +51,8 @@ class Reporter:
         self._scaler = scaler
         self._max_memory = max_memory
         self._recycle = recycle
+        self._obey = obey
+        self._does: Told = ""
         self._started_at = self._broker.clock.now()
         self._id = new_id(self._started_at, self._broker.random)
         self._warned = False
@@ -64,6 +71,9 @@ class Reporter:
                     self._max_memory // 2**20,
                     peak_memory() // 2**20,
                 )
+        if self._broker.features.runs and (told := told_to(self._broker, self._id)) != self._does:
+            self._does = told
+            self._obey(told)
         self._broker.report(self._report())
         self.ticker.look()
         if self._leads():  # one of many does it
@@ -83,15 +93,19 @@ class Reporter:
         return leads
 
     def retire(self) -> None:
-        """Sign off."""
+        """Sign off, and forget what it was told."""
         try:
             self._broker.retire(self._id)
+            if self._does:
+                tell_worker(self._broker, self._id, "")
         except BrokerError as error:
             log.debug("not retired: %s", error)
 
     def _report(self) -> WorkerReport:
         """What this process says of itself to the broker."""
         with self._inflight.lock:
+            began = self._broker.clock.now() - self._broker.clock.elapsed()
+            longest = sorted(self._inflight.running, key=lambda job: job.started)[:MOST_RUNNING]
             return WorkerReport(
                 id=self._id,
                 host=socket.gethostname(),
@@ -105,4 +119,18 @@ class Reporter:
                 scaling=self._scaler.reason,
                 version=VERSION,
                 said_at=self._broker.clock.now(),
+                running=[
+                    {
+                        "queue": job.delivery.queue,
+                        "handler": job.handler,
+                        "id": job.delivery.id,
+                        "since": round(began + job.started, 3),
+                    }
+                    for job in longest
+                ],
+                does="draining" if self._does == "drain" else "paused" if self._does else "",
+                times={
+                    queue: {name: dict(times) for name, times in found.items()}
+                    for queue, found in self._tally.times.items()
+                },
             )

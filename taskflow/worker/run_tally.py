@@ -1,12 +1,35 @@
 """What a pool has done so far, for its report: runs by handler, and the last failures."""
 
 from collections import deque
+from collections.abc import Iterable, Mapping
+from math import ceil, log2
 
 from taskflow.retry import Done
 from taskflow.worker.job import Job
 from taskflow.worker.observer import Observer
 
 FAILURES_KEPT = 20
+SHORTEST, LONGEST = -20, 30  # the numbers of bounds: 1 ms and 9 h
+
+
+def bound(number: int) -> float:
+    """The seconds that runs of a number took at most; each is 1.4 times the one before."""
+    return float(2.0 ** (number / 2))
+
+
+def within(times: Iterable[Mapping[int, int]], part: float) -> float | None:
+    """Within how many seconds such a part of all runs ended, rounded up to the next bound; None
+    when there were none."""
+    found: dict[int, int] = {}
+    for one in times:
+        for number, count in one.items():
+            found[number] = found.get(number, 0) + count
+    left = part * sum(found.values())
+    for number in sorted(found):
+        left -= found[number]
+        if left <= 0:
+            return bound(number)
+    return None
 
 
 class Tally(Observer):
@@ -14,6 +37,7 @@ class Tally(Observer):
 
     def __init__(self) -> None:
         self.handlers: dict[str, dict[str, float]] = {}
+        self.times: dict[str, dict[str, dict[int, int]]] = {}  # by queue, then by handler
         self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
 
     def ended(self, job: Job, seconds: float) -> None:
@@ -23,6 +47,9 @@ class Tally(Observer):
         if totals is None:
             totals = {"runs": 0, "failed": 0, "skipped": 0, "seconds": 0, "most": 0}
             self.handlers[name] = totals
+        number = min(max(ceil(2 * log2(max(seconds, 1e-6))), SHORTEST), LONGEST)
+        times = self.times.setdefault(job.delivery.queue, {}).setdefault(name, {})
+        times[number] = times.get(number, 0) + 1
         totals["runs"] += 1
         totals["seconds"] += seconds
         totals["most"] = max(totals["most"], seconds)

@@ -12,8 +12,9 @@ from click.testing import Result
 
 import taskflow
 from taskflow import Broker
-from taskflow.broker import Finish, QueueSettings
+from taskflow.broker import Finish, QueueSettings, WorkerReport
 from taskflow.message import Message
+from taskflow.worker.orders import told_to
 
 Run = Callable[..., Result]
 
@@ -90,3 +91,15 @@ def test_watch_shows_it_again_until_interrupted() -> None:
         _, said = watching.communicate(timeout=15)
     assert "Traceback" not in said
     assert watching.returncode == 0, "an interrupt is the way to end it"
+
+
+def test_a_worker_is_told_to_pause_resume_and_drain(run: Run, broker: Broker) -> None:
+    broker.report(WorkerReport("w1", "mail-1", 7, ("work",), 1000.0, 0, 8, {}, []))
+    assert run("workers", "pause", "mail-1:7").output.startswith("mail-1:7 takes nothing new")
+    assert told_to(broker, "w1") == "pause"
+    run("workers", "resume", "w1")
+    assert told_to(broker, "w1") == ""
+    run("workers", "drain", "mail-1:7")
+    assert told_to(broker, "w1") == "drain"
+    assert "there are: mail-1:7" in run("workers", "drain", "mail-1:8").stderr
+    assert "ready" in run("workers").output

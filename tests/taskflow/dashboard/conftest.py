@@ -41,7 +41,7 @@ def bury(broker: Broker, count: int, error: str = "shop.mail.Refused", place: st
     assert all(broker.dead_letter(entries))
 
 
-def report(broker: Broker, *queues: str, id: str = "w1", busy: int = 1) -> None:
+def report(broker: Broker, *queues: str, id: str = "w1", busy: int = 1, does: str = "") -> None:
     """A worker says that it works on these queues."""
     broker.report(
         WorkerReport(
@@ -54,6 +54,16 @@ def report(broker: Broker, *queues: str, id: str = "w1", busy: int = 1) -> None:
             slots=4,
             handlers={"send_mail": {"runs": 200, "failed": 3, "seconds": 50.0, "most": 4.8}},
             failures=[],
+            running=[
+                {
+                    "queue": queues[0],
+                    "handler": "send_mail",
+                    "id": "m-7",
+                    "since": broker.clock.now() - 12,
+                }
+            ],
+            does=does,
+            times={queues[0]: {"send_mail": {0: 150, 2: 50}}},
         )
     )
 

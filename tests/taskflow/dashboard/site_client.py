@@ -11,6 +11,7 @@ from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.asked import FORM, Asked
 from taskflow.dashboard.rights import ALL, Role, Who
 from taskflow.dashboard.site import Site
+from taskflow.registry import Registry
 
 
 @dataclass
@@ -21,11 +22,16 @@ class Client:
     roles: frozenset[Role] = ALL
     who: str = "lena"
     hidden: Iterable[str] = ()
+    registry: Registry = field(default_factory=Registry)
     site: Site = field(init=False)
 
     def __post_init__(self) -> None:
         self.site = Site(
-            self.broker, roles=lambda _: Who(self.who, self.roles), hidden=self.hidden, name="test"
+            self.broker,
+            roles=lambda _: Who(self.who, self.roles),
+            hidden=self.hidden,
+            name="test",
+            registry=self.registry,
         )
 
     def get(self, path: str, **query: object) -> Answer:

@@ -4,14 +4,17 @@ import json
 
 import pytest
 
+from taskflow import Registry
 from taskflow.broker import Broker
+from taskflow.broker.action import ActionQuery
 from taskflow.dashboard import action_fields
 from taskflow.dashboard.redrives import Redrive, run_redrive
 from taskflow.dashboard.rights import READ
 from taskflow.message import Message
 from taskflow.scheduling.schedules import schedules
 from taskflow.testing import ManualClock
-from tests.taskflow.dashboard.conftest import CARD, bury
+from taskflow.worker.orders import told_to
+from tests.taskflow.dashboard.conftest import CARD, bury, report
 from tests.taskflow.dashboard.site_client import Client, hidden_fields, words
 
 
@@ -103,8 +106,8 @@ class TestTokens:
 
 class TestWhatTheyDo:
     def test_pause_and_resume_and_the_record(self, client: Client, shop: Broker) -> None:
-        done = client.confirm(client.press("/queues/work", "pause-queue"), why="printer")
-        assert "work is paused." in client.follow(done)
+        done = client.press("/queues/work", "pause-queue", why="printer")
+        assert "work is paused: what is sent waits" in client.follow(done)
         assert shop.counts("work").paused
         assert "work is resumed." in client.follow(client.press("/queues/work", "resume-queue"))
         text = client.text("/record")
@@ -206,6 +209,15 @@ class TestWhatTheyDo:
         body = {"order": "ord_2", "payment": {"card_number": "…hidden…"}, "note": "x"}
         fields = {**hidden_fields(html), "payload": json.dumps(body), "why": "typo"}
         assert client.post("/act", {**fields, "payload": "{"}).status == 422
+        review = client.post("/act", fields)
+        text = words(review.body.decode())
+        assert CARD not in text
+        assert '- "order": "ord_1"' in text
+        assert '+ "order": "ord_2"' in text
+        assert "changed" not in text
+        assert "nobody checked whether it fits" in text
+        assert shop.counts("work").visible == 0
+        fields["sure"] = "yes"
         assert "Resent 1 message to work as" in client.follow(client.post("/act", fields))
         (sent,) = shop.peek("work")
         body["payment"] = {"card_number": CARD}
@@ -214,6 +226,103 @@ class TestWhatTheyDo:
         assert shop.counts("work-dlq").visible == 0
         assert client.post("/act", fields).status == 409
         assert CARD not in client.text("/record")
+
+    def test_an_edited_letter_is_checked_by_the_types_that_are_here(
+        self, shop: Broker, taskflow_registry: Registry
+    ) -> None:
+        @taskflow_registry.subscribe("made", queue="work", raw=True)
+        def take(payload: dict[str, int]) -> None:
+            """Takes numbers alone."""
+
+        bury(shop, 1)
+        client = Client(shop, registry=taskflow_registry)
+        fields = hidden_fields(client.html("/messages/d0/resend?queue=work-dlq"))
+        fields["payload"] = json.dumps({"order": "ord_2", "card": "new-1"})
+        text = words(client.post("/act", fields).body.decode())
+        assert "No handler takes it as it is: " in text
+        assert "Expected `int`, got `str`" in text
+        assert "Resend it all the same" in text
+        assert '"card": "…hidden, changed…"' in text
+        fields["payload"] = json.dumps({"order": 2})
+        assert "Its handler takes it." in words(client.post("/act", fields).body.decode())
+
+    def test_hidden_fields_are_shown_once_and_that_is_noted(
+        self, client: Client, shop: Broker
+    ) -> None:
+        bury(shop, 1)
+        path = "/messages/d0?queue=work-dlq"
+        assert CARD not in client.html(path)
+        fields = {**hidden_fields(client.html(path), "show-hidden"), "do": "show-hidden"}
+        shown = client.post("/act", fields)
+        assert shown.status == 200
+        assert CARD in shown.body.decode()
+        assert "data-every" not in shown.body.decode()
+        assert client.post("/act", fields).status == 409
+        assert "show hidden 1 work-dlq d0" in client.text("/record")
+        assert CARD not in client.html(path)
+        assert CARD not in client.text("/record")
+        reader = Client(shop, frozenset({"read", "act"}))
+        assert "show-hidden" not in reader.html(path)
+        fields = {**hidden_fields(reader.html(path)), "do": "show-hidden"}
+        refused = reader.post("/act", fields)
+        assert refused.status == 403
+        assert CARD not in refused.body.decode()
+
+    def test_what_somebody_may_not_is_noted_and_a_flood_is_bounded(
+        self, client: Client, shop: Broker, taskflow_clock: ManualClock
+    ) -> None:
+        reader = Client(shop, READ, who="omar")
+        for _ in range(5):
+            assert reader.post("/act", {"do": "purge-queue", "queue": "work"}).status == 403
+        assert reader.post("/act", {"do": "<b>"}).status == 403
+        assert client.post("/act", {"do": "x"}, origin="https://evil.example").status == 403
+        found = shop.list_actions(ActionQuery()).actions
+        assert sorted((one.who, one.did) for one in found) == [
+            ("lena", "act"),
+            ("omar", "act"),
+            ("omar", "purge queue"),
+        ]
+        assert all((one.result or "").startswith("refused: ") for one in found)
+        for number in range(100):
+            Client.post(reader, "/act", {"do": f"purge-{'x' * (number % 30)}"})
+            taskflow_clock.advance(1)
+        assert (
+            len(shop.list_actions(ActionQuery(limit=500)).actions) <= 60 + 1
+        )  # one of another dashboard
+
+    def test_a_worker_is_paused_resumed_and_drained(self, client: Client, shop: Broker) -> None:
+        report(shop, "work")
+        text = client.text("/workers")
+        assert "Running now" in text
+        assert "send_mail m-7 work mail-1 3988 12 s" in text
+        assert "2 s" in client.text("/queues/work")
+        done = client.press("/workers", "pause-worker w1")
+        assert "mail-1:3988 takes nothing new within 10 s" in client.follow(done)
+        assert told_to(shop, "w1") == "pause"
+        report(shop, "work", does="paused")
+        shop.clock.advance(2)  # type: ignore[attr-defined]
+        client.press("/workers", "resume-worker w1")
+        assert told_to(shop, "w1") == ""
+        report(shop, "work")
+        shop.clock.advance(2)  # type: ignore[attr-defined]
+        page = client.press("/workers", "drain-worker w1")
+        assert "Drain mail-1:3988?" in words(page.body.decode())
+        assert "drains, and ends" in client.follow(client.confirm(page))
+        assert told_to(shop, "w1") == "drain"
+        assert "drain worker" in client.text("/record")
+
+    def test_a_redrive_whose_process_has_ended_says_so(
+        self, client: Client, shop: Broker, taskflow_clock: ManualClock
+    ) -> None:
+        bury(shop, 3)
+        left = Redrive(
+            id="r1", who="lena", queue="work-dlq", total=3, before=1.0, started_at=1.0, rate=1
+        )
+        left.save(shop)
+        taskflow_clock.advance(61)
+        assert "stands still since" in client.text("/dead")
+        assert "Stopped after 0 of 3." in client.follow(client.press("/dead", "stop-redrive r1"))
+        assert "stands still" not in client.text("/dead")
 
     def test_schedules_run_pause_and_resume(self, client: Client, shop: Broker) -> None:
         schedules.put("sweep", every="1h", publish=("made", {}), broker=shop)

@@ -5,6 +5,7 @@ import pytest
 from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.dashboard.rights import READ
 from taskflow.tasks.run import load
+from taskflow.workflows.tree import tree_of
 from tests.taskflow.dashboard.site_client import Client, words
 
 
@@ -55,9 +56,10 @@ def test_the_failed_come_first_and_a_run_says_why_it_waits(
 
 def test_runs_are_retried_and_cancelled(taskflow_broker: Broker, broken: set[str]) -> None:
     client = Client(taskflow_broker)
-    page = client.press("/workflows", "retry-runs", id=["r-fails"])
-    assert "Retry 1 run?" in words(page.body.decode())
-    assert "1 of 1 run retried." in client.follow(client.confirm(page))
+    page = client.press("/workflows", "retry-runs", id=[f"r-{n}" for n in range(11)])
+    assert "Retry 11 runs?" in words(page.body.decode())
+    done = client.press("/workflows", "retry-runs", id=["r-fails"])
+    assert "1 of 1 run retried." in client.follow(done)
     page = client.press("/workflows/r-waits", "cancel-runs")
     assert "1 of 1 run cancelled." in client.follow(client.confirm(page))
     rows = load(taskflow_broker, ["r-fails", "r-waits"])
@@ -65,3 +67,24 @@ def test_runs_are_retried_and_cancelled(taskflow_broker: Broker, broken: set[str
     text = client.text("/record")
     assert "retry run" in text
     assert "cancel run" in text
+
+
+def test_a_run_is_told_something_and_another_is_begun_like_it(
+    taskflow_broker: Broker, broken: set[str]
+) -> None:
+    client = Client(taskflow_broker)
+    assert "picked.up" in client.text("/workflows?q=").partition("What they wait for")[2]
+    path = "/workflows/r-waits"
+    assert client.press(path, "signal-run", name="picked.up", payload="{").status == 422
+    page = client.press(path, "signal-run", name="picked.up", payload='{"by":\r\n "dpd"}')
+    assert 'With {"by":"dpd"}' in words(page.body.decode())
+    assert "It was told picked.up." in client.follow(client.confirm(page))
+    (step, *_) = tree_of(taskflow_broker, "r-waits").steps
+    assert client.press(path, "fork-run", step="nothing").status == 404
+    page = client.press(path, "fork-run", step=step.id)
+    assert f"from before {step.id}?" in words(page.body.decode())
+    assert "Begun as" in client.follow(client.confirm(page))
+    text = client.text("/record")
+    assert "signal" in text
+    assert "fork" in text
+    assert "dpd" not in text

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.dashboard.drawing import Line, chart
 from taskflow.dashboard.rights import READ
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
@@ -297,3 +298,12 @@ class TestWithout:
         assert len(lines) < 400
         for one in page.glob("*.html"):
             assert " style=" not in one.read_text(), one
+
+
+def test_ticks_of_times_are_round() -> None:
+    """Not 33 min 20 s."""
+    moments = [f"10:{minute:02}" for minute in range(60)]
+    drawn = chart([Line("slow", "oldest", [60.0 * at for at in range(60)])], moments, "", unit="s")
+    assert "20\N{NO-BREAK SPACE}min</text>" in drawn
+    assert "40\N{NO-BREAK SPACE}min</text>" in drawn
+    assert "min 20" not in drawn.partition("<rect")[0]

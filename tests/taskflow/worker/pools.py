@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from taskflow import Pool, Registry, Worker
@@ -85,6 +85,18 @@ class Watch(Observer):
                 return
             self.clock.advance(step)
         raise AssertionError("did not happen")
+
+    def until_true(self, is_so: Callable[[], bool], step: float = 1.0, steps: int = 1000) -> None:
+        """As `until`, for what no transition tells."""
+        for _ in range(steps):
+            if self.pool is not None and not self._inside():
+                self.clock.wait_until(self._is_idle, WAIT)
+            else:
+                self.clock.wait_until(lambda parked: False, INSIDE)
+            if is_so():
+                return
+            self.clock.advance(step)
+        raise AssertionError("did not become so")
 
     def _inside(self) -> int:
         return self.counts["started"] - self.counts["ended"]
