@@ -70,7 +70,7 @@ class Shop:
         self.broker: Broker = memory_broker(clock=self.clock)
         self.site = Site(
             self.broker,
-            roles=lambda _: Who("lena", ALL),
+            roles=lambda _: Who("operator", ALL),
             name="production",
             address="sqlite:///var/broker.db",
         )

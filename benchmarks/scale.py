@@ -1,7 +1,7 @@
 """How taskflow grows with processes and files: one self-contained run of under five minutes.
 
     python -m benchmarks.scale [--most N] [--jobs N] [--messages N] [--rounds N] [--json FILE]
-                               [--serve SECONDS] [--peers taskiq,dramatiq]
+                               [--serve SECONDS] [--peers taskiq,dramatiq] [--only drain]
 
 Drains no-op jobs, and publishes one by one, each with one process over one file, with `--most`
 processes over one file, and with as many over as many files; in turns, so that what else the
@@ -151,12 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--serve", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--peers", default="", help="names, by commas")
+    parser.add_argument("--only", default="", help="cases whose names begin so")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
     peers = [name for name in given.peers.split(",") if name]
     if unknown := [name for name in peers if name not in BY_NAME]:
         parser.error(f"no peer {unknown[0]!r}; known: {', '.join(BY_NAME)}")
     wanted = cases(given.most, given.jobs, given.messages, given.serve, peers)
+    wanted = [case for case in wanted if case.name.startswith(given.only)]
     medians = measured(wanted, given.rounds)
     print(f"{cores} cores, {given.rounds} rounds\n")
     print("\n".join(table(wanted, medians)))

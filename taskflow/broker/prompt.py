@@ -38,9 +38,10 @@ class Gathered(Protocol):
     def gathered(
         self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
     ) -> tuple[list[Outcome], Callable[[], None] | None]:
-        """Call what calls verbs as for `Prompt`, each by itself, in one transaction: an error of
-        one undoes that one and is its outcome. With the outcomes comes what must be called before
-        anybody is told of any, as there.
+        """Call what calls verbs as for `Prompt`, each by itself, in one transaction of a file: an
+        error of one undoes that one and is its outcome; one that is WouldWait or FileReplaced was
+        not done, and may be called again where it can wait. With the outcomes comes what must be
+        called before anybody is told of any, as there.
 
         Raises WouldWait when a lock is not to be had within `patience` seconds; None means to wait
         a moment at most, and for nothing else. Then, and when it raises anything else, nothing was

@@ -276,7 +276,7 @@ class WorkerReport:
     scaling: str = ""
     version: str = ""
     said_at: float = 0.0
-    running: Sequence[Mapping[str, Any]] = ()
+    running: Sequence[Mapping[str, Any]] = field(default_factory=list)
     does: str = ""
     times: Mapping[str, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
+from itertools import compress
 from typing import Any, TypeVar
 
 from taskflow.broker.prompt import Gathered, Outcome, WouldWait
@@ -84,7 +85,7 @@ class Rounds:
             self._do_alone(entries)
         else:
             if wait is None:
-                _tell(entries, outcomes)
+                self._finish(entries, outcomes)
             elif self._pace.quick:
                 self._tell_after(entries, outcomes, wait)
             else:
@@ -99,7 +100,7 @@ class Rounds:
             self._pace.timed(wait)
         except Exception as error:
             outcomes = [(None, error)] * len(entries)
-        _tell(entries, outcomes)
+        self._finish(entries, outcomes)
 
     def _sync(self) -> None:
         """Wait for the disk in a thread, for all rounds that have to; who comes meanwhile is next.
@@ -117,7 +118,8 @@ class Rounds:
         error = _error_of(waited)
         self._sync()
         for entries, outcomes, _ in some:
-            _tell(entries, outcomes if error is None else [(None, error)] * len(entries))
+            found = outcomes if error is None else [(None, error)] * len(entries)
+            self._finish(entries, found)
 
     # ---- in a thread ------------------------------------------------------------------------
     def _hand_over(self) -> None:
@@ -135,10 +137,16 @@ class Rounds:
     def _end(self, entries: Sequence[Entry], done: asyncio.Future[list[Outcome]]) -> None:
         self.busy = False
         if _error_of(done) is None:
-            _tell(entries, done.result())
+            self._finish(entries, done.result())
         else:  # nothing was done, or nobody knows: as if each had come alone
             self._do_alone(entries)
         self._run()
+
+    def _finish(self, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
+        """Tell who asked; what was not done, as it would have waited, is done alone."""
+        done = [not isinstance(error, WouldWait | FileReplaced) for _, error in outcomes]
+        _tell(list(compress(entries, done)), list(compress(outcomes, done)))
+        self._do_alone([entry for entry, is_done in zip(entries, done, strict=True) if not is_done])
 
     def _do_alone(self, entries: Sequence[Entry]) -> None:
         for verb, tell in entries:

@@ -73,7 +73,8 @@ class Conductor:
         self.log = (self.folder / "processes.log").open("ab")
         self.pause = threading.Event()
         self.broker = open_broker(self.address)
-        self.address = self.address.partition("?")[0]  # the number of files may change
+        if self.address.startswith("sqlite:"):
+            self.address = self.address.partition("?")[0]  # the number of files may change
         self.resharder: subprocess.Popen[bytes] | None = None
         try:
             self._conduct()

@@ -213,6 +213,8 @@ def test_a_letter_is_edited_and_sent_anew(shop: Shop, page: Page) -> None:
     page.get_by_role("link", name="Edit and resend").click()
     body = page.get_by_label("Body")
     body.fill(body.input_value().replace("ord_1", "ord_2"))
+    page.get_by_role("button", name="See what changes…").click()
+    expect(page.get_by_text('"ord_2"').first).to_be_visible()
     page.get_by_role("button", name="Resend 1 message").click()
     expect(page.get_by_role("status")).to_contain_text("Resent 1 message to audit")
     (sent,) = shop.broker.peek("audit")

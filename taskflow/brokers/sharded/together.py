@@ -1,6 +1,7 @@
-"""Several verbs in one transaction, over several files."""
+"""Several verbs one after the other, where nobody may wait, over several files."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from taskflow.broker.prompt import Outcome
@@ -11,9 +12,10 @@ from taskflow.brokers.stored.gatherer import Gatherer
 
 
 class Together:
-    """By one map from the first verb to the last. When the files have another one nothing is done,
-    and it is as if something had to be waited for: whoever makes the calls one by one looks for
-    the new map."""
+    """Each verb is a transaction by itself: who holds one file while it wants another waits for who
+    holds that and wants this one, so eight processes over eight files did an eighth of what one
+    did. When the files have another map than the one it goes by nothing is done, and it is as if
+    something had to be waited for: whoever may looks for the new one."""
 
     def __init__(self, course: Course, shards: Sequence[Shard], hub: Hub) -> None:
         self._course = course
@@ -25,8 +27,25 @@ class Together:
         self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
     ) -> tuple[list[Outcome], Callable[[], None] | None]:
         """As `taskflow.broker.prompt.Gathered`."""
-        return self._course.once(lambda: self._gatherer.gathered(verbs, patience))
+        outcomes: list[Outcome] = []
+        waits: list[Callable[[], None]] = []
+        for verb in verbs:
+            try:
+                (outcome,), wait = self._course.once(
+                    partial(self._gatherer.gathered, [verb], patience)
+                )
+            except Exception as error:
+                outcome, wait = (None, error), None
+            outcomes.append(outcome)
+            if wait is not None:
+                waits.append(wait)
+        return outcomes, partial(_call_all, waits) if waits else None
 
     def at_once(self, verb: Callable[[], Any]) -> tuple[Any, Callable[[], None] | None]:
         """As `taskflow.broker.prompt.Prompt`."""
         return self._course.once(lambda: self._gatherer.at_once(verb))
+
+
+def _call_all(waits: Sequence[Callable[[], None]]) -> None:
+    for wait in waits:
+        wait()

@@ -20,7 +20,7 @@ class Client:
 
     broker: Broker
     roles: frozenset[Role] = ALL
-    who: str = "lena"
+    who: str = "operator"
     hidden: Iterable[str] = ()
     registry: Registry = field(default_factory=Registry)
     site: Site = field(init=False)

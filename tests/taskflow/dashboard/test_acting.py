@@ -73,8 +73,8 @@ class TestTokens:
         shop.send("work", [Message("m1", "{}")])
         page = client.press("/queues/work", "purge-queue")
         fields = {**hidden_fields(page.body.decode()), "n": "1"}
-        assert Client(shop, who="omar").post("/act", fields).status == 403
-        assert Client(shop, READ, "lena").post("/act", fields).status == 403
+        assert Client(shop, who="support").post("/act", fields).status == 403
+        assert Client(shop, READ, "operator").post("/act", fields).status == 403
         taskflow_clock.advance(13 * 3600)
         assert client.post("/act", fields).status == 403
         assert shop.counts("work").visible == 1
@@ -111,7 +111,7 @@ class TestWhatTheyDo:
         assert shop.counts("work").paused
         assert "work is resumed." in client.follow(client.press("/queues/work", "resume-queue"))
         text = client.text("/record")
-        assert "lena dashboard, 127.0.0.1 pause" in text
+        assert "operator dashboard, 127.0.0.1 pause" in text
         assert "printer" in text
         assert "pause" not in client.text("/record", q="did:resume").partition("To what")[2]
 
@@ -271,16 +271,16 @@ class TestWhatTheyDo:
     def test_what_somebody_may_not_is_noted_and_a_flood_is_bounded(
         self, client: Client, shop: Broker, taskflow_clock: ManualClock
     ) -> None:
-        reader = Client(shop, READ, who="omar")
+        reader = Client(shop, READ, who="support")
         for _ in range(5):
             assert reader.post("/act", {"do": "purge-queue", "queue": "work"}).status == 403
         assert reader.post("/act", {"do": "<b>"}).status == 403
         assert client.post("/act", {"do": "x"}, origin="https://evil.example").status == 403
         found = shop.list_actions(ActionQuery()).actions
         assert sorted((one.who, one.did) for one in found) == [
-            ("lena", "act"),
-            ("omar", "act"),
-            ("omar", "purge queue"),
+            ("operator", "act"),
+            ("support", "act"),
+            ("support", "purge queue"),
         ]
         assert all((one.result or "").startswith("refused: ") for one in found)
         for number in range(100):
@@ -316,7 +316,7 @@ class TestWhatTheyDo:
     ) -> None:
         bury(shop, 3)
         left = Redrive(
-            id="r1", who="lena", queue="work-dlq", total=3, before=1.0, started_at=1.0, rate=1
+            id="r1", who="operator", queue="work-dlq", total=3, before=1.0, started_at=1.0, rate=1
         )
         left.save(shop)
         taskflow_clock.advance(61)

@@ -181,7 +181,7 @@ class TestActions:
         taskflow_clock.advance(1)
         now = shop.clock.now()
         redrive = Redrive(
-            id="r", who="lena", queue="work-dlq", total=8, before=now, started_at=now, rate=2
+            id="r", who="operator", queue="work-dlq", total=8, before=now, started_at=now, rate=2
         )
         redrive.save(shop)
         move = shop.redrive
@@ -189,14 +189,14 @@ class TestActions:
         def redrive_and_stop(*given: Any) -> int:
             other = Redrive.find(shop, "r")
             assert other is not None
-            other.stop(shop, "stopped by omar")
+            other.stop(shop, "stopped by support")
             return move(*given)
 
         monkeypatch.setattr(shop, "redrive", redrive_and_stop)
         assert not redrive.step(shop)
         kept = Redrive.find(shop, "r")
         assert kept is not None
-        assert (kept.state, kept.why, kept.done) == ("ended", "stopped by omar", 2)
+        assert (kept.state, kept.why, kept.done) == ("ended", "stopped by support", 2)
         assert not Redrive.running(shop)
 
     def test_a_redrive_whose_queue_is_deleted_meanwhile_has_ended(
@@ -206,7 +206,13 @@ class TestActions:
         taskflow_clock.advance(1)
         now = shop.clock.now()
         redrive = Redrive(
-            id="r", who="lena", queue="work-dlq", total=3, before=now, started_at=now, to="other"
+            id="r",
+            who="operator",
+            queue="work-dlq",
+            total=3,
+            before=now,
+            started_at=now,
+            to="other",
         )
         redrive.save(shop)
         shop.delete_queue("other")

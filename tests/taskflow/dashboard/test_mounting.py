@@ -19,6 +19,7 @@ from taskflow.dashboard import asgi, wsgi
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.rights import ALL, Who
 from taskflow.message import Message
+from tests.taskflow.django_settings import configure
 
 
 def staff(asked: Asked) -> Who | None:
@@ -27,7 +28,7 @@ def staff(asked: Asked) -> Who | None:
     return Who(user, ALL) if user else None
 
 
-HEAD = {"x-user": "lena"}
+HEAD = {"x-user": "operator"}
 
 
 def check(get: Callable[[str, dict[str, str]], tuple[int, str]], prefix: str = "/ops") -> None:
@@ -96,14 +97,12 @@ def test_fastapi(shop: Broker) -> None:
 
 
 def test_django(shop: Broker) -> None:
-    from django.conf import settings
     from django.core.handlers.wsgi import WSGIHandler
     from django.http import HttpResponse
     from django.test import override_settings
     from django.urls import path
 
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"])
+    configure()
 
     class Urls:
         urlpatterns = (path("", lambda _: HttpResponse("the shop")),)

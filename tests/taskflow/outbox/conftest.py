@@ -7,9 +7,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-import django
 import pytest
-from django.conf import settings
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
@@ -18,6 +16,7 @@ from taskflow.broker.settings import Published
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
 from taskflow.testing import ManualClock, memory_broker
+from tests.taskflow.django_settings import configure
 
 Begin = Callable[[], AbstractContextManager[Any]]
 
@@ -87,12 +86,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[A
         yield outbox.SqlAlchemy(engine), begin
         engine.dispose()
         return
-    if not settings.configured:
-        settings.configure(
-            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-            USE_TZ=True,
-        )
-        django.setup()
+    configure()
     from django.db import connections, transaction
 
     connections["default"].close()

@@ -156,3 +156,31 @@ def test_a_slow_disk_is_waited_for_elsewhere_until_it_is_quick_again() -> None:
     assert pause() == 2 * PAUSE
     wait(*[0.0] * 200, QUICK * 2, QUICK * 2)
     assert pause() == PAUSE
+
+
+def test_what_would_have_waited_is_done_alone() -> None:
+    """As over several files, of which one is locked."""
+    done: list[str] = []
+
+    async def work(rounds: Rounds, store: Store, pace: Pace) -> None:
+        def would_wait() -> str:
+            if not done:
+                done.append("tried")
+                raise ValueError  # the store makes an outcome of it
+            done.append("alone")
+            return "b"
+
+        whole = store.gathered
+
+        def gathered(
+            verbs: Sequence[Callable[[], Any]], patience: float | None = None
+        ) -> tuple[list[Outcome], Callable[[], None] | None]:
+            outcomes, wait = whole(verbs, patience)
+            return [(None, WouldWait()) if error else (one, None) for one, error in outcomes], wait
+
+        store.gathered = gathered  # type: ignore[method-assign]
+        both = [ask(rounds, lambda: "a"), ask(rounds, would_wait)]
+        assert [await one for one in both] == ["a", "b"]
+
+    play(work)
+    assert done == ["tried", "alone"]

@@ -1,6 +1,8 @@
 """A change of several files is whole: seen by nobody in part, and after a death between two."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from taskflow.broker.change import (
     Send,
     Take,
 )
+from taskflow.broker.prompt import Outcome, WouldWait
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Holding, Limit
 from taskflow.brokers.sharded.broker import ShardedBroker
@@ -29,6 +32,7 @@ from taskflow.brokers.sharded.parcel import read_parcel, write_parcel
 from taskflow.brokers.sharded.parcels import PARCEL
 from taskflow.errors import KeyTaken, LimitExceeded, QueueNotFound, VersionConflict
 from taskflow.message import Attribute, Delivery, Message
+from taskflow.stores.rows import Rows
 from tests.taskflow.shards.dying import PLACEMENT, dying_before_the_commit_of, id_in, key_in
 
 Open = Callable[[], ShardedBroker]
@@ -305,3 +309,21 @@ def test_a_message_goes_to_the_file_of_its_limit(broker: ShardedBroker) -> None:
     assert (again.id, again.attributes, again.slot, again.run) == (held.id, {"a": "b"}, slot, "r")
     broker.send("work", [Message(id_in(0, "next"), "x", slot=slot)])
     assert broker.receive("work", holding=Holding(limits={slot: Limit(1)})) == []
+
+
+def test_of_several_at_once_what_would_wait_for_a_file_is_left(opened: Open) -> None:
+    """Who held one file and waited for another kept whoever wanted this one from that one."""
+    broker, other = opened(), opened()
+    broker.create_queue("work")
+    ids = {broker.course.placement.of_id(id): id for id in map("n-{}".format, range(200))}
+    sends = [partial(broker.send, "work", [Message(ids[file], "x")]) for file in (0, 1)]
+
+    def meanwhile(_: Rows) -> list[Outcome]:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(broker.gathered, sends).result()[0]
+
+    first, second = other.shards[1].store.transact(meanwhile)
+    assert first[1] is None
+    assert isinstance(second[1], WouldWait)
+    assert [one.id for one in broker.peek("work")] == [ids[0]]
+    assert broker.gathered(sends[1:])[0][0][1] is None

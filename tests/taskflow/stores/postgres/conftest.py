@@ -16,6 +16,7 @@ from taskflow.broker import Broker, QueueSettings
 from taskflow.config import open_broker
 from taskflow.testing import ManualClock
 from tests.postgres_server import PostgresServer
+from tests.taskflow.django_settings import configure
 
 Begin = Callable[[], AbstractContextManager[Any]]
 """A transaction of the application's: what `connection=` is; committed at the end of the block."""
@@ -56,12 +57,7 @@ def _driver(server: PostgresServer, module: Any) -> Iterator[Any]:
 
 @contextmanager
 def _django(server: PostgresServer) -> Iterator[Any]:
-    import django
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure(USE_TZ=True)
-        django.setup()
+    configure()
     from django.db import connections, transaction
 
     connections.settings["pg"] = connections.configure_settings(
