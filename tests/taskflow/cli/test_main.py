@@ -109,7 +109,7 @@ def test_the_commands_are_these() -> None:
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_has_help_with_an_example(run: Run, path: tuple[str, ...], flag: str) -> None:
     result = run(*path, flag)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     _, _, example = result.output.partition("Example:\n")
     assert example.strip().startswith(" ".join(["taskflow", *path]).strip())
 

@@ -59,6 +59,7 @@ def test_each_answers_for_itself(broker: Any) -> None:
     assert broker.counts("small").visible == 0
 
 
+@pytest.mark.parametrize("broker", [""], indirect=True)
 def test_it_is_heard_once_and_when_others_can_see_it(broker: Any, tmp_path: Path) -> None:
     heard: list[tuple[list[str], int]] = []
     seen = apsw.Connection(f"{tmp_path}/broker.db")
@@ -86,21 +87,6 @@ def test_a_lock_that_is_not_to_be_had_undoes_all(broker: Any, tmp_path: Path) ->
         other.execute("ROLLBACK")
     broker.gathered([send(broker, "b")])  # and the thread waits again where it may
     assert count(broker) == 1
-
-
-def test_over_two_files_both_are_undone(tmp_path: Path) -> None:
-    broker: Any = open_address(f"sqlite:///{tmp_path}/broker.db?durability=process&shards=2")
-    broker.create_queue("work")
-    ids = {broker.shards[number]: None for number in (0, 1)}
-    with closing(broker), closing(apsw.Connection(f"{tmp_path}/broker.db.shard1")) as other:
-        other.execute("BEGIN IMMEDIATE")
-        verbs = [partial(shard.broker.send, "work", [Message("a", "x")]) for shard in ids]
-        with pytest.raises(WouldWait):
-            broker.gathered(verbs)
-        other.execute("ROLLBACK")
-        assert count(broker) == 0
-        broker.gathered(verbs)
-        assert count(broker) == 2
 
 
 @pytest.mark.parametrize("broker", [""], indirect=True)

@@ -81,7 +81,7 @@ def test_a_report_of_an_older_release_is_read_and_times_are_rounded_up() -> None
     old = {"id": "w", "host": "h", "pid": 1, "queues": ["q"], "started_at": 0.0, "busy": 0}
     old |= {"slots": 1, "handlers": {}, "failures": []}
     read = msgspec.json.decode(msgspec.json.encode(old), type=WorkerReport)
-    assert (read.running, read.does, read.times) == ((), "", {})
+    assert (read.running, read.does, read.times) == ([], "", {})
     times = [{0: 1, 2: 8}, {2: 90, 8: 1}]
     assert (within(times, 0.5), within(times, 0.99), within(times, 1.0)) == (2.0, 2.0, bound(8))
     assert within([], 0.5) is None
