@@ -73,7 +73,7 @@ def test_what_is_said_to_taskflow_is_understood(line: list[str]) -> None:
     while isinstance(command, Group):
         name, command, rest = command.resolve_command(context, rest)
     assert isinstance(command, Command)
-    command.make_context(name, rest)
+    command.make_context(name, rest, parent=context)
 
 
 def test_the_image_has_no_fault_that_hadolint_knows() -> None:
