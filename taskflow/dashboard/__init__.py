@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from taskflow.broker import Broker
     from taskflow.dashboard.asgi_face import AsgiApp, AsgiFace
     from taskflow.dashboard.rights import Roles
+    from taskflow.dashboard.site import Site
     from taskflow.dashboard.wsgi_face import WsgiApp, WsgiFace
     from taskflow.registry import Registry
 
@@ -34,19 +35,9 @@ def wsgi(
     modules that this process has imported. Raises ValueError for a prefix that is none. Needs the
     extra `dashboard`.
     """
-    from taskflow.dashboard.rights import local_reader
-    from taskflow.dashboard.site import Site
     from taskflow.dashboard.wsgi_face import WsgiFace
-    from taskflow.registry import default_registry
 
-    site = Site(
-        broker,
-        roles=roles or local_reader,
-        hidden=hidden,
-        name=name,
-        registry=registry or default_registry,
-    )
-    return WsgiFace(site, prefix, around)
+    return WsgiFace(_site(broker, roles, hidden, name, registry), prefix, around)
 
 
 def asgi(
@@ -62,15 +53,25 @@ def asgi(
     """The dashboard as an ASGI application: for FastAPI, Starlette, Django, or a server. All is as
     in `wsgi`."""
     from taskflow.dashboard.asgi_face import AsgiFace
+
+    return AsgiFace(_site(broker, roles, hidden, name, registry), prefix, around)
+
+
+def _site(
+    broker: "Broker",
+    roles: "Roles | None",
+    hidden: Iterable[str],
+    name: str,
+    registry: "Registry | None",
+) -> "Site":
     from taskflow.dashboard.rights import local_reader
     from taskflow.dashboard.site import Site
     from taskflow.registry import default_registry
 
-    site = Site(
+    return Site(
         broker,
         roles=roles or local_reader,
         hidden=hidden,
         name=name,
         registry=registry or default_registry,
     )
-    return AsgiFace(site, prefix, around)

@@ -8,15 +8,17 @@ from taskflow.dashboard.visit import Visit
 LONGEST_WHY = 200
 
 
+def sent_before(said: str) -> Refused:
+    """Why a form is refused whose first sending came to this."""
+    text = "This form was sent before. Nothing was done twice."
+    return Refused(409, text, (f"The first one: {said}",))
+
+
 def once(visit: Visit, name: str, plan: Plan, why: str) -> Answer:
     """Do it, unless this form was sent before; note it either way."""
     before = visit.tokens.take(name, visit.who.name)
     if before is not None:
-        raise Refused(
-            409,
-            "This form was sent before. Nothing was done twice.",
-            (f"The first one: {before.said}",),
-        )
+        raise sent_before(before.said)
     try:
         ended = plan.run()
     except Exception as error:

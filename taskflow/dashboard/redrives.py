@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from taskflow.broker import Broker
+from taskflow.broker.action import Action
 from taskflow.broker.change import Change, Put
 from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.record import RecordQuery
@@ -99,6 +100,21 @@ class Redrive(msgspec.Struct, kw_only=True):
         self.state, self.why = "ended", why
         self.save(broker)
 
+    def give_up(self, broker: Broker, why: str) -> None:
+        """End it by itself, and say so in the record: nobody may be looking."""
+        self.stop(broker, why)
+        if broker.features.runs:
+            broker.note_action(
+                Action(
+                    who=self.who,
+                    did="redrive ended",
+                    queue=self.queue,
+                    count=self.done,
+                    via="dashboard",
+                    result=why,
+                )
+            )
+
     def step(self, broker: Broker) -> bool:
         """Move the letters of a second; whether there is more to do. Raises BrokerError."""
         version = self._check(broker)
@@ -106,7 +122,7 @@ class Redrive(msgspec.Struct, kw_only=True):
             return False
         self.again = self._dead_again(broker)
         if self.done >= WATCHED and self.again * 2 > len(self.recent):
-            self.stop(broker, "more than half of them died again")
+            self.give_up(broker, "more than half of them died again")
             return False
         ids = self._next(broker, min(self.rate or CHUNK, self.total - self.done))
         moved = self._move(broker, ids) if ids else 0
@@ -182,7 +198,7 @@ def run_redrive(broker: Broker, redrive: Redrive) -> None:
     except BrokerError as error:
         log.warning("the redrive of %s ended after %d: %s", redrive.queue, redrive.done, error)
         with suppress(BrokerError):
-            redrive.stop(broker, f"it failed: {type(error).__name__}")
+            redrive.give_up(broker, f"it failed: {type(error).__name__}")
 
 
 def start_redrive(broker: Broker, redrive: Redrive) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from taskflow.dashboard.action_fields import Fields
 from taskflow.dashboard.answer import Answer, Refused
-from taskflow.dashboard.doing import once
+from taskflow.dashboard.doing import once, sent_before
 from taskflow.dashboard.hiding import read_json
 from taskflow.dashboard.message import HIDDEN_MARK, editable, restored, write_json
 from taskflow.dashboard.plan import Ended, Plan
@@ -38,11 +38,7 @@ def resend(visit: Visit, fields: Fields) -> Answer:
     found = visit.broker.peek(queue, 1, [id])
     if not found:
         if (before := visit.tokens.done(name)) is not None:
-            raise Refused(
-                409,
-                "This form was sent before. Nothing was done twice.",
-                (f"The first one: {before.said}",),
-            )
+            raise sent_before(before.said)
         raise MessageNotFound(f"{queue} holds no letter {id} any more")
     letter = found[0]
     typed = fields.get("payload", "").replace("\r\n", "\n")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from taskflow.broker.action import Action
 from taskflow.dashboard.answer import Answer, Refused, redirect
+from taskflow.dashboard.doing import sent_before
 from taskflow.dashboard.typed_message import read_message, read_target, sentence
 from taskflow.dashboard.visit import Visit
 from taskflow.errors import BrokerError, BrokerUnavailable
@@ -27,11 +28,7 @@ def send(visit: Visit) -> Answer:
         return _form(visit, fields, error.text, 400)
     before = visit.tokens.take(name, visit.who.name)
     if before is not None:
-        raise Refused(
-            409,
-            "This form was sent before. Nothing was done twice.",
-            (f"The first one: {before.said}",),
-        )
+        raise sent_before(before.said)
     try:
         said, path = _sent(visit, kind, to, message)
     except BrokerUnavailable:

@@ -22,8 +22,7 @@ Entry = tuple[Verb, Done]
 Unsafe = tuple[Sequence[Entry], Sequence[Outcome], Callable[[], None]]
 
 PATIENCE = 0.2
-"""Seconds that a round waits for a lock, in a thread. Over several files, two processes may each
-hold what the other waits for; then both let go, and what they wanted is done one by one."""
+"""Seconds that a round waits for a lock, in a thread; then what it wanted is done one by one."""
 
 
 class Rounds:

@@ -84,7 +84,7 @@ class Homes:
 
     def _file(self, number: int) -> int:
         """Of the files that have places, as a new one has none, one by a number without end."""
-        files = [file for file, places in enumerate(self._placement.places) if places]
+        files = self._placement.files
         return files[number % len(files)]
 
 

@@ -25,6 +25,8 @@ class Placement:
             for number in range(found.shards)
         ]
         """The places of each file. (A new one has none for a moment.)"""
+        self.files = [number for number, places in enumerate(self.places) if places]
+        """Those that have any."""
         self.map = found
         """Last: whoever chooses a file by this one's epoch chooses by all of it."""
 

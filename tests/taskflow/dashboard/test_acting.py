@@ -166,6 +166,9 @@ class TestWhatTheyDo:
         assert all(shop.dead_letter([(one, "{}") for one in found[:8]]))
         assert not at_once[0].step(shop)
         assert at_once[0].why == "more than half of them died again"
+        ended = shop.list_actions(ActionQuery(did="redrive ended")).actions[0]
+        assert (ended.queue, ended.count, ended.result) == ("work-dlq", 10, at_once[0].why)
+        assert "more than half of them died again" in client.text("/record")
 
         page = client.press(f"/dead?open={cause.id}", "redrive-cause", first="9", rate="1")
         client.confirm(page)
