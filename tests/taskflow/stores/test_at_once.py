@@ -15,7 +15,7 @@ from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.lending import MOST_GONE
 from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
-from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite import checkpointer, disk_sync
 
 
 @pytest.fixture
@@ -80,13 +80,13 @@ def test_what_must_be_on_disk_is_so_when_the_wait_is_over(
     broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = threading.Event()
-    to_disk = durability._to_disk
+    to_disk = disk_sync._to_disk
 
     def noted(file: int) -> None:
         to_disk(file)
         synced.set()
 
-    monkeypatch.setattr(durability, "_to_disk", noted)
+    monkeypatch.setattr(disk_sync, "_to_disk", noted)
     wait = send(broker)
     assert wait is not None
     assert not synced.is_set()
@@ -124,15 +124,15 @@ def test_the_wait_tells_when_the_file_was_replaced_meanwhile(
 def test_a_commit_that_begins_the_wal_anew_is_not_made_at_once(
     broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durability, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_PAGES", 20)
     copied = threading.Event()
-    checkpoint = durability.Checkpointer._checkpoint
+    checkpoint = checkpointer.Checkpointer._checkpoint
 
-    def noted(self: durability.Checkpointer, connection: apsw.Connection, pages: int) -> None:
+    def noted(self: checkpointer.Checkpointer, connection: apsw.Connection, pages: int) -> None:
         checkpoint(self, connection, pages)
         copied.set()
 
-    monkeypatch.setattr(durability.Checkpointer, "_checkpoint", noted)
+    monkeypatch.setattr(checkpointer.Checkpointer, "_checkpoint", noted)
     broker.send("work", [Message(str(number), "x" * 1000) for number in range(100)])
     assert copied.wait(10)
     with pytest.raises(WouldWait):
