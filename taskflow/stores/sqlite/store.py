@@ -114,16 +114,9 @@ class SqliteStore:
             committed(answer)
         for call in later:
             call()
-        if durable and self._haste.on and self._durability.disk is not None:
-            self._haste.owes = True
-        elif durable:
+        if durable:
             self.sync()
         return answer
-
-    def at_once(self, verb: Callable[[], T]) -> tuple[T, Callable[[], None] | None]:
-        answer = self._haste.call(verb)
-        owes = self._haste.owes
-        return answer, partial(self._sync_change, self._durability.last_commit()) if owes else None
 
     def gathering(self, patience: float | None) -> Gathering:
         return Gathering(self._writing, self._haste, patience, self._settle_gathering)

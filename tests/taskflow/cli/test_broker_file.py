@@ -13,8 +13,8 @@ import pytest
 from click.testing import Result
 
 import taskflow.stores.sqlite.connecting as connecting
-import taskflow.stores.sqlite.migration as migration
 import taskflow.stores.sqlite.database as database
+import taskflow.stores.sqlite.migration as migration
 from taskflow import Broker, open_broker
 
 Run = Callable[..., Result]

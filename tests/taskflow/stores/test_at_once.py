@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -32,14 +33,21 @@ def broker(path: Path, request: pytest.FixtureRequest) -> Iterator[StoredBroker]
         yield broker
 
 
+def do(broker: StoredBroker, verb: Callable[[], Any]) -> tuple[Any, Callable[[], None] | None]:
+    ((answer, error),), wait = broker.gathered([verb])
+    if error is not None:
+        raise error
+    return answer, wait
+
+
 def send(broker: StoredBroker) -> Callable[[], None] | None:
-    return broker.at_once(lambda: broker.send("work", [Message("a", "x")]))[1]
+    return do(broker, lambda: broker.send("work", [Message("a", "x")]))[1]
 
 
 def test_what_need_not_wait_is_done(broker: StoredBroker) -> None:
     assert send(broker) is None
-    (lent,), _ = broker.at_once(lambda: broker.receive("work"))
-    assert broker.at_once(lambda: broker.delete([Finish(lent)])) == ([True], None)
+    (lent,), _ = do(broker, lambda: broker.receive("work"))
+    assert do(broker, lambda: broker.delete([Finish(lent)])) == ([True], None)
 
 
 def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> None:
@@ -47,7 +55,7 @@ def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> N
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(WouldWait):
             send(broker)
-        assert broker.at_once(lambda: broker.settings("work"))[
+        assert do(broker, lambda: broker.settings("work"))[
             0
         ].retention  # a look waits for no writer
         other.execute("ROLLBACK")
@@ -66,7 +74,7 @@ def test_nobody_waits_for_another_thread(broker: StoredBroker) -> None:
     thread.start()
     try:
         assert holds.wait(10)
-        for verb in (lambda: send(broker), lambda: broker.at_once(lambda: broker.queues())):
+        for verb in (lambda: send(broker), lambda: do(broker, lambda: broker.queues())):
             with pytest.raises(WouldWait):
                 verb()
     finally:
@@ -157,5 +165,5 @@ def test_a_receive_behind_many_worn_out_messages_takes_its_time(broker: StoredBr
     assert len(broker.receive("work", limit=MOST_GONE, visibility=0)) == MOST_GONE
     broker.send("work", [Message("fresh", "x")])
     with pytest.raises(WouldWait):
-        broker.at_once(lambda: broker.receive("work"))
+        do(broker, lambda: broker.receive("work"))
     assert [one.id for one in broker.receive("work")] == ["fresh"]
