@@ -7,15 +7,9 @@ They know no SNS or SQS rule and read no clock. A new store (PostgreSQL, say) im
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from taskflow.broker.settings import (
-    Described,
-    Lease,
-    MoveTask,
-    QueueSettings,
-    TopicSettings,
-    TopicSubscription,
-)
+from taskflow.broker.settings import Lease
 from taskflow.message import Message
+from taskflow.stores.declared import Declared
 from taskflow.stores.finder import Place, Search, Slice
 from taskflow.stores.handover import HandoverRows
 from taskflow.stores.letters import Letters
@@ -30,8 +24,6 @@ from taskflow.stores.row import (
     Moved,
     QueueRow,
     Row,
-    Target,
-    TopicRow,
 )
 
 T = TypeVar("T")
@@ -42,8 +34,8 @@ class Outdated(Exception):
     done by it. To be read again."""
 
 
-class Rows(Protocol):
-    """The verbs inside one transaction.
+class Rows(Declared, Protocol):
+    """The verbs inside one transaction: here those on messages, and what workers and servers share.
 
     One rule for all: what is asked in order to be written is the asker's until the transaction
     ends. A store with one writer keeps it by itself; another locks what it answers.
@@ -66,74 +58,6 @@ class Rows(Protocol):
 
     def undoing(self, work: Callable[[], T]) -> T:
         """Run `work`; when it raises, what it did is undone, and the transaction goes on."""
-        ...
-
-    # declarations
-    def topics(self) -> list[str]: ...
-    def topic(self, name: str) -> TopicRow | None: ...
-    def put_topic(self, name: str, settings: TopicSettings, now: float) -> None:
-        """Add the topic or replace its settings."""
-        ...
-
-    def drop_topic(self, name: str) -> None:
-        """Remove a topic, its subscriptions, its tags and what it deduplicates by."""
-        ...
-
-    def next_sequences(self, topic: str, groups: Sequence[str], least: int) -> list[int]:
-        """A number of a FIFO topic for each message of these groups: `least` or more, rising within
-        each group in the order in which transactions commit."""
-        ...
-
-    def queues(self) -> list[str]:
-        """The names of all queues but hidden ones (`~...`), sorted."""
-        ...
-
-    def declared(self, names: Collection[str] | None) -> list[tuple[QueueRow, float]]:
-        """The queues of these names, or all but hidden ones, and when each was made; sorted."""
-        ...
-
-    def queue(self, name: str) -> QueueRow | None: ...
-    def queue_of(self, id: int) -> QueueRow | None: ...
-    def put_queue(self, name: str, settings: QueueSettings, now: float) -> None:
-        """Add the queue or replace its settings."""
-        ...
-
-    def drop_queue(self, queue: QueueRow) -> None:
-        """Remove a queue with all it holds. Subscriptions stay, as on SNS."""
-        ...
-
-    def pause_queue(self, name: str, paused: bool) -> None: ...
-    def purged(self, queue: int, now: float) -> None:
-        """Note when the queue was purged, and forget what it deduplicates by."""
-        ...
-
-    def described(self, kind: str, name: str) -> Described | None:
-        """Times and tags of a `queue` or `topic`."""
-        ...
-
-    def tag(self, kind: str, name: str, tags: Mapping[str, str | None]) -> None:
-        """Set tags; remove those whose value is None."""
-        ...
-
-    def subscriptions(self, topic: str | None = None) -> list[TopicSubscription]: ...
-    def subscription(self, id: str) -> TopicSubscription | None: ...
-    def find_subscription(
-        self, topic: str, protocol: str, endpoint: str
-    ) -> TopicSubscription | None: ...
-    def put_subscription(self, subscription: TopicSubscription) -> None: ...
-    def drop_subscription(self, id: str) -> None: ...
-    def subscribed(self, topic: str) -> list[Target]:
-        """The confirmed subscriptions of a topic, each with its queue, or its dead-letter queue if
-        that is gone; without those that have neither."""
-        ...
-
-    def put_move(self, task: MoveTask) -> None: ...
-    def moves(self, source: str | None = None) -> list[MoveTask]:
-        """Move tasks, newest first."""
-        ...
-
-    def running(self, handle: str) -> MoveTask | None:
-        """A running move task, the caller's until the transaction ends."""
         ...
 
     # messages

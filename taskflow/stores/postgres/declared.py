@@ -1,4 +1,4 @@
-"""The store verbs for what is not messages: topics, queues, subscriptions, moves; in SQL."""
+"""The store verbs for what is declared: topics, queues, subscriptions; in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
@@ -6,12 +6,7 @@ from typing import Any
 
 import msgspec
 
-from taskflow.broker.settings import (
-    Described,
-    QueueSettings,
-    TopicSettings,
-    TopicSubscription,
-)
+from taskflow.broker.settings import Described, QueueSettings, TopicSettings, TopicSubscription
 from taskflow.limits import is_fifo
 from taskflow.stores.postgres.declarations import Kept
 from taskflow.stores.postgres.letters import PostgresLetters
@@ -34,7 +29,7 @@ _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
 
 
 class DeclaredRows:
-    """All that is not about messages."""
+    """What is declared, kept as long as nobody changes it."""
 
     def __init__(self, session: Session, letters: PostgresLetters) -> None:
         self._session = session

@@ -6,7 +6,7 @@ from typing import TypeVar
 from taskflow.stores.finder import Finder
 from taskflow.stores.lender import Lender
 from taskflow.stores.postgres.bookkeeping import Books
-from taskflow.stores.postgres.buckets import Buckets
+from taskflow.stores.postgres.bucket_rows import BucketRows
 from taskflow.stores.postgres.declared import DeclaredRows
 from taskflow.stores.postgres.deduplication import Deduplications
 from taskflow.stores.postgres.due_rows import DueRows
@@ -18,11 +18,11 @@ from taskflow.stores.postgres.lease_rows import LeaseRows
 from taskflow.stores.postgres.letters import PostgresLetters
 from taskflow.stores.postgres.move_rows import MoveRows
 from taskflow.stores.postgres.moving import Moving
+from taskflow.stores.postgres.process_rows import ProcessRows
 from taskflow.stores.postgres.quick_lender import QuickLender
 from taskflow.stores.postgres.records import PostgresRecords
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
-from taskflow.stores.postgres.shared_state import SharedState
 from taskflow.stores.postgres.slot_rows import SlotRows
 from taskflow.stores.postgres.tally_book import TallyBook
 from taskflow.stores.postgres.watermarks import Watermarks
@@ -56,10 +56,10 @@ class PostgresRows:
         self.drop_subscription, self.subscribed = declared.drop_subscription, declared.subscribed
         moves = MoveRows(session)
         self.put_move, self.moves, self.running = moves.put_move, moves.moves, moves.running
-        state, buckets = SharedState(session), Buckets(session)
-        self.identity, self.put_identity = state.identity, state.put_identity
-        self.put_worker, self.drop_worker = state.put_worker, state.drop_worker
-        self.workers = state.workers
+        processes, buckets = ProcessRows(session), BucketRows(session)
+        self.identity, self.put_identity = processes.identity, processes.put_identity
+        self.put_worker, self.drop_worker = processes.put_worker, processes.drop_worker
+        self.workers = processes.workers
         self.bucket, self.draw = buckets.bucket, buckets.draw
 
         books = Books(session, tallies)

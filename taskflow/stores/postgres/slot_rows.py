@@ -6,7 +6,7 @@ Whoever counts, parks or frees has the slot's lock: what one parks, another may 
 from collections.abc import Collection, Mapping, Sequence
 
 from taskflow.broker.settings import Limit
-from taskflow.stores.postgres.buckets import Buckets
+from taskflow.stores.postgres.bucket_rows import BucketRows
 from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.locks import lock_names
 from taskflow.stores.postgres.session import Session
@@ -36,7 +36,7 @@ WHERE seq = ANY ($1::int8[])"""
 class SlotRows:
     """What is held of a slot are its leases: a worker that dies frees it when they end."""
 
-    def __init__(self, session: Session, buckets: Buckets) -> None:
+    def __init__(self, session: Session, buckets: BucketRows) -> None:
         self._session = session
         self.draw = buckets.draw
 

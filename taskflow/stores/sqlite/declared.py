@@ -1,4 +1,4 @@
-"""The store verbs for what is not messages: topics, queues, subscriptions, buckets; in SQL."""
+"""The store verbs for what is declared: topics, queues, subscriptions; in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
@@ -7,14 +7,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from taskflow.broker.settings import (
-    Described,
-    MoveTask,
-    QueueSettings,
-    TopicSettings,
-    TopicSubscription,
-)
-from taskflow.buckets import tokens_in
+from taskflow.broker.settings import Described, QueueSettings, TopicSettings, TopicSubscription
 from taskflow.limits import is_fifo
 from taskflow.stores.row import QueueRow, Target, TopicRow
 from taskflow.stores.sqlite.letters import SqliteLetters
@@ -25,11 +18,10 @@ _write = msgspec.json.Encoder().encode
 _read_queue = lru_cache(4096)(msgspec.json.Decoder(QueueSettings).decode)
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
 _read_subscription = msgspec.json.Decoder(TopicSubscription).decode
-_MOVE = "handle, source, destination, rate, status, moved, total, started_at, failure"
 
 
 class DeclaredRows:
-    """All that is not about messages."""
+    """What is declared, kept as long as nobody changes it."""
 
     def __init__(self, connection: apsw.Connection, letters: SqliteLetters) -> None:
         self._connection = connection
@@ -260,67 +252,6 @@ class DeclaredRows:
         if found:
             self._targets[topic] = found
         return found
-
-    # ---- move tasks -------------------------------------------------------------------------
-    def put_move(self, task: MoveTask) -> None:
-        self._execute(
-            "INSERT OR REPLACE INTO move_task VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                task.handle,
-                task.source,
-                task.destination,
-                task.rate,
-                task.status,
-                task.moved,
-                task.total,
-                task.started_at,
-                task.failure,
-            ),
-        )
-
-    def running(self, handle: str) -> MoveTask | None:
-        found = self._execute(
-            f"SELECT {_MOVE} FROM move_task WHERE handle = ? AND status = 'RUNNING'", (handle,)
-        ).get
-        return None if found is None else MoveTask(*found)
-
-    def moves(self, source: str | None = None) -> list[MoveTask]:
-        return [
-            MoveTask(*found)
-            for found in self._execute(
-                f"""SELECT {_MOVE} FROM move_task WHERE source = ifnull(?, source)
-                    ORDER BY started_at DESC, handle DESC""",
-                (source,),
-            )
-        ]
-
-    # ---- what workers and servers share -----------------------------------------------------
-    def bucket(self, name: str) -> tuple[float, float] | None:
-        found: tuple[float, float] | None = self._execute(
-            "SELECT tokens, at FROM bucket WHERE name = ?", (name,)
-        ).get
-        return found
-
-    def draw(self, name: str, per_second: float, tokens: float, now: float) -> float:
-        left = tokens_in(self.bucket(name), per_second, now) - tokens
-        self._execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?)", (name, left, now))
-        return left
-
-    def put_worker(self, id: str, seen_at: float, report: str) -> None:
-        self._execute("INSERT OR REPLACE INTO worker VALUES (?, ?, ?)", (id, seen_at, report))
-
-    def drop_worker(self, id: str) -> None:
-        self._execute("DELETE FROM worker WHERE id = ?", (id,))
-
-    def workers(self) -> list[tuple[str, float, str]]:
-        return list(self._execute("SELECT id, seen_at, report FROM worker ORDER BY id"))
-
-    def identity(self) -> dict[str, str]:
-        return dict(self._execute("SELECT name, value FROM identity"))
-
-    def put_identity(self, values: Mapping[str, str]) -> None:
-        for name, value in values.items():
-            self._execute("INSERT OR REPLACE INTO identity VALUES (?, ?)", (name, value))
 
 
 def _text(record: object) -> str:

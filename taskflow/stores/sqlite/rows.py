@@ -10,6 +10,7 @@ from taskflow.stores.finder import Finder
 from taskflow.stores.lender import Lender
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import Books
+from taskflow.stores.sqlite.bucket_rows import BucketRows
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.deduplication import Deduplications
 from taskflow.stores.sqlite.due_rows import DueRows
@@ -20,7 +21,9 @@ from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.lease_rows import LeaseRows
 from taskflow.stores.sqlite.letters import SqliteLetters
 from taskflow.stores.sqlite.lone_lender import LoneLender
+from taskflow.stores.sqlite.move_rows import MoveRows
 from taskflow.stores.sqlite.placed import PlacedRows
+from taskflow.stores.sqlite.process_rows import ProcessRows
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
 from taskflow.stores.sqlite.slot_rows import SlotRows
@@ -51,12 +54,13 @@ class SqliteRows:
         self.find_subscription = declared.find_subscription
         self.put_subscription = declared.put_subscription
         self.drop_subscription, self.subscribed = declared.drop_subscription, declared.subscribed
-        self.put_move, self.moves = declared.put_move, declared.moves
-        self.running = declared.running
-        self.identity, self.put_identity = declared.identity, declared.put_identity
-        self.bucket, self.draw = declared.bucket, declared.draw
-        self.put_worker, self.drop_worker = declared.put_worker, declared.drop_worker
-        self.workers = declared.workers
+        moves = MoveRows(connection)
+        self.put_move, self.moves, self.running = moves.put_move, moves.moves, moves.running
+        processes, buckets = ProcessRows(connection), BucketRows(connection)
+        self.identity, self.put_identity = processes.identity, processes.put_identity
+        self.put_worker, self.drop_worker = processes.put_worker, processes.drop_worker
+        self.workers = processes.workers
+        self.bucket, self.draw = buckets.bucket, buckets.draw
 
         books = Books(connection)
         self.remembered, self.forget = books.remembered, books.forget
@@ -78,7 +82,7 @@ class SqliteRows:
         self.delay_again = leases.delay_again
         due = DueRows(connection, removal)
         self.due, self.any_due, self.kinds = due.due, due.any_due, due.kinds
-        slots = SlotRows(connection, declared)
+        slots = SlotRows(connection, buckets)
         self.unpark, self.parked = slots.unpark, slots.parked
         self.lend = Lender(due, leases, slots).lend
         self.lend_lone = LoneLender(connection, declared).lend_lone

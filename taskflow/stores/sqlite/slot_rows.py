@@ -7,8 +7,8 @@ import apsw
 from taskflow.broker.settings import Limit
 from taskflow.stores.row import PACED, SPOKEN, Row
 from taskflow.stores.slots import admit
+from taskflow.stores.sqlite.bucket_rows import BucketRows
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
-from taskflow.stores.sqlite.declared import DeclaredRows
 
 _FIRST = (
     "SELECT * FROM (SELECT seq FROM message INDEXED BY message_parked "
@@ -34,10 +34,10 @@ WHERE queue = ? AND seq IN (SELECT value FROM json_each(?))"""
 class SlotRows:
     """What is held of a slot are its leases: a worker that dies frees it when they end."""
 
-    def __init__(self, connection: apsw.Connection, declared: DeclaredRows) -> None:
+    def __init__(self, connection: apsw.Connection, buckets: BucketRows) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
-        self.draw = declared.draw
+        self.draw = buckets.draw
 
     def admit(
         self, queue: int, rows: Sequence[Row], limits: Mapping[str, Limit], now: float

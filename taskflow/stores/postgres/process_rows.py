@@ -1,11 +1,11 @@
-"""What workers and servers share beside messages, in SQL: reports, and what a server is called."""
+"""What processes leave for others beside messages, in SQL: reports, and what a server is called."""
 
 from collections.abc import Mapping
 
 from taskflow.stores.postgres.session import Session
 
 
-class SharedState:
+class ProcessRows:
     """Small tables, seldom written."""
 
     def __init__(self, session: Session) -> None:

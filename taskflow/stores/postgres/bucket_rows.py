@@ -1,4 +1,4 @@
-"""Token buckets of rates, in SQL."""
+"""The store verbs for token buckets, in SQL."""
 
 from taskflow.buckets import capacity
 from taskflow.stores.postgres.session import Session
@@ -13,7 +13,7 @@ SET tokens = least($2::float8, b.tokens + greatest(0, $5::float8 - b.at) * $3::f
 RETURNING tokens"""
 
 
-class Buckets:
+class BucketRows:
     """Thread-safe as a session is; a bucket is one transaction's from its draw on."""
 
     def __init__(self, session: Session) -> None:
