@@ -39,7 +39,7 @@ def dashboard(
       taskflow dashboard --broker sqlite:///broker.db --hide email
     """
     serving = server_module("dashboard.serving")
-    keys = keys_setting(keys_path) or server_module("server.serving").find_keys(
+    keys = keys_setting(keys_path) or server_module("server.server_options").find_keys(
         address or setting("broker") or DEFAULT_ADDRESS
     )
     with opened(address) as broker:

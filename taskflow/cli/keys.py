@@ -10,7 +10,8 @@ from taskflow.brokers import DEFAULT_ADDRESS
 from taskflow.cli.options import broker_option, keys_option, keys_setting, table
 from taskflow.clock import SystemClock, rfc3339
 from taskflow.config import setting
-from taskflow.server.keys import VERBS, Keys, Verb, keys_file
+from taskflow.server.access_key import VERBS, Verb
+from taskflow.server.keys import Keys, keys_file
 
 HEADS = ("NAME", "ACCESS KEY ID", "VERBS", "QUEUES", "TOPICS", "CREATED")
 

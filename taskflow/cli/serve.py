@@ -87,16 +87,16 @@ def serve(
       taskflow serve --broker sqlite:///broker.db
       aws --endpoint-url http://127.0.0.1:9324 sqs create-queue --queue-name orders
     """
-    serving = server_module("server.serving")
+    server_options = server_module("server.server_options")
     with opened(address, create=True) as broker:
-        keys = keys_setting(keys_path) or serving.find_keys(
+        keys = keys_setting(keys_path) or server_options.find_keys(
             address or setting("broker") or DEFAULT_ADDRESS
         )
         if init is not None and init.endswith((".yaml", ".yml")):
             server_module("topology_file").declare_file(broker, Path(init))
         elif init is not None:
             declare(broker, load_registry((init,)), apply=True)
-        options = serving.ServerOptions(
+        options = server_options.ServerOptions(
             host=host,
             port=port,
             account=account,
@@ -144,7 +144,7 @@ def _serve(broker: Broker, options: Any, supervised: int | None) -> None:
 
 def _prepare(broker: Broker, options: Any) -> socket.socket:
     """Hold the port, and make what each process would make for itself: the broker's identity."""
-    server_module("server.serving").check_options(options)
+    server_module("server.server_options").check_options(options)
     held: socket.socket = server_module("server.listening").reserve(options.host, options.port)
     port = held.getsockname()[1]
     server_module("server.certificate").ensure_identity(

@@ -6,7 +6,8 @@ from hmac import compare_digest
 from taskflow.dashboard.answer import Refused
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.rights import Role, Who
-from taskflow.server.keys import Keys, Verb
+from taskflow.server.access_key import Verb
+from taskflow.server.keys import Keys
 
 VERBS: dict[Role, Verb] = {"read": "read", "bodies": "receive", "act": "manage"}
 """What a key must be able to do for each role, with all queues and topics."""

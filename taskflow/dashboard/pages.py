@@ -9,9 +9,9 @@ from taskflow.dashboard.monitor import Monitor
 from taskflow.dashboard.rights import Role, Who
 from taskflow.dashboard.run_json import RunPage
 from taskflow.dashboard.site import BELOW, FORMS, PAGES, Site
-from taskflow.server.access import AllowsPage, PageVerb
 from taskflow.server.app import Page
 from taskflow.server.backend import Backend
+from taskflow.server.page_access import AllowsPage, PageVerb
 from taskflow.server.protocol import HttpRequest, HttpResponse
 
 VERBS: dict[Role, PageVerb] = {"read": "read", "bodies": "receive", "act": "manage"}

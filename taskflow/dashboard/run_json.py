@@ -8,8 +8,8 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.dashboard.answer import GUARDED
 from taskflow.errors import BrokerUnavailable
-from taskflow.server.access import AllowsPage
 from taskflow.server.backend import Backend
+from taskflow.server.page_access import AllowsPage
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.tasks.describing import describe_runs
 from taskflow.tasks.run import load

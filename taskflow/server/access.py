@@ -6,27 +6,20 @@ a browser sends on behalf of another site is refused either way.
 
 import inspect
 import json
-from base64 import b64decode
 from collections.abc import Mapping
-from hmac import compare_digest
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from taskflow.errors import InvalidName, QueueNotFound, TopicNotFound
-from taskflow.server.app import Action, Call, Caller, Result
+from taskflow.server.access_key import allows
+from taskflow.server.auth_error import AuthError, denied, unknown_key
 from taskflow.server.backend import Backend
-from taskflow.server.keys import Key, Keys, allows, covers
+from taskflow.server.keys import Keys
 from taskflow.server.origin import is_foreign, is_known_host
-from taskflow.server.protocol import HttpRequest, HttpResponse
-from taskflow.server.signing import (
-    AuthError,
-    Request,
-    denied,
-    read_scope,
-    scope_of,
-    unknown_key,
-    verify,
-)
+from taskflow.server.protocol import HttpRequest
+from taskflow.server.signature_claim import Request, read_scope, scope_of
+from taskflow.server.signing import verify
 from taskflow.server.sqs_moves import read_handle
+from taskflow.server.wire_call import Action, Call, Caller, Result
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import WireError, common_error
 from taskflow.wire.policies import PolicyError, parse_policy
@@ -40,19 +33,6 @@ _LOOKS = ("Get", "List", "CheckIf")
 # The parameters that name what an action is about.
 QUEUES = ("QueueUrl", "QueueName", "SourceArn", "DestinationArn", "TaskHandle")
 TOPICS = ("TopicArn", "TargetArn", "Name", "ResourceArn", "SubscriptionArn")
-
-
-PageVerb = Literal["read", "receive", "manage"]
-
-
-class AllowsPage(Protocol):
-    """Whether whoever asks for a page may: None, else the answer."""
-
-    def __call__(
-        self, request: HttpRequest, verb: PageVerb, queue: str | None = None, /
-    ) -> HttpResponse | None:
-        """`queue`: with this one, with any at all (""), or with all queues and topics (None)."""
-        ...
 
 
 class Access:
@@ -224,54 +204,9 @@ class Access:
             arn_of = self._backend.arn_of_queue if service == "sqs" else self._backend.arn_of_topic
             return None, arn_of(name)
 
-    # ---- pages ------------------------------------------------------------------------------
-    def allows_page(
-        self, request: HttpRequest, verb: PageVerb, queue: str | None = None, /
-    ) -> HttpResponse | None:
-        """None when whoever asks for a page may see (`read`), see bodies (`receive`) or change
-        (`manage`) everything, or what is in a queue; else the answer: HTTP Basic, with a key's id
-        and secret."""
-        if self.open:
-            return None if is_known_host(request, self._url) else _not_by_this_name()
-        key = self._basic(request)
-        if key is not None and verb in key.verbs and _reaches(key, queue):
-            return None
-        status = 403 if key is not None else 401
-        what = "all queues and topics" if queue is None else "this queue"
-        return HttpResponse(
-            status,
-            (
-                ("content-type", "text/plain; charset=utf-8"),
-                ("www-authenticate", 'Basic realm="taskflow", charset="UTF-8"'),
-            ),
-            f"A key is needed that may {verb} {what}.\n".encode(),
-        )
-
-    def _basic(self, request: HttpRequest) -> Key | None:
-        scheme, _, coded = request.header("authorization").partition(" ")
-        try:
-            id, _, secret = b64decode(coded, validate=True).decode().partition(":")
-        except ValueError:
-            return None
-        assert self._keys is not None
-        key = self._keys.find(id) if scheme.lower() == "basic" else None
-        same = compare_digest((key.secret if key else "").encode(), secret.encode())
-        return key if key is not None and same else None
-
 
 def _signed_part(request: HttpRequest) -> Request:
     return Request(request.method, request.path, request.query, request.headers, request.body)
-
-
-def _not_by_this_name() -> HttpResponse:
-    headers = (("content-type", "text/plain; charset=utf-8"),)
-    return HttpResponse(403, headers, b"Use the address of this machine, or localhost.\n")
-
-
-def _reaches(key: Key, queue: str | None) -> bool:
-    if queue is None:
-        return "*" in key.queues and "*" in key.topics
-    return bool(key.queues) and (not queue or covers(key, queue))
 
 
 def _spellings(service: str, name: str | None) -> list[str | None]:

@@ -9,13 +9,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Literal
 
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
+from taskflow.server.hangup import Hangup
 from taskflow.server.json_dialect import JsonDialect
 from taskflow.server.protocol import (
     AsgiEvent,
@@ -31,6 +31,7 @@ from taskflow.server.protocol import (
     read_head,
 )
 from taskflow.server.query_dialect import QueryDialect
+from taskflow.server.wire_call import Action, Call, Caller
 from taskflow.wire.error_codes import WireError, common_error, in_words_of, translate
 from taskflow.wire.names import is_region, parse_queue_path, queue_url, region_of_host
 
@@ -45,46 +46,6 @@ _ACTION = re.compile(r"(?:^|&)Action=")
 Send = Callable[[AsgiEvent], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the account they act in, their ARN, and the access key that signed. `trusted` when
-    the server was open to everybody as they came."""
-
-    account: str
-    arn: str
-    access_key_id: str = ""
-    trusted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of an action.
-
-    `params` fit the operation's input shape (members as botocore names them, blobs as bytes).
-    `base_url` is the scheme and host that the client used. `now` is when the call came, in epoch
-    seconds, `source_ip` from where, `secure` whether over TLS. `trace` is the X-Ray header it came
-    with; `signed` is False for a link that somebody followed. `gone` is set when the client has
-    hung up: whoever waits should stop, and lend nothing to it.
-    """
-
-    service: str
-    action: str
-    params: Mapping[str, Any]
-    region: str
-    account: str
-    caller: Caller
-    base_url: str
-    request_id: str
-    now: float
-    source_ip: str = ""
-    secure: bool = False
-    trace: str = ""
-    signed: bool = True
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-Result = Mapping[str, Any] | None
-Action = Callable[[Call], Awaitable[Result] | Result]
 Page = Callable[[HttpRequest], Awaitable[HttpResponse] | HttpResponse]
 Authorize = Callable[[HttpRequest, str, str], Caller]
 Admit = Callable[[HttpRequest], None]
@@ -221,7 +182,7 @@ class App:
             return None
         request = request.with_body(body)
         dialect = _choose_dialect(request, scope)
-        gone = _Hangup(receive)
+        gone = Hangup(receive)
         service = "sqs"
         try:
             service, action = dialect.identify()
@@ -307,33 +268,6 @@ def _choose_dialect(request: HttpRequest, scope: tuple[str, str, str] | None) ->
     if JsonDialect.speaks(request):
         return JsonDialect(request)
     return QueryDialect(request, scope[2] if scope else None)
-
-
-class _Hangup(asyncio.Event):
-    """Set when the client has hung up. Listens from the first `wait` on: only who waits asks, and
-    a task for every request would cost more than what most of them do."""
-
-    def __init__(self, receive: Receive) -> None:
-        super().__init__()
-        self._receive = receive
-        self._listener: asyncio.Task[None] | None = None
-        self._answered = False
-
-    async def wait(self) -> Literal[True]:
-        if self._listener is None and not self._answered:
-            self._listener = asyncio.ensure_future(self._listen())
-        return await super().wait()
-
-    async def _listen(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.set()
-
-    async def stop_listening(self) -> None:
-        self._answered = True
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
 
 
 def is_loopback(peer: str) -> bool:

@@ -13,10 +13,10 @@ from taskflow.broker.prompt import Gathered, WouldWait
 from taskflow.broker.settings import Sent
 from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
-from taskflow.server.app import Call
 from taskflow.server.pace import Pace
 from taskflow.server.rounds import Rounds
 from taskflow.server.waiting import Waiting
+from taskflow.server.wire_call import Call
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import invalid_parameter, service_error
 from taskflow.wire.names import (

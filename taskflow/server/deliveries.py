@@ -9,18 +9,13 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 
 import asyncio
 import logging
-import socket
-import ssl
-import threading
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Literal, Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from http.client import HTTPException
+from typing import Literal
+from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from taskflow.broker.settings import Finish, TopicSubscription
@@ -28,7 +23,8 @@ from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
 from taskflow.message import NO_ATTRIBUTES, Attributes, Delivery, Message
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_policy
-from taskflow.server.targets import find_target, shown_endpoint
+from taskflow.server.http_client import Client, HttpClient
+from taskflow.server.targets import shown_endpoint
 from taskflow.server.waiting import LOOK_AGAIN
 from taskflow.text import printable
 from taskflow.wire.envelope import confirmation, notification
@@ -47,67 +43,6 @@ AGENT = "Amazon Simple Notification Service Agent"
 Verdict = Literal["done", "again", "never"]
 
 
-class Client(Protocol):
-    """How a URL is called."""
-
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
-        """The status of the answer. Raises OSError or HTTPException when there is none."""
-        ...
-
-
-class HttpClient:
-    """Posts over a new connection each time, and follows no redirects. Thread-safe.
-
-    `local`: whether URLs may be of this machine and its links.
-    """
-
-    def __init__(self, local: bool = True) -> None:
-        self._local = local
-
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
-        """As in `Client`; `timeout` is for the whole exchange. A user and password in the URL
-        become basic authentication."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        # The address is looked up here, so that the one that was looked at is the one called.
-        address = find_target(host, port, self._local)
-        raw = socket.create_connection((address, port), timeout)
-        ender = threading.Timer(timeout, _cut, [raw])
-        ender.daemon = True
-        ender.start()
-        try:
-            return self._exchange(raw, parts, host, headers, body)
-        finally:
-            ender.cancel()
-            raw.close()
-
-    @staticmethod
-    def _exchange(
-        raw: socket.socket,
-        parts: SplitResult,
-        host: str,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> int:
-        connection = HTTPConnection(host, parts.port)
-        connection.sock = raw
-        if parts.scheme == "https":
-            connection = HTTPSConnection(host, parts.port)
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(raw, server_hostname=host)
-        if parts.username is not None:
-            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            basic = b64encode(user.encode()).decode()
-            headers = {**headers, "Authorization": f"Basic {basic}"}
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        try:
-            connection.request("POST", path, body, dict(headers))
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-
 @dataclass(frozen=True, slots=True)
 class _Post:
     """One message as its URL gets it. `attributes` go with it into a dead-letter queue."""
@@ -116,12 +51,6 @@ class _Post:
     body: str
     attributes: Attributes
     policy: DeliveryPolicy
-
-
-def _cut(raw: socket.socket) -> None:
-    """End an exchange that takes too long, whatever it is waiting for."""
-    with suppress(OSError):
-        raw.shutdown(socket.SHUT_RDWR)
 
 
 class Deliveries:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from taskflow.server.app import App, Caller
+from taskflow.server.app import App
 from taskflow.server.backend import LONG, Backend
 from taskflow.server.plain_actions import Answer, PlainActions, PlainRequest
 from taskflow.server.protocol import HttpRequest
 from taskflow.server.rounds import Rounds
 from taskflow.server.sqs_receive import ReceiveActions
+from taskflow.server.wire_call import Caller
 from taskflow.wire.error_codes import WireError
 
 log = logging.getLogger("taskflow.server")

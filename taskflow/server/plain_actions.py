@@ -16,16 +16,12 @@ from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_RECEIVE_WAIT, MAX_VISIBILITY, is_fifo
 from taskflow.message import Delivery, Message, new_id
 from taskflow.placing import new_place
-from taskflow.server.app import Caller
 from taskflow.server.backend import Backend, find_queue
 from taskflow.server.json_dialect import plain
 from taskflow.server.protocol import check_result
-from taskflow.server.sqs_receive import (
-    MAX_MESSAGES,
-    ReceiveActions,
-    by_receipt,
-    is_message_attribute,
-)
+from taskflow.server.sqs_receive import MAX_MESSAGES, ReceiveActions, is_message_attribute
+from taskflow.server.sqs_settle import by_receipt
+from taskflow.server.wire_call import Caller
 from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import md5_of_body
 from taskflow.wire.shapes import load_services

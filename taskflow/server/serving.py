@@ -4,14 +4,10 @@ import asyncio
 import logging
 import resource
 import signal
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import uvicorn
@@ -19,7 +15,7 @@ import uvicorn
 from taskflow.broker import Broker
 from taskflow.errors import ConfigError
 from taskflow.message import new_id
-from taskflow.server.access import Access, AllowsPage
+from taskflow.server.access import Access
 from taskflow.server.app import App, Page
 from taskflow.server.backend import Backend
 from taskflow.server.certificate import certificate_page, ensure_identity
@@ -27,59 +23,25 @@ from taskflow.server.chores import Chores
 from taskflow.server.connection import Connection, connections_of
 from taskflow.server.deliveries import Deliveries
 from taskflow.server.fast_way import make_fast_way
-from taskflow.server.keys import Keys, keys_file
+from taskflow.server.keys import Keys
 from taskflow.server.listening import bind
+from taskflow.server.listening_server import ListeningServer
+from taskflow.server.page_access import AllowsPage, PageAccess
+from taskflow.server.server_options import ServerOptions, check_options
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
-from taskflow.wire.names import is_account, is_region
 
 log = logging.getLogger("taskflow.server")
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 THREADS = 16  # broker verbs at once; those that wait for the disk share one fsync
 KEEP_ALIVE = 75  # seconds: longer than clients keep idle connections in their pools
 WANTED_DESCRIPTORS = 65_536
 RESERVED_DESCRIPTORS = 128
 STALLED_AFTER = 60.0  # seconds that the event loop may not turn
 GRACE = 9  # seconds that running requests have after SIGTERM
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """What `taskflow serve` is told. `keys` is the file of access keys; None for a broker that
-    can have none. `url` is what clients are told to use (default: the host they used)."""
-
-    host: str = "127.0.0.1"
-    port: int = 9324
-    account: str = "000000000000"
-    region: str = "us-east-1"
-    url: str | None = None
-    keys: Path | None = None
-    certificate: Path | None = None
-    certificate_key: Path | None = None
-    allow_reset: bool = False
-    local_targets: bool = False
-    """With keys: whether subscriptions may name URLs of this machine and its links."""
-    shared: bool = False
-    """Whether other processes of this server listen on the port too (`listening.reserve`)."""
-
-    def url_at(self, port: int) -> str:
-        """What clients are told to use, on this port."""
-        scheme = "https" if self.certificate else "http"
-        shown = f"[{self.host}]" if ":" in self.host else self.host
-        if self.host in ("0.0.0.0", "::"):
-            shown = "localhost"
-        return self.url or f"{scheme}://{shown}:{port}"
-
-
-def find_keys(address: str) -> Path | None:
-    """Where the access keys of the broker at an address lie, if nobody says; None for one that has
-    no file to lie beside: in memory, at a database server."""
-    scheme = address.partition(":")[0]
-    return None if scheme in ("memory", "postgresql", "postgres") else keys_file(address)
 
 
 class MakePages(Protocol):
@@ -109,9 +71,10 @@ class WireServer:
     def __init__(
         self,
         broker: Broker,
-        options: ServerOptions = ServerOptions(),
+        options: ServerOptions | None = None,
         make_pages: MakePages = no_pages,
     ) -> None:
+        options = options or ServerOptions()
         check_options(options)
         self._broker = broker
         self._socket = bind(options.host, options.port, options.shared)
@@ -134,6 +97,7 @@ class WireServer:
             backend, local_targets=options.local_targets or not (keys and keys.configured)
         )
         access = Access(backend, keys, options.url)
+        allows_page = PageAccess(keys, options.url).allows
         actions = {
             **sqs_actions(backend, self._moves),
             **Sns(backend).actions(),
@@ -147,7 +111,7 @@ class WireServer:
             region=options.region,
             scope_of=access.scope_of,
             pages={
-                **make_pages(backend, access.allows_page, allow_reset=options.allow_reset),
+                **make_pages(backend, allows_page, allow_reset=options.allow_reset),
                 **certificate_page(identity),
             },
             public_url=options.url,
@@ -157,7 +121,7 @@ class WireServer:
             threads=self._threads,
         )
         Connection.most = most_connections()
-        self._server = _Server(
+        self._server = ListeningServer(
             uvicorn.Config(
                 app,
                 loop="asyncio",
@@ -234,36 +198,6 @@ class WireServer:
         await asyncio.gather(*self._loops, return_exceptions=True)
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, and lets parked polls answer as soon as it is told to stop: uvicorn
-    waits for requests before it ends the application."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        listens: Callable[[], None],
-        close_polls: Callable[[], None],
-    ) -> None:
-        super().__init__(config)
-        self._listens = listens
-        self._close_polls = close_polls
-        self.loop: asyncio.AbstractEventLoop | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._listens()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A second SIGINT does not wait for running requests. (uvicorn's own would send itself
-        the signal again in the end: stopping on SIGTERM is no failure.)"""
-        if self.should_exit and sig == signal.SIGINT:
-            self.force_exit = True
-        self.should_exit = True
-        if self.loop is not None and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._close_polls)
-
-
 async def _kept_up(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
@@ -282,19 +216,3 @@ def most_connections() -> int:
             soft = wanted
     limit = WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
     return max(16, limit - min(RESERVED_DESCRIPTORS, limit // 2))
-
-
-def check_options(options: ServerOptions) -> None:
-    """Raise ConfigError for options that cannot be, saying what would do."""
-    if not is_account(options.account):
-        raise ConfigError(f"account is {options.account!r}; twelve digits")
-    if not is_region(options.region):
-        raise ConfigError(f"region is {options.region!r}; example: us-east-1")
-    if (options.certificate is None) != (options.certificate_key is None):
-        raise ConfigError("TLS needs both: --certificate and --certificate-key")
-    has_keys = options.keys is not None and Keys.load(options.keys).configured
-    if options.host not in LOOPBACK and not has_keys:
-        raise ConfigError(
-            f"--host {options.host} lets other machines in, which needs access keys: "
-            "`taskflow keys add NAME` makes one"
-        )

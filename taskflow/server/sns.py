@@ -1,10 +1,10 @@
 """SNS on the wire: its actions as one table."""
 
-from taskflow.server.app import Action, Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.sns_publish import PublishActions
 from taskflow.server.sns_subscriptions import SubscriptionActions
 from taskflow.server.sns_topics import TopicActions, refuse_data_protection
+from taskflow.server.wire_call import Action, Call, Result
 
 
 class Sns:

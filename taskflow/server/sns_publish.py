@@ -17,10 +17,10 @@ from taskflow.errors import LimitExceeded
 from taskflow.limits import is_fifo
 from taskflow.message import Attribute, Message, new_id
 from taskflow.placing import new_place
-from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
 from taskflow.server.sns_topics import LARGE
+from taskflow.server.wire_call import Call, Result
 from taskflow.wire.envelope import topic_number
 from taskflow.wire.error_codes import WireError, invalid_parameter, service_error
 from taskflow.wire.message_attributes import read_sns_attributes

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from taskflow.broker.settings import TopicSubscription
 from taskflow.message import Message, new_id
-from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_subscription_policy
 from taskflow.server.paging import write_token
@@ -21,6 +20,7 @@ from taskflow.server.sns_subscription_attributes import (
 )
 from taskflow.server.sns_topics import LARGE, PAGE, check_large, read_page
 from taskflow.server.targets import shown_endpoint
+from taskflow.server.wire_call import Call, Result
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import invalid_parameter, service_error
 from taskflow.wire.names import parse_arn

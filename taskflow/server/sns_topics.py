@@ -11,7 +11,6 @@ from typing import Any
 from taskflow.broker.settings import TopicSettings
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import is_fifo
-from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import show_topic_policy
 from taskflow.server.paging import read_token, write_token
@@ -20,6 +19,7 @@ from taskflow.server.sns_attributes import (
     set_attribute,
     show_attributes,
 )
+from taskflow.server.wire_call import Call, Result
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import WireError, common_error, invalid_parameter, service_error
 from taskflow.wire.names import check_topic_name

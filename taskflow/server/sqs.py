@@ -1,24 +1,26 @@
 """SQS: the table of its operations."""
 
-from taskflow.server.app import Action
 from taskflow.server.backend import Backend
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sqs_queues import QueueActions
 from taskflow.server.sqs_receive import ReceiveActions
 from taskflow.server.sqs_send import SendActions
+from taskflow.server.sqs_settle import SettleActions
+from taskflow.server.wire_call import Action
 
 
 def sqs_actions(backend: Backend, moves: MoveActions) -> dict[tuple[str, str], Action]:
     """Every operation of SQS, by service and name."""
-    queues, send, receive = QueueActions(backend), SendActions(backend), ReceiveActions(backend)
+    queues, send = QueueActions(backend), SendActions(backend)
+    receive, settle = ReceiveActions(backend), SettleActions(backend)
     table: dict[str, Action] = {
         "AddPermission": queues.add_permission,
         "CancelMessageMoveTask": moves.cancel_message_move_task,
-        "ChangeMessageVisibility": receive.change_message_visibility,
-        "ChangeMessageVisibilityBatch": receive.change_message_visibility_batch,
+        "ChangeMessageVisibility": settle.change_message_visibility,
+        "ChangeMessageVisibilityBatch": settle.change_message_visibility_batch,
         "CreateQueue": queues.create_queue,
-        "DeleteMessage": receive.delete_message,
-        "DeleteMessageBatch": receive.delete_message_batch,
+        "DeleteMessage": settle.delete_message,
+        "DeleteMessageBatch": settle.delete_message_batch,
         "DeleteQueue": queues.delete_queue,
         "GetQueueAttributes": queues.get_queue_attributes,
         "GetQueueUrl": queues.get_queue_url,

@@ -8,9 +8,9 @@ from typing import Any
 from taskflow.broker.settings import MoveTask
 from taskflow.errors import BrokerError, LimitExceeded, MoveTaskNotFound, QueueNotFound
 from taskflow.limits import MAX_MOVE_RATE, is_fifo
-from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.paging import read_token, write_token
+from taskflow.server.wire_call import Call, Result
 from taskflow.wire.error_codes import WireError, common_error, invalid_value, service_error
 
 log = logging.getLogger("taskflow.server")

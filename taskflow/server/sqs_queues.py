@@ -9,7 +9,6 @@ from dataclasses import replace
 from taskflow.broker import QueueSettings
 from taskflow.errors import LimitExceeded, QueueExists, QueueNotFound
 from taskflow.limits import MAX_TAGS, is_fifo
-from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.paging import read_token, write_token
 from taskflow.server.sqs_attributes import (
@@ -20,6 +19,7 @@ from taskflow.server.sqs_attributes import (
     show_settings,
     write_attributes,
 )
+from taskflow.server.wire_call import Call, Result
 from taskflow.wire.error_codes import (
     WireError,
     common_error,

@@ -1,22 +1,19 @@
-"""The SQS actions that receive and settle: ReceiveMessage, DeleteMessage, ChangeMessageVisibility.
+"""The SQS action that receives: ReceiveMessage, and how a message is shown.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from typing import Any
 
-from taskflow.broker import Finish
-from taskflow.broker.settings import Lease
 from taskflow.errors import LimitExceeded
-from taskflow.limits import MAX_RECEIVE_WAIT, MAX_VISIBILITY, check_group, is_fifo
-from taskflow.message import FAILURE, NO_ATTRIBUTES, Attributes, Delivery
-from taskflow.server.app import Call, Result
+from taskflow.limits import MAX_RECEIVE_WAIT, check_group, is_fifo
+from taskflow.message import FAILURE, Attributes, Delivery
 from taskflow.server.backend import Backend
-from taskflow.server.batches import check_batch, failed
-from taskflow.server.coalescer import Coalescer
 from taskflow.server.sqs_attributes import KNOWN
-from taskflow.wire.error_codes import WireError, invalid_value, service_error
+from taskflow.server.sqs_settle import check_visibility
+from taskflow.server.wire_call import Call, Result
+from taskflow.wire.error_codes import invalid_value, service_error
 from taskflow.wire.message_attributes import (
     md5_of_attributes,
     md5_of_body,
@@ -41,20 +38,18 @@ SYSTEM_ATTRIBUTES = frozenset(
 
 
 class ReceiveActions:
-    """One method per operation."""
+    """One method per operation, and what they share."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._deletes = Coalescer[Finish, bool](self._delete_all)
 
-    # ---- receive ----------------------------------------------------------------------------
     async def receive_message(self, call: Call) -> Result:
         params = call.params
         limit = _bounded(params, "MaxNumberOfMessages", 1, MAX_MESSAGES) or 1
         visibility = params.get("VisibilityTimeout")
         if visibility is not None:
-            _check_visibility(visibility)
+            check_visibility(visibility)
         wait = params.get("WaitTimeSeconds")
         if wait is not None and not 0 <= wait <= MAX_RECEIVE_WAIT:
             raise invalid_value(wait, "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
@@ -134,77 +129,6 @@ class ReceiveActions:
         }
         return {name: text for name, text in found.items() if text is not None}
 
-    # ---- delete -----------------------------------------------------------------------------
-    async def delete_message(self, call: Call) -> Result:
-        error = (await self._delete(call, [call.params["ReceiptHandle"]]))[0]
-        if error is not None:
-            raise error
-        return None
-
-    async def delete_message_batch(self, call: Call) -> Result:
-        entries = check_batch(call.params["Entries"], operation="DeleteMessageBatch")
-        handles = [entry["ReceiptHandle"] for entry in entries]
-        return _batch_answer(entries, await self._delete(call, handles))
-
-    async def _delete(self, call: Call, handles: Sequence[str]) -> list[WireError | None]:
-        queue = self._backend.queue_of(call)
-        errors: list[WireError | None] = [
-            _no_receipt(handle) if at is None else None
-            for handle, at in zip(handles, self._broker.received_at(handles), strict=True)
-        ]
-        held = [by_receipt(queue, handle) for handle in handles]
-        good = [index for index, error in enumerate(errors) if error is None]
-        if not good:
-            # A queue that is not there is the first thing to say.
-            await self._backend.run_short(self._broker.settings, queue)
-        answers = await self._deletes.do(queue, [Finish(held[index]) for index in good])
-        if is_fifo(queue):
-            for index, gone in zip(good, answers, strict=True):
-                if gone:
-                    continue
-                if (await self._backend.run_short(self._broker.leases, [held[index]]))[0] != "gone":
-                    reason = "The receipt handle has expired."
-                    errors[index] = invalid_value(handles[index], "ReceiptHandle", reason)
-        return errors
-
-    async def _delete_all(self, queue: str, entries: Sequence[Finish]) -> Sequence[bool]:
-        return await self._backend.run_short(self._broker.delete, entries, fence=False)
-
-    # ---- visibility -------------------------------------------------------------------------
-    async def change_message_visibility(self, call: Call) -> Result:
-        entry = {"Id": "-", **call.params}
-        error = (await self._change(call, [entry]))[0]
-        if error is not None:
-            raise error
-        return None
-
-    async def change_message_visibility_batch(self, call: Call) -> Result:
-        entries = check_batch(call.params["Entries"], operation="ChangeMessageVisibilityBatch")
-        return _batch_answer(entries, await self._change(call, entries))
-
-    async def _change(
-        self, call: Call, entries: Sequence[Mapping[str, Any]]
-    ) -> list[WireError | None]:
-        queue = self._backend.queue_of(call)
-        return await self._backend.run_short(self._change_now, queue, call.now, entries)
-
-    def _change_now(
-        self, queue: str, now: float, entries: Sequence[Mapping[str, Any]]
-    ) -> list[WireError | None]:
-        self._broker.settings(queue)
-        times = self._broker.received_at([entry["ReceiptHandle"] for entry in entries])
-        errors = [_check_change(entry, at, now) for entry, at in zip(entries, times, strict=True)]
-        good = [index for index, error in enumerate(errors) if error is None]
-        held = [by_receipt(queue, entries[index]["ReceiptHandle"]) for index in good]
-        states = self._broker.leases(held)
-        hidden = [float(entries[index].get("VisibilityTimeout", 0)) for index in good]
-        answers = self._broker.change_visibility(list(zip(held, hidden, strict=True)), fence=False)
-        for index, state, changed in zip(good, states, answers, strict=True):
-            # Visible again, a message of a standard queue stays as it is, and that is no error.
-            if not changed and (state == "gone" or is_fifo(queue)):
-                errors[index] = _notheld(entries[index]["ReceiptHandle"], state)
-        return errors
-
 
 def is_message_attribute(name: str) -> bool:
     """Whether a client may ask for it. The model lets clients name attributes of queues, too;
@@ -220,13 +144,6 @@ def _bounded(params: Mapping[str, Any], name: str, least: int, most: int) -> int
     return value
 
 
-def _check_visibility(seconds: int) -> None:
-    most = int(MAX_VISIBILITY)
-    if not 0 <= seconds <= most:
-        reason = f"VisibilityTimeout must be an integer between 0 and {most}."
-        raise invalid_value(seconds, "VisibilityTimeout", reason)
-
-
 def _read_attempt(params: Mapping[str, Any], queue: str) -> str | None:
     """The id of a receive that may be repeated. On a standard queue it means nothing, as on AWS."""
     attempt: str | None = params.get("ReceiveRequestAttemptId")
@@ -239,50 +156,6 @@ def _read_attempt(params: Mapping[str, Any], queue: str) -> str | None:
         raise invalid_value(
             attempt, "ReceiveRequestAttemptId", f"{reason} 1 to 128 in length."
         ) from None
-
-
-def _no_receipt(handle: str) -> WireError:
-    text = f'The input receipt handle "{handle}" is not a valid receipt handle.'
-    return service_error("sqs", "ReceiptHandleIsInvalid", text)
-
-
-def _check_change(
-    entry: Mapping[str, Any], received_at: float | None, now: float
-) -> WireError | None:
-    if received_at is None:
-        return _no_receipt(entry["ReceiptHandle"])
-    seconds = entry.get("VisibilityTimeout", 0)
-    try:
-        _check_visibility(seconds)
-    except WireError as error:
-        return error
-    if int(now - received_at) + seconds > MAX_VISIBILITY:
-        most = int(MAX_VISIBILITY)
-        reason = f"Total VisibilityTimeout for the message is beyond the limit [{most} seconds]"
-        return invalid_value(seconds, "VisibilityTimeout", reason)
-    return None
-
-
-def _notheld(handle: str, state: Lease) -> WireError:
-    if state == "lapsed":
-        return service_error("sqs", "MessageNotInflight")
-    reason = "Message does not exist or is not available for visibility timeout change."
-    return invalid_value(handle, "ReceiptHandle", reason)
-
-
-def by_receipt(queue: str, handle: str) -> Delivery:
-    """A delivery by its receipt, which is all that settling asks for."""
-    return Delivery("", "", "", NO_ATTRIBUTES, queue, handle, 0, 0.0, 0.0, 0.0)
-
-
-def _batch_answer(
-    entries: Sequence[Mapping[str, Any]], errors: Sequence[WireError | None]
-) -> Result:
-    pairs = list(zip(entries, errors, strict=True))
-    return {
-        "Successful": [{"Id": entry["Id"]} for entry, error in pairs if error is None],
-        "Failed": [failed(entry["Id"], error) for entry, error in pairs if error] or None,
-    }
 
 
 def _chosen(delivery: Delivery, names: frozenset[str]) -> Attributes:

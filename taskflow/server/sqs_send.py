@@ -12,10 +12,10 @@ from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, check_group, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.placing import new_place
-from taskflow.server.app import Call, Result
 from taskflow.server.backend import Backend
 from taskflow.server.batches import check_batch, failed
 from taskflow.server.coalescer import Coalescer
+from taskflow.server.wire_call import Call, Result
 from taskflow.wire.error_codes import (
     WireError,
     common_error,

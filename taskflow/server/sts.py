@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from taskflow.server.app import Action, Call, Result
+from taskflow.server.wire_call import Action, Call, Result
 
 
 class Sts:

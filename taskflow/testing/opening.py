@@ -24,11 +24,12 @@ def memory_broker(*, clock: Clock | None = None, seed: int = 0) -> Broker:
 def wire_server(broker: Broker, **options: Any) -> Iterator["WireServer"]:
     """Serve a broker as SQS and SNS on a free port of this machine; `.url` is the endpoint.
 
-    `options` are those of `taskflow.server.serving.ServerOptions`; `allow_reset` is on. Needs the
-    extra `server`. The server has ended, and the broker is open, when the block ends.
+    `options` are those of `taskflow.server.server_options.ServerOptions`; `allow_reset` is on.
+    Needs the extra `server`. The server has ended, and the broker is open, when the block ends.
     """
     from taskflow.dashboard.pages import pages
-    from taskflow.server.serving import ServerOptions, WireServer
+    from taskflow.server.server_options import ServerOptions
+    from taskflow.server.serving import WireServer
 
     given = ServerOptions(**{"port": 0, "allow_reset": True} | options)
     server = WireServer(broker, given, pages)

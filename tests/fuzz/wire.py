@@ -22,10 +22,12 @@ from taskflow.dashboard.pages import pages
 from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.server.access import Access
+from taskflow.server.access_key import Key
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
 from taskflow.server.fast_way import make_fast_way
-from taskflow.server.keys import Key, Keys
+from taskflow.server.keys import Keys
+from taskflow.server.page_access import PageAccess
 from taskflow.server.sns import Sns
 from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
@@ -66,7 +68,8 @@ class WireFuzz:
             waiting = Waiting(self._broker)
             waiting.start()
             backend = Backend(self._broker, waiting, threads, ACCOUNT, REGION)
-            access = Access(backend, self._keys if self._limited else None)
+            keys = self._keys if self._limited else None
+            access, page_access = Access(backend, keys), PageAccess(keys)
             actions = {
                 **sqs_actions(backend, MoveActions(backend)),
                 **Sns(backend).actions(),
@@ -79,7 +82,7 @@ class WireFuzz:
                 new_request_id=lambda: "r",
                 region=REGION,
                 scope_of=access.scope_of,
-                pages=pages(backend, access.allows_page, allow_reset=not self._limited),
+                pages=pages(backend, page_access.allows, allow_reset=not self._limited),
                 admit=access.admit,
                 threads=threads,
             )

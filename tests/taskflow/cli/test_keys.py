@@ -7,8 +7,9 @@ import pytest
 from click.testing import Result
 
 from taskflow.clock import SystemClock
-from taskflow.server.keys import VERBS, Keys
-from taskflow.server.serving import find_keys
+from taskflow.server.access_key import VERBS
+from taskflow.server.keys import Keys
+from taskflow.server.server_options import find_keys
 
 Run = Callable[..., Result]
 FILE = "taskflow.db-keys.json"

@@ -15,10 +15,11 @@ import pytest
 from taskflow import Broker, Registry, open_broker, task
 from taskflow.dashboard.pages import pages
 from taskflow.publisher import using
-from taskflow.server.access import Access
+from taskflow.server.access_key import Key
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
-from taskflow.server.keys import Key, Keys
+from taskflow.server.keys import Keys
+from taskflow.server.page_access import PageAccess
 from taskflow.server.waiting import Waiting
 from taskflow.testing import FaultBroker, drain, wire_server
 from tests.taskflow.server.wire import HOST, Answer, ask, make_app, make_scope
@@ -37,7 +38,7 @@ def served(taskflow_broker: Broker, keys: Keys) -> Iterator[App]:
 
 def serve(broker: Broker, keys: Keys, threads: ThreadPoolExecutor) -> App:
     backend = Backend(broker, Waiting(broker), threads, "000000000000", "us-east-1")
-    found = pages(backend, Access(backend, keys).allows_page, allow_reset=False)
+    found = pages(backend, PageAccess(keys).allows, allow_reset=False)
     return make_app({}, clock=broker.clock, pages=found)
 
 

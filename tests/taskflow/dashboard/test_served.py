@@ -16,9 +16,9 @@ from taskflow.broker.settings import TopicSubscription
 from taskflow.dashboard.pages import pages
 from taskflow.errors import BrokerUnavailable, QueueNotFound
 from taskflow.message import Message
-from taskflow.server.access import AllowsPage
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
+from taskflow.server.page_access import AllowsPage
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.waiting import Waiting
 from tests.taskflow.server.wire import FORM, Answer, ask, get, make_app, make_scope, post

@@ -11,7 +11,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from taskflow.broker import Broker
-from taskflow.server.app import Action
 from taskflow.server.backend import Backend
 from taskflow.server.fast_way import make_fast_way
 from taskflow.server.sns import Sns
@@ -19,6 +18,7 @@ from taskflow.server.sqs import sqs_actions
 from taskflow.server.sqs_moves import MoveActions
 from taskflow.server.sts import Sts
 from taskflow.server.waiting import Waiting
+from taskflow.server.wire_call import Action
 from tests.taskflow.server.test_boto3 import make_client, sender
 from tests.taskflow.server.wire import CALLER, Answer, FastFirst, OnServer, Run, make_app, post_form
 

@@ -17,10 +17,12 @@ from taskflow.broker import QueueSettings
 from taskflow.broker.settings import TopicSettings
 from taskflow.clock import SystemClock
 from taskflow.server.access import Access
-from taskflow.server.app import Call, Caller
+from taskflow.server.access_key import Key
 from taskflow.server.backend import Backend
-from taskflow.server.keys import Key, Keys
+from taskflow.server.keys import Keys
+from taskflow.server.page_access import PageAccess
 from taskflow.server.protocol import HttpRequest
+from taskflow.server.wire_call import Call, Caller
 from taskflow.wire.error_codes import WireError
 from tests.taskflow.server.wire import Actions
 
@@ -117,12 +119,12 @@ STRANGE = [
 @pytest.mark.parametrize("host", STRANGE)
 @pytest.mark.parametrize("browser", [(), (("sec-fetch-site", "none"),)])
 def test_what_nobody_signed_is_answered_by_our_own_names_alone(
-    access: Access, host: str, browser: Any
+    access: Access, keys: Keys, host: str, browser: Any
 ) -> None:
     """Any page may point a name here, or use 0.0.0.0; some send no header that tells."""
     with pytest.raises(WireError, match="Unsigned requests are answered for localhost"):
         access.authenticate(at(host, "POST", *browser), "sqs", "PurgeQueue")
-    refused = access.allows_page(at(host, "GET", *browser), "read")
+    refused = PageAccess(keys).allows(at(host, "GET", *browser), "read")
     assert refused is not None
     assert refused.status == 403
 
@@ -142,10 +144,10 @@ def test_a_signature_in_the_query_is_none(access: Access) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost:9324", "a.localhost", "127.0.0.1:9324", "[::1]:9324"])
-def test_a_browser_on_our_own_page_is_welcome(access: Access, host: str) -> None:
+def test_a_browser_on_our_own_page_is_welcome(access: Access, keys: Keys, host: str) -> None:
     own = at(host, "POST", ("origin", f"http://{host}"), ("sec-fetch-site", "same-origin"))
     assert access.authenticate(own, "sqs", "ListQueues").arn == ROOT
-    assert access.allows_page(own, "manage") is None
+    assert PageAccess(keys).allows(own, "manage") is None
 
 
 def test_what_url_says_is_one_of_our_names(backend: Backend) -> None:
@@ -304,12 +306,12 @@ def basic(id: str, secret: str) -> tuple[str, str]:
     return ("authorization", "Basic " + b64encode(f"{id}:{secret}".encode()).decode())
 
 
-def test_pages_ask_for_a_key_that_may_see_everything(access: Access, keys: Keys) -> None:
+def test_pages_ask_for_a_key_that_may_see_everything(keys: Keys) -> None:
     key = keys.add("watch", 0.0, verbs=["read"])
     narrow = keys.add("narrow", 0.0, queues=["orders"])
 
     def status(verb: Any, *headers: tuple[str, str]) -> int | None:
-        refused = access.allows_page(request(*headers, method="GET"), verb)
+        refused = PageAccess(keys).allows(request(*headers, method="GET"), verb)
         return None if refused is None else refused.status
 
     good = basic(key.access_key_id, key.secret)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from taskflow.errors import BrokerFileError, QueueNotFound
-from taskflow.server.app import Call, Caller
 from taskflow.server.protocol import HttpRequest, HttpResponse
+from taskflow.server.wire_call import Call, Caller
 from taskflow.wire.error_codes import common_error
 from tests.taskflow.server.wire import (
     FORM,

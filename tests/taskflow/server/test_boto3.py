@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from taskflow.errors import QueueNotFound
-from taskflow.server.app import Call
+from taskflow.server.wire_call import Call
 from taskflow.wire.shapes import load_services
 from tests.taskflow.server.wire import (
     HOST,

@@ -14,8 +14,9 @@ from taskflow.broker import Broker
 from taskflow.broker.settings import TopicSettings, TopicSubscription
 from taskflow.message import Attribute, Message
 from taskflow.server.backend import Backend
-from taskflow.server.deliveries import AT_ONCE_EACH, TIMEOUT, Deliveries, HttpClient
+from taskflow.server.deliveries import AT_ONCE_EACH, TIMEOUT, Deliveries
 from taskflow.server.delivery_policy import read_policy
+from taskflow.server.http_client import HttpClient
 from taskflow.testing import ManualClock
 from tests.taskflow.server.wire import Run
 

@@ -17,10 +17,12 @@ from taskflow.dashboard.hiding import Hiding
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import FAILURE, Delivery, Message
 from taskflow.server.access import Access
-from taskflow.server.app import Call, Caller
+from taskflow.server.access_key import Key
 from taskflow.server.backend import Backend
-from taskflow.server.keys import Key, Keys
+from taskflow.server.keys import Keys
+from taskflow.server.page_access import PageAccess
 from taskflow.server.protocol import HttpRequest
+from taskflow.server.wire_call import Call, Caller
 from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import read_sns_attributes, read_sqs_attributes
 from tests.taskflow.server.wire import JSON, Actions, make_app, post
@@ -83,13 +85,13 @@ def access(backend: Backend, keys: Keys) -> Access:
     ],
 )
 def test_an_address_with_half_a_bracket_is_another_site(
-    access: Access, headers: tuple[tuple[str, str], ...]
+    access: Access, keys: Keys, headers: tuple[tuple[str, str], ...]
 ) -> None:
     request = HttpRequest("POST", "http", "127.0.0.1:9324", "/", "", headers)
     with pytest.raises(WireError) as caught:
         access.authenticate(request, "sqs", "ListQueues")
     assert caught.value.status == 403
-    refusal = access.allows_page(request, "read")
+    refusal = PageAccess(keys).allows(request, "read")
     assert refusal is not None
     assert refusal.status == 403
 

@@ -13,7 +13,8 @@ import botocore.session
 import pytest
 
 from taskflow.errors import ConfigError
-from taskflow.server.keys import VERBS, VERBS_OF, Key, Keys, Verb, allows, keys_file
+from taskflow.server.access_key import VERBS, VERBS_OF, Key, Verb, allows
+from taskflow.server.keys import Keys, keys_file
 
 
 @pytest.fixture

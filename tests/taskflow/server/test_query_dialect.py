@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.server.query_dialect import MAX_FIELDS
+from taskflow.server.query_form import MAX_FIELDS
 from tests.taskflow.server.wire import (
     FORM,
     Actions,

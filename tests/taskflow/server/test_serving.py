@@ -23,7 +23,7 @@ from taskflow import open_broker
 from taskflow.broker import Broker
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.server import connection as connection_module
-from taskflow.server.serving import ServerOptions, check_options, find_keys
+from taskflow.server.server_options import ServerOptions, check_options, find_keys
 from taskflow.testing import ManualClock, memory_broker, wire_server
 
 Client = Callable[..., Any]

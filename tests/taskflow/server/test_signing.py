@@ -13,7 +13,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from taskflow.clock import from_rfc3339
-from taskflow.server.signing import AuthError, Request, Signed, denied, scope_of, verify
+from taskflow.server.auth_error import AuthError, denied
+from taskflow.server.signature_claim import Request, scope_of
+from taskflow.server.signing import Signed, verify
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 JSON = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.SendMessage"}

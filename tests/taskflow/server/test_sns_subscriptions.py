@@ -7,7 +7,7 @@ import pytest
 
 from taskflow.broker import Broker
 from taskflow.broker.settings import TopicSubscription
-from taskflow.server.app import Caller
+from taskflow.server.wire_call import Caller
 from taskflow.testing import ManualClock
 from tests.taskflow.server.test_sns_topics import ARN, refusal
 from tests.taskflow.server.wire import Run, ask, get, make_app, make_scope

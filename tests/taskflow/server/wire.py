@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from proto.aws.generate import SQS_LISTS, SQS_MAPS
-from taskflow.server.app import App, Call, Caller, Result
+from taskflow.server.app import App
 from taskflow.server.fast_way import FastWay
+from taskflow.server.wire_call import Call, Caller, Result
 from taskflow.testing import ManualClock
 from taskflow.wire.shapes import load_services
 
