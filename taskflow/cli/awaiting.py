@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.cli.options import Seconds
+from taskflow.cli.parameter_types import Seconds
 from taskflow.errors import NoResult, ResultError, ResultTimeout, RunFailed
 from taskflow.tasks.result import Result
 from taskflow.text import printable

@@ -10,17 +10,17 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.cli.awaiting import await_run, check_timeout, wait_options
+from taskflow.cli.modules import load_registry
 from taskflow.cli.moments import read_moment
 from taskflow.cli.options import (
-    Seconds,
     broker_option,
     check_id,
     check_text,
-    load_registry,
     module_option,
     opened,
     warn_of_memory,
 )
+from taskflow.cli.parameter_types import Seconds
 from taskflow.errors import QueueNotFound
 from taskflow.message import PRIORITIES
 from taskflow.publisher import using

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 import click
 
 from taskflow.brokers import DEFAULT_ADDRESS
-from taskflow.cli.options import broker_option, keys_option, keys_setting, opened, server_module
+from taskflow.cli.modules import server_module
+from taskflow.cli.options import broker_option, keys_option, keys_setting, opened
 from taskflow.config import address_of, setting
 
 

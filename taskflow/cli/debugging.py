@@ -13,7 +13,8 @@ import click
 from taskflow.broker import Broker
 from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.record import RecordQuery
-from taskflow.cli.options import broker_option, load_registry, module_option, opened
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, module_option, opened
 from taskflow.cli.recording import note
 from taskflow.clock import SystemClock
 from taskflow.entry import Entry

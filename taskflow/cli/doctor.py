@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import click
 import msgspec
 
-from taskflow.cli.options import broker_option, load_registry, module_option, opened, table
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, module_option, opened, table
 from taskflow.config import address_of
 from taskflow.doctor.broker_files import files_of, look_at_file, unread_variables
 from taskflow.doctor.examining import examine

@@ -4,7 +4,8 @@ import click
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.cli.options import broker_option, check_text, load_registry, module_option, opened
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, check_text, module_option, opened
 from taskflow.errors import BrokerUnavailable
 from taskflow.explaining.naming import Naming
 from taskflow.explaining.shown import Shown

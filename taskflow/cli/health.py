@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import click
 
-from taskflow.cli.options import Seconds
+from taskflow.cli.parameter_types import Seconds
 from taskflow.text import printable
 
 MOST = 65_536  # bytes of an answer that are read

@@ -8,7 +8,8 @@ from typing import Literal
 
 import click
 
-from taskflow.cli.options import Seconds, check_text
+from taskflow.cli.options import check_text
+from taskflow.cli.parameter_types import Seconds
 from taskflow.dashboard.answer import Refused
 from taskflow.dashboard.typed_message import read_attributes
 from taskflow.message import Attribute

@@ -1,9 +1,6 @@
-"""What several commands share: the broker, the modules with handlers, tables."""
+"""What several commands share: the broker, options, progress, tables."""
 
-import importlib
-import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +8,12 @@ from typing import Any, Literal
 
 import click
 
-import taskflow
 from taskflow.broker import Broker
 from taskflow.broker.admin import Admin
 from taskflow.config import address_of, open_broker, setting
-from taskflow.durations import seconds_of
-from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.errors import QueueNotFound
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX
-from taskflow.registry import Registry, default_registry
+from taskflow.registry import default_registry
 from taskflow.sealing.sealed_broker import sealed
 from taskflow.text import check_line, printable
 
@@ -105,60 +100,6 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
             click.echo(f"{what}: {done} of {total}", err=True)
 
     yield tell
-
-
-def load_registry(modules: Sequence[str]) -> Registry:
-    """Import the modules with handlers, and those that they name, and answer what they subscribed.
-
-    Raises ConfigError naming the module and the line when one does not import.
-    """
-    names = [*(modules or (setting("modules") or "").replace(",", " ").split())]
-    for name in names:  # it grows meanwhile
-        if name.endswith(".py") or "/" in name or name.startswith("."):
-            dotted = name.removeprefix("./").removesuffix(".py").strip("/.").replace("/", ".")
-            raise ConfigError(f"{name!r} is a file; name the module, as import does: {dotted!r}")
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-                raise ConfigError(f"no module named {name!r} in {Path.cwd()}") from error
-            raise _failed(name, error) from error
-        except (Exception, SystemExit) as error:
-            raise _failed(name, error) from error
-        names += [one for one in default_registry.modules if one not in names]
-    _keep_logging()
-    return default_registry
-
-
-def _keep_logging() -> None:
-    """logging.config.dictConfig switches off the loggers there are, unless it is told not to; a
-    worker whose failures nobody sees is worse than one that logs."""
-    for name, logger in logging.root.manager.loggerDict.items():
-        if name.partition(".")[0] == "taskflow" and isinstance(logger, logging.Logger):
-            logger.disabled = False
-
-
-def server_module(name: str) -> Any:
-    """A module of taskflow that needs the extra `server`. Raises ConfigError without."""
-    try:
-        return importlib.import_module(f"taskflow.{name}")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"this needs {error.name}: pip install 'taskflow-events[server]'"
-        ) from error
-
-
-def _failed(name: str, error: BaseException) -> ConfigError:
-    ours = str(Path(taskflow.__file__).parent)
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and not frame.filename.startswith(ours)
-    ]
-    where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
-    if isinstance(error, SyntaxError):
-        where = f"{error.filename}, line {error.lineno}: "
-    return ConfigError(f"module {name!r} failed to import: {where}{type(error).__name__}: {error}")
 
 
 def read_pairs(words: Sequence[str], what: str) -> dict[str, str]:
@@ -252,55 +193,3 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
         ).rstrip()
 
     return "\n".join([line(heads), *map(line, cells)])
-
-
-class Seconds(click.ParamType[float]):
-    """A duration: `90`, `1.5`, or with a unit: `90s`, `15m`, `2h`, `1d`."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        try:
-            return seconds_of("it", str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no duration; examples: 90, 1.5, 90s, 15m, 2h, 1d", param, ctx)
-
-
-class Bytes(click.ParamType[int]):
-    """A size: `536870912`, `512M`, `2G`."""
-
-    name = "size"
-    _units = {"K": 2**10, "M": 2**20, "G": 2**30}  # noqa: RUF012 - click's own style
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value).upper()
-        unit = self._units.get(text[-1:], None)
-        try:
-            size = int(text if unit is None else text[:-1]) * (unit or 1)
-        except ValueError:
-            size = 0
-        if size < 1:
-            self.fail(f"{value!r} is no size; examples: 512M, 2G", param, ctx)
-        return size
-
-
-class WeightedQueue(click.ParamType[tuple[str, float]]):
-    """A queue, with a weight if there is a colon: `audit`, `critical:6`."""
-
-    name = "queue"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        if isinstance(value, tuple):
-            return value
-        name, _, weight = str(value).partition(":")
-        try:
-            number = float(weight or 1)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < float("inf"):
-            self.fail(f"{value!r}: the weight is a number above 0; example: critical:6", param, ctx)
-        return name, number

@@ -12,10 +12,10 @@ from taskflow.cli.message_options import (
     read_text,
     typed_attributes,
 )
+from taskflow.cli.modules import load_registry
 from taskflow.cli.options import (
     broker_option,
     check_id,
-    load_registry,
     module_option,
     opened,
     progress,

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from taskflow.cli.options import broker_option, load_registry, module_option, opened
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, module_option, opened
 from taskflow.errors import ConfigError
 from taskflow.schemas.comparing import compare_schemas
 from taskflow.schemas.difference import Difference

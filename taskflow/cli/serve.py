@@ -10,14 +10,8 @@ import click
 
 from taskflow.broker import Broker
 from taskflow.brokers import DEFAULT_ADDRESS
-from taskflow.cli.options import (
-    broker_option,
-    keys_option,
-    keys_setting,
-    load_registry,
-    opened,
-    server_module,
-)
+from taskflow.cli.modules import load_registry, server_module
+from taskflow.cli.options import broker_option, keys_option, keys_setting, opened
 from taskflow.cli.repeating import every
 from taskflow.cli.serve_many import serve_many
 from taskflow.cli.service_manager import managed

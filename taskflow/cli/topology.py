@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from taskflow.cli.options import broker_option, load_registry, module_option, opened, server_module
+from taskflow.cli.modules import load_registry, server_module
+from taskflow.cli.options import broker_option, module_option, opened
 from taskflow.errors import ConfigError
 from taskflow.export import FORMATS, Place, export
 from taskflow.limits import dlq_of

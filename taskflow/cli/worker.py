@@ -12,15 +12,9 @@ import click
 
 from taskflow.broker import Broker
 from taskflow.cli.leaving import leave, threads_since
-from taskflow.cli.options import (
-    Bytes,
-    Seconds,
-    WeightedQueue,
-    broker_option,
-    load_registry,
-    module_option,
-    opened,
-)
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, module_option, opened
+from taskflow.cli.parameter_types import Bytes, Seconds, WeightedQueue
 from taskflow.cli.repeating import every
 from taskflow.cli.service_manager import managed
 from taskflow.cli.signals import signals_to

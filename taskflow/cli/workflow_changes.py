@@ -8,14 +8,8 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.cli.awaiting import FAILED, say
-from taskflow.cli.options import (
-    broker_option,
-    check_id,
-    check_text,
-    load_registry,
-    module_option,
-    opened,
-)
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, check_id, check_text, module_option, opened
 from taskflow.cli.recording import note
 from taskflow.errors import NoResult
 from taskflow.tasks.cancelling import cancel

@@ -8,7 +8,8 @@ import click
 import msgspec
 
 from taskflow.cli.awaiting import FAILED
-from taskflow.cli.options import broker_option, load_registry, module_option, opened
+from taskflow.cli.modules import load_registry
+from taskflow.cli.options import broker_option, module_option, opened
 from taskflow.registry import Registry
 from taskflow.tasks.decorator import task_engine
 from taskflow.text import printable

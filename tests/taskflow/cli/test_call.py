@@ -16,7 +16,7 @@ from click.testing import Result
 import taskflow
 from taskflow import Broker, Context, Registry, Worker, task
 from taskflow.cli.awaiting import get_with_bar
-from taskflow.cli.options import load_registry
+from taskflow.cli.modules import load_registry
 from taskflow.errors import ResultTimeout, RunFailed
 from taskflow.publisher import using
 from taskflow.tasks.bodies import read_body

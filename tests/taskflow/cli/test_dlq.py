@@ -9,7 +9,7 @@ from click.testing import Result
 
 from taskflow import Broker, publish
 from taskflow.broker import QueueSettings
-from taskflow.cli.options import load_registry
+from taskflow.cli.modules import load_registry
 from taskflow.message import FAILURE, Message
 from taskflow.testing import drain
 

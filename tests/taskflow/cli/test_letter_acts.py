@@ -12,7 +12,7 @@ from click.testing import Result
 from taskflow import Broker, publish
 from taskflow.broker.message_query import MessageQuery
 from taskflow.cli import letter_acts
-from taskflow.cli.options import load_registry
+from taskflow.cli.modules import load_registry
 from taskflow.message import CAUSED_BY
 from taskflow.testing import drain
 
