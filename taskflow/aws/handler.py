@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 
-import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,26 +11,23 @@ from random import Random
 from typing import Any, Protocol, runtime_checkable
 
 from taskflow.aws.batch import Received, read_event
+from taskflow.aws.batch_settler import BatchSettler
 from taskflow.broker import Broker
 from taskflow.clock import Clock, SystemClock
 from taskflow.entry import Entry
-from taskflow.errors import BrokerError, HandlerTimeout, QueueNotFound
+from taskflow.errors import HandlerTimeout, QueueNotFound
 from taskflow.event import Context
 from taskflow.forking import RANDOM
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware
 from taskflow.registry import Registry, default_registry
-from taskflow.retry import Dead, Done, Retry
 from taskflow.sealing.sealed_broker import open_delivery, sealed
 from taskflow.telemetry.logs import log_runs
 from taskflow.worker.execute import execute, find_job, identify
 from taskflow.worker.job import Job
 from taskflow.worker.job_intake import claim
 from taskflow.worker.ordering import Lane, lane_of
-from taskflow.worker.outcomes import final, tell
 from taskflow.worker.timeouts import LoopThread, Running
-
-log = logging.getLogger("taskflow.aws")
 
 MARGIN = 1.0  # seconds of Lambda's time limit that are kept for settling and the answer
 
@@ -112,9 +108,9 @@ class LambdaHandler:
         batch = read_event(event, self._queue, now, max(now + lease, ends_at + MARGIN))
         jobs, elsewhere = self._find_jobs(batch, now)
         failed: list[str] = []
-        done: list[Job] = []
         returned: list[Delivery] = []
         closed: set[Lane] = set()
+        settler = BatchSettler(self._broker)
         for received, job in zip(batch, jobs, strict=True):
             lane = lane_of(job.delivery)
             if lane in closed or self._clock.now() >= ends_at:
@@ -123,17 +119,17 @@ class LambdaHandler:
             elif job.delivery.receipt in elsewhere:
                 handled = False
             elif received.due > self._clock.now():
-                self._hide(job.delivery, received.due - self._clock.now())
+                settler.hide(job.delivery, received.due - self._clock.now())
                 handled = False
             else:
                 self._run(job, ends_at)
-                handled = self._settle(job, done)
+                handled = settler.settle(job)
             if not handled:
                 failed.append(received.message_id)
                 if lane is not None:
                     closed.add(lane)
-        self._remember(done)
-        self._give_back(returned)
+        settler.remember()
+        settler.give_back(returned)
         return {"batchItemFailures": [{"itemIdentifier": id} for id in failed]}
 
     def close(self) -> None:
@@ -208,82 +204,6 @@ class LambdaHandler:
                 ended.notify_all()
             thread.join()
 
-    # ---- settling ---------------------------------------------------------------------------
-    def _settle(self, job: Job, done: list[Job]) -> bool:
-        """Whether the message is handled, so that Lambda may delete it."""
-        if self._broker is not None:
-            job.outcome = final(job, self._retention)
-        match job.outcome:
-            case Done(duplicate=duplicate):
-                if job.entry is not None and not duplicate:
-                    done.append(job)
-                return True
-            case Retry(after=after):
-                if self._broker is not None:
-                    for error in self._tell(self._broker, [job])[1]:
-                        _comes_back_early(job.delivery, after, error)
-                return False
-            case Dead(reason=reason):
-                return self._bury(job, reason)
-
-    def _retention(self, queue: str) -> float:
-        assert self._broker is not None
-        try:
-            return self._broker.settings(queue).retention
-        except BrokerError as error:
-            log.warning("the retention of queue %s is not known: %s", queue, error)
-            return float("inf")
-
-    def _tell(self, broker: Broker, jobs: Sequence[Job]) -> tuple[bool, list[Exception]]:
-        """Tell the broker how they ended: whether it knows all of it, and why not."""
-        answers = tell(broker, jobs, lambda queue: float("inf"))  # their outcomes are final
-        for job in answers.lost:
-            _lost(job.delivery)
-        errors = [error for _, error in answers.refused]
-        if answers.error is not None:
-            errors += [answers.error] * len(answers.untold)
-        return len(answers.settled) == len(jobs), errors
-
-    def _hide(self, delivery: Delivery, seconds: float) -> None:
-        if self._broker is None:
-            return
-        try:
-            if not self._broker.change_visibility([(delivery, seconds)])[0]:
-                _lost(delivery)
-        except BrokerError as error:
-            _comes_back_early(delivery, seconds, error)
-
-    def _bury(self, job: Job, reason: str) -> bool:
-        left = "event=%s queue=%s is left to the redrive policy of its queue: %s"
-        delivery = job.delivery
-        if self._broker is None:
-            log.error(left, delivery.id, delivery.queue, reason)
-            return False
-        told, errors = self._tell(self._broker, [job])
-        for error in errors:
-            log.error(left + "; %s", delivery.id, delivery.queue, reason, error)
-        return told
-
-    def _remember(self, done: list[Job]) -> None:
-        """Delete what is done, so that the broker remembers it; Lambda deletes it once more."""
-        if self._broker is None or not done:
-            return
-        _, errors = self._tell(self._broker, done)
-        if errors:
-            log.warning("%d finished events are not remembered: %s", len(errors), errors[0])
-
-    def _give_back(self, deliveries: list[Delivery]) -> None:
-        if self._broker is None or not deliveries:
-            return
-        try:
-            self._broker.give_back(deliveries)
-        except BrokerError as error:
-            log.warning(
-                "%d messages come back when their visibility timeout ends: %s",
-                len(deliveries),
-                error,
-            )
-
 
 class _Limited(Running):
     """A run whose time may be limited by Lambda."""
@@ -294,20 +214,3 @@ class _Limited(Running):
         if not self.by_lambda:
             return super().timeout()
         return HandlerTimeout(f"had {self.seconds:.1f} s until the Lambda function's time was up")
-
-
-def _comes_back_early(delivery: Delivery, seconds: float, error: Exception) -> None:
-    log.warning(
-        "event=%s comes back when its visibility timeout ends, not after %.3f s: %s",
-        delivery.id,
-        seconds,
-        error,
-    )
-
-
-def _lost(delivery: Delivery) -> None:
-    log.warning(
-        "event=%s queue=%s lost its lease: how it ended was not recorded",
-        delivery.id,
-        delivery.queue,
-    )
