@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from taskflow.scheduling.schedules import schedules
     from taskflow.tasks.canvas.chain import chain
     from taskflow.tasks.canvas.group import chord, group
-    from taskflow.tasks.decorator import send_task, task
+    from taskflow.tasks.decorator import task
+    from taskflow.tasks.named_call import send_task
     from taskflow.tasks.result import Result
     from taskflow.tasks.task import AsyncTask, Task
     from taskflow.tasks.waiting import as_completed, wait_all, wait_any
@@ -97,7 +98,8 @@ _HOMES = {
     "scheduling.decorators": ("cron", "every", "once"),
     "scheduling.schedule": ("Schedule",),
     "scheduling.schedules": ("schedules",),
-    "tasks.decorator": ("send_task", "task"),
+    "tasks.decorator": ("task",),
+    "tasks.named_call": ("send_task",),
     "tasks.result": ("Result",),
     "tasks.task": ("AsyncTask", "Task"),
     "tasks.waiting": ("as_completed", "wait_all", "wait_any"),

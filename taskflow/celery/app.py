@@ -20,7 +20,8 @@ from taskflow.celery.task import CeleryTask
 from taskflow.celery.task_options import keep_seconds, read_options
 from taskflow.config import name_broker
 from taskflow.registry import Registry, default_registry
-from taskflow.tasks.decorator import send_task, task_name
+from taskflow.tasks.decorator import task_name
+from taskflow.tasks.named_call import send_task
 
 _ELSEWHERE = {"Worker": "Worker", "WorkController": "Worker", "connection_for_write": "connection"}
 

@@ -1,10 +1,10 @@
-"""`@task`: make a function a task. And `send_task`, for callers who have not got the code."""
+"""`@task`: make a function a task."""
 
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -17,13 +17,10 @@ from taskflow.message import Priority
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import RetryPolicy
 from taskflow.tasks.call_defaults import read_defaults
-from taskflow.tasks.call_options import CallOptions, Checked, OnKey, check_options, keep_of
-from taskflow.tasks.calling import Calling
-from taskflow.tasks.defaults import default_queue, fill_in
+from taskflow.tasks.call_options import Checked, OnKey, keep_of
+from taskflow.tasks.defaults import fill_in
 from taskflow.tasks.flow import Flow, LimitOption, RateOption, check_names, read_shares
 from taskflow.tasks.parameters import Parameters, read_parameters
-from taskflow.tasks.preparing import Target
-from taskflow.tasks.result import Result
 from taskflow.tasks.task import AsyncTask, Task, TaskBase
 from taskflow.tasks.task_engine import TaskEngine
 from taskflow.tasks.task_entry import TaskEntry, target_of
@@ -214,20 +211,6 @@ def task(
         return (AsyncTask if is_async else Task)(function, target, parameters, registry)
 
     return make if function is None else make(function)
-
-
-def send_task(
-    name: str,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    **options: Unpack[CallOptions],
-) -> Result[Any]:
-    """Call a task by its name, without its code: nobody checks the arguments before it runs.
-    Options and errors as for `Task.options` and `delay`; `queue` is the task's, if it is left out
-    the one of tasks that name none."""
-    target = Target(name, (options.get("queue") or default_queue(),))
-    calling: Calling[..., Any] = Calling(target, None, check_options(options))
-    return calling.delay(*args, **(kwargs or {}))
 
 
 def task_name(function: Callable[..., Any]) -> str:

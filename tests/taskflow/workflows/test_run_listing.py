@@ -4,7 +4,7 @@ import pytest
 
 from taskflow import Broker, Registry, Run, Worker, task, workflow
 from taskflow.broker.record import RecordPage, RecordQuery
-from taskflow.tasks.decorator import send_task
+from taskflow.tasks.named_call import send_task
 from taskflow.testing import ManualClock
 from taskflow.workflows import run_listing
 from taskflow.workflows.run_listing import newest_runs
