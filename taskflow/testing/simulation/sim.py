@@ -203,12 +203,12 @@ class Sim:
     def expect(self, *errors: type[BaseException]) -> None:
         """Errors of these types may end in the dead letters (Reject too) without failing the
         test."""
-        self._stage.expected += errors
+        self._stage.attempt_log.expected += errors
 
     @property
     def attempts(self) -> Sequence[Attempt]:
         """All attempts, in the order of their ends."""
-        return self._stage.attempts
+        return self._stage.attempt_log.attempts
 
     @property
     def outbox(self) -> Sequence[Published]:
@@ -233,7 +233,7 @@ class Sim:
 
     def history(self) -> str:
         """All that happened, and all that befell, line by line."""
-        lines = history(self._stage.happened, self.start)
+        lines = history(self._stage.attempt_log.happened, self.start)
         head = f"simulated {span(self.clock.now() - self.start)}, seed {self._script.seed}"
         return "\n".join([head, *(f"  {line}" for line in lines)])
 

@@ -77,9 +77,9 @@ class SimulatedWorker(Worker):
             if self.dead:
                 raise Crash
         except Crash:
-            stage.attempted(self, job, at, None)
+            stage.attempt_log.attempted(self.name, job, at, None)
             raise
-        stage.attempted(self, job, at, outcome)
+        stage.attempt_log.attempted(self.name, job, at, outcome)
         self.ended = True
         stage.after_handler(self)
         return outcome

@@ -9,17 +9,16 @@ from taskflow.broker.record import RecordQuery
 from taskflow.errors import BrokerError
 from taskflow.middleware import Middleware
 from taskflow.registry import Registry
-from taskflow.retry import Dead, Outcome
 from taskflow.tasks.run import RUN
 from taskflow.testing.simulation.agenda import Agenda
-from taskflow.testing.simulation.attempt import Attempt, Befallen, attempt_of, span
+from taskflow.testing.simulation.attempt import span
+from taskflow.testing.simulation.attempt_log import AttemptLog
 from taskflow.testing.simulation.hazards import Hazards
 from taskflow.testing.simulation.own_frames import own_frames
 from taskflow.testing.simulation.simulated_broker import SimulatedBroker
 from taskflow.testing.simulation.simulated_clock import SimulatedClock
 from taskflow.testing.simulation.simulated_worker import Crash, SimulatedWorker
 from taskflow.testing.simulation.start_limits import StartLimits
-from taskflow.worker.job import Job
 
 UPKEEP = 3600.0  # seconds between two clean-ups of the broker
 MOST_AT_ONCE = 10_000  # attempts at one moment
@@ -46,12 +45,7 @@ class Stage:
     ) -> None:
         self.broker = broker
         self.clock = clock
-        self.attempts: list[Attempt] = []
-        self.happened: list[Attempt | Befallen] = []
-        """The attempts, and the faults between them."""
-        self.failure: BaseException | None = None
-        """What is to fail the test."""
-        self.expected: tuple[type[BaseException], ...] = ()
+        self.attempt_log = AttemptLog(clock)
         self._registry = registry
         self._middleware = middleware
         self._hazards = hazards
@@ -89,7 +83,7 @@ class Stage:
         test."""
         self._look_again()
         latest = self.clock.now() + MOST
-        while self.failure is None and not (done is not None and done()):
+        while self.attempt_log.failure is None and not (done is not None and done()):
             if self._turn():
                 continue
             due = self._next_due(idle=until is None)
@@ -127,8 +121,7 @@ class Stage:
 
     def _fail(self) -> None:
         """Raise what is to fail the test, but not into a handler."""
-        if self.failure is not None and not self._stack:
-            failure, self.failure = self.failure, None
+        if not self._stack and (failure := self.attempt_log.take_failure()) is not None:
             raise failure.with_traceback(own_frames(failure))
 
     def _turn(self) -> bool:
@@ -148,7 +141,8 @@ class Stage:
                 if self._at_once > MOST_AT_ONCE:
                     raise RuntimeError(
                         f"{MOST_AT_ONCE} attempts at one moment, and no end: is there a handler "
-                        f"that calls itself? The last one was {self.attempts[-1].handler}"
+                        "that calls itself? The last one was "
+                        f"{self.attempt_log.attempts[-1].handler}"
                     )
                 return True
             if worker not in self._workers:
@@ -157,7 +151,7 @@ class Stage:
 
     def _step(self, worker: SimulatedWorker, queue: str) -> bool:
         """Whether it has run something."""
-        before = len(self.attempts)
+        before = len(self.attempt_log.attempts)
         self._stack.append(worker)
         try:
             jobs = worker.take(queue)
@@ -171,7 +165,7 @@ class Stage:
             self._agenda.touch()
         finally:
             self._stack.pop()
-        if len(self.attempts) > before:
+        if len(self.attempt_log.attempts) > before:
             self._agenda.look_at(queue)  # what was known of it was of its lease
             return True
         self._agenda.empty(queue)
@@ -255,21 +249,9 @@ class Stage:
         self._hazards.crash("before the handler", worker)
         self._stall("before the handler", worker)
 
-    def attempted(
-        self, worker: SimulatedWorker, job: Job, at: float, outcome: Outcome | None
-    ) -> None:
-        """A handler has ended; None: its worker has died."""
-        one = attempt_of(job, worker.name, at, self.clock.now(), outcome)
-        self.attempts.append(one)
-        self.happened.append(one)
-        error = None if outcome is None else outcome.error
-        fails = isinstance(outcome, Dead) or isinstance(error, AssertionError)
-        if error is not None and fails and not isinstance(error, self.expected):
-            self.failure = self.failure or error
-
     def _befell(self, what: str) -> None:
         self._hazards.script.fired.append(what)
-        self.happened.append(Befallen(self.clock.now(), what))
+        self.attempt_log.befell(what)
 
     def after_handler(self, worker: SimulatedWorker) -> None:
         """A handler has ended, and the broker does not know it yet."""
