@@ -16,8 +16,8 @@ from random import Random
 from taskflow.broker import Broker, QueueSettings
 from taskflow.config import open_broker
 from taskflow.dashboard.asked import Asked
-from taskflow.dashboard.rights import ALL, Who
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.visitor_rights import ALL, Who
 from taskflow.message import Message
 from taskflow.wire.failure_record import failure_record
 

@@ -17,8 +17,8 @@ from taskflow import Registry, Run, Worker, workflow
 from taskflow.broker import Broker, Finish, QueueSettings, WorkerReport
 from taskflow.broker.action import Action
 from taskflow.dashboard.asked import Asked
-from taskflow.dashboard.rights import ALL, Who
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.visitor_rights import ALL, Who
 from taskflow.dashboard.wsgi_face import WsgiFace
 from taskflow.message import Message
 from taskflow.publisher import using

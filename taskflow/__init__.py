@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from taskflow.scheduling.decorators import cron, every, once
     from taskflow.scheduling.schedule import Schedule
     from taskflow.scheduling.schedules import schedules
+    from taskflow.tasks.awaited_runs import as_completed, wait_all, wait_any
     from taskflow.tasks.canvas.chain import chain
     from taskflow.tasks.canvas.group import chord, group
     from taskflow.tasks.decorator import task
     from taskflow.tasks.named_call import send_task
     from taskflow.tasks.result import Result
     from taskflow.tasks.task import AsyncTask, Task
-    from taskflow.tasks.waiting import as_completed, wait_all, wait_any
     from taskflow.worker.pool import Pool
     from taskflow.worker.worker import Worker
     from taskflow.workflows.async_run import AsyncRun
@@ -102,7 +102,7 @@ _HOMES = {
     "tasks.named_call": ("send_task",),
     "tasks.result": ("Result",),
     "tasks.task": ("AsyncTask", "Task"),
-    "tasks.waiting": ("as_completed", "wait_all", "wait_any"),
+    "tasks.awaited_runs": ("as_completed", "wait_all", "wait_any"),
     "worker.pool": ("Pool",),
     "worker.worker": ("Worker",),
     "workflows.async_run": ("AsyncRun",),

@@ -8,9 +8,9 @@ It imports nothing of Celery. What does not map is refused by name, with what to
 from typing import Any
 
 from taskflow.celery import exceptions, states
-from taskflow.celery.app import Celery
 from taskflow.celery.async_result import AsyncResult
 from taskflow.celery.call_words import refused_attribute
+from taskflow.celery.celery_app import Celery
 from taskflow.celery.chains import Chain as chain
 from taskflow.celery.chains import chord
 from taskflow.celery.crontab import Crontab as crontab

@@ -7,7 +7,7 @@ import msgspec
 
 from taskflow.celery import states
 from taskflow.celery.call_words import refused_attribute
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 from taskflow.clock import to_datetime
 from taskflow.errors import RunCancelled, RunExpired, RunFailed
 from taskflow.tasks.progress import Step

@@ -1,6 +1,6 @@
 """Addresses in the settings: which of them mean something here."""
 
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 
 OURS = ("memory", "sqlite", "aws")
 KEPT = "taskflow"

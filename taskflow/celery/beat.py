@@ -5,14 +5,14 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from taskflow.broker import Broker
+from taskflow.celery.not_ported import refuse
 from taskflow.celery.periodic_task import PeriodicTask
-from taskflow.celery.refusals import refuse
 from taskflow.errors import ConfigError
 from taskflow.scheduling.schedule_options import make_spec, make_timing
 from taskflow.scheduling.scheduler import scheduler
 
 if TYPE_CHECKING:
-    from taskflow.celery.app import Celery
+    from taskflow.celery.celery_app import Celery
 
 KIND = "celery beat"
 _ODD = re.compile(r"[^\x21-\x7e]+")

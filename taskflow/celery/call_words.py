@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from taskflow.celery.refusals import REFUSED, refuse
-from taskflow.celery.settings import JSON
+from taskflow.celery.celery_settings import JSON
+from taskflow.celery.not_ported import REFUSED, refuse
 from taskflow.celery.task_options import keep_seconds, priority_of
 from taskflow.errors import NotPorted
 
 if TYPE_CHECKING:
-    from taskflow.celery.app import Celery
+    from taskflow.celery.celery_app import Celery
 
 _REFUSED = {
     "exchange": "exchange",

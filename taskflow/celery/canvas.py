@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from taskflow.celery.call_words import refused_attribute
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 
 if TYPE_CHECKING:
     from taskflow.celery.async_result import AsyncResult

@@ -6,7 +6,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from taskflow.celery.settings import BEFORE_TASKS, GROUPS, SETTINGS, is_allowed
+from taskflow.celery.celery_settings import BEFORE_TASKS, GROUPS, SETTINGS, is_allowed
 from taskflow.errors import ConfigError, NotPorted
 
 OnSet = Callable[[str, Any], Any]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 
 Part = str | int | Iterable[int]
 _NAMES = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")

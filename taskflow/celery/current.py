@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, overload
 from taskflow.errors import ConfigError
 
 if TYPE_CHECKING:
-    from taskflow.celery.app import Celery
-    from taskflow.celery.task import CeleryTask
+    from taskflow.celery.celery_app import Celery
+    from taskflow.celery.celery_task import CeleryTask
 
 _current: "Celery | None" = None
 
@@ -16,7 +16,7 @@ def current_app() -> "Celery":
     """The one that was made last; without any, one of default settings."""
     global _current
     if _current is None:
-        from taskflow.celery.app import Celery
+        from taskflow.celery.celery_app import Celery
 
         _current = Celery("default", set_as_current=False)
         _current.is_default = True

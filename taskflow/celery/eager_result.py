@@ -13,7 +13,7 @@ from taskflow.publisher import default_broker
 from taskflow.retry import describe
 
 if TYPE_CHECKING:
-    from taskflow.celery.task import CeleryTask
+    from taskflow.celery.celery_task import CeleryTask
 
 
 class EagerResult:

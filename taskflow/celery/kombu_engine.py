@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
-from taskflow.celery.refusals import REFUSED
+from taskflow.celery.not_ported import REFUSED
 from taskflow.engine import Begins, Ended, Found
 from taskflow.errors import BrokerError, Reject
 from taskflow.event import Context, Event

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from taskflow.celery.crontab import Crontab
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 from taskflow.durations import seconds_of
 from taskflow.errors import ConfigError
 

@@ -7,7 +7,7 @@ from taskflow import payload as json
 from taskflow.celery.async_result import AsyncResult
 from taskflow.celery.call_words import IN_A_CANVAS, read_part
 from taskflow.celery.group_result import GroupResult
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 from taskflow.celery.task_options import keep_seconds
 from taskflow.tasks.call_options import Checked, check_options
 from taskflow.tasks.canvas import chain as chains
@@ -18,8 +18,8 @@ from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.preparing import Target
 
 if TYPE_CHECKING:
-    from taskflow.celery.app import Celery
     from taskflow.celery.canvas import Canvas
+    from taskflow.celery.celery_app import Celery
 
 
 def plant(canvas: "Canvas", app: "Celery") -> AsyncResult:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from taskflow.celery.refusals import REFUSED
+from taskflow.celery.not_ported import REFUSED
 from taskflow.celery.task_options import read_options
 from taskflow.errors import ConfigError, NotPorted, RegistrationError
 

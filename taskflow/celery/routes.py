@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 from taskflow.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ from taskflow.celery.current import current_app
 from taskflow.celery.planning import plant
 
 if TYPE_CHECKING:
-    from taskflow.celery.app import Celery
     from taskflow.celery.async_result import AsyncResult
+    from taskflow.celery.celery_app import Celery
 
 
 class Signature(Canvas):

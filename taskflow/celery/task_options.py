@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
+from taskflow.celery.celery_settings import JSON
 from taskflow.celery.conf import Conf
-from taskflow.celery.refusals import REFUSED, refuse
+from taskflow.celery.not_ported import REFUSED, refuse
 from taskflow.celery.routes import queue_by_route, read_queues
-from taskflow.celery.settings import JSON
 from taskflow.durations import seconds_of
 from taskflow.errors import HandlerInterrupt, HandlerTimeout, RegistrationError, Retry
 from taskflow.limits import MAX_RECEIVES

@@ -26,8 +26,8 @@ from taskflow.message import PRIORITIES
 from taskflow.publisher import using
 from taskflow.registry import Registry
 from taskflow.tasks.decorator import task_engine
+from taskflow.tasks.known_tasks import find_calling
 from taskflow.tasks.named_call import send_task
-from taskflow.tasks.naming import find_calling
 from taskflow.tasks.result import Result
 from taskflow.topology import declare
 

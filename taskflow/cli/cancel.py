@@ -6,9 +6,9 @@ from taskflow.broker import Broker
 from taskflow.cli.awaiting import FAILED, say
 from taskflow.cli.options import broker_option, opened
 from taskflow.cli.recording import note
-from taskflow.tasks.bodies import is_task_body
 from taskflow.tasks.cancelling import cancel as cancel_call
 from taskflow.tasks.run import load
+from taskflow.tasks.task_body import is_task_body
 from taskflow.text import printable
 
 

@@ -39,7 +39,7 @@ def dashboard(
     Example:
       taskflow dashboard --broker sqlite:///broker.db --hide email
     """
-    serving = server_module("dashboard.serving")
+    serving = server_module("dashboard.dashboard_server")
     keys = keys_setting(keys_path) or server_module("server.server_options").find_keys(
         address or setting("broker") or DEFAULT_ADDRESS
     )

@@ -15,8 +15,8 @@ from taskflow.config import address_of
 from taskflow.doctor.broker_files import files_of, look_at_file, unread_variables
 from taskflow.doctor.examining import examine
 from taskflow.doctor.facts import Facts
-from taskflow.doctor.finding import SEVERITIES, Finding, Severity
 from taskflow.doctor.looking import look
+from taskflow.doctor.rule import SEVERITIES, Finding, Severity
 from taskflow.doctor.rules import RULES
 from taskflow.errors import BrokerUnavailable
 from taskflow.registry import Registry

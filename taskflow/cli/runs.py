@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from taskflow.broker import Broker
-from taskflow.cli.run_list import RunList, Wanted
+from taskflow.cli.listed_runs import RunList, Wanted
 from taskflow.tasks.describing import describe_runs
 from taskflow.tasks.listing import list_runs
 from taskflow.tasks.run import Row, State

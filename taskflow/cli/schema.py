@@ -12,7 +12,7 @@ from taskflow.schemas.comparing import compare_schemas
 from taskflow.schemas.difference import Difference
 from taskflow.schemas.payload_schema import schemas_of
 from taskflow.schemas.released import read_released, write_released
-from taskflow.schemas.waiting import Waiting, read_waiting
+from taskflow.schemas.waiting_messages import Waiting, read_waiting
 from taskflow.text import printable
 
 LIMIT = 1000

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskflow.cli.log_lines import log_flags
 from taskflow.cli.service_manager import managed
-from taskflow.cli.signals import signals_to
+from taskflow.cli.stop_signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.config import address_of
 from taskflow.forking import RANDOM

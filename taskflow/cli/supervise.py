@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taskflow.cli.log_lines import log_flags
 from taskflow.cli.service_manager import managed
-from taskflow.cli.signals import signals_to
+from taskflow.cli.stop_signals import signals_to
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM

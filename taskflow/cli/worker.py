@@ -17,7 +17,7 @@ from taskflow.cli.options import broker_option, module_option, opened
 from taskflow.cli.parameter_types import Bytes, Seconds, WeightedQueue
 from taskflow.cli.repeating import every
 from taskflow.cli.service_manager import managed
-from taskflow.cli.signals import signals_to
+from taskflow.cli.stop_signals import signals_to
 from taskflow.cli.supervise import Options, supervise
 from taskflow.clock import Clock
 from taskflow.config import setting, shown_address

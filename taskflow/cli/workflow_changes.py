@@ -15,9 +15,9 @@ from taskflow.errors import NoResult
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.run import FINAL, Row
 from taskflow.text import printable
-from taskflow.workflows.finding import find_run
 from taskflow.workflows.retrying import retry_run
 from taskflow.workflows.run_forking import fork_run
+from taskflow.workflows.run_lookup import find_run
 from taskflow.workflows.signals import check_name, send_signal
 
 

@@ -10,7 +10,7 @@ from taskflow.cli.options import broker_option, opened
 from taskflow.errors import NoResult
 from taskflow.tasks.run import RunError
 from taskflow.text import printable
-from taskflow.workflows.finding import find_run
+from taskflow.workflows.run_lookup import find_run
 from taskflow.workflows.tree import Branch, Leaf, tree_of
 from taskflow.workflows.tree_text import mermaid, tree_lines
 

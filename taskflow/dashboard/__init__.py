@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from taskflow.broker import Broker
     from taskflow.dashboard.asgi_face import AsgiApp, AsgiFace
-    from taskflow.dashboard.rights import Roles
     from taskflow.dashboard.site import Site
+    from taskflow.dashboard.visitor_rights import Roles
     from taskflow.dashboard.wsgi_face import WsgiApp, WsgiFace
     from taskflow.registry import Registry
 
@@ -64,8 +64,8 @@ def _site(
     name: str,
     registry: "Registry | None",
 ) -> "Site":
-    from taskflow.dashboard.rights import local_reader
     from taskflow.dashboard.site import Site
+    from taskflow.dashboard.visitor_rights import local_reader
     from taskflow.registry import default_registry
 
     return Site(

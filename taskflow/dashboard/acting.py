@@ -1,10 +1,10 @@
 """`POST /act`: from a button to a confirm page, and from that to what was asked for, once."""
 
-from taskflow.dashboard import resending
-from taskflow.dashboard.actions import plan_of
+from taskflow.dashboard import letter_editing
+from taskflow.dashboard.action_plan import Plan
 from taskflow.dashboard.answer import Answer, Refused
+from taskflow.dashboard.buttons import plan_of
 from taskflow.dashboard.doing import once
-from taskflow.dashboard.plan import Plan
 from taskflow.dashboard.unhiding import show_hidden
 from taskflow.dashboard.visit import Visit
 
@@ -16,7 +16,7 @@ def act(visit: Visit) -> Answer:
     do, _, target = fields.get("do", "").partition(" ")
     visit.need("act", "change anything")
     if do == "resend":
-        return resending.resend(visit, fields)
+        return letter_editing.resend(visit, fields)
     if do == "show-hidden":
         return show_hidden(visit, fields)
     fields |= {"do": do, "target": target or fields.get("target", "")}

@@ -5,9 +5,9 @@ from math import inf, nextafter
 
 from taskflow.broker.cause import Cause
 from taskflow.broker.message_query import MessageQuery
+from taskflow.dashboard.action_plan import Ended, Plan
 from taskflow.dashboard.answer import Refused
-from taskflow.dashboard.inspecting import causes_of
-from taskflow.dashboard.plan import Ended, Plan
+from taskflow.dashboard.inspected_broker import causes_of
 from taskflow.dashboard.redrives import Redrive, start_redrive
 from taskflow.dashboard.visit import Visit
 from taskflow.dashboard.writing import write_plural

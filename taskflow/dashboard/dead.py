@@ -10,8 +10,8 @@ from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.code_view import write_traceback
 from taskflow.dashboard.drawing import spark
 from taskflow.dashboard.exporting import export
-from taskflow.dashboard.failure import failure_of
-from taskflow.dashboard.inspecting import causes_of
+from taskflow.dashboard.failure_view import failure_of
+from taskflow.dashboard.inspected_broker import causes_of
 from taskflow.dashboard.message_rows import Rows, export_row, find_rows
 from taskflow.dashboard.redrives import Redrive
 from taskflow.dashboard.terms import Filter, Moment, read_filter

@@ -1,8 +1,8 @@
 """Doing what a form asks for, once, and noting it."""
 
 from taskflow.broker.action import Action
+from taskflow.dashboard.action_plan import Plan
 from taskflow.dashboard.answer import Answer, Refused, redirect
-from taskflow.dashboard.plan import Plan
 from taskflow.dashboard.visit import Visit
 
 LONGEST_WHY = 200

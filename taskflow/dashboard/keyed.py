@@ -5,7 +5,7 @@ from hmac import compare_digest
 
 from taskflow.dashboard.answer import Refused
 from taskflow.dashboard.asked import Asked
-from taskflow.dashboard.rights import Role, Who
+from taskflow.dashboard.visitor_rights import Role, Who
 from taskflow.server.access_key import Verb
 from taskflow.server.keys import Keys
 

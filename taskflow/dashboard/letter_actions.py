@@ -18,7 +18,7 @@ from taskflow.dashboard.action_fields import (
     redrive_plan,
     whole,
 )
-from taskflow.dashboard.plan import Ended, Plan
+from taskflow.dashboard.action_plan import Ended, Plan
 from taskflow.dashboard.visit import Visit
 from taskflow.dashboard.writing import write_plural
 from taskflow.dashboard.wrongs import cause_title

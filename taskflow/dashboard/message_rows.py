@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from taskflow.broker.message_query import Found, MessagePage, MessageQuery
-from taskflow.dashboard.failure import failure_of
+from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import read_json
 from taskflow.dashboard.message_terms import fits, narrowed, read_payload
 from taskflow.dashboard.queue_view import Sign

@@ -9,7 +9,7 @@ import msgspec
 
 from taskflow.broker.message_query import Found, MessageQuery, MessageState
 from taskflow.dashboard.answer import Refused
-from taskflow.dashboard.failure import failure_of
+from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import Hiding, read_json
 from taskflow.dashboard.survey import Survey
 from taskflow.dashboard.terms import Between, Filter, Moment, Term, payload_at

@@ -6,9 +6,9 @@ from urllib.parse import unquote
 
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.monitor import Monitor
-from taskflow.dashboard.rights import Role, Who
 from taskflow.dashboard.run_json import RunPage
 from taskflow.dashboard.site import BELOW, FORMS, PAGES, Site
+from taskflow.dashboard.visitor_rights import Role, Who
 from taskflow.server.app import Page
 from taskflow.server.backend import Backend
 from taskflow.server.page_access import AllowsPage, PageVerb

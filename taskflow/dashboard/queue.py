@@ -5,7 +5,7 @@ from taskflow.broker.settings import QueueSettings
 from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.exporting import export
 from taskflow.dashboard.history_charts import Steps, figures, flow_chart, level_chart
-from taskflow.dashboard.inspecting import causes_of, history_of
+from taskflow.dashboard.inspected_broker import causes_of, history_of
 from taskflow.dashboard.message_rows import export_row, find_rows, peek_rows
 from taskflow.dashboard.message_terms import NAMES, WITH_BODIES, narrowed, to_query
 from taskflow.dashboard.queue_view import QueueView

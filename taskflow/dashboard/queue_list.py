@@ -6,7 +6,7 @@ from typing import Any
 from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.exporting import export
 from taskflow.dashboard.history_charts import waiting_spark
-from taskflow.dashboard.inspecting import history_of
+from taskflow.dashboard.inspected_broker import history_of
 from taskflow.dashboard.queue_view import QueueView
 from taskflow.dashboard.sorting import read_sort, sorted_page
 from taskflow.dashboard.survey import Survey

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from taskflow.broker import Broker
 from taskflow.broker.action import Action
 from taskflow.dashboard.asked import Asked
-from taskflow.dashboard.rights import Who
+from taskflow.dashboard.visitor_rights import Who
 
 AGAIN = 60.0  # seconds in which the same of the same person is noted once
 AN_HOUR, MOST = 3600.0, 60  # refusals of all persons that are noted

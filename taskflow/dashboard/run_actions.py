@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from taskflow.dashboard.action_fields import TYPED_FROM, Fields, few_ids, ids_of
+from taskflow.dashboard.action_plan import Ended, Plan
 from taskflow.dashboard.answer import Refused
-from taskflow.dashboard.plan import Ended, Plan
 from taskflow.dashboard.redrives import Redrive
 from taskflow.dashboard.visit import Visit
 from taskflow.dashboard.writing import write_plural

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.exporting import export
-from taskflow.dashboard.inspecting import causes_of
+from taskflow.dashboard.inspected_broker import causes_of
 from taskflow.dashboard.message_rows import Rows, export_row, find_rows
 from taskflow.dashboard.message_terms import NAMES, WITH_BODIES, narrowed, to_query
 from taskflow.dashboard.queue_view import Sign

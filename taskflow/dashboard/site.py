@@ -9,12 +9,12 @@ from taskflow.broker import Broker
 from taskflow.dashboard import (
     acting,
     dead,
-    message,
+    message_page,
     queue,
     queue_list,
-    record,
-    run,
+    record_page,
     run_list,
+    run_page,
     schedule_list,
     search,
     sending,
@@ -27,10 +27,10 @@ from taskflow.dashboard.form_tokens import FormTokens
 from taskflow.dashboard.hiding import Hiding
 from taskflow.dashboard.outage import Outage
 from taskflow.dashboard.refusals import Refusals
-from taskflow.dashboard.rights import Roles, Who, check_role, local_reader
 from taskflow.dashboard.survey import Surveyor
 from taskflow.dashboard.templates import page_file
 from taskflow.dashboard.visit import Visit, nav, render
+from taskflow.dashboard.visitor_rights import Roles, Who, check_role, local_reader
 from taskflow.dashboard.writing import in_words
 from taskflow.errors import (
     BrokerError,
@@ -63,14 +63,14 @@ PAGES: Mapping[str, Show] = {
     "/schedules": schedule_list.show,
     "/workers": worker_list.show,
     "/search": search.show,
-    "/record": record.show,
+    "/record": record_page.show,
     "/send": sending.send,
 }
 """By path."""
 BELOW: Mapping[str, ShowOne] = {
     "/queues/": queue.show,
-    "/messages/": message.show,
-    "/workflows/": run.show,
+    "/messages/": message_page.show,
+    "/workflows/": run_page.show,
 }
 """By how the path begins; what follows is a name or an id, whatever stands in it."""
 FORMS: Mapping[str, Show] = {"/act": acting.act, "/send": sending.send}

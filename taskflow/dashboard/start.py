@@ -14,7 +14,7 @@ from taskflow.dashboard.history_charts import (
     flow_chart,
     waiting_spark,
 )
-from taskflow.dashboard.inspecting import causes_of, history_of
+from taskflow.dashboard.inspected_broker import causes_of, history_of
 from taskflow.dashboard.queue_view import QueueView
 from taskflow.dashboard.sorting import Sort
 from taskflow.dashboard.survey import Survey

@@ -3,7 +3,7 @@
 import msgspec
 
 from taskflow.broker.action import Action
-from taskflow.dashboard import message, run
+from taskflow.dashboard import message_page, run_page
 from taskflow.dashboard.action_fields import Fields
 from taskflow.dashboard.answer import Answer, Refused
 from taskflow.dashboard.hiding import Hiding
@@ -44,4 +44,4 @@ def show_hidden(visit: Visit, fields: Fields) -> Answer:
     where = visit.asked.link("", queue=queue).partition("?")[2]
     visit.asked = msgspec.structs.replace(visit.asked, method="GET", path=path, query=where)
     visit.hiding, visit.unhidden = _Nothing(), True
-    return message.show(visit, id) if queue else run.show(visit, id)
+    return message_page.show(visit, id) if queue else run_page.show(visit, id)

@@ -7,9 +7,9 @@ from taskflow.dashboard.answer import Answer, page_answer
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.form_tokens import Done, FormTokens
 from taskflow.dashboard.hiding import Hiding
-from taskflow.dashboard.rights import Role, Who, check_role
 from taskflow.dashboard.survey import Survey, Surveyor
 from taskflow.dashboard.templates import stamp, templates
+from taskflow.dashboard.visitor_rights import Role, Who, check_role
 from taskflow.registry import Registry, default_registry
 
 LIVE = "taskflow_live"

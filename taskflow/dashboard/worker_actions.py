@@ -2,8 +2,8 @@
 
 from taskflow.broker import WorkerReport
 from taskflow.dashboard.action_fields import Fields
+from taskflow.dashboard.action_plan import Ended, Plan
 from taskflow.dashboard.answer import Refused
-from taskflow.dashboard.plan import Ended, Plan
 from taskflow.dashboard.visit import Visit
 from taskflow.dashboard.writing import write_plural
 from taskflow.worker.orders import Told, tell_worker

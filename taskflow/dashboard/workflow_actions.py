@@ -3,11 +3,11 @@
 import msgspec
 
 from taskflow.dashboard.action_fields import Fields
+from taskflow.dashboard.action_plan import Ended, Plan
 from taskflow.dashboard.answer import Refused
-from taskflow.dashboard.plan import Ended, Plan
 from taskflow.dashboard.visit import Visit
-from taskflow.workflows.finding import find_run
 from taskflow.workflows.run_forking import fork_run
+from taskflow.workflows.run_lookup import find_run
 from taskflow.workflows.signals import check_name, send_signal
 from taskflow.workflows.tree import tree_of
 

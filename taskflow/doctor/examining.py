@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 
 from taskflow.doctor.facts import Facts
-from taskflow.doctor.finding import SEVERITIES, Finding
 from taskflow.doctor.machine_rules import check_machine
+from taskflow.doctor.rule import SEVERITIES, Finding
 from taskflow.doctor.rules import RULES
 from taskflow.doctor.running_rules import check_running
 from taskflow.doctor.time_rules import check_times

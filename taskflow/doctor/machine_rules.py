@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from taskflow.config import KNOWN
 from taskflow.doctor.facts import Facts, FileFacts
-from taskflow.doctor.finding import Finding
+from taskflow.doctor.rule import Finding
 from taskflow.doctor.rules import RULES
 from taskflow.tasks.task_entry import TaskEntry
 

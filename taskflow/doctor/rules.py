@@ -1,6 +1,6 @@
 """The rules by their numbers: 1 times, 2 wiring, 3 what goes on, 4 this machine, 5 AWS."""
 
-from taskflow.doctor.finding import Rule
+from taskflow.doctor.rule import Rule
 
 _ALL = (
     # ---- times that code says ----------------------------------------------------------------

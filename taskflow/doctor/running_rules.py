@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from taskflow.broker.settings import WorkerReport
 from taskflow.doctor.facts import Facts, QueueFacts
-from taskflow.doctor.finding import Finding
+from taskflow.doctor.rule import Finding
 from taskflow.doctor.rules import RULES
 from taskflow.explaining.spans import span
 from taskflow.limits import DLQ_SUFFIX, FIFO_SUFFIX, MAX_IN_FLIGHT

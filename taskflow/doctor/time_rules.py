@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from taskflow.doctor.facts import Facts
-from taskflow.doctor.finding import Finding
+from taskflow.doctor.rule import Finding
 from taskflow.doctor.rules import RULES
 from taskflow.entry import Entry
 from taskflow.explaining.attempts import Attempts, attempts_of

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from taskflow.broker.settings import TopicSubscription
 from taskflow.doctor.facts import Facts
-from taskflow.doctor.finding import Finding
+from taskflow.doctor.rule import Finding
 from taskflow.doctor.rules import RULES
 from taskflow.explaining.spans import span
 from taskflow.tasks.task_entry import TaskEntry

@@ -15,9 +15,9 @@ from taskflow.message import FAILURE, Delivery, plain_text
 from taskflow.registry import Registry
 from taskflow.scheduling.schedule import Schedule
 from taskflow.scheduling.schedules import schedules
-from taskflow.tasks.bodies import read_body
 from taskflow.tasks.preparing import message_id
 from taskflow.tasks.run import FINAL, Row, load, state_of
+from taskflow.tasks.task_body import read_body
 from taskflow.wire.failure_record import read_failure
 from taskflow.worker.execute import find_job
 from taskflow.workflows.tree import tree_of

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeGuard
 
 from taskflow.errors import InvalidFilterPolicy
 from taskflow.filters.budget import spend
+from taskflow.filters.key_rule import Rule, all_of, any_of, compile_rule
 from taskflow.filters.operators import refused
-from taskflow.filters.rules import Rule, all_of, any_of, compile_rule
 from taskflow.filters.values import (
     attribute_values,
     body_values,

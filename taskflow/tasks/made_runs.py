@@ -6,11 +6,11 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change
 from taskflow.errors import LimitExceeded, Reject, VersionConflict
 from taskflow.message import Delivery
-from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.call_options import keep_of
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.preparing import KEEP_FAILED, put_run
 from taskflow.tasks.run import Row, Run, load
+from taskflow.tasks.task_body import TaskBody
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 

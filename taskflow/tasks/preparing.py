@@ -10,11 +10,11 @@ from taskflow.errors import ConfigError, LimitExceeded
 from taskflow.limits import MAX_RETENTION, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.placing import place_of_call
-from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
 from taskflow.tasks.run import RUN, Row, Run, State, write_run
+from taskflow.tasks.task_body import run_body, task_body
 from taskflow.telemetry.tracing import carried_header
 
 LONGEST_DELAY = 900.0

@@ -13,7 +13,6 @@ from taskflow.engine import Found
 from taskflow.errors import DecodeError, NoHandler, Reject
 from taskflow.message import Delivery
 from taskflow.retry import Done
-from taskflow.tasks.bodies import TaskBody, read_body
 from taskflow.tasks.cancelling import CANCEL
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.following import kept_parts
@@ -21,6 +20,7 @@ from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.nudging import nudge
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.run import FINAL, Row, as_durable, load
+from taskflow.tasks.task_body import TaskBody, read_body
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work

@@ -14,7 +14,6 @@ from taskflow.event import NO_TEXTS, Context, Event
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.message import Delivery
 from taskflow.retry import Done, Outcome
-from taskflow.tasks.bodies import is_task_body
 from taskflow.tasks.canvas.sweeping import sweep
 from taskflow.tasks.due_runs import send_due
 from taskflow.tasks.durable import Leaving
@@ -23,6 +22,7 @@ from taskflow.tasks.progress import Progress
 from taskflow.tasks.reading import Reader
 from taskflow.tasks.run import FINAL, Row, as_durable, load
 from taskflow.tasks.settling import says_more, settlement
+from taskflow.tasks.task_body import is_task_body
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable

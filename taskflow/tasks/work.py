@@ -6,9 +6,9 @@ import msgspec
 
 from taskflow.message import Delivery
 from taskflow.outgoing import Outgoing
-from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.progress import Progress
 from taskflow.tasks.run import Row
+from taskflow.tasks.task_body import TaskBody
 
 
 class Work(msgspec.Struct, eq=False):

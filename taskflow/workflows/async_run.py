@@ -15,7 +15,7 @@ from taskflow.tasks.task import TaskBase
 from taskflow.workflows.async_step import run_step_async
 from taskflow.workflows.async_step_of import AsyncStepOf
 from taskflow.workflows.durably import Durably
-from taskflow.workflows.gathering import check_parts, raise_worst
+from taskflow.workflows.parallel_steps import check_parts, raise_worst
 from taskflow.workflows.steering import calls_of
 from taskflow.workflows.step_options import PLAIN, check_step_options
 from taskflow.workflows.step_run import StepRun

@@ -13,10 +13,10 @@ from taskflow.outgoing import outgoing
 from taskflow.registry import Registry, default_registry
 from taskflow.retry import describe
 from taskflow.sealing.sealed_broker import sealed
-from taskflow.tasks.bodies import TaskBody
 from taskflow.tasks.decorator import task_engine
 from taskflow.tasks.preparing import message_id
 from taskflow.tasks.run import Row, as_durable, state_of
+from taskflow.tasks.task_body import TaskBody
 from taskflow.tasks.work import Work
 from taskflow.worker.execute import invoke
 from taskflow.workflows.replay import Replay

@@ -16,8 +16,8 @@ from taskflow.tasks.durable import STEP, life_of
 from taskflow.tasks.preparing import message_id, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, Row, Run, State, load
 from taskflow.workflows.checkpoint import Checkpoint, write_checkpoint
-from taskflow.workflows.finding import find_run
 from taskflow.workflows.kept_steps import load_steps
+from taskflow.workflows.run_lookup import find_run
 
 PAGE = 500
 

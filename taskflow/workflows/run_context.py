@@ -14,8 +14,8 @@ from taskflow.retry import RetryPolicy
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.task import TaskBase
 from taskflow.workflows.durably import Durably
-from taskflow.workflows.gathering import gather
 from taskflow.workflows.journal import Journal
+from taskflow.workflows.parallel_steps import gather
 from taskflow.workflows.steering import calls_of
 from taskflow.workflows.step_of import StepOf
 from taskflow.workflows.step_options import PLAIN, check_step_options

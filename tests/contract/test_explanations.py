@@ -13,7 +13,7 @@ from taskflow.explaining.shown import TopicShown
 from taskflow.explaining.telling import tell, tell_sighting
 from taskflow.explaining.whereabouts import Whereabouts
 from taskflow.publisher import using
-from taskflow.schemas.waiting import read_waiting
+from taskflow.schemas.waiting_messages import read_waiting
 from taskflow.tasks.decorator import task
 from taskflow.tasks.task import Task
 from taskflow.testing import ManualClock

@@ -34,7 +34,7 @@ from taskflow.brokers.aws.subscriptions import Subscriptions
 from taskflow.brokers.aws.tally import Tally
 from taskflow.brokers.aws.topics import Topics
 from taskflow.brokers.aws.uninspected import Uninspected
-from taskflow.brokers.journal import Journal
+from taskflow.brokers.kept_history import Journal
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
 from taskflow.coordination.coordination_store import CoordinationStore

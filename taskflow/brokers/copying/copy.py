@@ -7,8 +7,8 @@ from typing import Literal
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
 from taskflow.broker.handover import START, Handover, Place
-from taskflow.brokers.copying.declaring import Declaring
 from taskflow.brokers.copying.queue_copy import QueueCopy
+from taskflow.brokers.copying.topology_copy import Declaring
 from taskflow.errors import ConfigError, VersionConflict
 from taskflow.limits import is_fifo
 from taskflow.message import new_id

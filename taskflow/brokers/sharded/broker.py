@@ -5,7 +5,7 @@ from random import Random
 
 from taskflow.broker.features import Features
 from taskflow.broker.settings import Economy
-from taskflow.brokers.journal import Journal
+from taskflow.brokers.kept_history import Journal
 from taskflow.brokers.sharded.agreement import Agreement
 from taskflow.brokers.sharded.apply import Applier
 from taskflow.brokers.sharded.backup import FilesBackup

@@ -7,7 +7,7 @@ from taskflow.broker.backup import Backup
 from taskflow.broker.features import Features
 from taskflow.broker.own_sql import OwnSql
 from taskflow.broker.settings import Economy
-from taskflow.brokers.journal import Journal
+from taskflow.brokers.kept_history import Journal
 from taskflow.brokers.stored.apply import Applier
 from taskflow.brokers.stored.coordination import Coordinator
 from taskflow.brokers.stored.core import Core

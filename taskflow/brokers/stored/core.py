@@ -5,7 +5,7 @@ from random import Random
 
 from taskflow import forking
 from taskflow.brokers.stored.waiters import Waiters
-from taskflow.brokers.stored.waiting import Waiting
+from taskflow.brokers.stored.waiting_seam import Waiting
 from taskflow.clock import Clock
 from taskflow.message import Delivery
 from taskflow.stores.base import Store

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from taskflow.broker.record import Record
 from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.record_pages import changed
-from taskflow.brokers.stored.waiting import Waiting
+from taskflow.brokers.stored.waiting_seam import Waiting
 
 
 def wait_for_news(

@@ -11,7 +11,7 @@ from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.locks import lock_names
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import PACED, SPOKEN, Row
-from taskflow.stores.slots import admit
+from taskflow.stores.slot_limits import admit
 
 _FIRST = (
     "(SELECT m.seq FROM tf.message m WHERE m.queue = $1::int8 AND m.slot = $2 "

@@ -6,7 +6,7 @@ import apsw
 
 from taskflow.broker.settings import Limit
 from taskflow.stores.row import PACED, SPOKEN, Row
-from taskflow.stores.slots import admit
+from taskflow.stores.slot_limits import admit
 from taskflow.stores.sqlite.bucket_rows import BucketRows
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 

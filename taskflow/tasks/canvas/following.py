@@ -8,11 +8,11 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Free, Put, Remove, Send
 from taskflow.message import Message
-from taskflow.tasks.bodies import run_body, task_body
 from taskflow.tasks.canvas.links import Link, Up
 from taskflow.tasks.durable import STEP
 from taskflow.tasks.preparing import end_run, message_id
 from taskflow.tasks.run import FINAL, RUN, Row, Run, RunError, State, load
+from taskflow.tasks.task_body import run_body, task_body
 
 SWEEP = "sweep"
 """The kind of the records that say when the parts of a plan go; the key is its root, or names an

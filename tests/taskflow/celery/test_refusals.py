@@ -12,7 +12,7 @@ import pytest
 import taskflow.celery
 from taskflow import Broker, Registry, Worker
 from taskflow.celery import AsyncResult, Celery, chain, crontab, group
-from taskflow.celery.refusals import REFUSED
+from taskflow.celery.not_ported import REFUSED
 from taskflow.errors import NotPorted, Reject
 from taskflow.message import FAILURE, Message, plain_text
 

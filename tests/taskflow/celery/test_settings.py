@@ -10,8 +10,8 @@ import pytest
 
 from taskflow import Registry
 from taskflow.celery import Celery, crontab, current_app, shared_task
+from taskflow.celery.celery_settings import SETTINGS
 from taskflow.celery.periodic_task import PeriodicTask
-from taskflow.celery.settings import SETTINGS
 from taskflow.config import address_of
 from taskflow.errors import ConfigError, NotPorted
 from taskflow.tasks.call_options import MAX_KEEP

@@ -19,8 +19,8 @@ from taskflow.cli.awaiting import get_with_bar
 from taskflow.cli.modules import load_registry
 from taskflow.errors import ResultTimeout, RunFailed
 from taskflow.publisher import using
-from taskflow.tasks.bodies import read_body
 from taskflow.tasks.run import Row, load
+from taskflow.tasks.task_body import read_body
 from taskflow.tasks.task_context import TaskContext
 from taskflow.topology import declare
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from taskflow.broker import Broker
 from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.asked import FORM, Asked
-from taskflow.dashboard.rights import ALL, Role, Who
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.visitor_rights import ALL, Role, Who
 from taskflow.registry import Registry
 
 

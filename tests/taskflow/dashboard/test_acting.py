@@ -9,7 +9,7 @@ from taskflow.broker import Broker
 from taskflow.broker.action import ActionQuery
 from taskflow.dashboard import action_fields
 from taskflow.dashboard.redrives import Redrive, run_redrive
-from taskflow.dashboard.rights import READ
+from taskflow.dashboard.visitor_rights import READ
 from taskflow.message import Message
 from taskflow.scheduling.schedules import schedules
 from taskflow.testing import ManualClock

@@ -11,8 +11,8 @@ from taskflow.broker import Broker
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.hiding import Hiding
 from taskflow.dashboard.redrives import Redrive, run_redrive
-from taskflow.dashboard.rights import Who, is_local
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.visitor_rights import Who, is_local
 from taskflow.message import Message
 from taskflow.testing import ManualClock
 from taskflow.wire.failure_record import never_finished

@@ -17,7 +17,7 @@ from werkzeug.test import Client as WsgiClient
 from taskflow.broker import Broker
 from taskflow.dashboard import asgi, wsgi
 from taskflow.dashboard.asked import Asked
-from taskflow.dashboard.rights import ALL, Who
+from taskflow.dashboard.visitor_rights import ALL, Who
 from taskflow.message import Message
 from tests.taskflow.django_settings import configure
 

@@ -3,7 +3,7 @@
 import pytest
 
 from taskflow import Broker, Registry, Run, Worker, workflow
-from taskflow.dashboard.rights import READ
+from taskflow.dashboard.visitor_rights import READ
 from taskflow.tasks.run import load
 from taskflow.workflows.tree import tree_of
 from tests.taskflow.dashboard.site_client import Client, words

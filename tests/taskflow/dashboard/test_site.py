@@ -7,7 +7,7 @@ import pytest
 
 from taskflow.broker import Broker
 from taskflow.dashboard.drawing import Line, chart
-from taskflow.dashboard.rights import READ
+from taskflow.dashboard.visitor_rights import READ
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
 from taskflow.scheduling.schedules import schedules

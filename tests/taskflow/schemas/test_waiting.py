@@ -8,7 +8,7 @@ import pytest
 from taskflow import Broker, Registry, chain, group, publish
 from taskflow.message import Message
 from taskflow.publisher import using
-from taskflow.schemas.waiting import read_waiting
+from taskflow.schemas.waiting_messages import read_waiting
 from taskflow.sealing.sealed_broker import sealed
 from taskflow.tasks.decorator import task
 from taskflow.topology import declare
@@ -95,7 +95,7 @@ def test_runs_are_read_a_slice_at_a_time_and_what_a_plan_gives_is_left_out(
     def add(x: int) -> int:
         return x
 
-    monkeypatch.setattr("taskflow.schemas.waiting.SLICE", 2)
+    monkeypatch.setattr("taskflow.schemas.waiting_messages.SLICE", 2)
     with using(broker):
         add.delay(1)
         add.options(delay=7200).delay(2)

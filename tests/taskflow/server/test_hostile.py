@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.dashboard.failure import failure_of
+from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import Hiding
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import FAILURE, Delivery, Message

@@ -15,8 +15,8 @@ from taskflow.errors import (
     RunFailed,
 )
 from taskflow.message import FAILURE, Message, plain_text
-from taskflow.tasks.bodies import run_body
 from taskflow.tasks.run import STATES
+from taskflow.tasks.task_body import run_body
 from taskflow.testing import FaultBroker, ManualClock
 from tests.taskflow.making import FIXED
 

@@ -8,8 +8,8 @@ import pytest
 
 from taskflow import Registry, Result, as_completed, task, wait_all, wait_any
 from taskflow.errors import NoResult, ResultTimeout, RunFailed
+from taskflow.tasks.awaited_runs import as_completed_async
 from taskflow.tasks.task import Task
-from taskflow.tasks.waiting import as_completed_async
 
 Drain = Callable[[], int]
 

@@ -7,7 +7,7 @@ from typing import Any
 from taskflow.broker.message_query import Found, MessageQuery
 from taskflow.dashboard.answer import Answer, Refused
 from taskflow.dashboard.code_view import write_payload, write_traceback
-from taskflow.dashboard.failure import failure_of
+from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import read_json
 from taskflow.dashboard.message_rows import row_of, state_words
 from taskflow.dashboard.visit import Visit

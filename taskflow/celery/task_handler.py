@@ -13,7 +13,7 @@ from taskflow.celery.request import read_request, requested
 from taskflow.event import Context
 
 if TYPE_CHECKING:
-    from taskflow.celery.task import CeleryTask
+    from taskflow.celery.celery_task import CeleryTask
 
 CONTEXT = "taskflow_context"
 """The parameter that takes taskflow's own context."""

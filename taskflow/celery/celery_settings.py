@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from taskflow.celery.refusals import REFUSED
+from taskflow.celery.not_ported import REFUSED
 
 Kind = Literal["mapped", "always", "refused"]
 JSON = ("json", "application/json")

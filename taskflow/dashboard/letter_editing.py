@@ -5,15 +5,15 @@ from difflib import unified_diff
 from typing import Any, NamedTuple
 
 from taskflow.dashboard.action_fields import Fields
+from taskflow.dashboard.action_plan import Ended, Plan
 from taskflow.dashboard.answer import Answer, Refused
 from taskflow.dashboard.doing import once, sent_before
 from taskflow.dashboard.hiding import read_json
-from taskflow.dashboard.message import HIDDEN_MARK, editable, restored, write_json
-from taskflow.dashboard.plan import Ended, Plan
+from taskflow.dashboard.message_page import HIDDEN_MARK, editable, restored, write_json
 from taskflow.dashboard.visit import Visit
 from taskflow.errors import MessageNotFound
 from taskflow.message import Delivery, new_id
-from taskflow.schemas.waiting import misfit_of
+from taskflow.schemas.waiting_messages import misfit_of
 from taskflow.text import printable
 from taskflow.wire.resending import edited
 

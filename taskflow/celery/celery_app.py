@@ -8,15 +8,15 @@ from taskflow.celery import async_result, group_result
 from taskflow.celery.backends import check_backend, check_broker
 from taskflow.celery.beat import KIND, Beat
 from taskflow.celery.call_words import read_call, refused_attribute
+from taskflow.celery.celery_task import CeleryTask
 from taskflow.celery.conf import Conf
 from taskflow.celery.control import Control
 from taskflow.celery.current import set_current
 from taskflow.celery.hook import Hook
+from taskflow.celery.not_ported import refuse
 from taskflow.celery.periodic_task import PeriodicTask, read_periodic
-from taskflow.celery.refusals import refuse
 from taskflow.celery.routes import queue_by_route, read_routes
 from taskflow.celery.signatures import Signature
-from taskflow.celery.task import CeleryTask
 from taskflow.celery.task_options import keep_seconds, read_options
 from taskflow.config import name_broker
 from taskflow.registry import Registry, default_registry

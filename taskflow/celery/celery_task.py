@@ -12,11 +12,11 @@ from taskflow.celery.call_words import moment, read_call, refused_attribute
 from taskflow.celery.eager_result import EagerResult, run_eagerly
 from taskflow.celery.exceptions import MaxRetriesExceededError
 from taskflow.celery.groups import Group
-from taskflow.celery.handler import make_handler
 from taskflow.celery.kombu_engine import KombuEngine
-from taskflow.celery.refusals import refuse
+from taskflow.celery.not_ported import refuse
 from taskflow.celery.request import Request, current_request, requested
 from taskflow.celery.signatures import Signature
+from taskflow.celery.task_handler import make_handler
 from taskflow.celery.task_options import (
     MOST_RETRIES,
     TaskOptions,
@@ -28,7 +28,7 @@ from taskflow.publisher import default_broker
 from taskflow.tasks.decorator import task as make_task
 
 if TYPE_CHECKING:
-    from taskflow.celery.app import Celery
+    from taskflow.celery.celery_app import Celery
 
 MOST_CHUNKS = 100_000  # items
 _ELSEWHERE = {

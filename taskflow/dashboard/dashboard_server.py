@@ -7,8 +7,8 @@ import uvicorn
 from taskflow.broker import Broker
 from taskflow.dashboard.asgi_face import AsgiFace
 from taskflow.dashboard.keyed import KeyRoles
-from taskflow.dashboard.rights import Roles, local_operator
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.visitor_rights import Roles, local_operator
 from taskflow.errors import ConfigError
 from taskflow.server.keys import Keys
 from taskflow.server.listening import bind

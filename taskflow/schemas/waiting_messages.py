@@ -12,8 +12,8 @@ from taskflow.event import open_envelope, raw_event, to_event
 from taskflow.message import Delivery
 from taskflow.registry import Registry
 from taskflow.subscription import Subscription
-from taskflow.tasks.bodies import read_body
 from taskflow.tasks.run import FINAL, RUN, STATES, Run, row_of
+from taskflow.tasks.task_body import read_body
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.worker.execute import find_job
 

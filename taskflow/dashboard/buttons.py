@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from taskflow.dashboard import letter_actions, run_actions, worker_actions, workflow_actions
 from taskflow.dashboard.action_fields import Fields
+from taskflow.dashboard.action_plan import Plan
 from taskflow.dashboard.answer import Refused
-from taskflow.dashboard.plan import Plan
 from taskflow.dashboard.visit import Visit
 
 
