@@ -1,4 +1,4 @@
-"""The limits of slots (`stores.slots`), in SQL.
+"""The limits of slots (`stores.slot_limits`), in SQL.
 
 Whoever counts, parks or frees has the slot's lock: what one parks, another may be about to free.
 """

@@ -1,4 +1,4 @@
-"""The limits of slots (`stores.slots`), in SQL."""
+"""The limits of slots (`stores.slot_limits`), in SQL."""
 
 from collections.abc import Mapping, Sequence
 
