@@ -12,7 +12,7 @@ from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.payloads import Payloads
 from taskflow.brokers.aws.pointers import SIZE, sized
 from taskflow.brokers.aws.reach import Reach
-from taskflow.brokers.stored.fanout import with_deduplication
+from taskflow.brokers.stored.deduplication import with_deduplication
 from taskflow.clock import Clock
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_RETENTION, is_fifo

@@ -3,13 +3,8 @@
 from collections.abc import Sequence
 
 from taskflow.broker.settings import Sent, TopicSettings
-from taskflow.brokers.stored.fanout import (
-    Deduplication,
-    Wanted,
-    is_plain,
-    messages_for,
-    with_deduplication,
-)
+from taskflow.brokers.stored.deduplication import Deduplication, with_deduplication
+from taskflow.brokers.stored.fanout import Wanted, is_plain, messages_for
 from taskflow.brokers.stored.lookup import find_topic
 from taskflow.errors import LimitExceeded, TopicNotFound
 from taskflow.limits import is_fifo
