@@ -1,7 +1,9 @@
 """Calling a verb where nobody may wait: on an event loop."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+
+T = TypeVar("T")
 
 
 class WouldWait(Exception):
@@ -34,3 +36,12 @@ class Gathered(Protocol):
         been, when it was an error of the disk.
         """
         ...
+
+
+def at_once(broker: Gathered, verb: Callable[[], T]) -> tuple[T, Callable[[], None] | None]:
+    """Call one verb that way, alone: its answer, and what must be called before anybody is told.
+    Raises what the verb raises, and WouldWait or FileReplaced where it was not done."""
+    ((answer, error),), wait = broker.gathered([verb])
+    if error is not None:
+        raise error
+    return cast(T, answer), wait

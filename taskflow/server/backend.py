@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 from taskflow.broker import Broker
-from taskflow.broker.prompt import Gathered, WouldWait
+from taskflow.broker.prompt import Gathered, WouldWait, at_once
 from taskflow.broker.settings import Sent
 from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
@@ -90,12 +90,10 @@ class Backend:
             return await rounds.do(call)
         if self._gathered is not None:
             try:
-                ((answer, error),), wait = self._gathered.gathered([call])
-                if error is not None:
-                    raise error
+                answer, wait = at_once(self._gathered, call)
                 if wait is not None:
                     await self.run(wait)
-                return cast(T, answer)
+                return answer
             except (WouldWait, FileReplaced):
                 pass  # nothing was done: in a thread, then
         return await (self.run(call) if rounds is None else rounds.do(call, would_wait=True))

@@ -4,13 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
 
 from taskflow.broker import Finish, QueueSettings
-from taskflow.broker.prompt import WouldWait
+from taskflow.broker.prompt import WouldWait, at_once
 from taskflow.brokers import open_address
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.lending import MOST_GONE
@@ -33,21 +32,14 @@ def broker(path: Path, request: pytest.FixtureRequest) -> Iterator[StoredBroker]
         yield broker
 
 
-def do(broker: StoredBroker, verb: Callable[[], Any]) -> tuple[Any, Callable[[], None] | None]:
-    ((answer, error),), wait = broker.gathered([verb])
-    if error is not None:
-        raise error
-    return answer, wait
-
-
 def send(broker: StoredBroker) -> Callable[[], None] | None:
-    return do(broker, lambda: broker.send("work", [Message("a", "x")]))[1]
+    return at_once(broker, lambda: broker.send("work", [Message("a", "x")]))[1]
 
 
 def test_what_need_not_wait_is_done(broker: StoredBroker) -> None:
     assert send(broker) is None
-    (lent,), _ = do(broker, lambda: broker.receive("work"))
-    assert do(broker, lambda: broker.delete([Finish(lent)])) == ([True], None)
+    (lent,), _ = at_once(broker, lambda: broker.receive("work"))
+    assert at_once(broker, lambda: broker.delete([Finish(lent)])) == ([True], None)
 
 
 def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> None:
@@ -55,7 +47,7 @@ def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> N
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(WouldWait):
             send(broker)
-        assert do(broker, lambda: broker.settings("work"))[
+        assert at_once(broker, lambda: broker.settings("work"))[
             0
         ].retention  # a look waits for no writer
         other.execute("ROLLBACK")
@@ -74,7 +66,7 @@ def test_nobody_waits_for_another_thread(broker: StoredBroker) -> None:
     thread.start()
     try:
         assert holds.wait(10)
-        for verb in (lambda: send(broker), lambda: do(broker, lambda: broker.queues())):
+        for verb in (lambda: send(broker), lambda: at_once(broker, lambda: broker.queues())):
             with pytest.raises(WouldWait):
                 verb()
     finally:
@@ -165,5 +157,5 @@ def test_a_receive_behind_many_worn_out_messages_takes_its_time(broker: StoredBr
     assert len(broker.receive("work", limit=MOST_GONE, visibility=0)) == MOST_GONE
     broker.send("work", [Message("fresh", "x")])
     with pytest.raises(WouldWait):
-        do(broker, lambda: broker.receive("work"))
+        at_once(broker, lambda: broker.receive("work"))
     assert [one.id for one in broker.receive("work")] == ["fresh"]
