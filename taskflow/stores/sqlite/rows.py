@@ -37,7 +37,7 @@ class SqliteRows:
         self.letters = letters = SqliteLetters(connection)
         self.search = Finder(SqliteFinding(connection)).search
 
-        declared = DeclaredRows(connection, letters)
+        declared = self._declared = DeclaredRows(connection, letters)
         self.begun = declared.begun
         self.topics, self.topic = declared.topics, declared.topic
         self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
@@ -63,8 +63,8 @@ class SqliteRows:
         self.any_gone = books.any_gone
         self.tally, self.counts = books.tally, books.counts
         bodies, lanes = SqliteBodies(connection), Lanes(connection)
+        self._lanes = lanes
         self.sweep = bodies.sweep
-        self.undone = lanes.undone
         removal = Removal(connection, bodies, lanes, books)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
@@ -92,6 +92,11 @@ class SqliteRows:
         self.deduplicate = deduplications.deduplicate
         self.attempted = deduplications.attempted
         self.remember_attempt = deduplications.remember_attempt
+
+    def undone(self) -> None:
+        """What was changed since some moment is as it was then."""
+        self._declared.undone()
+        self._lanes.undone()
 
     def undoing(self, work: Callable[[], T]) -> T:
         self._execute("SAVEPOINT part")
