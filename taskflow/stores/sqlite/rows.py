@@ -77,7 +77,7 @@ class SqliteRows:
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
         due = DueRows(connection, removal)
-        self.due, self.any_due, self.kinds = due.due, due.any_due, due.kinds
+        self.due, self.glance, self.kinds = due.due, due.glance, due.kinds
         slots = SlotRows(connection, declared)
         self.unpark, self.parked = slots.unpark, slots.parked
         self.lend = Lender(due, leases, slots).lend

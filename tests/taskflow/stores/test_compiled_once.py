@@ -33,16 +33,21 @@ def test_a_message_and_a_record_are_compiled_once(compiled: list[int]) -> None:
     broker = StoredBroker(SqliteStore(None, durable=False), clock=clock)
     broker.create_queue("work")
 
-    def way(number: int) -> None:
-        broker.send("work", [Message(f"{number}", "x")])
-        (delivery,) = broker.receive("work")
-        put = Put(kind="run", key=f"{number}", value="{}", expected=0, due_at=clock.now())
-        broker.apply([Change(records=[put], settlements=[Finish(delivery)])])
+    def way(count: int) -> None:
+        keys = [f"{clock.now()}/{number}" for number in range(count)]
+        broker.send("work", [Message(key, "x") for key in keys])
+        deliveries = broker.receive("work", limit=count)
+        puts = [Put(kind="run", key=key, value="{}", expected=0, due_at=1.0) for key in keys]
+        finished = [Finish(one) for one in deliveries]
+        broker.apply([Change(records=puts, settlements=finished)])
         assert broker.list_records(RecordQuery(kind="run", order="due", limit=10)).records
         assert broker.waiting("work", 5) == 0
+        clock.advance(1)
 
-    way(1)
-    assert compiled
-    compiled.clear()
-    way(2)
-    assert not compiled
+    for count in (2, 1):
+        way(count)
+        assert compiled
+        way(count)
+        compiled.clear()
+        way(count)
+        assert not compiled

@@ -72,7 +72,11 @@ def test_the_stamp_is_read_no_more_than_it_may_have_changed(
     asked: list[str] = []
 
     def hook(connection: apsw.Connection) -> None:
-        connection.exec_trace = lambda cursor, sql, values: asked.append(sql) or True
+        def trace(cursor: apsw.Cursor, sql: str, values: object) -> bool:
+            asked.append(sql)
+            return True
+
+        connection.exec_trace = trace
 
     monkeypatch.setattr(apsw, "connection_hooks", [hook])
     for path, reads in ((None, 0), (tmp_path / "broker.db", 3)):
