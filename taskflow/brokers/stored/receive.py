@@ -8,6 +8,7 @@ from taskflow.brokers.stored.lending import Lending
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import check_receive
 from taskflow.message import Delivery
+from taskflow.stores.lender import NEVER
 from taskflow.stores.row import QueueRow
 from taskflow.stores.rows import Outdated, Rows
 
@@ -170,6 +171,10 @@ class Receiver:
     def next_due(self, *queues: str) -> float | None:
         """When the next hidden message becomes visible."""
         return self.next_due_after(queues, self._core.now())
+
+    def first_due(self, queue: str) -> float | None:
+        """When the first message of a queue becomes visible, or has."""
+        return self.next_due_after([queue], NEVER)
 
     def next_due_after(self, queues: Sequence[str], now: float) -> float | None:
         """The first time after `now` at which there is more; perhaps it has come meanwhile."""

@@ -22,13 +22,16 @@ _PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, labe
                version = record.version + 1, value = excluded.value, parent = excluded.parent,
                label = excluded.label, state = excluded.state, due_at = excluded.due_at,
                expires_at = excluded.expires_at, changed_at = excluded.changed_at
-           WHERE ?9 IS NULL AND NOT {_GONE}
+           WHERE NOT {_GONE}
            RETURNING version"""
 _REPLACE = """UPDATE record AS r SET version = r.version + 1, value = ?3, parent = ?4,
                   label = ?5, state = ?6, due_at = ?7, expires_at = ?8, changed_at = ?10
               WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
-                AND (r.expires_at IS NULL OR r.expires_at > ?10)
-              RETURNING version"""
+                AND (r.expires_at IS NULL OR r.expires_at > ?10)"""
+_INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state, due_at,
+                                 expires_at, created_at, changed_at)
+             VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
+             ON CONFLICT (kind, key) DO NOTHING"""
 
 
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
@@ -137,23 +140,37 @@ class SqliteRecords:
             *(put.kind, put.key, put.value, put.parent, put.label, put.state),
             *(put.due_at, put.expires_at, put.expected, now),
         )
+        # (What version it has then is asked only where it is not known: RETURNING takes as long
+        # again as the change.)
         version: int | None
         if put.expected:  # one that is there: an insert would never be right
-            version = self._execute(_REPLACE, values).get
+            version = put.expected + 1 if self._changed(_REPLACE, values) else None
         else:
-            version = self._execute(_PUT, (*values, fresh)).get
+            version = self._insert(put.expected, (*values, fresh), fresh)
             if version is None and self._drop_expired(put.kind, put.key, now):
-                version = self._execute(_PUT, (*values, fresh)).get  # as one that never was
+                version = self._insert(
+                    put.expected, (*values, fresh), fresh
+                )  # as one that never was
         if version is None:
             self._conflict(put.kind, put.key, put.expected or 0, now)
         assert version is not None
         return version
 
+    def _insert(self, expected: int | None, values: tuple[Any, ...], fresh: int) -> int | None:
+        """The version of one that is new, or that replaces another if none is expected."""
+        if expected is None:
+            found: int | None = self._execute(_PUT, values).get
+            return found
+        return fresh if self._changed(_INSERT, values) else None
+
+    def _changed(self, sql: str, values: tuple[Any, ...]) -> bool:
+        self._execute(sql, values)
+        return self._connection.changes() > 0
+
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
-        self._execute(
+        return self._changed(
             "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?", (kind, key, now)
         )
-        return self._connection.changes() > 0
 
     def _conflict(self, kind: str, key: str, expected: int, now: float) -> None:
         found = self.find(kind, [key], now).get(key)

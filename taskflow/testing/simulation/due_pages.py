@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 
 from taskflow.broker.change import Applied, Change, Put
 from taskflow.broker.record import RecordPage, RecordQuery
+from taskflow.tasks.cancelling import CANCEL
 
 Ask = Callable[[RecordQuery], RecordPage]
 
 
 class DuePages:
     """Answers `list_records` in the order of `due_at` from what was answered before, until a
-    change has written a record of that kind that is due, or one of those that were answered.
+    change has written a record of that kind that is due, or one of those that were answered; and
+    that no call was cancelled until a change says so.
 
     A simulated month asks it a hundred thousand times, and mostly nothing has changed.
     """
@@ -19,9 +21,16 @@ class DuePages:
         self._ask = ask
         self._pages: dict[RecordQuery, RecordPage] = {}
         self._keys: dict[str, set[str]] = {}
+        self._none_cancelled = False
 
     def __call__(self, query: RecordQuery) -> RecordPage:
         """As `Runs.list_records`."""
+        if query == _ANY_CANCELLED:
+            if not self._none_cancelled:
+                page = self._ask(query)
+                self._none_cancelled = not page.records
+                return page
+            return RecordPage([], None)
         if query.order != "due" or query.states or query.after is not None:
             return self._ask(query)
         page = self._pages.get(query)
@@ -44,6 +53,8 @@ class DuePages:
         return changed
 
     def _wrote(self, kind: str, key: str, due_at: float | bool | None) -> bool:
+        if kind == CANCEL:
+            self._none_cancelled = False
         if not due_at and key not in self._keys.get(kind, ()):
             return False
         self.forget(kind)
@@ -51,7 +62,11 @@ class DuePages:
 
     def forget(self, kind: str | None = None) -> None:
         """Ask again, about this kind or all."""
+        self._none_cancelled = self._none_cancelled and kind is not None
         for query in [one for one in self._pages if kind in (None, one.kind)]:
             del self._pages[query]
         for known in [one for one in self._keys if kind in (None, one)]:
             del self._keys[known]
+
+
+_ANY_CANCELLED = RecordQuery(kind=CANCEL, limit=1)

@@ -61,7 +61,7 @@ class Stage:
         self._stack: list[SimulatedWorker] = []
         self._hiring = False
         self._workers = [self._hire(f"worker-{number}") for number in range(1, workers + 1)]
-        self._agenda = Agenda(broker.whole, registry.queues())
+        self._agenda = Agenda(broker.whole, broker.first_due, registry.queues())
         self._limits = StartLimits(broker.whole, registry)
         self._tend_due: float | None = None
         self._upkeep_due = clock.now() + UPKEEP
