@@ -76,7 +76,9 @@ class Applier:
         careful = False
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
-            answers, rings, handled = [], set[str](), Counter[int]()
+            answers: list[Applied] = []
+            rings: set[str] = set()
+            handled: Counter[int] = Counter()
             now = core.now()
             if names := _names(changes):
                 rows.records.lock(names)

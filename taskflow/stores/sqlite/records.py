@@ -1,6 +1,7 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -77,43 +78,22 @@ class SqliteRecords:
     def select(
         self, query: RecordQuery, after: tuple[float, int] | None, now: float
     ) -> list[tuple[int, Record]]:
-        by_due = query.order == "due"
-        index = "record_newest"
-        conditions = ["r.kind = :kind", _ALIVE]
-        if query.label is not None:
-            conditions.append("r.label = :label")
-            index = "record_label"
-        if len(query.states) == 1:
-            conditions.append("r.state = :states ->> 0")
-            index = "record_state"
-        elif query.states:
-            conditions.append("r.state IN (SELECT value FROM json_each(:states))")
-        if query.parent is not None:
-            conditions.append("r.parent = :parent")
-            index = "record_parent"
-        if query.created_from is not None:
-            conditions.append("r.created_at >= :created_from")
-        if query.created_before is not None:
-            conditions.append("r.created_at < :created_before")
-        if query.due_by is not None:
-            conditions.append("r.due_at <= :due_by")
-        order = "r.number DESC" if query.order == "newest" else "r.number"
-        if by_due:
-            conditions.append("r.due_at IS NOT NULL")
-            index = "record_due"
-            order = "r.due_at, r.number"
-        if after is not None:
-            comparison = "<" if query.order == "newest" else ">"
-            seen = "(r.due_at, r.number) > (:due, :number)"
-            conditions.append(seen if by_due else f"r.number {comparison} :number")
         found = self._execute(
-            f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
-                WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit""",
+            _page_of(
+                query.order,
+                query.label is not None,
+                len(query.states),
+                query.parent is not None,
+                query.created_from is not None,
+                query.created_before is not None,
+                query.due_by is not None,
+                after is not None,
+            ),
             {
                 "kind": query.kind,
                 "parent": query.parent,
                 "label": query.label,
-                "states": encode(list(query.states)).decode(),
+                "states": encode(list(query.states)).decode() if query.states else None,
                 "created_from": query.created_from,
                 "created_before": query.created_before,
                 "due_by": query.due_by,
@@ -234,6 +214,50 @@ class SqliteRecords:
             )
             gone += self._connection.changes()
         return gone
+
+
+@lru_cache(256)
+def _page_of(
+    ordered: str,
+    by_label: bool,
+    states: int,
+    by_parent: bool,
+    since: bool,
+    before: bool,
+    by_due: bool,
+    goes_on: bool,
+) -> str:
+    """The statement for a page of records."""
+    index = "record_newest"
+    conditions = ["r.kind = :kind", _ALIVE]
+    if by_label:
+        conditions.append("r.label = :label")
+        index = "record_label"
+    if states == 1:
+        conditions.append("r.state = :states ->> 0")
+        index = "record_state"
+    elif states:
+        conditions.append("r.state IN (SELECT value FROM json_each(:states))")
+    if by_parent:
+        conditions.append("r.parent = :parent")
+        index = "record_parent"
+    if since:
+        conditions.append("r.created_at >= :created_from")
+    if before:
+        conditions.append("r.created_at < :created_before")
+    if by_due:
+        conditions.append("r.due_at <= :due_by")
+    order = "r.number DESC" if ordered == "newest" else "r.number"
+    seen = f"r.number {'<' if ordered == 'newest' else '>'} :number"
+    if ordered == "due":
+        conditions.append("r.due_at IS NOT NULL")
+        index = "record_due"
+        order = "r.due_at, r.number"
+        seen = "(r.due_at, r.number) > (:due, :number)"
+    if goes_on:
+        conditions.append(seen)
+    return f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
+               WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit"""
 
 
 def _record(row: Any) -> Record:

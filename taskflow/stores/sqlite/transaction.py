@@ -74,6 +74,8 @@ class Reading:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
+        if error is None:
+            return
         if isinstance(error, apsw.BusyError) and self._haste.on:
             raise WouldWait from error
         if isinstance(error, apsw.Error | OSError):

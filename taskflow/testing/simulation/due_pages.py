@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from taskflow.broker.change import Applied, Change, Put
+from taskflow.broker.change import Applied, Change, Put, Remove
 from taskflow.broker.record import RecordPage, RecordQuery
-from taskflow.tasks.cancelling import CANCEL
+from taskflow.tasks.cancelling import ANY_CANCELLED, CANCEL
 
 Ask = Callable[[RecordQuery], RecordPage]
 
@@ -25,7 +25,7 @@ class DuePages:
 
     def __call__(self, query: RecordQuery) -> RecordPage:
         """As `Runs.list_records`."""
-        if query == _ANY_CANCELLED:
+        if query == ANY_CANCELLED:
             if not self._none_cancelled:
                 page = self._ask(query)
                 self._none_cancelled = not page.records
@@ -45,17 +45,19 @@ class DuePages:
         for change, answer in zip(changes, answers, strict=True):
             if answer.refused is None:
                 for one in change.records:
-                    changed |= self._wrote(one.kind, one.key, isinstance(one, Put) and one.due_at)
+                    changed |= self._wrote(one)
                 for counter in change.counters:
                     for after in counter.then:
                         if isinstance(after, Put):
-                            changed |= self._wrote(after.kind, after.key, after.due_at)
+                            changed |= self._wrote(after)
         return changed
 
-    def _wrote(self, kind: str, key: str, due_at: float | bool | None) -> bool:
+    def _wrote(self, one: Put | Remove) -> bool:
+        kind = one.kind
         if kind == CANCEL:
             self._none_cancelled = False
-        if not due_at and key not in self._keys.get(kind, ()):
+        is_due = isinstance(one, Put) and one.due_at is not None
+        if not is_due and one.key not in self._keys.get(kind, ()):
             return False
         self.forget(kind)
         return True
@@ -63,10 +65,10 @@ class DuePages:
     def forget(self, kind: str | None = None) -> None:
         """Ask again, about this kind or all."""
         self._none_cancelled = self._none_cancelled and kind is not None
-        for query in [one for one in self._pages if kind in (None, one.kind)]:
+        if kind is None:
+            self._pages.clear()
+            self._keys.clear()
+            return
+        self._keys.pop(kind, None)
+        for query in [one for one in self._pages if one.kind == kind]:
             del self._pages[query]
-        for known in [one for one in self._keys if kind in (None, one)]:
-            del self._keys[known]
-
-
-_ANY_CANCELLED = RecordQuery(kind=CANCEL, limit=1)
