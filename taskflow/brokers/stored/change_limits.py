@@ -25,9 +25,9 @@ def check_change(change: Change) -> None:
                 _check_record(one)
         if not -LARGEST <= add.by <= LARGEST:
             raise LimitExceeded(f"by is {add.by}; up to {LARGEST} either way are allowed")
-    for one in change.settlements:
-        if isinstance(one, Hide | Keep):
-            check_seconds("visibility", one.seconds, 0, float("inf"))
+    for settlement in change.settlements:
+        if isinstance(settlement, Hide | Keep):
+            check_seconds("visibility", settlement.seconds, 0, float("inf"))
 
 
 def _check_record(record: Put | Remove) -> None:

@@ -26,11 +26,11 @@ class DuePages:
     def __call__(self, query: RecordQuery) -> RecordPage:
         """As `Runs.list_records`."""
         if query == ANY_CANCELLED:
-            if not self._none_cancelled:
-                page = self._ask(query)
-                self._none_cancelled = not page.records
-                return page
-            return RecordPage([], None)
+            if self._none_cancelled:
+                return RecordPage([], None)
+            found = self._ask(query)
+            self._none_cancelled = not found.records
+            return found
         if query.order != "due" or query.states or query.after is not None:
             return self._ask(query)
         page = self._pages.get(query)
