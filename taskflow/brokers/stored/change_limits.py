@@ -7,6 +7,7 @@ from taskflow.limits import check_seconds
 LONGEST_NAME = 512  # characters
 LARGEST = 2**53
 LATEST = 1e11  # epoch seconds
+_HIDING = (Hide, Keep)
 
 
 def check_change(change: Change) -> None:
@@ -26,7 +27,7 @@ def check_change(change: Change) -> None:
         if not -LARGEST <= add.by <= LARGEST:
             raise LimitExceeded(f"by is {add.by}; up to {LARGEST} either way are allowed")
     for settlement in change.settlements:
-        if isinstance(settlement, Hide | Keep):
+        if isinstance(settlement, _HIDING):
             check_seconds("visibility", settlement.seconds, 0, float("inf"))
 
 

@@ -142,13 +142,15 @@ class DeclaredRows:
         return [(_queue_row(row), created_at) for *row, created_at in found]
 
     def queue(self, name: str) -> QueueRow | None:
-        self._look_for_changes()
-        if name not in self._queues:
-            found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
-            if found is None:
-                return None
-            self._queues[name] = _queue_row(found)
-        return self._queues[name]
+        if not self._sure or not self._alone:
+            self._look_for_changes()
+        if (kept := self._queues.get(name)) is not None:
+            return kept
+        found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
+        if found is None:
+            return None
+        row = self._queues[name] = _queue_row(found)
+        return row
 
     def queue_of(self, id: int) -> QueueRow | None:
         found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.id = ?", (id,)).get

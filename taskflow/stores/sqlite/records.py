@@ -50,6 +50,8 @@ long to set up as six of them."""
 class SqliteRecords:
     """`Records` over one SQLite connection; the caller holds the transaction."""
 
+    one_writer = True
+
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute

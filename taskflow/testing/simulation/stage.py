@@ -134,8 +134,10 @@ class Stage:
     def _turn(self) -> bool:
         """Do one thing that is due at this moment; False when there is none."""
         now = self.clock.now()
-        worker = next((one for one in self._workers if one not in self._stack), None)
-        if worker is None:
+        for worker in self._workers:
+            if worker not in self._stack:
+                break
+        else:
             return False
         if self.broker.changed or (self._tend_due is not None and self._tend_due <= now):
             self._tend(worker)
@@ -190,6 +192,8 @@ class Stage:
 
     def _closed(self) -> Collection[str]:
         """Queues of which as many run as may."""
+        if not self._stack:
+            return ()
         running = [one.job for one in self._stack if one.job is not None]
         return self._limits.closed(running) if running else ()
 
