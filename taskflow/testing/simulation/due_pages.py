@@ -25,7 +25,7 @@ class DuePages:
 
     def __call__(self, query: RecordQuery) -> RecordPage:
         """As `Runs.list_records`."""
-        if query == ANY_CANCELLED:
+        if query is ANY_CANCELLED:
             if self._none_cancelled:
                 return RecordPage([], None)
             found = self._ask(query)
