@@ -15,8 +15,9 @@ class Outgoing:
     `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
     """
 
-    def __init__(self, broker: Broker, place: int | None = None) -> None:
-        """`place`: where (`taskflow.placing`) what is sent under new ids is to lie."""
+    def __init__(self, broker: Broker, place: Callable[[], int] | None = None) -> None:
+        """`place`: where (`taskflow.placing`) what is sent under new ids is to lie; most runs send
+        nothing."""
         self.broker = broker
         self._place = place
         self.sends: list[Send | Publish] = []
@@ -43,7 +44,8 @@ class Outgoing:
 
     def new_id(self, what: str) -> str:
         """The id of something that is to be sent; `what` as for `add`."""
-        return new_id(self.broker.clock.now(), self.broker.random, self._place)
+        place = None if self._place is None else self._place()
+        return new_id(self.broker.clock.now(), self.broker.random, place)
 
     def once(self, what: str, call: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:
         """What cannot wait for the end: a call that may be one which is there already. Answers its

@@ -36,7 +36,7 @@ def encode(value: Any) -> bytes:
     """A payload as JSON. Raises TypeError for what JSON cannot hold, ValueError for a number that
     is not finite; both say where."""
     data = _write(value)
-    if b"null" in data:  # what msgspec makes of NaN, too
+    if b"null" in data and value is not None:  # what msgspec makes of NaN, too
         _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
     return data
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from typing import Any, TypeVar, cast
 
@@ -183,7 +184,7 @@ class Registry:
 
     def summon(self, kind: str) -> None:
         """Have somebody who tends these records of EVERYBODYS, since there are some."""
-        import_module(EVERYBODYS[kind]).join(self)
+        _join(kind)(self)
 
     def enter(self, entry: Entry, key: str) -> None:
         """Let a queue's workers know an entry, under a key of its own within the queue: the one
@@ -280,6 +281,12 @@ def _called(subscription: Subscription) -> str:
 
 def _module(subscription: Subscription) -> str:
     return str(getattr(subscription.handler, "__module__", "?"))
+
+
+@cache
+def _join(kind: str) -> Callable[[Registry], object]:
+    """Gives a registry who tends these records."""
+    return cast(Callable[[Registry], object], import_module(EVERYBODYS[kind]).join)
 
 
 default_registry = Registry()

@@ -1,6 +1,5 @@
 """How a run ends, and what then: outcomes, backoff, decide(). Pure."""
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -10,6 +9,7 @@ import msgspec
 
 from taskflow import errors
 from taskflow.limits import MAX_RECEIVES
+from taskflow.tracebacks import format_exception
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -136,7 +136,7 @@ def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
     kind = type(named)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     try:
-        trace = "".join(traceback.format_exception(error))
+        trace = format_exception(error)
     except BaseException:
         trace = "<its traceback cannot be written>"
     return {

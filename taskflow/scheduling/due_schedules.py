@@ -10,6 +10,7 @@ from taskflow.tasks.due_runs import HELD, TICKER
 
 MOST = 500  # schedules of one transaction
 PAUSE = 1.0  # seconds until a batch of which nothing could be stored is tried again
+_DUE = RecordQuery(kind=SCHEDULE, order="due", limit=MOST)
 
 
 def fire_due(broker: Broker, worker: str) -> float | None:
@@ -28,7 +29,7 @@ def fire_due(broker: Broker, worker: str) -> float | None:
 
 def look(broker: Broker, now: float) -> tuple[Sequence[Record], float | None]:
     """The schedules that are due, MOST of them at once; and when the first other one is."""
-    page = broker.list_records(RecordQuery(kind=SCHEDULE, order="due", limit=MOST))
+    page = broker.list_records(_DUE)
     due = [one for one in page.records if (one.due_at or 0.0) <= now]
     others = page.records[len(due) :]
     return due, others[0].due_at if others else None

@@ -13,7 +13,7 @@ from taskflow.event import Event, trace_child
 from taskflow.limits import is_fifo
 from taskflow.scheduling.missed_ticks import MOST, what_is_due
 from taskflow.scheduling.spec import Spec
-from taskflow.scheduling.stored import SCHEDULE, Row, planned, put_row, row_of
+from taskflow.scheduling.stored import SCHEDULE, Row, due_time, put_row, row_of
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.cancelling import stop_parts
 from taskflow.tasks.preparing import Prepared, prepare
@@ -135,30 +135,31 @@ class Firing:
     def _fired(self) -> Change:
         row, now = self._row, self._now
         assert row is not None
-        stored = row.stored
-        if self._ticks:
-            stored = msgspec.structs.replace(
-                stored, fired=stored.fired + len(self._ticks), last_tick=self._ticks[-1]
-            )
+        before = row.stored
         stored = msgspec.structs.replace(
-            stored,
-            skipped=stored.skipped + self._skipped,
-            missed=stored.missed + self._missed,
+            before,
+            fired=before.fired + len(self._ticks),
+            last_tick=self._ticks[-1] if self._ticks else before.last_tick,
+            skipped=before.skipped + self._skipped,
+            missed=before.missed + self._missed,
             waiting=self._waiting,
+            next_tick=self._next,
         )
         due_at = row.due_at
-        if self._next != stored.next_tick or row.stored.waiting is not None:
-            stored, due_at = planned(stored, self._next, self._broker)
+        if self._next != before.next_tick or before.waiting is not None:
+            due_at = due_time(stored, self._broker)
         if self._waiting is not None:
             due_at = now + LOOK_AGAIN if due_at is None else min(due_at, now + LOOK_AGAIN)
         state = "ended" if due_at is None else row.state
-        change = Change(records=[put_row(row.name, stored, state, row.version, due_at, now)])
-        for tick in self._ticks:
-            change = _both(change, self._fire(row.name, stored.spec, tick))
-        if not self._broker.features.atomic:
-            id = f"tick/{row.name}/{row.version}"
-            change = msgspec.structs.replace(change, id=id)
-        return change
+        sent = [self._fire(row.name, stored.spec, tick) for tick in self._ticks]
+        put = put_row(row.name, stored, state, row.version, due_at, now)
+        return Change(
+            id=None if self._broker.features.atomic else f"tick/{row.name}/{row.version}",
+            keys=[key for one in sent for key in one.keys],
+            records=[put, *(record for one in sent for record in one.records)],
+            counters=[counter for one in sent for counter in one.counters],
+            sends=[send for one in sent for send in one.sends],
+        )
 
     def _fire(self, name: str, spec: Spec, tick: float) -> Change:
         """What one tick sends."""
@@ -222,13 +223,3 @@ def publishing(broker: Broker, spec: Spec, id: str, name: str) -> Change:
 def tick_id(name: str, tick: float) -> str:
     """The id of what a tick sends: there is one of each."""
     return f"{name}@{int(tick) if tick.is_integer() else tick}"
-
-
-def _both(one: Change, other: Change) -> Change:
-    return msgspec.structs.replace(
-        one,
-        keys=[*one.keys, *other.keys],
-        records=[*one.records, *other.records],
-        counters=[*one.counters, *other.counters],
-        sends=[*one.sends, *other.sends],
-    )

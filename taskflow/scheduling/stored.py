@@ -118,11 +118,17 @@ def parent_of(app: str) -> str:
 
 
 def planned(stored: Stored, tick: float | None, broker: Broker) -> tuple[Stored, float | None]:
-    """With that tick as its next one; and when that is due, by its jitter."""
-    due_at = tick
-    if tick is not None and stored.spec.jitter:
-        due_at = tick + broker.random.uniform(0.0, stored.spec.jitter)
-    return msgspec.structs.replace(stored, next_tick=tick), due_at
+    """With that tick as its next one; and when that is due."""
+    stored = msgspec.structs.replace(stored, next_tick=tick)
+    return stored, due_time(stored, broker)
+
+
+def due_time(stored: Stored, broker: Broker) -> float | None:
+    """When its next tick is due, by its jitter."""
+    due_at = stored.next_tick
+    if due_at is not None and stored.spec.jitter:
+        due_at += broker.random.uniform(0.0, stored.spec.jitter)
+    return due_at
 
 
 def first_tick(spec: Spec, now: float) -> float | None:

@@ -10,6 +10,9 @@ from taskflow.broker.record import Record, RecordQuery
 class Records(Protocol):
     """The verbs on records, keys and applied changes. What has expired at `now` is not there."""
 
+    one_writer: bool
+    """Whether there is one at a time, so that `lock` need not be called."""
+
     def lock(self, names: Collection[str]) -> None:
         """These are the caller's until the transaction ends: the ids, keys and records that it is
         about to change, each named with its kind. In any order: they are sorted here."""

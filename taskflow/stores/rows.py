@@ -126,9 +126,9 @@ class Rows(Declared, Protocol):
         """How many hidden rows each message group of a standard queue has."""
         ...
 
-    def any_due(self, queue: QueueRow, now: float) -> bool:
-        """Whether `lend` may find something. A store in which an empty `lend` costs nobody anything
-        may say so unasked."""
+    def glance(self, queue: QueueRow, now: float) -> int:
+        """What `lend` may find: 0 for nothing, 1 for a row that `lend_lone` may lend, 2 for more or
+        another one. A store in which an empty `lend` costs nobody anything may say 2 unasked."""
         ...
 
     def next_due(self, queue: QueueRow, now: float) -> float | None:

@@ -11,6 +11,7 @@ from taskflow.tasks.run import FINAL, RUN, row_of
 
 CANCEL = "cancel"
 """The kind of the records that cancel calls without a run, by their message's id."""
+ANY_CANCELLED = RecordQuery(kind=CANCEL, limit=1)
 KEPT = 14 * 86400.0  # seconds: no message waits longer
 
 

@@ -13,6 +13,7 @@ from taskflow.tasks.run import RUN, Row, row_of
 TICKER, HELD = "taskflow.ticker", 2.0
 MOST = 500  # runs of one transaction
 TRY_AGAIN = 60.0  # seconds until what could not be sent is tried again
+_DUE = RecordQuery(kind=RUN, order="due", limit=MOST)
 
 log = logging.getLogger("taskflow.tasks")
 
@@ -22,7 +23,7 @@ def send_due(broker: Broker, worker: str) -> float | None:
     Each run is sent once, whoever does it; so that not all workers try, one of them does."""
     while True:
         now = broker.clock.now()
-        page = broker.list_records(RecordQuery(kind=RUN, order="due", limit=MOST))
+        page = broker.list_records(_DUE)
         due = [row_of(one) for one in page.records if (one.due_at or 0.0) <= now]
         if due:
             if not broker.hold(TICKER, worker, HELD):

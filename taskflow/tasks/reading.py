@@ -8,12 +8,11 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put, Remove, Take
-from taskflow.broker.record import RecordQuery
 from taskflow.engine import Found
 from taskflow.errors import DecodeError, NoHandler, Reject
 from taskflow.message import Delivery
 from taskflow.retry import Done
-from taskflow.tasks.cancelling import CANCEL
+from taskflow.tasks.cancelling import ANY_CANCELLED, CANCEL
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.following import kept_parts
 from taskflow.tasks.made_runs import make_runs
@@ -147,8 +146,7 @@ class Reader:
         now = broker.clock.elapsed()
         looked_at, any_there = self._looks.get(broker, (float("-inf"), False))
         if now - looked_at >= broker.economy.look_every:
-            query = RecordQuery(kind=CANCEL, limit=1)
-            any_there = bool(broker.list_records(query).records)
+            any_there = bool(broker.list_records(ANY_CANCELLED).records)
             self._looks[broker] = (now, any_there)
         if not any_there:
             return set()

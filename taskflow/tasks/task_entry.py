@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskflow.broker import Broker
@@ -48,7 +49,7 @@ class TaskEntry(Entry):
     def begin(self, work: Work, broker: Broker) -> None:
         """An attempt begins: from here on what it sends is kept until it ends."""
         if broker.features.atomic:
-            work.outgoing = Outgoing(broker, place_of_work(work.delivery))
+            work.outgoing = Outgoing(broker, partial(place_of_work, work.delivery))
             outgoing.set(work.outgoing)
 
     @property

@@ -67,6 +67,7 @@ class Worker:
         self._id = new_id(broker.clock.now(), broker.random)
         self.settler: Settler | None = None
         """Who tells the broker of what this `turn` holds."""
+        self._idle: tuple[Inflight, Settler, Intake] | None = None
         self.declare()
 
     def declare(self) -> None:
@@ -125,9 +126,9 @@ class Worker:
         BrokerError; what has not run then is given back.
         """
         broker = self.broker
-        inflight = Inflight(broker.clock, self._told, goes_on=(Done, Dead))
-        settler = self.settler = Settler(broker, inflight, self.retention)
-        intake = Intake(broker, self.registry, inflight, settler)
+        table, self._idle = self._idle or self._table(), None  # a handler may call this, too
+        inflight, settler, intake = table
+        self.settler = settler
         intake.take(self.queue_order(), limit, wait)
         jobs = []
         try:
@@ -138,7 +139,15 @@ class Worker:
                 jobs.append(job)
         finally:
             settler.give_back(inflight.return_all(), "the step has ended")
+        if not inflight:  # else what it holds is nobody's to settle
+            self._idle = table
         return jobs
+
+    def _table(self) -> tuple[Inflight, Settler, Intake]:
+        """What is in flight, and who sees to it."""
+        inflight = Inflight(self.broker.clock, self._told, goes_on=(Done, Dead))
+        settler = Settler(self.broker, inflight, self.retention)
+        return inflight, settler, Intake(self.broker, self.registry, inflight, settler)
 
     def drain(self) -> list[Job]:
         """`step` until nothing is visible; answers what has run."""

@@ -20,6 +20,8 @@ from taskflow.brokers.stored.joiner import Joiner
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.stores.rows import Rows
 
+_HIDING = (Hide, Keep)
+
 
 class _Refused(Exception):
     """One of several changes is refused, and was not made so that it alone could be undone."""
@@ -76,11 +78,13 @@ class Applier:
         careful = False
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
-            answers, rings, handled = [], set[str](), Counter[int]()
+            answers: list[Applied] = []
+            rings: set[str] = set()
+            handled: Counter[int] = Counter()
             now = core.now()
-            if names := _names(changes):
+            if not rows.records.one_writer and (names := _names(changes)):
                 rows.records.lock(names)
-            self._written += len(names)
+            self._written += _written(changes)
             if self._written >= HOUSEKEEPING:  # as many go, in time, as come
                 rows.records.expire(now, 2 * self._written)
                 self._written = 0
@@ -120,9 +124,20 @@ class Applier:
         now = core.now()
         for change, answer in zip(changes, answers, strict=True):
             for entry, ok in zip(change.settlements, answer.settled, strict=False):
-                if ok and isinstance(entry, Hide | Keep) and not answer.repeated:
+                if ok and isinstance(entry, _HIDING) and not answer.repeated:
                     entry.delivery.visible_at = now + entry.seconds
         return answers
+
+
+def _written(changes: Sequence[Change]) -> int:
+    """How many records, keys and ids they write, about."""
+    return sum(
+        (one.id is not None)
+        + len(one.keys)
+        + len(one.records)
+        + sum(1 + len(add.then) for add in one.counters)
+        for one in changes
+    )
 
 
 def _names(changes: Sequence[Change]) -> list[str]:

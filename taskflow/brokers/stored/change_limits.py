@@ -1,12 +1,13 @@
 """What a change may hold: names that can be stored, and numbers that fit."""
 
-from taskflow.broker.change import Change, Hide, Keep, Put
+from taskflow.broker.change import Change, Hide, Keep, Put, Remove
 from taskflow.errors import LimitExceeded
 from taskflow.limits import check_seconds
 
 LONGEST_NAME = 512  # characters
 LARGEST = 2**53
 LATEST = 1e11  # epoch seconds
+_HIDING = (Hide, Keep)
 
 
 def check_change(change: Change) -> None:
@@ -17,21 +18,31 @@ def check_change(change: Change) -> None:
     for key in change.keys:
         _check_name("a key", key.key)
         _check_name("the holder of a key", key.holder)
-    then = [one for add in change.counters for one in add.then if isinstance(one, Put)]
-    for record in (*change.records, *then):
-        _check_name("the kind of a record", record.kind)
-        _check_name("the key of a record", record.key)
-        if record.expected is not None and not 0 <= record.expected < 2**63:
-            raise LimitExceeded(f"expected is {record.expected}; the version of a record is wanted")
-        for what in ("parent", "label", "state"):
-            if (text := getattr(record, what, None)) is not None:
-                _check_name(f"the {what} of a record", text)
+    for record in change.records:
+        _check_record(record)
     for add in change.counters:
+        for one in add.then:
+            if isinstance(one, Put):
+                _check_record(one)
         if not -LARGEST <= add.by <= LARGEST:
             raise LimitExceeded(f"by is {add.by}; up to {LARGEST} either way are allowed")
-    for one in change.settlements:
-        if isinstance(one, Hide | Keep):
-            check_seconds("visibility", one.seconds, 0, float("inf"))
+    for settlement in change.settlements:
+        if isinstance(settlement, _HIDING):
+            check_seconds("visibility", settlement.seconds, 0, float("inf"))
+
+
+def _check_record(record: Put | Remove) -> None:
+    _check_name("the kind of a record", record.kind)
+    _check_name("the key of a record", record.key)
+    if record.expected is not None and not 0 <= record.expected < 2**63:
+        raise LimitExceeded(f"expected is {record.expected}; the version of a record is wanted")
+    if isinstance(record, Put):
+        if record.parent is not None:
+            _check_name("the parent of a record", record.parent)
+        if record.label is not None:
+            _check_name("the label of a record", record.label)
+        if record.state is not None:
+            _check_name("the state of a record", record.state)
 
 
 def _check_name(what: str, text: str) -> None:

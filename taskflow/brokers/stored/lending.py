@@ -27,6 +27,7 @@ class Lending:
         self._mark = mark  # of its receipts
         self._room: Counter[int] = Counter()  # until in-flight messages are counted again
         self._turns: dict[int, Turns] = {}
+        self._bits: list[int] = []  # random ones, of a lease that was not given
 
     def lend(
         self,
@@ -60,7 +61,7 @@ class Lending:
         limit = min(limit, self._allowed(rows, queue, limit, now))
         if limit <= 0:
             return [], False, ()
-        receipt = new_lease(now, self._random.getrandbits(18))
+        receipt = new_lease(now, self._draw())
         new: set[int] = set()
         taken, receipt, more = self._take(
             rows, queue, limit, receipt, until, now, woken, holding, new
@@ -89,14 +90,23 @@ class Lending:
         if self._room[queue.id] <= 0:
             return None, False
         until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
-        receipt = new_lease(now, self._random.getrandbits(18))
+        bits = self._draw()
+        receipt = new_lease(now, bits)
         if holding is not None and holding.messages:
             receipt |= AHEAD
         lone = rows.lend_lone(queue, receipt, until, now - queue.settings.retention, now)
         if lone is None:
+            self._bits[:] = [bits]  # for who looks then: as if this had not been tried
             return None, False
         self._room[queue.id] -= 1
         return self._hand_out(rows, lone.row, queue, 1, receipt, until, now), lone.finished
+
+    def _draw(self) -> int:
+        """What no receipt of the same millisecond has, in all likelihood."""
+        try:
+            return self._bits.pop()
+        except IndexError:
+            return self._random.getrandbits(18)
 
     def _take(
         self,

@@ -8,6 +8,7 @@ from taskflow.brokers.stored.lending import Lending
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import check_receive
 from taskflow.message import Delivery
+from taskflow.stores.lender import NEVER
 from taskflow.stores.row import QueueRow
 from taskflow.stores.rows import Outdated, Rows
 
@@ -65,8 +66,8 @@ class Receiver:
     def take_lone(
         self, name: str, visibility: float | None, holding: Holding | None
     ) -> Delivery | None:
-        """The message of a queue that has just rung, when it is alone there; the others that are
-        asked had nothing before. None is no answer: look."""
+        """The message of a queue that has just rung or was seen, when it is alone there; the others
+        that are asked had nothing before. None is no answer: look."""
         core, queue = self._core, self._known.get(name)
         if queue is None:
             return None
@@ -103,22 +104,26 @@ class Receiver:
     ) -> list[Delivery]:
         core = self._core
 
-        def look(rows: Rows) -> tuple[list[QueueRow], bool]:
+        def look(rows: Rows) -> tuple[list[QueueRow], int, bool]:
             found = [find_queue(rows, name) for name in queues]
+            now, due, seen = core.now(), [], 0
             for row in found:
                 self._note(row)
-            now = core.now()
-            due = [row for row in found if not row.paused and rows.any_due(row, now)]
-            return due, any(row.paused for row in found)
+                if not row.paused and (some := rows.glance(row, now)):
+                    due.append(row)
+                    seen += some
+            return due, seen, any(row.paused for row in found)
 
         # An empty look costs no lock.
         found: list[QueueRow] = []
         if attempt is None:
-            found, paused = core.store.look(look, kept=True)
+            found, seen, paused = core.store.look(look, kept=True)
             if paused:  # nothing that is done by this would show that it holds no longer
-                found, _ = core.store.look(look)
+                found, seen, _ = core.store.look(look)
             if not found:
                 return []
+            if seen == 1 and (one := self.take_lone(found[0].name, visibility, holding)):
+                return [one]
 
         def take(rows: Rows) -> tuple[list[Delivery], set[str], bool]:
             taken: list[Delivery] = []
@@ -166,6 +171,10 @@ class Receiver:
     def next_due(self, *queues: str) -> float | None:
         """When the next hidden message becomes visible."""
         return self.next_due_after(queues, self._core.now())
+
+    def first_due(self, queue: str) -> float | None:
+        """When the first message of a queue becomes visible, or has."""
+        return self.next_due_after([queue], NEVER)
 
     def next_due_after(self, queues: Sequence[str], now: float) -> float | None:
         """The first time after `now` at which there is more; perhaps it has come meanwhile."""

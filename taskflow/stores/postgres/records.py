@@ -39,6 +39,8 @@ _ADD = f"""UPDATE tf.record AS r SET count = r.count + $4::int8
 class PostgresRecords:
     """`Records` over one session; the caller holds the transaction."""
 
+    one_writer = False
+
     def __init__(self, session: Session) -> None:
         self._session = session
 

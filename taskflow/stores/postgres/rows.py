@@ -98,8 +98,8 @@ class PostgresRows:
         with self._session.part():
             return work()
 
-    def any_due(self, queue: QueueRow, now: float) -> bool:
-        return True  # an empty `lend` costs one look, as this would
+    def glance(self, queue: QueueRow, now: float) -> int:
+        return 2  # an empty `lend` costs one look, as this would
 
     def lend_lone(
         self, queue: QueueRow, receipt: int, until: float, kept_from: float, now: float

@@ -25,6 +25,7 @@ class DeclaredRows:
 
     def __init__(self, connection: apsw.Connection, letters: SqliteLetters) -> None:
         self._connection = connection
+        self._alone = connection.db_filename("main") == ""  # in memory: nobody else has it
         self._letters = letters
         self._execute = connection.execute
         # One cursor for what is asked all the time: making one costs more than to use it.
@@ -32,6 +33,7 @@ class DeclaredRows:
         self._last_body: int | None = None
         self._knows_last = False
         self._stamp: int | None = None
+        self._sure = False  # whether nobody can have changed the stamp since it was read
         self._queues: dict[str, QueueRow] = {}
         self._targets: dict[str, list[Target]] = {}
 
@@ -39,14 +41,26 @@ class DeclaredRows:
         """Tell everybody that topics, queues or subscriptions changed. Random, so that a number
         of a transaction that was undone does not come again."""
         self._execute("UPDATE declaration SET stamp = random()")
+        self._sure = False
 
     def begun(self) -> None:
         """A transaction begins: what others did meanwhile is seen from now on."""
         self._knows_last = False
+        self._sure = self._sure and self._alone
+
+    def undone(self) -> None:
+        """What was changed here is as it was before."""
+        self._sure = False
 
     def _look_for_changes(self) -> None:
-        """Forget what is kept of queues and subscriptions if somebody has changed any."""
-        self._compare(self._ask("SELECT stamp FROM declaration").get)
+        """Forget what is kept of queues and subscriptions if somebody has changed any. Nobody does
+        while this connection is in a transaction, which has the lock of all who write."""
+        if not self._sure or not self._keeps_others_out():
+            self._compare(self._ask("SELECT stamp FROM declaration").get)
+            self._sure = self._keeps_others_out()
+
+    def _keeps_others_out(self) -> bool:
+        return self._alone or self._connection.in_transaction
 
     def _compare(self, stamp: int) -> None:
         if stamp != self._stamp:
@@ -120,13 +134,15 @@ class DeclaredRows:
         return [(_queue_row(row), created_at) for *row, created_at in found]
 
     def queue(self, name: str) -> QueueRow | None:
-        self._look_for_changes()
-        if name not in self._queues:
-            found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
-            if found is None:
-                return None
-            self._queues[name] = _queue_row(found)
-        return self._queues[name]
+        if not self._sure or not self._alone:
+            self._look_for_changes()
+        if (kept := self._queues.get(name)) is not None:
+            return kept
+        found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.name = ?", (name,)).get
+        if found is None:
+            return None
+        row = self._queues[name] = _queue_row(found)
+        return row
 
     def queue_of(self, id: int) -> QueueRow | None:
         found = self._execute(f"SELECT {_QUEUE} FROM queue q WHERE q.id = ?", (id,)).get

@@ -15,10 +15,6 @@ from taskflow.stores.row import LEVELS, NORMAL, PACED, Kinds, QueueRow, Row
 from taskflow.stores.sqlite.columns import AT_LEVEL, COLUMNS, FRESH, FRESH_LANES, PARKED, encode
 from taskflow.stores.sqlite.removal import Removal
 
-_ANY_DUE = "SELECT 1 WHERE " + " OR ".join(
-    f"EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2)"
-    for level in AT_LEVEL.values()
-)
 _NEXT_DUE = "SELECT min(next) FROM ({})".format(
     " UNION ALL ".join(
         "SELECT min(visible_at) AS next FROM message "
@@ -30,6 +26,9 @@ _ALL_DUE = " UNION ALL ".join(
     f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2"
     for level in AT_LEVEL.values()
 )
+_GLANCE = f"""SELECT count(*), EXISTS (SELECT 1 FROM message INDEXED BY message_level
+                                       WHERE queue = ?1 AND level IS NOT NULL)
+              FROM ({_ALL_DUE} LIMIT 2)"""
 _IN_FLIGHT = " UNION ALL ".join(
     f"SELECT tenant FROM message INDEXED BY {index} WHERE queue = ?1 AND {level} "
     f"AND visible_at > ?2 AND visible_at < {PARKED} AND receipt <> {PACED}"
@@ -136,9 +135,11 @@ class DueRows:
         ).get
         return Kinds(bool(found[0]), bool(found[1]))
 
-    def any_due(self, queue: QueueRow, now: float) -> bool:
-        look = _ANY_LANE if queue.fifo else _ANY_DUE
-        return self._execute(look, (queue.id, now)).get is not None
+    def glance(self, queue: QueueRow, now: float) -> int:
+        if queue.fifo:
+            return 0 if self._execute(_ANY_LANE, (queue.id, now)).get is None else 2
+        count, leveled = self._execute(_GLANCE, (queue.id, now)).get
+        return 2 if count and leveled else count  # whose turn it is, `lend` knows
 
     def next_due(self, queue: QueueRow, now: float) -> float | None:
         look = _NEXT_LANE if queue.fifo else _NEXT_DUE

@@ -1,6 +1,7 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -22,13 +23,16 @@ _PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, labe
                version = record.version + 1, value = excluded.value, parent = excluded.parent,
                label = excluded.label, state = excluded.state, due_at = excluded.due_at,
                expires_at = excluded.expires_at, changed_at = excluded.changed_at
-           WHERE ?9 IS NULL AND NOT {_GONE}
+           WHERE NOT {_GONE}
            RETURNING version"""
 _REPLACE = """UPDATE record AS r SET version = r.version + 1, value = ?3, parent = ?4,
                   label = ?5, state = ?6, due_at = ?7, expires_at = ?8, changed_at = ?10
               WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
-                AND (r.expires_at IS NULL OR r.expires_at > ?10)
-              RETURNING version"""
+                AND (r.expires_at IS NULL OR r.expires_at > ?10)"""
+_INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state, due_at,
+                                 expires_at, created_at, changed_at)
+             VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
+             ON CONFLICT (kind, key) DO NOTHING"""
 
 
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
@@ -45,6 +49,8 @@ long to set up as six of them."""
 
 class SqliteRecords:
     """`Records` over one SQLite connection; the caller holds the transaction."""
+
+    one_writer = True
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -74,43 +80,22 @@ class SqliteRecords:
     def select(
         self, query: RecordQuery, after: tuple[float, int] | None, now: float
     ) -> list[tuple[int, Record]]:
-        by_due = query.order == "due"
-        index = "record_newest"
-        conditions = ["r.kind = :kind", _ALIVE]
-        if query.label is not None:
-            conditions.append("r.label = :label")
-            index = "record_label"
-        if len(query.states) == 1:
-            conditions.append("r.state = :states ->> 0")
-            index = "record_state"
-        elif query.states:
-            conditions.append("r.state IN (SELECT value FROM json_each(:states))")
-        if query.parent is not None:
-            conditions.append("r.parent = :parent")
-            index = "record_parent"
-        if query.created_from is not None:
-            conditions.append("r.created_at >= :created_from")
-        if query.created_before is not None:
-            conditions.append("r.created_at < :created_before")
-        if query.due_by is not None:
-            conditions.append("r.due_at <= :due_by")
-        order = "r.number DESC" if query.order == "newest" else "r.number"
-        if by_due:
-            conditions.append("r.due_at IS NOT NULL")
-            index = "record_due"
-            order = "r.due_at, r.number"
-        if after is not None:
-            comparison = "<" if query.order == "newest" else ">"
-            seen = "(r.due_at, r.number) > (:due, :number)"
-            conditions.append(seen if by_due else f"r.number {comparison} :number")
         found = self._execute(
-            f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
-                WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit""",
+            _page_of(
+                query.order,
+                query.label is not None,
+                len(query.states),
+                query.parent is not None,
+                query.created_from is not None,
+                query.created_before is not None,
+                query.due_by is not None,
+                after is not None,
+            ),
             {
                 "kind": query.kind,
                 "parent": query.parent,
                 "label": query.label,
-                "states": encode(list(query.states)).decode(),
+                "states": encode(list(query.states)).decode() if query.states else None,
                 "created_from": query.created_from,
                 "created_before": query.created_before,
                 "due_by": query.due_by,
@@ -137,23 +122,37 @@ class SqliteRecords:
             *(put.kind, put.key, put.value, put.parent, put.label, put.state),
             *(put.due_at, put.expires_at, put.expected, now),
         )
+        # (What version it has then is asked only where it is not known: RETURNING takes as long
+        # again as the change.)
         version: int | None
         if put.expected:  # one that is there: an insert would never be right
-            version = self._execute(_REPLACE, values).get
+            version = put.expected + 1 if self._changed(_REPLACE, values) else None
         else:
-            version = self._execute(_PUT, (*values, fresh)).get
+            version = self._insert(put.expected, (*values, fresh), fresh)
             if version is None and self._drop_expired(put.kind, put.key, now):
-                version = self._execute(_PUT, (*values, fresh)).get  # as one that never was
+                version = self._insert(
+                    put.expected, (*values, fresh), fresh
+                )  # as one that never was
         if version is None:
             self._conflict(put.kind, put.key, put.expected or 0, now)
         assert version is not None
         return version
 
+    def _insert(self, expected: int | None, values: tuple[Any, ...], fresh: int) -> int | None:
+        """The version of one that is new, or that replaces another if none is expected."""
+        if expected is None:
+            found: int | None = self._execute(_PUT, values).get
+            return found
+        return fresh if self._changed(_INSERT, values) else None
+
+    def _changed(self, sql: str, values: tuple[Any, ...]) -> bool:
+        self._execute(sql, values)
+        return self._connection.changes() > 0
+
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
-        self._execute(
+        return self._changed(
             "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?", (kind, key, now)
         )
-        return self._connection.changes() > 0
 
     def _conflict(self, kind: str, key: str, expected: int, now: float) -> None:
         found = self.find(kind, [key], now).get(key)
@@ -217,6 +216,50 @@ class SqliteRecords:
             )
             gone += self._connection.changes()
         return gone
+
+
+@lru_cache(256)
+def _page_of(
+    ordered: str,
+    by_label: bool,
+    states: int,
+    by_parent: bool,
+    since: bool,
+    before: bool,
+    by_due: bool,
+    goes_on: bool,
+) -> str:
+    """The statement for a page of records."""
+    index = "record_newest"
+    conditions = ["r.kind = :kind", _ALIVE]
+    if by_label:
+        conditions.append("r.label = :label")
+        index = "record_label"
+    if states == 1:
+        conditions.append("r.state = :states ->> 0")
+        index = "record_state"
+    elif states:
+        conditions.append("r.state IN (SELECT value FROM json_each(:states))")
+    if by_parent:
+        conditions.append("r.parent = :parent")
+        index = "record_parent"
+    if since:
+        conditions.append("r.created_at >= :created_from")
+    if before:
+        conditions.append("r.created_at < :created_before")
+    if by_due:
+        conditions.append("r.due_at <= :due_by")
+    order = "r.number DESC" if ordered == "newest" else "r.number"
+    seen = f"r.number {'<' if ordered == 'newest' else '>'} :number"
+    if ordered == "due":
+        conditions.append("r.due_at IS NOT NULL")
+        index = "record_due"
+        order = "r.due_at, r.number"
+        seen = "(r.due_at, r.number) > (:due, :number)"
+    if goes_on:
+        conditions.append(seen)
+    return f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
+               WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit"""
 
 
 def _record(row: Any) -> Record:

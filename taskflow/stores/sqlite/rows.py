@@ -40,7 +40,7 @@ class SqliteRows:
         self.letters = letters = SqliteLetters(connection)
         self.search = Finder(SqliteFinding(connection)).search
 
-        declared = DeclaredRows(connection, letters)
+        declared = self._declared = DeclaredRows(connection, letters)
         self.begun = declared.begun
         self.topics, self.topic = declared.topics, declared.topic
         self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
@@ -67,8 +67,8 @@ class SqliteRows:
         self.any_gone = books.any_gone
         self.tally, self.counts = books.tally, books.counts
         bodies, lanes = SqliteBodies(connection), Lanes(connection)
+        self._lanes = lanes
         self.sweep = bodies.sweep
-        self.undone = lanes.undone
         removal = Removal(connection, bodies, lanes, books)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
@@ -81,7 +81,7 @@ class SqliteRows:
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
         due = DueRows(connection, removal)
-        self.due, self.any_due, self.kinds = due.due, due.any_due, due.kinds
+        self.due, self.glance, self.kinds = due.due, due.glance, due.kinds
         slots = SlotRows(connection, buckets)
         self.unpark, self.parked = slots.unpark, slots.parked
         self.lend = Lender(due, leases, slots).lend
@@ -96,6 +96,11 @@ class SqliteRows:
         self.deduplicate = deduplications.deduplicate
         self.attempted = deduplications.attempted
         self.remember_attempt = deduplications.remember_attempt
+
+    def undone(self) -> None:
+        """What was changed since some moment is as it was then."""
+        self._declared.undone()
+        self._lanes.undone()
 
     def undoing(self, work: Callable[[], T]) -> T:
         self._execute("SAVEPOINT part")

@@ -149,6 +149,8 @@ class SqliteStore:
             haste.bare = False
 
     def step(self, work: Callable[[Rows], T]) -> T:
+        if self._haste.on:
+            return self._hasty_step(work)
         with self._reading as rows:  # one statement: SQLite commits it
             answer = work(rows)
             if not self._writing.depth:
@@ -156,6 +158,17 @@ class SqliteStore:
             if self._fence is not None and not self._writing.depth:
                 self._fence(self._reading.rows)
             return answer
+
+    def _hasty_step(self, work: Callable[[Rows], T]) -> T:
+        """A transaction after all: what waits is told so, and what is gathered may be undone. If
+        it changes nothing, another may follow."""
+
+        def step(rows: Rows) -> tuple[T, bool]:
+            before = self._database.connection.total_changes()
+            return work(rows), before != self._database.connection.total_changes()
+
+        answer, self._haste.changed = self.single(step)
+        return answer
 
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
         with self._reading as rows:

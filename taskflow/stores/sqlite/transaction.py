@@ -55,7 +55,10 @@ class Reading:
         self._pid = 0
 
     def __enter__(self) -> Rows:
-        self._acquire()
+        if self._haste.on or forking.pid != self._pid:
+            self._acquire()
+        else:
+            self._lock.acquire()
         return self.rows
 
     def _acquire(self) -> None:
@@ -74,6 +77,8 @@ class Reading:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
+        if error is None:
+            return
         if isinstance(error, apsw.BusyError) and self._haste.on:
             raise WouldWait from error
         if isinstance(error, apsw.Error | OSError):
@@ -190,8 +195,9 @@ class Writing(Reading):
                 self._undo()
                 super().__exit__(None, failure, None)
                 raise
-        else:
-            self._undo()
+            self._lock.release()
+            return
+        self._undo()
         super().__exit__(kind, error, trace)
 
     def _undo(self) -> None:

@@ -9,14 +9,14 @@ from taskflow.tasks.durable import SIGNAL, STEP
 from taskflow.tasks.run import RUN
 
 AT_ONCE = 500  # records of one change
+_DUE = RecordQuery(kind=SWEEP, order="due", limit=1)
 
 
 def sweep(broker: Broker, limit: int = 10) -> float | None:
     """Remove the parts and steps of plans whose time is over, a few pages; answers when there is
     more to do: now, later, or None for never. Any number may do it."""
     for _ in range(limit):
-        query = RecordQuery(kind=SWEEP, order="due", limit=1)
-        due = next(iter(broker.list_records(query).records), None)
+        due = next(iter(broker.list_records(_DUE).records), None)
         if due is None or due.due_at is None:
             return None
         if due.due_at > broker.clock.now():

@@ -1,16 +1,20 @@
 """When the queues of a simulation have something: asked only of those that may have changed."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from taskflow.broker import Broker
 
 
 class Agenda:
     """Knows of each queue when it was last found to have something next, and which of them must be
-    looked at again: what a broker rings, and what the simulation itself has touched."""
+    looked at again: what a broker rings, and what the simulation itself has touched. `first_due`
+    says of a queue when its first message is visible, or has been since."""
 
-    def __init__(self, broker: Broker, queues: Iterable[str]) -> None:
+    def __init__(
+        self, broker: Broker, first_due: Callable[[str], float | None], queues: Iterable[str]
+    ) -> None:
         self._broker = broker
+        self._first_due = first_due
         self._due: dict[str, float | None] = dict.fromkeys(queues)
         self._rung: set[str] = set()
         self._open = set(self._due)
@@ -30,21 +34,23 @@ class Agenda:
     def ready(self, now: float, closed: Collection[str]) -> str | None:
         """A queue that may have something at this moment: the one that was asked longest ago."""
         rung, opened = self._rung, self._open
-        for queue, due in list(self._due.items()):
+        for queue, due in self._due.items():  # until one is found, of which the order changes
             if queue in closed:
                 continue
             has = queue in rung or (due is not None and due <= now)
-            if has or (queue in opened and self._has(queue)):
+            if has or (queue in opened and self._has(queue, now)):
                 self._due[queue] = self._due.pop(queue)
                 rung.discard(queue)
                 return queue
         return None
 
-    def _has(self, queue: str) -> bool:
+    def _has(self, queue: str, now: float) -> bool:
         """Whether one that is to be looked at has something now; else when it will is known."""
-        if self._broker.waiting(queue, 1):
+        due = self._first_due(queue)
+        if due is not None and due <= now:
             return True
-        self.empty(queue)
+        self._open.discard(queue)
+        self._due[queue] = due
         return False
 
     def empty(self, queue: str) -> None:

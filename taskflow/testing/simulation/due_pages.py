@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
-from taskflow.broker.change import Applied, Change, Put
+from taskflow.broker.change import Applied, Change, Put, Remove
 from taskflow.broker.record import RecordPage, RecordQuery
+from taskflow.tasks.cancelling import ANY_CANCELLED, CANCEL
 
 Ask = Callable[[RecordQuery], RecordPage]
 
 
 class DuePages:
     """Answers `list_records` in the order of `due_at` from what was answered before, until a
-    change has written a record of that kind that is due, or one of those that were answered.
+    change has written a record of that kind that is due, or one of those that were answered; and
+    that no call was cancelled until a change says so.
 
     A simulated month asks it a hundred thousand times, and mostly nothing has changed.
     """
@@ -19,9 +21,16 @@ class DuePages:
         self._ask = ask
         self._pages: dict[RecordQuery, RecordPage] = {}
         self._keys: dict[str, set[str]] = {}
+        self._none_cancelled = False
 
     def __call__(self, query: RecordQuery) -> RecordPage:
         """As `Runs.list_records`."""
+        if query is ANY_CANCELLED:
+            if self._none_cancelled:
+                return RecordPage([], None)
+            found = self._ask(query)
+            self._none_cancelled = not found.records
+            return found
         if query.order != "due" or query.states or query.after is not None:
             return self._ask(query)
         page = self._pages.get(query)
@@ -36,22 +45,30 @@ class DuePages:
         for change, answer in zip(changes, answers, strict=True):
             if answer.refused is None:
                 for one in change.records:
-                    changed |= self._wrote(one.kind, one.key, isinstance(one, Put) and one.due_at)
+                    changed |= self._wrote(one)
                 for counter in change.counters:
                     for after in counter.then:
                         if isinstance(after, Put):
-                            changed |= self._wrote(after.kind, after.key, after.due_at)
+                            changed |= self._wrote(after)
         return changed
 
-    def _wrote(self, kind: str, key: str, due_at: float | bool | None) -> bool:
-        if not due_at and key not in self._keys.get(kind, ()):
+    def _wrote(self, one: Put | Remove) -> bool:
+        kind = one.kind
+        if kind == CANCEL:
+            self._none_cancelled = False
+        is_due = isinstance(one, Put) and one.due_at is not None
+        if not is_due and one.key not in self._keys.get(kind, ()):
             return False
         self.forget(kind)
         return True
 
     def forget(self, kind: str | None = None) -> None:
         """Ask again, about this kind or all."""
-        for query in [one for one in self._pages if kind in (None, one.kind)]:
+        self._none_cancelled = self._none_cancelled and kind is not None
+        if kind is None:
+            self._pages.clear()
+            self._keys.clear()
+            return
+        self._keys.pop(kind, None)
+        for query in [one for one in self._pages if one.kind == kind]:
             del self._pages[query]
-        for known in [one for one in self._keys if kind in (None, one)]:
-            del self._keys[known]

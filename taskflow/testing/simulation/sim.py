@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from taskflow.broker import Broker
 from taskflow.brokers import open_address
+from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.config import refusing_brokers
 from taskflow.durations import Duration, seconds_of
 from taskflow.middleware import Middleware
@@ -79,8 +80,9 @@ class Sim:
         self.start = start
         self.clock = SimulatedClock(start, frozen)
         opened = open_address("memory://", clock=self.clock, random=random.Random(seed))
+        assert isinstance(opened, StoredBroker)
         inner = sealed(opened, registry.codec)
-        self._broker = SimulatedBroker(inner)
+        self._broker = SimulatedBroker(inner, opened.receiver.first_due, script.quiet)
         for topic in topics:
             inner.create_topic(topic)
         self._stage = Stage(

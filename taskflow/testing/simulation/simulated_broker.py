@@ -48,10 +48,15 @@ class Published:
 class SimulatedBroker:
     """Used where a Broker is. `around` surrounds each verb, `delayed` says how messages leave;
     both are None while nothing can befall them. `outbox` are the events that it took.
+
+    `quiet`: nothing ever will. `first_due`: a verb that it has beside those of `broker`.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(
+        self, broker: Broker, first_due: Callable[[str], float | None], quiet: bool
+    ) -> None:
         self._broker = broker
+        self._quiet = quiet
         self.outbox: list[Published] = []
         self.around: Around | None = None
         self.delayed: Delayed | None = None
@@ -67,6 +72,7 @@ class SimulatedBroker:
             if name == "list_records":
                 found = self._due
             setattr(self, name, self._watched(name, found) if verb else found)
+        self.first_due = self._watched("first_due", first_due)
 
     @property
     def whole(self) -> Broker:
@@ -88,10 +94,12 @@ class SimulatedBroker:
             return answer
 
         done = verb if note is None else noted
+        if self._quiet:
+            return done
 
         def call(*args: Any, **named: Any) -> Any:
             if self.around is None:
-                return done(*args, **named)
+                return done(*args, **named)  # before the simulation begins
             if delay is not None and self.delayed is not None:
                 args = delay(self.delayed, *args)
             return self.around(name, args, partial(done, *args, **named))

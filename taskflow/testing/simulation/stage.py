@@ -55,7 +55,7 @@ class Stage:
         self._stack: list[SimulatedWorker] = []
         self._hiring = False
         self._workers = [self._hire(f"worker-{number}") for number in range(1, workers + 1)]
-        self._agenda = Agenda(broker.whole, registry.queues())
+        self._agenda = Agenda(broker.whole, broker.first_due, registry.queues())
         self._limits = StartLimits(broker.whole, registry)
         self._tend_due: float | None = None
         self._upkeep_due = clock.now() + UPKEEP
@@ -127,8 +127,10 @@ class Stage:
     def _turn(self) -> bool:
         """Do one thing that is due at this moment; False when there is none."""
         now = self.clock.now()
-        worker = next((one for one in self._workers if one not in self._stack), None)
-        if worker is None:
+        for worker in self._workers:
+            if worker not in self._stack:
+                break
+        else:
             return False
         if self.broker.changed or (self._tend_due is not None and self._tend_due <= now):
             self._tend(worker)
@@ -184,6 +186,8 @@ class Stage:
 
     def _closed(self) -> Collection[str]:
         """Queues of which as many run as may."""
+        if not self._stack:
+            return ()
         running = [one.job for one in self._stack if one.job is not None]
         return self._limits.closed(running) if running else ()
 

@@ -131,6 +131,7 @@ def test_case_47_next_is_later_and_depends_on_the_moment_alone(
     for tick in some:
         assert timing.next(again) == tick
         assert timing.next((again + tick) / 2) == tick
+        assert next(cron_after(cron, zone, again)) == tick
         again = tick
 
 

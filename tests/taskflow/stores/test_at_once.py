@@ -42,6 +42,14 @@ def test_what_need_not_wait_is_done(broker: StoredBroker) -> None:
     assert at_once(broker, lambda: broker.delete([Finish(lent)])) == ([True], None)
 
 
+def test_one_that_cannot_be_lent_alone_is_lent_at_once_too(broker: StoredBroker) -> None:
+    send(broker)
+    for count in (1, 2):  # the second time it was received before
+        (lent,), _ = at_once(broker, lambda: broker.receive("work"))
+        assert lent.receive_count == count
+        broker.change_visibility([(lent, 0)])
+
+
 def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> None:
     with closing(apsw.Connection(str(path))) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -102,6 +102,27 @@ def test_what_sqlite_has_undone_by_itself_is_said_of_all(broker: Any) -> None:
     assert count(broker) == 1
 
 
+@pytest.mark.parametrize("broker", [""], indirect=True)
+@pytest.mark.parametrize("times", [0, 1])
+def test_a_lone_message_is_lent_with_the_rest_or_not_at_all(broker: Any, times: int) -> None:
+    """Never received before, or to be lent the long way."""
+    broker.send("work", [Message("before", "x")])
+    broker.delete([Finish(one) for one in broker.receive("work")])
+    broker.send("work", [Message("a", "x")])
+    for _ in range(times):
+        broker.change_visibility([(one, 0) for one in broker.receive("work")])
+
+    def fail() -> None:
+        broker.store._database.connection.execute("ROLLBACK")
+        raise LimitExceeded("full")
+
+    with pytest.raises(LimitExceeded):
+        broker.gathered([partial(broker.receive, "work"), fail])
+    assert broker.counts("work").visible == 1
+    (((lent,), _),), _ = broker.gathered([partial(broker.receive, "work")])
+    assert (lent.id, lent.receive_count) == ("a", times + 1)
+
+
 def test_all_wait_for_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(disk_sync, "_to_disk", synced.append)

@@ -1,4 +1,4 @@
-"""A message that comes alone while somebody waits is lent in one statement: it is no other way."""
+"""A message that is alone in its queue is lent in one statement: it is no other way."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,11 +35,18 @@ class CountingStore(SqliteStore):
         return found
 
 
+class LongWay(CountingStore):
+    """Lends nothing so."""
+
+    def step(self, work: Callable[[Rows], Any]) -> Any:
+        return None, False
+
+
 class Made:
     """A broker whose clock stands still, with a queue that has lent a message before."""
 
-    def __init__(self) -> None:
-        self.store = CountingStore(None, durable=False)
+    def __init__(self, store: type[CountingStore] = CountingStore) -> None:
+        self.store = store(None, durable=False)
         self.clock = ManualClock()
         self.broker = StoredBroker(self.store, clock=self.clock, random=Random(1))
         settings = QueueSettings(max_receives=3, dead_letter_queue="dead", retention=100)
@@ -76,15 +83,17 @@ def test_it_is_lent_as_any_other(
     kind: str, holding: Holding | None, visibility: float | None
 ) -> None:
     how: dict[str, Any] = {"limit": 10, "holding": holding, "visibility": visibility}
-    looked, waited = Made(), Made()
-    looked.broker.send("work", [MESSAGES[kind]])
-    expected = looked.broker.receive("work", **how)
+    whole, looked, waited = Made(LongWay), Made(), Made()
+    for made in (whole, looked):
+        made.broker.send("work", [MESSAGES[kind]])
+    expected = whole.broker.receive("work", **how)
+    seen = looked.broker.receive("work", **how)
     found = waited.waiting(lambda: waited.broker.send("work", [MESSAGES[kind]]), **how)
-    assert (looked.store.steps, waited.store.steps) == (0, 1)
-    assert waited.rows() == looked.rows()
-    for one in (*expected, *found):  # numbers are of the machine's time
+    assert (whole.store.steps, looked.store.steps, waited.store.steps) == (0, 1, 1)
+    assert waited.rows() == looked.rows() == whole.rows()
+    for one in (*expected, *seen, *found):  # numbers are of the machine's time
         one.sequence, one.receipt = 0, one.receipt.partition(".")[2]
-    assert found == expected
+    assert found == seen == expected
 
 
 def several(made: Made) -> Callable[[], object]:
@@ -108,17 +117,40 @@ def changed(made: Made) -> Callable[[], object]:
     return send
 
 
-@pytest.mark.parametrize("case", [several, returned, changed])
+def of_another_level(made: Made) -> Callable[[], object]:
+    """One of another level is in the queue, though not due."""
+    made.broker.send("work", [Message("0", "x", priority="high", delay=60)])
+    return lambda: made.broker.send("work", [Message("1", "x")])
+
+
+@pytest.mark.parametrize(("case", "steps"), [(several, 0), (returned, 0), (changed, 1)])
 def test_whatever_is_in_the_way_goes_the_long_way(
+    case: Callable[[Made], Callable[[], object]], steps: int
+) -> None:
+    """But what was changed meanwhile is looked at anew, and is alone then."""
+    whole, waited = Made(LongWay), Made()
+    case(whole)()
+    expected = whole.broker.receive("work", limit=10, holding=Holding())
+    send, waited.store.steps = case(waited), 0
+    found = waited.waiting(send, limit=10, holding=Holding())
+    assert waited.store.steps == steps
+    assert [one.id for one in found] == [one.id for one in expected]
+    assert waited.rows() == whole.rows()
+
+
+@pytest.mark.parametrize("case", [several, returned, of_another_level])
+def test_what_is_seen_not_to_be_alone_goes_the_long_way(
     case: Callable[[Made], Callable[[], object]],
 ) -> None:
-    looked, waited = Made(), Made()
-    case(looked)()
-    expected = looked.broker.receive("work", limit=10, holding=Holding())
-    found = waited.waiting(case(waited), limit=10, holding=Holding())
-    assert waited.store.steps == 0
+    whole, looked = Made(LongWay), Made()
+    for made in (whole, looked):
+        send, made.store.steps = case(made), 0
+        send()
+    expected = whole.broker.receive("work", limit=10, holding=Holding())
+    found = looked.broker.receive("work", limit=10, holding=Holding())
+    assert looked.store.steps == 0
     assert [one.id for one in found] == [one.id for one in expected]
-    assert waited.rows(random=False) == looked.rows(random=False)
+    assert looked.rows() == whole.rows()
 
 
 def test_a_pause_holds(made: Made) -> None:
