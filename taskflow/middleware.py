@@ -22,7 +22,7 @@ def wrap(
     """
     run = partial(_guard, run, failed)
     for around in reversed(middleware):
-        run = partial(_guard, partial(_call, around, run), failed)
+        run = partial(_call, around, run, failed)
     return run
 
 
@@ -33,9 +33,16 @@ def _guard(run: Run, failed: Callable[[BaseException], Outcome], context: Contex
         return failed(error)
 
 
-def _call(around: Middleware, run: Run, context: Context) -> Outcome:
-    outcome = around(context, run)
-    if not isinstance(outcome, Outcome):
-        name = getattr(around, "__qualname__", repr(around))
-        raise TypeError(f"middleware {name} returned {outcome!r}, not the outcome of run(context)")
+def _call(
+    around: Middleware, run: Run, failed: Callable[[BaseException], Outcome], context: Context
+) -> Outcome:
+    try:
+        outcome = around(context, run)
+        if not isinstance(outcome, Outcome):
+            name = getattr(around, "__qualname__", repr(around))
+            raise TypeError(
+                f"middleware {name} returned {outcome!r}, not the outcome of run(context)"
+            )
+    except BaseException as error:
+        return failed(error)
     return outcome

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskflow.broker import Broker
-from taskflow.brokers.sharded.files import check_shards
-from taskflow.brokers.sharded.open_files import open_files
+from taskflow.brokers.sharded.open_files import check_shards, open_files
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import ConfigError

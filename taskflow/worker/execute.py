@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import replace
 from random import Random
+from types import GeneratorType
 from typing import Any
 
 from taskflow.broker import Broker
@@ -37,6 +38,7 @@ from taskflow.worker.job import Job
 Invoke = Callable[[Entry, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
 NO_HANDLER = RetryPolicy()
+_UNFINISHED = (Future, asyncio.Future, GeneratorType)
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
@@ -214,19 +216,25 @@ def _run(
         result = invoke(entry, context)
     finally:
         current.reset(token)
+    if result is not None:
+        _refuse_unfinished(entry, result)
+    if job.engine is not None and job.found is not None:
+        return Done(value=job.engine.value(job.found, result))
+    return result if isinstance(result, Done) else Done()  # one of ours says why it did nothing
+
+
+def _refuse_unfinished(entry: Entry, result: object) -> None:
+    """Raise TypeError when a handler returned work instead of doing it."""
     if inspect.iscoroutine(result):
         result.close()
         raise TypeError(
             f"{entry.name} returned a coroutine that nobody awaits; make it `async def`"
         )
-    if isinstance(result, Future | asyncio.Future) or inspect.isgenerator(result):
+    if isinstance(result, _UNFINISHED):
         raise TypeError(
             f"{entry.name} returned a {type(result).__name__}, whose work nobody waits for; "
             "wait for it in the handler"
         )
-    if job.engine is not None and job.found is not None:
-        return Done(value=job.engine.value(job.found, result))
-    return result if isinstance(result, Done) else Done()  # one of ours says why it did nothing
 
 
 def _in_main_thread() -> bool:

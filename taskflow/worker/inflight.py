@@ -54,6 +54,9 @@ class Inflight:
         """Since when (the clock's `elapsed`) something is to be told; later than now: not before
         then, since the broker fails."""
         self.placed_at = 0.0
+        self.upkeep_rests = False
+        """The upkeep sleeps until something is received; else it looks again soon by itself, and
+        waking it for each batch would cost more than a tenth of a drain."""
         self.pace = 1.0
         """Seconds that a handler takes: the median of the last few, since one that waited for the
         processor says nothing of it. Slow until proven short."""
@@ -67,7 +70,7 @@ class Inflight:
         """Hold what was received: its leases are kept from now on."""
         with self.lock:
             now, calls = self._clock.now(), self.observers.received
-            if jobs and not self._held:
+            if jobs and self.upkeep_rests:
                 self.upkeep_due.notify()
             for job in jobs:
                 self._held[job] = None

@@ -71,7 +71,9 @@ class Upkeep:
         while True:
             with inflight.upkeep_due:
                 while not inflight and not self._closed and self._clock.now() < self._next_beat:
+                    inflight.upkeep_rests = True
                     self._clock.wait(inflight.upkeep_due, self._next_beat - self._clock.now())
+                    inflight.upkeep_rests = False
                 if inflight and not self._closed:
                     helping = inflight.ready and inflight.pace <= self._short
                     asleep = self._clock.elapsed()

@@ -14,7 +14,6 @@ from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.guard import Guard
 from taskflow.brokers.sharded.shard_map import (
     DECLARED,
-    MOST_SHARDS,
     SHARD,
     ShardMap,
     even_map,
@@ -31,13 +30,6 @@ from taskflow.stores.sqlite.store import SqliteStore
 def path_of(leader: Path, number: int) -> Path:
     """Where a file lies: the leader as it is called, the others beside it."""
     return leader if number == 0 else leader.with_name(f"{leader.name}.shard{number}")
-
-
-def check_shards(text: str) -> int:
-    """The number of files that an address asks for. Raises ConfigError."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS):
-        raise ConfigError(f"shards is {text!r}; 1 to {MOST_SHARDS} files are allowed")
-    return int(text)
 
 
 def make_leader(leader: Path, shards: int, now: float) -> None:

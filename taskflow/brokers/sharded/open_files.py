@@ -6,13 +6,19 @@ from random import Random
 
 from taskflow import forking
 from taskflow.broker import Broker
-from taskflow.brokers.sharded.broker import ShardedBroker
-from taskflow.brokers.sharded.files import make_lead, make_leader, make_others
 from taskflow.brokers.sharded.guard import Guard
+from taskflow.brokers.sharded.shard_map import MOST_SHARDS
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.clock import Clock, SystemClock
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.stores.sqlite.store import SqliteStore
+
+
+def check_shards(text: str) -> int:
+    """The number of files that an address asks for. Raises ConfigError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS):
+        raise ConfigError(f"shards is {text!r}; 1 to {MOST_SHARDS} files are allowed")
+    return int(text)
 
 
 def open_files(
@@ -31,6 +37,8 @@ def open_files(
     used, BrokerUnavailable when somebody has the one open that is to lead."""
     clock, random = clock or SystemClock(), random or forking.RANDOM
     path = path.absolute()
+    if shards is not None or lead:
+        from taskflow.brokers.sharded.files import make_lead, make_leader
     if create and shards is not None and not path.exists():
         make_leader(Path(os.path.realpath(path)), shards, clock.now())
     guard = Guard(str(path))
@@ -57,6 +65,10 @@ def open_files(
                 f"{path} is file {found.number} of a broker of {found.shards}: open the one that "
                 "leads them, whose name has no `.shard` at its end"
             )
+        # Forty modules, which those with one file do without.
+        from taskflow.brokers.sharded.broker import ShardedBroker
+        from taskflow.brokers.sharded.files import make_others
+
         store.never_create()
         if not found.made:
             make_others(store, leader, clock)

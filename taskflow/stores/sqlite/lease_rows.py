@@ -22,7 +22,7 @@ class LeaseRows:
 
     def __init__(self, connection: apsw.Connection, lanes: Lanes) -> None:
         self._connection = connection
-        self._execute = connection.execute
+        self._execute = connection.cursor().execute  # making one costs more than to use it
         self._lanes = lanes
 
     def hold(

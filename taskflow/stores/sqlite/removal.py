@@ -22,7 +22,7 @@ class Removal:
         self, connection: apsw.Connection, bodies: SqliteBodies, lanes: Lanes, books: Books
     ) -> None:
         self._connection = connection
-        self._execute = connection.execute
+        self._execute = connection.cursor().execute  # making one costs more than to use it
         self._bodies = bodies
         self._lanes = lanes
         self._books = books
