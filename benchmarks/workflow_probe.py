@@ -2,10 +2,10 @@
 
     python -m benchmarks.workflow_probe WHAT ADDRESS COUNT [LEASE]
 
-`many` drains runs of three steps that wait already, `one` is one run of so many steps, `calls` waits
-for the results of runs that `serve`, another process, runs. `hold` begins runs that do not end, and
-`resume` goes on with them. `suspend` leaves runs waiting for a signal, `idle` is a worker beside
-them, and `wake` tells some of them.
+`many` drains runs of three steps that wait already, `one` is one run of so many steps, `calls`
+waits for the results of runs that `serve`, another process, runs. `hold` begins runs that do not
+end, and `resume` goes on with them. `suspend` leaves runs waiting for a signal, `idle` is a worker
+beside them, and `wake` tells some of them.
 """
 
 import asyncio
@@ -17,12 +17,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from benchmarks import origin
 from taskflow import AsyncRun, Registry, Run, Worker, open_broker, workflow
 from taskflow.broker import Broker
-from taskflow.broker.record import RecordQuery
+from taskflow.broker.change import Change, Put
+from taskflow.broker.record import Record, RecordQuery
+from taskflow.message import new_id
 from taskflow.publisher import using
+from taskflow.tasks.durable import STEP
+from taskflow.tasks.run import RUN
 from taskflow.topology import declare
 from taskflow.worker.pool import Pool
 from taskflow.workflows.workflow_result import WorkflowResult
@@ -156,7 +161,7 @@ def one(app: Application, count: int) -> Found:
     app.long.delay(count)
     with spent(found):
         pool.run()
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     return {
         "steps": (count - 1) / (times[-1] - times[0]),
         "us": found["cpu"] / count * 1e6,
@@ -211,13 +216,29 @@ def resume(app: Application, count: int) -> Found:
 
 
 def suspend(app: Application, count: int) -> Found:
-    """Runs that wait for a signal: as a worker leaves them, and as fast as one can."""
-    found: Found = {}
+    """Runs that wait for a signal: one that a worker leaves so, and so many like it."""
+    broker = app.broker
     pool = app.pool("waiting")
-    app.waiting.send_many([(number,) for number in range(count)])
-    with spent(found):
-        pool.run()
-    return found | {"us": found["cpu"] / count * 1e6}
+    first = app.waiting.delay(0).id
+    pool.run()
+    run = broker.records(RUN, [first])[first]
+    (step,) = broker.list_records(RecordQuery(kind=STEP, label=first)).records
+    assert run.state == "suspended", run
+
+    def like(record: Record, id: str) -> Put:
+        """The record of another run."""
+        told = {
+            name: text.replace(first, id)
+            for name in ("key", "value", "parent", "label")
+            if (text := getattr(record, name)) is not None
+        }
+        return Put(kind=record.kind, state=record.state, expected=0, **told)
+
+    for begin in range(0, count, AT_ONCE):
+        ids = [new_id(broker.clock.now(), broker.random) for _ in range(begin, begin + AT_ONCE)]
+        records = [like(record, id) for id in ids for record in (run, step)]
+        broker.apply([Change(records=records)], durable=False)[0].or_raise()
+    return {"runs": count}
 
 
 def idle(app: Application, count: int) -> Found:
@@ -237,7 +258,7 @@ def wake(app: Application, count: int) -> Found:
     pool = app.pool("waiting", burst=False)
     threading.Thread(target=pool.run, daemon=True).start()
     page = app.broker.list_records(
-        RecordQuery(kind="run", states=("suspended",), order="newest", limit=AT_ONCE)
+        RecordQuery(kind=RUN, states=("suspended",), order="newest", limit=AT_ONCE)
     )
     keys = [record.key for record in page.records]
     took = []

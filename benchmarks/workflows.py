@@ -124,9 +124,8 @@ def suspended(where: Place, count: int) -> Found:
     where.run("suspend", address, 0)
     alone = where.run("idle", address, 0)["cpu"]
     before = where.size()
-    made = where.run("suspend", address, count)
-    bytes_each = (where.size() - before) / count
-    found = {"us": made["us"], "bytes": bytes_each, "idle_alone": alone}
+    where.run("suspend", address, count)
+    found = {"bytes": (where.size() - before) / count, "idle_alone": alone}
     found["idle"] = where.run("idle", address, 0)["cpu"]
     return found | {f"wake_{name}": value for name, value in where.run("wake", address, 0).items()}
 

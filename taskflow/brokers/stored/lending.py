@@ -10,7 +10,7 @@ from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.row import AHEAD, PLAIN, Ask, QueueRow, Row
+from taskflow.stores.row import AHEAD, CROWD, PLAIN, Ask, QueueRow, Row
 from taskflow.stores.rows import Rows
 from taskflow.stores.turns import Turns
 
@@ -60,7 +60,7 @@ class Lending:
         limit = min(limit, self._allowed(rows, queue, limit, now))
         if limit <= 0:
             return [], False, ()
-        receipt = new_lease(now, self._random.getrandbits(18))
+        receipt = new_lease(now, self._random.getrandbits(17))
         new: set[int] = set()
         taken, receipt, more = self._take(
             rows, queue, limit, receipt, until, now, woken, holding, new
@@ -72,7 +72,7 @@ class Lending:
             for row in taken
         ]
         if holding is not None and lent:
-            lent[0].suspect = taken[0].lapsed
+            lent[0].suspect = taken[0].lapsed and not receipt & CROWD
         return lent, more, new
 
     def lend_lone(
@@ -89,7 +89,7 @@ class Lending:
         if self._room[queue.id] <= 0:
             return None, False
         until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
-        receipt = new_lease(now, self._random.getrandbits(18))
+        receipt = new_lease(now, self._random.getrandbits(17))
         if holding is not None and holding.messages:
             receipt |= AHEAD
         lone = rows.lend_lone(queue, receipt, until, now - queue.settings.retention, now)
