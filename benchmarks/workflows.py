@@ -57,7 +57,7 @@ class Place:
         """Begin a measurement."""
         command = [sys.executable, "-m", "benchmarks.workflow_probe", *map(str, words)]
         return subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, text=True
+            command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, text=True
         )
 
     def run(self, *words: object) -> Found:
@@ -138,7 +138,7 @@ def cases(only: Sequence[str], dbos: str | None) -> list[tuple[str, str, int]]:
         found += [("one", durability, 3000 // share), ("calls", durability, 300 // share)]
     found += [("recovery", PROCESS, 1000)]
     if dbos:
-        found += [("dbos_many", "SQLite", 300), ("dbos_one", "SQLite", 1000)]
+        found += [("dbos_many", "SQLite", 100), ("dbos_one", "SQLite", 500)]
     return [one for one in found if one[0].partition("_")[0] in only]
 
 
