@@ -193,6 +193,10 @@ bench-wire: .venv-bench-wire/.ready .venv-bench-wire-localstack/.ready ## Measur
 bench-scale: $(VENV)/.ready ## Measure one process over one file beside many over many, under 5 minutes
 	$(BIN)/python -m benchmarks.scale $(BENCH)
 
+.PHONY: bench-workflows
+bench-workflows: $(VENV)/.ready ## Measure steps, runs and recovery of workflows, 4 minutes (BENCH='--suspended 1000000': a million that wait)
+	$(BIN)/python -m benchmarks.workflows $(BENCH)
+
 .PHONY: bench-aws
 bench-aws: $(VENV)/.ready .venv-bench-aws/.ready ## Count requests on SQS and SNS beside Celery and Dramatiq, 7 minutes (BENCH=--quick: 3)
 	$(BIN)/python -m benchmarks.aws $(BENCH)

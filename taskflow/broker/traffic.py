@@ -102,10 +102,11 @@ class Traffic(Protocol):
 
         A worker says what it is `holding`, since to it an attempt is a start, not a receive. A
         message whose lease lapsed is then a suspect: it is lent alone, and not while another one
-        is held. A lease that lapses counts as a receive for a suspect, and for a message that a
-        worker took while it held nothing and got nothing else; for all others the next receive
-        does not count. So a message that kills its worker takes no attempt from those received
-        with it. (AWS counts receives, whoever asks.)
+        is held; those of a standard queue that were taken beside others come together once, and are
+        suspects when that lapses too. A lease that lapses counts as a receive for a suspect, and
+        for a message that a worker took while it held nothing and got nothing else; for all others
+        the next receive does not count. So a message that kills its worker takes no attempt from
+        those received with it. (AWS counts receives, whoever asks.)
         """
         ...
 

@@ -2,10 +2,11 @@
 them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 from taskflow.broker.settings import Limit
-from taskflow.stores.row import AHEAD, LEVELS, NORMAL, Ask, Lent, QueueRow, Row
+from taskflow.stores.row import AHEAD, CROWD, LEVELS, NORMAL, Ask, Lent, QueueRow, Row
 
 
 class Due(Protocol):
@@ -15,7 +16,8 @@ class Due(Protocol):
     def due_at(
         self, level: int | None, queue: QueueRow, now: float, limit: int, without_lapsed: bool
     ) -> list[Row]:
-        """Those of one level of a standard queue, perhaps without those whose lease lapsed."""
+        """Those of one level of a standard queue, perhaps without suspects: of what lapsed, those
+        that were no bystanders (`Row.bystander`)."""
         ...
 
     def due_fairly(
@@ -103,7 +105,7 @@ class Lender:
         put_off = 0
         receipt = ask.receipt
         if holding is not None and rows:
-            rows = _before_the_first_lapsed(rows)
+            rows = _alike(rows, queue.fifo)
             if holding.limits and any(row.slot is not None for row in rows):
                 admitted = self._slots.admit(queue.id, rows, holding.limits, now)
                 put_off = len(rows) - len(admitted)
@@ -111,11 +113,14 @@ class Lender:
         together = holding is not None and (holding.messages or len(rows) > 1)
         if together and rows and not rows[0].lapsed:
             receipt |= AHEAD
+        elif together and rows and _in_crowd(rows[0], queue.fifo):
+            receipt |= AHEAD | CROWD
         if ask.turns is not None:
             ask.turns.started([LEVELS.index(row.level) for row in rows])
         if rows:
-            # A suspect is alone; its count may be one less than its row's (`_counted`).
-            count = 1 if len(rows) > 1 else 1 - _uncounted(rows[0])
+            # The count of what lapsed may be one less than its row's (`_counted`).
+            alike = holding is not None or len(rows) == 1
+            count = 1 - _uncounted(rows[0]) if alike else 1
             seqs = [row.seq for row in rows]
             self._leases.hold(queue.id, seqs, receipt, ask.until, now, count)
         return Lent(rows, old, worn, receipt, put_off)
@@ -145,9 +150,17 @@ def _counted(row: Row) -> Row:
     return row._replace(receive_count=row.receive_count - 1) if _uncounted(row) else row
 
 
-def _before_the_first_lapsed(rows: Sequence[Row]) -> list[Row]:
-    """What lapsed comes alone; else what is before the first of it."""
+def _alike(rows: Sequence[Row], fifo: bool) -> list[Row]:
+    """Those that may come together, from the first on: what did not lapse, or what may go in a
+    crowd. Anything else that lapsed comes alone."""
+    if _in_crowd(rows[0], fifo):
+        return list(takewhile(lambda row: row.bystander, rows))
     if rows[0].lapsed:
         return [rows[0]]
-    lapsed = [row.lapsed for row in rows]
-    return list(rows[: lapsed.index(True)] if True in lapsed else rows)
+    return list(takewhile(lambda row: not row.lapsed, rows))
+
+
+def _in_crowd(row: Row, fifo: bool) -> bool:
+    """Whether it may be lent with others that lapsed as it did: none of them had been begun alone,
+    so that each is hardly to be suspected. Once; the groups of a FIFO queue wait for each other."""
+    return row.bystander and not fifo

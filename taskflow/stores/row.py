@@ -68,11 +68,18 @@ class Row(NamedTuple):
         """Whether its last lease ended without a word from who held it: it crashed, or stalled."""
         return self.receipt is not None and not self.receipt & SPOKEN
 
+    @property
+    def bystander(self) -> bool:
+        """Whether it lapsed the first time, and others had been taken before it or with it."""
+        return self.lapsed and (self.receipt or 0) & (AHEAD | CROWD) == AHEAD
+
 
 AHEAD = 1
 """In a receipt: a worker took it together with others, so that it may not have started on it."""
 SPOKEN = 2
 """In a stored receipt: its holder has said itself when the message is to be visible again."""
+CROWD = 4
+"""In a receipt: it had lapsed, and was lent once more together with others that had."""
 
 
 PACED = 2
@@ -99,10 +106,10 @@ class Ask(NamedTuple):
 
     A row sent at or before `kept_from` is past its retention; one with `most` counted receives is
     worn out (None: never, or there is nowhere to go). `holding`: as a worker asks, so that what
-    lapsed comes alone, or what is before the first of it. `noisy`: groups that come after the
-    others, in this order. `turns` is there when the queue has rows of other levels than NORMAL, and
-    says whose turn it is. A row whose slot is full, by the `limits` of `holding`, is parked; one
-    that comes too early for its rate is hidden until then.
+    lapsed comes alone, or with its like, or what is before the first of it. `noisy`: groups that
+    come after the others, in this order. `turns` is there when the queue has rows of other levels
+    than NORMAL, and says whose turn it is. A row whose slot is full, by the `limits` of `holding`,
+    is parked; one that comes too early for its rate is hidden until then.
     """
 
     limit: int
@@ -117,9 +124,10 @@ class Ask(NamedTuple):
 
 class Lent(NamedTuple):
     """What `lend` found. `rows` are as they were before they were lent, `receive_count` without a
-    receive that does not count; `receipt` is theirs now, with AHEAD where that holds. `old` and
-    `worn` are not lent: they are the caller's to drop and to move; with `holding`, nothing is lent
-    beside them. So many were `put_off`, for their slots: there may be others in their place.
+    receive that does not count; `receipt` is theirs now, with AHEAD and CROWD where they hold.
+    `old` and `worn` are not lent: they are the caller's to drop and to move; with `holding`,
+    nothing is lent beside them. So many were `put_off`, for their slots: there may be others in
+    their place.
     `unfinished` are the numbers of rows whose event the queue does not remember as finished, as far
     as it was asked."""
 

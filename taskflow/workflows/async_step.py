@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from taskflow.workflows.aside import aside
+from taskflow.workflows.aside import aside, one_by_one
+from taskflow.workflows.step_keeper import keeper_of
 from taskflow.workflows.step_run import StepRun
 
 
@@ -15,7 +16,8 @@ async def run_step_async(step: StepRun) -> Any:
     if step.over:
         return step.answer()
     with _busy(step):
-        await aside(step.prepare)
+        if step.owes:
+            await aside(step.prepare)
         step.enter()
         try:
             value = await _call(step)
@@ -25,7 +27,12 @@ async def run_step_async(step: StepRun) -> Any:
             raise reason from error
         finally:
             step.end()
-        return await aside(step.returned, value)
+        if one_by_one.get():
+            return step.returned(value)
+        result = step.encode(value)
+        answer = step.decode(result)
+        await keeper_of(step.journal.broker).keep(step, result)
+        return answer
 
 
 async def in_thread(step: StepRun, run: Callable[[], Any]) -> Any:

@@ -4,52 +4,131 @@ next."""
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change
+from taskflow.broker.prompt import Gathered, WouldWait, at_once
 from taskflow.errors import BrokerUnavailable
+
+_UNMADE = Exception("not made yet")
 
 
 class _Waiting:
-    """A change, and what became of it."""
+    """A change, and what became of it. `told` is released when that is known, and when who waits
+    for it `leads`: it is to make those of all that wait."""
 
     def __init__(self, change: Change) -> None:
         self.change = change
-        self.answer: Applied | None = None
-        self.error: Exception | None = None
+        self.outcome: Applied | Exception = _UNMADE
+        self.leads = False
+        self.told = threading.Lock()
+        self.told.acquire()
 
     @property
     def made(self) -> bool:
         """Whether it is known what became of it."""
-        return self.answer is not None or self.error is not None
+        return self.outcome is not _UNMADE
 
 
 class GroupCommit:
-    """Makes changes of one broker. Thread-safe: one thread at a time makes those of all that wait
-    for their turn. It must not be called within a transaction of its caller's, which the others
-    would be part of."""
+    """Makes changes of one broker. Thread-safe: one thread at a time makes those of all that have
+    come while another one did, and wakes each of them. It must not be called within a transaction
+    of its caller's, which the others would be part of."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self._mutex = threading.Lock()  # for a moment; `_busy` as long as changes are made
+        self._busy = False
         self._waiting: deque[_Waiting] = deque()
 
     def apply(self, broker: Broker, change: Change) -> Applied:
         """Make a change, on disk when this returns, or refuse it. Raises what the broker does."""
-        mine = _Waiting(change)
-        self._waiting.append(mine)
-        with self._turn:
-            if not mine.made:  # else whoever had the turn before has made it
-                self._make(broker, [mine, *self._others(mine)])
-        if mine.error is not None:
-            raise mine.error
-        assert mine.answer is not None
-        return mine.answer
+        if self._begin():  # nobody else is here
+            try:
+                return broker.apply((change,))[0]
+            finally:
+                self._end()
+        (made,) = self.apply_all(broker, (change,))
+        if isinstance(made, Exception):
+            raise made
+        return made
 
-    def _others(self, mine: _Waiting) -> list[_Waiting]:
-        found = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        return [one for one in found if one is not mine and not one.made]
+    def apply_all(self, broker: Broker, changes: Sequence[Change]) -> list[Applied | Exception]:
+        """Make or refuse several, as `apply`; for each what that answers or raises."""
+        mine = [_Waiting(change) for change in changes]
+        with self._mutex:
+            for one in mine:
+                self._waiting.append(one)
+            mine[0].leads, self._busy = not self._busy, True
+        try:
+            for one in mine:
+                while not one.made:
+                    if not one.leads:
+                        one.told.acquire()
+                    if one.leads:
+                        self._make_waiting(broker, mine)
+        finally:  # a thread may be interrupted while it waits
+            self._leave(mine)
+        return [one.outcome for one in mine]
+
+    def at_once(
+        self, broker: Gathered, changes: Sequence[Change]
+    ) -> tuple[list[Applied], Callable[[], None] | None]:
+        """Make or refuse several, where nobody may wait: as `at_once`."""
+        if not self._begin():
+            raise WouldWait
+        try:
+            return at_once(broker, lambda: cast(Broker, broker).apply(changes))
+        finally:
+            self._end()
+
+    def _begin(self) -> bool:
+        """Whether nobody makes any; from here to `_end` this thread does."""
+        with self._mutex:
+            free, self._busy = not self._busy, True
+            return free
+
+    def _end(self) -> None:
+        """The next one makes those that have come meanwhile."""
+        with self._mutex:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        self._busy = bool(self._waiting)
+        if self._waiting:
+            self._waiting[0].leads = True
+            self._waiting[0].told.release()
+
+    def _leave(self, mine: Sequence[_Waiting]) -> None:
+        """Nobody waits for these any more; whoever was to lead leaves that to the next one."""
+        if not any(one.leads or not one.made for one in mine):
+            return
+        with self._mutex:
+            for one in mine:
+                if one in self._waiting:
+                    self._waiting.remove(one)
+            if any(one.leads for one in mine):
+                self._hand_on()
+
+    def _make_waiting(self, broker: Broker, mine: Sequence[_Waiting]) -> None:
+        """Make those of all that wait, `mine` among them, and tell them."""
+        with self._mutex:
+            some = list(self._waiting)
+            self._waiting.clear()
+        try:
+            self._make(broker, some)
+        finally:
+            with self._mutex:
+                again = [one for one in some if not one.made and one not in mine]
+                self._waiting.extendleft(reversed(again))
+                for one in some:
+                    if one.made and one.told.locked():
+                        one.told.release()
+                for one in mine:
+                    one.leads = False
+                self._hand_on()
 
     def _make(self, broker: Broker, some: Sequence[_Waiting]) -> None:
         try:
@@ -57,13 +136,13 @@ class GroupCommit:
         except Exception as error:
             if len(some) == 1 or isinstance(error, BrokerUnavailable):
                 for one in some:
-                    one.error = error
+                    one.outcome = error
                 return
             for one in some:  # one of them spoils the others: each by itself
                 self._make(broker, [one])
             return
         for one, answer in zip(some, answers, strict=True):
-            one.answer = answer
+            one.outcome = answer
 
 
 _groups: WeakKeyDictionary[Broker, GroupCommit] = WeakKeyDictionary()
@@ -72,4 +151,5 @@ os.register_at_fork(after_in_child=_groups.clear)  # a thread that is not here m
 
 def group_of(broker: Broker) -> GroupCommit:
     """The one of a broker, for as long as that is there."""
-    return _groups.setdefault(broker, GroupCommit())
+    found = _groups.get(broker)
+    return _groups.setdefault(broker, GroupCommit()) if found is None else found

@@ -4,7 +4,7 @@ import logging
 import threading
 from asyncio import Future
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -19,13 +19,14 @@ from taskflow.errors import (
     WorkflowError,
 )
 from taskflow.message import new_id
-from taskflow.tasks.durable import STEP, Durable, Leaving, Suspended, life_of
+from taskflow.tasks.durable import STEP, Leaving, Suspended, life_of
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
 from taskflow.tasks.work import Work
 from taskflow.workflows.checkpoint import Checkpoint, write_checkpoint
 from taskflow.workflows.drift import Drift
 from taskflow.workflows.group_commit import group_of
+from taskflow.workflows.interrupted import Interrupted
 from taskflow.workflows.kept_steps import is_fresh, load_steps
 from taskflow.workflows.step_outgoing import JournalOutgoing
 
@@ -33,11 +34,6 @@ MANY, MOST = 10_000, 50_000
 """Steps of a run: from so many on it is warned, more than so many are refused."""
 
 log = logging.getLogger("taskflow.workflows")
-
-
-class Interrupted(BaseException):
-    """The attempt is over: its lease is lost, the run is not wanted any more, or a step cannot be
-    kept. Nothing that the function does from here on counts. No Exception, as `Leaving` is none."""
 
 
 class Journal:
@@ -63,11 +59,23 @@ class Journal:
         """Those that are not kept yet: the step is run again if the code does not go on."""
         self.busy: set[Future[None]] = set()
         """Steps of a coroutine that have not ended."""
-        self.nudges = work.row.run.durable.nudges
+        row, durable = work.row, work.row.run.durable
+        self.run = row.id
+        """The id of the run."""
+        self.durable = durable
+        """What the run keeps."""
+        self.root = row.id if row.run.place is None else row.run.place.root
+        """The run that its steps go with."""
+        self.life = life_of(row.id, durable)
+        """What tells this life of the run from others (`restart`): ids that are the same however
+        often a step is run begin with it."""
+        self.nudges = durable.nudges
+        self.drift = Drift(row.id, durable.version, strict=strict)
         self._work = work
-        self._row = work.row
-        self.drift = Drift(self.run, self.durable.version, strict=strict)
-        self._label = life_of(self.run, self.durable)
+        self._begun = row.run
+        self._flushing: Sequence[Put | Remove] = ()
+        self._group = group_of(broker)
+        self._atomic = broker.features.atomic
         self._known: dict[str, tuple[Checkpoint, int]] | None = None
         self._seen: Counter[str] = Counter()
         self._visited: set[str] = set()
@@ -75,38 +83,15 @@ class Journal:
         self._last_at = 0
         self._vital = False
         self._together = 0
-        self._unkept: set[str] = set()
+        self._unkept: dict[str, str] = {}  # steps by the keys of their records
         self._broken: Interrupted | None = None
         self._fresh = is_fresh(work.row)
-
-    @property
-    def run(self) -> str:
-        """The id of the run."""
-        return self._row.id
-
-    @property
-    def life(self) -> str:
-        """What tells this life of the run from others (`restart`): ids that are the same however
-        often a step is run begin with it."""
-        return self._label
 
     @property
     def row(self) -> Row:
         """The run, as it was last seen."""
         assert self._work.row is not None
         return self._work.row
-
-    @property
-    def durable(self) -> Durable:
-        """What the run keeps."""
-        assert self._row.run.durable is not None
-        return self._row.run.durable
-
-    @property
-    def root(self) -> str:
-        """The run that its steps go with."""
-        place = self._row.run.place
-        return self.run if place is None else place.root
 
     # ---- reading ------------------------------------------------------------------------------
     def load(self) -> None:
@@ -184,12 +169,13 @@ class Journal:
             checkpoint = msgspec.structs.replace(
                 checkpoint, time=self.broker.clock.now(), version=self.version
             )
-            _, version = self._steps().get(checkpoint.step, (None, 0))
-            self._steps()[checkpoint.step] = checkpoint, version
-            key, out = f"{self._label}/{checkpoint.step}", self.outgoing
-            if checkpoint.step in self._unkept:
+            steps, step, out = self._steps(), checkpoint.step, self.outgoing
+            version = steps[step][1] if step in steps else 0
+            steps[step] = checkpoint, version
+            key = f"{self.life}/{step}"
+            if key in self._unkept:
                 out.records = [one for one in out.records if one.key != key]
-            self._unkept.add(checkpoint.step)
+            self._unkept[key] = step
             out.records.append(
                 Put(
                     kind=STEP,
@@ -197,7 +183,7 @@ class Journal:
                     value=write_checkpoint(checkpoint).decode(),
                     expected=version,
                     parent=self.root,
-                    label=self._label,
+                    label=self.life,
                 )
             )
             self._vital |= vital
@@ -207,56 +193,72 @@ class Journal:
         with self.lock:
             self.outgoing.records.append(remove)
 
+    @property
+    def owes(self) -> bool:
+        """Whether something is to be kept before anything may happen outside: what that may depend
+        on; and that the run runs, if there is something to clean up after it: a cancel that came
+        meanwhile would end it at once, and what cleans up would be done before what it is for."""
+        return self._vital or (self.durable.on_cancel is not None and self.row.state != "running")
+
     def settle_before_effect(self) -> None:
-        """Something is about to happen outside: what it may depend on is kept first; and that the
-        run runs, if there is something to clean up after it: a cancel that came meanwhile would
-        end it at once, and what cleans up would be done before what it is for."""
+        """Something is about to happen outside: what is owed before it is kept."""
         with self.lock:
-            cleaned_up = self.durable.on_cancel is not None
-            if self._vital or (cleaned_up and self.row.state != "running"):
+            if self.owes:
                 self.flush()
 
     def flush(self) -> None:
         """Keep all that was noted, on disk. Raises Interrupted when the lease is lost, the run is
         not wanted any more, or the broker refuses."""
         with self.lock:
-            self.check()
-            out = self.outgoing
-            if not out and self.row.state == "running":
-                return
-            while True:
-                row = self.row
-                records = list(out.records)
-                if row.state != "running":  # from now on a cancel tells it, and does not end it
-                    run = row.run
-                    if run.started_at is None:
-                        now = self.broker.clock.now()
-                        run = msgspec.structs.replace(run, started_at=now)
-                    records.append(put_run(row.id, run, "running", row.version))
-                change = Change(
-                    id=None if self.broker.features.atomic else self._new_id(),
-                    fence=self._work.delivery,
-                    records=records,
-                    counters=out.counters,
-                    sends=out.sends,
-                )
+            while (change := self.begin_flush()) is not None:
                 try:
                     answer = self._apply(change)
                 except BrokerError as error:
                     raise self.break_off(error) from error
-                if answer.refused is None:
-                    break
-                self._refused(answer.refused)
-            for record, version in zip(records, answer.versions, strict=True):
-                if isinstance(record, Put) and record.kind == STEP:
-                    step = record.key.removeprefix(f"{self._label}/")
-                    self._steps()[step] = self._steps()[step][0], version
-                elif isinstance(record, Put) and record.kind == RUN and record.key == self.run:
-                    self._work.row = Row(row.id, "running", version, run, row.created_at)
-            out.clear()
-            self._unkept.clear()
-            self.fresh_failures.clear()
-            self._vital = False
+                if self.flushed(answer):
+                    return
+
+    def begin_flush(self) -> Change | None:
+        """The change that keeps all that was noted, to be made with the lock held; None when there
+        is nothing. Raises Interrupted when the attempt is over."""
+        self.check()
+        out, row = self.outgoing, self.row
+        begun = row.state == "running"
+        if begun and not out:
+            return None
+        records = out.records
+        if not begun:  # from now on a cancel tells it, and does not end it
+            run = row.run
+            if run.started_at is None:
+                run = msgspec.structs.replace(run, started_at=self.broker.clock.now())
+            self._begun = run
+            records = [*records, put_run(row.id, run, "running", row.version)]
+        self._flushing = records
+        return Change(
+            id=None if self._atomic else self._new_id(),
+            fence=self._work.delivery,
+            records=records,
+            counters=out.counters,
+            sends=out.sends,
+        )
+
+    def flushed(self, answer: Applied) -> bool:
+        """What became of that change; False: it is to be begun again, since the run has changed
+        meanwhile. Raises Interrupted as `flush`."""
+        if answer.refused is not None:
+            self._refused(answer.refused)
+            return False
+        steps, unkept = self._steps(), self._unkept
+        for record, version in zip(self._flushing, answer.versions, strict=True):
+            if record.kind == STEP and (step := unkept.get(record.key)) is not None:
+                steps[step] = steps[step][0], version
+            elif record.kind == RUN and record.key == self.run:
+                self._work.row = Row(self.run, "running", version, self._begun, self.row.created_at)
+        self.outgoing.clear()
+        self._unkept.clear()
+        self.fresh_failures.clear()
+        self._vital = False
+        return True
 
     def _new_id(self) -> str:
         """Of a change: another each time, since one under the id of another is taken for that."""
@@ -278,7 +280,7 @@ class Journal:
     def _apply(self, change: Change) -> Applied:
         if self.within:  # a transaction of its own, which nobody else's is part of
             return self.broker.apply([change])[0]
-        return group_of(self.broker).apply(self.broker, change)
+        return self._group.apply(self.broker, change)
 
     def break_off(self, error: Exception) -> Interrupted:
         """Nothing can be kept any more by this attempt, since this happened; to be raised."""

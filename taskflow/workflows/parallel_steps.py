@@ -8,7 +8,7 @@ from typing import Any
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.durable import Leaving
 from taskflow.workflows.aside import one_by_one
-from taskflow.workflows.journal import Interrupted
+from taskflow.workflows.interrupted import Interrupted
 from taskflow.workflows.steering import Steering
 from taskflow.workflows.step_options import PLAIN
 from taskflow.workflows.step_run import StepRun, run_step

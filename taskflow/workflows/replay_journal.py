@@ -8,7 +8,8 @@ from taskflow.tasks.durable import Leaving, Suspended
 from taskflow.tasks.work import Work
 from taskflow.workflows.checkpoint import Checkpoint
 from taskflow.workflows.drift import Drift
-from taskflow.workflows.journal import Interrupted, Journal
+from taskflow.workflows.interrupted import Interrupted
+from taskflow.workflows.journal import Journal
 from taskflow.workflows.onlooker import Onlooker
 
 SHOWN = 5  # steps in one line

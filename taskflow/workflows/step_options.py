@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 
@@ -26,14 +26,14 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
     at_most_once: bool = False
 
     def name_of(self, function: Callable[..., Any]) -> str:
-        """What the step is called, without the number of its repeat. Raises ValueError for a
-        function that has no name to tell it by."""
-        name = self.name or short_name(function)
-        if self.name is None and ("<" in name or not _NAME.fullmatch(name)):
+        """What the step is called, without its key and the number of its repeat. Raises ValueError
+        for a function that has no name to tell it by."""
+        name = self.name or names_of(function).short
+        if name is None:
             raise ValueError(
                 f"{function!r} has no name that a step could have; ctx.options(name=…).step(…)"
             )
-        return name if self.key is None else f"{name}[{self.key}]"
+        return name
 
 
 PLAIN = StepOptions()
@@ -70,19 +70,23 @@ def check_step_options(
     )
 
 
-def short_name(function: Callable[..., Any]) -> str:
-    """The name of a function alone."""
-    if isinstance(function, partial):
-        return short_name(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
+class Names(NamedTuple):
+    """What a function is called: `short` without its module, None for one that has no name to tell
+    it by."""
+
+    short: str | None
+    long: str
 
 
-def long_name(function: Callable[..., Any]) -> str:
-    """The name of a function with its module."""
-    if isinstance(function, partial):
-        return long_name(function.func)
+@lru_cache(1024)
+def names_of(function: Callable[..., Any]) -> Names:
+    """Of a function, or the one within a partial."""
+    while isinstance(function, partial):
+        function = function.func
+    short = str(getattr(function, "__name__", type(function).__name__))
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{getattr(function, '__module__', '?')}.{name}"
+    told = "<" not in short and _NAME.fullmatch(short)
+    return Names(short if told else None, f"{getattr(function, '__module__', '?')}.{name}")
 
 
 @lru_cache(1024)

@@ -17,7 +17,7 @@ from taskflow.tasks.preparing import LONGEST_DELAY
 from taskflow.tasks.settling import error_of
 from taskflow.workflows.checkpoint import Checkpoint, Kind
 from taskflow.workflows.journal import Journal
-from taskflow.workflows.step_options import StepOptions, decoder_of, long_name, short_name
+from taskflow.workflows.step_options import StepOptions, decoder_of, names_of
 from taskflow.workflows.step_outgoing import StepOutgoing
 
 
@@ -38,10 +38,12 @@ class StepRun:
         self._options = options
         self.function = function
         self._kind = kind
-        self.id, self._at, self._found = journal.enter(options.name_of(function))
-        self._name = long_name(function)
+        name = options.name_of(function)
+        keyed = name if options.key is None else f"{name}[{options.key}]"
+        self.id, self._at, self._found = journal.enter(keyed)
+        self._name = names_of(function).long
         self._given = _digest(args, kwargs)
-        journal.drift.functions_agree(options.name or short_name(function), self._name)
+        journal.drift.functions_agree(name, self._name)
         if self._found is not None:
             journal.drift.compare(self._found, self._at, self._name, self._given)
         self._args, self._kwargs = args, kwargs
@@ -58,6 +60,11 @@ class StepRun:
     def key(self) -> str:
         """The same however often the step is run: for whoever may be asked twice."""
         return f"{self.journal.life}:{self.id}"
+
+    @property
+    def owes(self) -> bool:
+        """Whether `prepare` is to keep something, and wait for that."""
+        return self._options.at_most_once or self.journal.owes
 
     @property
     def sends(self) -> bool:
@@ -133,15 +140,25 @@ class StepRun:
     def keep(self, result: bytes) -> Any:
         """Keep what it returned, with all that it sent: on disk, when this returns. Answers it as
         it will be read the next time."""
+        answer = self.decode(result)
+        with self.journal.lock:
+            self.note(result)
+            self.journal.flush()
+        return answer
+
+    def decode(self, result: bytes) -> Any:
+        """What it returned, as it will be read the next time."""
+        return decoder_of(self.function)(msgspec.Raw(result))
+
+    def note(self, result: bytes) -> None:
+        """Keep what it returned, and all that it sent, with the next flush. The journal's lock is
+        held."""
         journal, sent = self.journal, self._collects
-        answer = decoder_of(self.function)(msgspec.Raw(result))
-        with journal.lock:
-            journal.note(self._checkpoint(result=msgspec.Raw(result)))
+        journal.note(self._checkpoint(result=msgspec.Raw(result)))
+        if sent:
             journal.outgoing.records += sent.records
             journal.outgoing.counters += sent.counters
             journal.outgoing.sends += sent.sends
-            journal.flush()
-        return answer
 
     def failed(self, error: Exception) -> BaseException:
         """What follows from a failure: to be raised. It is tried again later, or it is the code's

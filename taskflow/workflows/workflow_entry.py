@@ -15,7 +15,8 @@ from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
 from taskflow.workflows.async_run import AsyncRun
 from taskflow.workflows.durably import Durably
-from taskflow.workflows.journal import Interrupted, Journal
+from taskflow.workflows.interrupted import Interrupted
+from taskflow.workflows.journal import Journal
 from taskflow.workflows.run_context import Run
 from taskflow.workflows.steering import Steering
 from taskflow.workflows.step_run import running

@@ -13,6 +13,9 @@ BY_CHANCE = {
         "test_a_suspect_is_lent_alone_and_not_beside_another[work]",
         "test_no_second_suspect_comes_to_who_has_one[work]",
         "test_who_only_waited_beside_another_burns_no_attempt[work]",
+        "test_bystanders_come_back_together_once",
+        "test_bystanders_come_beside_a_suspect_and_beside_others",
+        "test_a_bystander_that_is_left_alone_is_a_suspect",
         "test_one_without_a_slot_can_be_given_back_with_one",
     ],
     "groups share each file": [

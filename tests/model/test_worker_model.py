@@ -42,7 +42,8 @@ OUTCOMES = st.sampled_from([None, None, ValueError(), Retry(), Retry(5.0), Rejec
 class Entry:
     """A message that the queue holds. `runs` and `returns` count since it was published.
 
-    `ahead`: it was received with others; `spoken`: whoever had it has said when it comes back.
+    `ahead`: it was received with others; `crowd`: so it was after it had lapsed once; `spoken`:
+    whoever had it has said when it comes back.
     """
 
     visible_at: float
@@ -51,12 +52,17 @@ class Entry:
     runs: int = 0
     returns: int = 0
     ahead: bool = False
+    crowd: bool = False
     spoken: bool = False
     forgiven: int = 0
 
     @property
     def lapsed(self) -> bool:
         return self.receipt is not None and not self.spoken
+
+    @property
+    def bystander(self) -> bool:
+        return self.lapsed and self.ahead and not self.crowd
 
     @property
     def attempts(self) -> int:
@@ -134,6 +140,9 @@ class WorkerMachine(RuleBasedStateMachine):
         if jobs and jobs[0].delivery.suspect:
             assert len(jobs) == 1
             assert due[jobs[0].delivery.id].lapsed
+        elif jobs and due[jobs[0].delivery.id].lapsed:
+            assert 2 <= len(jobs) <= limit
+            assert all(due[job.delivery.id].bystander for job in jobs)
         elif any(entry.lapsed for entry in left):
             assert 1 <= len(jobs) <= limit
             assert not any(due[job.delivery.id].lapsed for job in jobs)
@@ -151,6 +160,7 @@ class WorkerMachine(RuleBasedStateMachine):
             entry = due[delivery.id]
             entry.forgiven += entry.receives - entry.attempts
             entry.receives = entry.attempts + 1
+            entry.crowd = len(jobs) > 1 and entry.lapsed
             entry.visible_at, entry.receipt = now + VISIBILITY, delivery.receipt
             entry.ahead, entry.spoken = len(jobs) > 1, False
             assert delivery.receive_count == entry.receives <= RETRIES + 1

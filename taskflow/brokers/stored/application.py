@@ -1,6 +1,6 @@
 """One change on its way into the store: all of it, in the order of its fields."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -14,6 +14,7 @@ from taskflow.broker.change import (
     Keep,
     Publish,
     Put,
+    Remove,
     Send,
     Settlement,
     Take,
@@ -86,23 +87,13 @@ class Application:
             return repeated(known)
         fence = change.fence
         if fence is not None and (self.fenced_first or not self._finishes(fence)):
-            queue = find_queue(rows, fence.queue)
-            state = rows.fence(queue.id, held(fence), now)
-            if state != "held" and (queue.fifo or state != "lapsed"):
-                raise _lost(fence, state)
+            check_fence(rows, fence, now)
         for key in change.keys:
             if isinstance(key, Take):
                 rows.records.take(key.key, key.holder, key.until, now)
             else:
                 rows.records.free(key.key, key.holder)
-        versions = []
-        for record in change.records:
-            if isinstance(record, Put):
-                versions.append(self._put(record))
-            else:
-                rows.records.remove(record, now)
-                versions.append(0)
-                self.rings.add(ring_of(record.kind, record.key))
+        versions = write_records(rows, change.records, self._fresh, now, self.rings)
         counts = [self._add(add) for add in change.counters]
         sent = [self._send(one) for one in change.sends]
         settled: list[bool] = []
@@ -123,17 +114,12 @@ class Application:
                 return True
         return False
 
-    def _put(self, put: Put) -> int:
-        if put.rings:
-            self.rings.add(ring_of(put.kind, put.key))
-        return self._rows.records.put(put, self._fresh(), self._now)
-
     def _add(self, add: Add) -> int | None:
         count = self._rows.records.add(add, self._now)
         if count == 0:
             for one in add.then:
                 if isinstance(one, Put):
-                    self._put(one)
+                    write_records(self._rows, [one], self._fresh, self._now, self.rings)
                 else:
                     self._send(one)
         return count
@@ -179,6 +165,35 @@ class Application:
         if not isinstance(one, Keep):
             free_slots(rows, queue, [one.delivery])
         return done
+
+
+def check_fence(rows: Rows, fence: Delivery, now: float) -> None:
+    """Raise LeaseLost unless its lease holds."""
+    queue = find_queue(rows, fence.queue)
+    state = rows.fence(queue.id, held(fence), now)
+    if state != "held" and (queue.fifo or state != "lapsed"):
+        raise _lost(fence, state)
+
+
+def write_records(
+    rows: Rows,
+    records: Sequence[Put | Remove],
+    fresh: Callable[[], int],
+    now: float,
+    rings: set[str],
+) -> list[int]:
+    """Write them in order; answers their versions, and adds to `rings` what is to ring."""
+    versions = []
+    for record in records:
+        if isinstance(record, Put):
+            if record.rings:
+                rings.add(ring_of(record.kind, record.key))
+            versions.append(rows.records.put(record, fresh(), now))
+        else:
+            rows.records.remove(record, now)
+            versions.append(0)
+            rings.add(ring_of(record.kind, record.key))
+    return versions
 
 
 def note(rows: Rows, change: Change, answer: Answer, now: float) -> None:

@@ -11,7 +11,13 @@ from taskflow.broker.change import (
     Publish,
     Put,
 )
-from taskflow.brokers.stored.application import Application, Filtered
+from taskflow.brokers.stored.application import (
+    Application,
+    Filtered,
+    check_fence,
+    write_records,
+)
+from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
@@ -24,7 +30,12 @@ _HIDING = (Hide, Keep)
 
 
 class _Refused(Exception):
-    """One of several changes is refused, and was not made so that it alone could be undone."""
+    """A change is refused, and was not made so that it alone could be undone. `why`, if that is
+    known."""
+
+    def __init__(self, why: BrokerError | None = None) -> None:
+        self.why = why
+        super().__init__()
 
 
 class Applier:
@@ -47,6 +58,8 @@ class Applier:
         """Make each change, or refuse it."""
         if connection is not None:
             return self._joiner.apply(changes, connection, hold_group)
+        if len(changes) == 1 and _only_keeps(changes[0]):
+            return [self._keep(changes[0], durable)]
         # Filters are asked outside of the transaction, as by `publish`.
         wanted: dict[int, Wanted] = {}
         while True:
@@ -54,6 +67,44 @@ class Applier:
                 return self._apply(changes, wanted, durable)
             except Filtered:
                 wanted = self._ask_filters(changes)
+
+    def _keep(self, change: Change, durable: bool) -> Applied:
+        """Make a change that writes records and nothing else, as nearly every step of a workflow
+        does. It is alone, so that what refuses it may undo the transaction."""
+        core, fence = self._core, change.fence
+
+        def work(rows: Rows) -> tuple[list[int], set[str]]:
+            now, rings = core.now(), set[str]()
+            self._prepare(rows, (change,), now)
+            try:
+                check_change(change)
+                if fence is not None:
+                    check_fence(rows, fence, now)
+                versions = write_records(rows, change.records, core.fresh_version, now, rings)
+            except BrokerUnavailable:
+                raise
+            except BrokerError as refused:
+                raise _Refused(refused) from refused
+            return versions, rings
+
+        try:
+            versions, _ = core.store.transact(work, durable=durable, committed=self._announce)
+        except _Refused as refused:
+            return Applied(refused=refused.why)
+        return Applied(versions=versions)
+
+    def _prepare(self, rows: Rows, changes: Sequence[Change], now: float) -> None:
+        """What comes before all changes of a transaction."""
+        if not rows.records.one_writer and (names := _names(changes)):
+            rows.records.lock(names)
+        self._written += _written(changes)
+        if self._written >= HOUSEKEEPING:  # as many go, in time, as come
+            rows.records.expire(now, 2 * self._written)
+            self._written = 0
+
+    def _announce(self, found: tuple[object, set[str]]) -> None:
+        if found[1]:
+            self._core.waiters.announce(found[1])
 
     def _ask_filters(self, changes: Sequence[Change]) -> dict[int, Wanted]:
         """What the filters of all that is published say, as the subscriptions are now."""
@@ -82,12 +133,7 @@ class Applier:
             rings: set[str] = set()
             handled: Counter[int] = Counter()
             now = core.now()
-            if not rows.records.one_writer and (names := _names(changes)):
-                rows.records.lock(names)
-            self._written += _written(changes)
-            if self._written >= HOUSEKEEPING:  # as many go, in time, as come
-                rows.records.expire(now, 2 * self._written)
-                self._written = 0
+            self._prepare(rows, changes, now)
             finishing = Finishing() if not careful and can_wait(changes) else None
             for change in changes:
                 one = Application(rows, change, self._intake, wanted, now, core.fresh_version)
@@ -112,9 +158,7 @@ class Applier:
             return answers, rings
 
         def transact() -> tuple[list[Applied], set[str]]:
-            return core.store.transact(
-                work, durable=durable, committed=lambda found: core.waiters.announce(found[1])
-            )
+            return core.store.transact(work, durable=durable, committed=self._announce)
 
         try:
             answers, _ = transact()
@@ -137,6 +181,17 @@ def _written(changes: Sequence[Change]) -> int:
         + len(one.records)
         + sum(1 + len(add.then) for add in one.counters)
         for one in changes
+    )
+
+
+def _only_keeps(change: Change) -> bool:
+    """Whether it writes records, and does nothing else."""
+    return not (
+        change.settlements
+        or change.sends
+        or change.counters
+        or change.keys
+        or change.id is not None
     )
 
 

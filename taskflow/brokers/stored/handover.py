@@ -68,7 +68,7 @@ class HandingOver:
             found, last = rows.handover.page(row, place.after, limit, now)
             chosen, lot = _choose(row, found, place.groups, now)
             if chosen:
-                receipt = new_lease(now, self._core.random.getrandbits(18))
+                receipt = new_lease(now, self._core.random.getrandbits(17))
                 seqs = [one.seq for one in chosen]
                 # Said by its holder: who receives it here after all has no suspect.
                 rows.handover.hide(row.id, seqs, receipt | SPOKEN, now + HIDDEN_FOR)

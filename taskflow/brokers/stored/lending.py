@@ -10,7 +10,7 @@ from taskflow.brokers.stored.receipts import new_lease
 from taskflow.errors import OverLimit
 from taskflow.limits import DEDUPLICATION_WINDOW, MAX_IN_FLIGHT
 from taskflow.message import Delivery
-from taskflow.stores.row import AHEAD, PLAIN, Ask, QueueRow, Row
+from taskflow.stores.row import AHEAD, CROWD, PLAIN, Ask, QueueRow, Row
 from taskflow.stores.rows import Rows
 from taskflow.stores.turns import Turns
 
@@ -73,7 +73,7 @@ class Lending:
             for row in taken
         ]
         if holding is not None and lent:
-            lent[0].suspect = taken[0].lapsed
+            lent[0].suspect = taken[0].lapsed and not receipt & CROWD
         return lent, more, new
 
     def lend_lone(

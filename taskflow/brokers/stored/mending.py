@@ -33,7 +33,7 @@ class Mending:
             now = self._core.now()
             row = find_queue(rows, queue)
             found = self._one(rows, row, id, now, only_letters=False)
-            lease = new_lease(now, self._core.random.getrandbits(18))
+            lease = new_lease(now, self._core.random.getrandbits(17))
             rows.handover.hide(row.id, [found.seq], lease, now + seconds)
             receipt = f"{self._core.mark}{found.seq}.{lease}"
             first = found.first_received_at or now

@@ -9,13 +9,13 @@ from taskflow.stores.row import ANY, Held
 
 _STALE = Held(-1, -1)
 _FORM = re.compile(r"(?:[0-9]{1,4}/)?[0-9]{1,19}\.[0-9]{1,19}")
-_TIME_BITS = 20  # below the milliseconds: random ones, and two flags (`stores.row`)
+_TIME_BITS = 20  # below the milliseconds: random ones, and three flags (`stores.row`)
 
 
 def new_lease(now: float, random_bits: int) -> int:
-    """The number of a lease given now; the two lowest bits are free for flags. `random_bits` are
-    18."""
-    return int(now * 1000) << _TIME_BITS | random_bits << 2
+    """The number of a lease given now; the three lowest bits are free for flags. `random_bits` are
+    17."""
+    return int(now * 1000) << _TIME_BITS | random_bits << 3
 
 
 def held(delivery: Delivery, fenced: bool = True) -> Held:

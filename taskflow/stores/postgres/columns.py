@@ -26,3 +26,5 @@ LEVEL_OF: Mapping[str | None, int | None] = {"high": HIGH, "low": LOW}
 """By the priority of a message; of any other one it is NORMAL."""
 FRESH = "(m.receipt IS NULL OR m.receipt & 2 <> 0)"
 """Of rows whose last lease did not lapse (`row.SPOKEN`)."""
+BESIDE = f"({FRESH} OR m.receipt & 5 = 1)"
+"""Of those, and of bystanders (`row.AHEAD`, `row.CROWD`): they may come beside a suspect."""

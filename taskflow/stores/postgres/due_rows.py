@@ -7,7 +7,7 @@ locked, and those that others have are passed over.
 from collections.abc import Collection, Sequence
 
 from taskflow.stores.lender import without_old
-from taskflow.stores.postgres.columns import AT_LEVEL, COLUMNS, FRESH, PARKED, WITH_PAYLOAD
+from taskflow.stores.postgres.columns import AT_LEVEL, BESIDE, COLUMNS, FRESH, PARKED, WITH_PAYLOAD
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import LEVELS, PACED, QueueRow, Row
@@ -78,8 +78,8 @@ class DueRows:
         limit: int,
         without_lapsed: bool = False,
     ) -> list[Row]:
-        """The rows of one level of a standard queue, perhaps without those whose lease lapsed."""
-        also = f"AND {FRESH}" if without_lapsed else ""
+        """The rows of one level of a standard queue, perhaps without suspects."""
+        also = f"AND {BESIDE}" if without_lapsed else ""
 
         def look(after: float) -> list[Row]:
             # Visible since some time after `after`. (Who was before then was sent before then.)
@@ -165,7 +165,7 @@ class DueRows:
         without_lapsed: bool = False,
     ) -> list[Row]:
         """The rows of one level, those of noisy groups after the others."""
-        also = f"AND {AT_LEVEL[level]}" + (f" AND {FRESH}" if without_lapsed else "")
+        also = f"AND {AT_LEVEL[level]}" + (f" AND {BESIDE}" if without_lapsed else "")
         quiet = self._due_of_others(queue, now, limit, noisy, also)
         for tenant in noisy:
             if len(quiet) >= limit:

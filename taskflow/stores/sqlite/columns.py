@@ -17,6 +17,8 @@ LEVEL_OF: Mapping[str | None, int | None] = {"high": HIGH, "low": LOW}
 """By the priority of a message; of any other one it is NORMAL."""
 FRESH = "(m.receipt IS NULL OR m.receipt & 2)"
 """Of rows whose last lease did not lapse (`row.SPOKEN`)."""
+BESIDE = f"({FRESH} OR m.receipt & 5 = 1)"
+"""Of those, and of bystanders (`row.AHEAD`, `row.CROWD`): they may come beside a suspect."""
 FRESH_LANES = f"""AND (SELECT {FRESH} FROM message m INDEXED BY message_lane
                        WHERE m.queue = ?1 AND m.lane = lane.name ORDER BY m.seq LIMIT 1)"""
 encode = msgspec.json.Encoder(enc_hook=str).encode  # subclasses of str, such as EventId

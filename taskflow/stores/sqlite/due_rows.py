@@ -12,7 +12,14 @@ import apsw
 
 from taskflow.stores.lender import without_old
 from taskflow.stores.row import LEVELS, NORMAL, PACED, Kinds, QueueRow, Row
-from taskflow.stores.sqlite.columns import AT_LEVEL, COLUMNS, FRESH, FRESH_LANES, PARKED, encode
+from taskflow.stores.sqlite.columns import (
+    AT_LEVEL,
+    BESIDE,
+    COLUMNS,
+    FRESH_LANES,
+    PARKED,
+    encode,
+)
 from taskflow.stores.sqlite.removal import Removal
 
 _NEXT_DUE = "SELECT min(next) FROM ({})".format(
@@ -67,8 +74,8 @@ class DueRows:
         limit: int,
         without_lapsed: bool = False,
     ) -> list[Row]:
-        """The rows of one level of a standard queue, perhaps without those whose lease lapsed."""
-        also = f"AND {FRESH}" if without_lapsed else ""
+        """The rows of one level of a standard queue, perhaps without suspects."""
+        also = f"AND {BESIDE}" if without_lapsed else ""
 
         def look(after: float) -> list[Row]:
             # Visible since some time after `after`. (Who was before then was sent before then.)
@@ -162,7 +169,7 @@ class DueRows:
         without_lapsed: bool = False,
     ) -> list[Row]:
         """The rows of one level, those of noisy groups after the others."""
-        also = f"AND {AT_LEVEL[level]}" + (f" AND {FRESH}" if without_lapsed else "")
+        also = f"AND {AT_LEVEL[level]}" + (f" AND {BESIDE}" if without_lapsed else "")
         quiet = self._due_of_others(queue, now, limit, noisy, also)
         for tenant in noisy:
             if len(quiet) >= limit:

@@ -151,3 +151,45 @@ def test_a_step_that_sends_nothing_wakes_nobody(
     worker.drain()
     assert during[0] == during[1]
     assert set() not in heard
+
+
+class Interrupt(BaseException):
+    """As a time limit raises it in a thread that waits."""
+
+
+def test_who_is_interrupted_while_it_leads_leaves_that_to_the_next(
+    taskflow_broker: Broker,
+) -> None:
+    """The one that makes those of all that wait dies of it: the others are made all the same."""
+    group = GroupCommit()
+    waiting = group._waiting = Watched(3)
+    slow: Any = Slow(taskflow_broker, waiting.full)
+    began = threading.Event()
+    found: dict[str, object] = {}
+
+    class Deadly:
+        def apply(self, changes: Sequence[Change]) -> list[Applied]:
+            began.set()
+            if len(changes) > 1 and not found.get("died"):
+                found["died"] = True
+                raise Interrupt
+            return slow.apply(changes)  # type: ignore[no-any-return]
+
+    deadly: Any = Deadly()
+
+    def apply(name: str) -> None:
+        try:
+            found[name] = group.apply(deadly, change(name))
+        except Interrupt:
+            found[name] = "interrupted"
+
+    threads = [threading.Thread(target=apply, args=(name,)) for name in ("first", "a", "b", "c")]
+    threads[0].start()
+    assert began.wait(WAIT)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert [found[name] == "interrupted" for name in ("first", "a", "b", "c")].count(True) == 1
+    assert len(taskflow_broker.records("test", ["first", "a", "b", "c"])) == 3
+    assert group.apply(deadly, change("later")).refused is None

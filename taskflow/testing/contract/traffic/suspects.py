@@ -98,6 +98,67 @@ def test_who_only_waited_beside_another_burns_no_attempt(
     assert counts == [1, 1, 1]
 
 
+@needs("suspects")
+def test_bystanders_come_back_together_once(broker: Broker, clock: ManualClock) -> None:
+    broker.create_queue("work")
+    send_to(broker, "work", "1", "2", "3")
+    broker.receive("work", limit=3, holding=NOTHING)
+    clock.advance(31)
+    together = broker.receive("work", limit=10, holding=NOTHING)
+    assert [(one.id, one.suspect, one.receive_count) for one in together] == [
+        ("1", False, 1),
+        ("2", False, 1),
+        ("3", False, 1),
+    ]
+    clock.advance(31)
+    for number in range(3):
+        (alone,) = broker.receive("work", limit=10, holding=NOTHING)
+        assert (alone.id, alone.suspect, alone.receive_count) == (str(number + 1), True, 1)
+
+
+@needs("suspects")
+def test_a_bystander_that_is_left_alone_is_a_suspect(broker: Broker, clock: ManualClock) -> None:
+    broker.create_queue("work")
+    send_to(broker, "work", "1", "2")
+    one, _ = broker.receive("work", limit=2, holding=NOTHING)
+    broker.delete([Finish(one)])
+    clock.advance(31)
+    (alone,) = broker.receive("work", limit=10, holding=NOTHING)
+    assert (alone.suspect, alone.receive_count) == (True, 1)
+    clock.advance(31)
+    (again,) = broker.receive("work", limit=10, holding=NOTHING)
+    assert (again.suspect, again.receive_count) == (True, 2)
+
+
+@needs("suspects")
+def test_bystanders_come_beside_a_suspect_and_beside_others(
+    broker: Broker, clock: ManualClock
+) -> None:
+    broker.create_queue("work")
+    send_to(broker, "work", "1", "2", "3")
+    broker.receive("work", holding=NOTHING)
+    broker.receive("work", limit=2, holding=Holding(1))
+    clock.advance(31)
+    (suspect,) = broker.receive("work", limit=10, holding=NOTHING)
+    assert (suspect.id, suspect.suspect) == ("1", True)
+    rest = broker.receive("work", limit=10, holding=Holding(1, 1))
+    assert [(one.id, one.suspect) for one in rest] == [("2", False), ("3", False)]
+    clock.advance(31)
+    assert broker.receive("work", limit=10, holding=Holding(1, 1)) == []
+
+
+@needs("fifo")
+@needs("suspects")
+def test_groups_of_a_fifo_queue_come_back_one_by_one(broker: Broker, clock: ManualClock) -> None:
+    broker.create_queue("work.fifo")
+    send_to(broker, "work.fifo", "1", "2")
+    broker.receive("work.fifo", limit=2, holding=NOTHING)
+    clock.advance(31)
+    for number in range(2):
+        (alone,) = broker.receive("work.fifo", limit=10, holding=NOTHING)
+        assert (alone.id, alone.suspect, alone.receive_count) == (str(number + 1), True, 1)
+
+
 @pytest.mark.parametrize("how", ["give back", "hide", "delete"])
 def test_who_was_spoken_of_is_no_suspect(
     broker: Broker, clock: ManualClock, either: str, how: str
