@@ -207,6 +207,9 @@ class Journal:
         with self.lock:
             self.outgoing.records.append(remove)
 
+    def may_run(self, step: str) -> None:
+        """A step of which nothing is kept is about to be run. (In a sandbox it is not.)"""
+
     def settle_before_effect(self) -> None:
         """Something is about to happen outside: what it may depend on is kept first; and that the
         run runs, if there is something to clean up after it: a cancel that came meanwhile would
