@@ -9,18 +9,13 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 
 import asyncio
 import logging
-import socket
-import ssl
-import threading
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from typing import Literal, Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from taskflow.broker.settings import Finish, TopicSubscription
@@ -28,8 +23,10 @@ from taskflow.errors import BrokerError, LimitExceeded, QueueNotFound
 from taskflow.message import NO_ATTRIBUTES, Attributes, Delivery, Message
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_policy
-from taskflow.server.targets import find_target, shown_endpoint
+from taskflow.server.http_client import HttpClient
+from taskflow.server.targets import shown_endpoint
 from taskflow.server.waiting import LOOK_AGAIN
+from taskflow.telemetry.tracing import posting
 from taskflow.text import printable
 from taskflow.wire.envelope import confirmation, notification
 
@@ -55,59 +52,6 @@ class Client(Protocol):
         ...
 
 
-class HttpClient:
-    """Posts over a new connection each time, and follows no redirects. Thread-safe.
-
-    `local`: whether URLs may be of this machine and its links.
-    """
-
-    def __init__(self, local: bool = True) -> None:
-        self._local = local
-
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
-        """As in `Client`; `timeout` is for the whole exchange. A user and password in the URL
-        become basic authentication."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        # The address is looked up here, so that the one that was looked at is the one called.
-        address = find_target(host, port, self._local)
-        raw = socket.create_connection((address, port), timeout)
-        ender = threading.Timer(timeout, _cut, [raw])
-        ender.daemon = True
-        ender.start()
-        try:
-            return self._exchange(raw, parts, host, headers, body)
-        finally:
-            ender.cancel()
-            raw.close()
-
-    @staticmethod
-    def _exchange(
-        raw: socket.socket,
-        parts: SplitResult,
-        host: str,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> int:
-        connection = HTTPConnection(host, parts.port)
-        connection.sock = raw
-        if parts.scheme == "https":
-            connection = HTTPSConnection(host, parts.port)
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(raw, server_hostname=host)
-        if parts.username is not None:
-            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            basic = b64encode(user.encode()).decode()
-            headers = {**headers, "Authorization": f"Basic {basic}"}
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        try:
-            connection.request("POST", path, body, dict(headers))
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-
 @dataclass(frozen=True, slots=True)
 class _Post:
     """One message as its URL gets it. `attributes` go with it into a dead-letter queue."""
@@ -116,12 +60,6 @@ class _Post:
     body: str
     attributes: Attributes
     policy: DeliveryPolicy
-
-
-def _cut(raw: socket.socket) -> None:
-    """End an exchange that takes too long, whatever it is waiting for."""
-    with suppress(OSError):
-        raw.shutdown(socket.SHUT_RDWR)
 
 
 class Deliveries:
@@ -247,7 +185,7 @@ class Deliveries:
             if post is not None:
                 loop = asyncio.get_running_loop()
                 verdict = await loop.run_in_executor(
-                    self._threads, self._post, subscription.endpoint, post
+                    self._threads, self._post, subscription, delivery, post
                 )
                 if verdict == "done" and not subscription.pending:
                     self._proven.add(_host(subscription))
@@ -290,9 +228,10 @@ class Deliveries:
         body = notification(message, subscription, settings, 0, at, identity)
         return _Post(headers, body, NO_ATTRIBUTES, policy)
 
-    def _post(self, url: str, post: _Post) -> Verdict:
+    def _post(self, subscription: TopicSubscription, delivery: Delivery, post: _Post) -> Verdict:
+        url = subscription.endpoint
         try:
-            status = self._client.post(url, post.headers, post.body.encode(), TIMEOUT)
+            status = self._call(subscription, delivery, post)
         except (OSError, HTTPException, ValueError) as error:
             log.info("%s does not answer: %s", printable(shown_endpoint(url)), error)
             return "again"
@@ -300,6 +239,16 @@ class Deliveries:
             return "done"
         log.info("%s answers %d", printable(shown_endpoint(url)), status)
         return "never" if 400 <= status < 500 and status != 429 else "again"
+
+    def _call(self, subscription: TopicSubscription, delivery: Delivery, post: _Post) -> int:
+        """The status of the answer."""
+        url, body = subscription.endpoint, post.body.encode()
+        if not delivery.topic:  # a question, which is of no trace
+            return self._client.post(url, post.headers, body, TIMEOUT)
+        with posting(subscription.topic, urlsplit(url).hostname or "", delivery) as traced:
+            status = self._client.post(url, {**traced.headers, **post.headers}, body, TIMEOUT)
+            traced.answered(status)
+            return status
 
     def _settle(
         self,
