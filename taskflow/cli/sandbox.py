@@ -87,10 +87,13 @@ class Sandbox:
             delivery.id,
             delivery.body,
             group=delivery.group,
+            deduplication_id=delivery.deduplication_id,
             trace=delivery.trace,
             run=id,
             headers=delivery.headers,
         )
+        if delivery.queue not in self.broker.queues():  # its module is not loaded, which is told
+            self.broker.create_queue(delivery.queue)
         self.broker.send(delivery.queue, [message])
         (lent,) = self.broker.receive(delivery.queue)
         return lent

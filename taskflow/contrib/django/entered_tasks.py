@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 from django.db import close_old_connections
@@ -96,15 +95,15 @@ class EnteredTasks:
         return made_result(task, context.event.id, given.args, given.kwargs, **facts)
 
 
-_entered: WeakKeyDictionary[Registry, dict[str, EnteredTasks]] = WeakKeyDictionary()
+_entered: dict[tuple[Registry, str], EnteredTasks] = {}
 
 
 def entered_tasks(registry: Registry, alias: str, sender: type) -> EnteredTasks:
     """Those of an alias of TASKS, made when they are first asked for."""
-    by_alias = _entered.setdefault(registry, {})
-    if alias not in by_alias:
-        by_alias[alias] = EnteredTasks(registry, sender)
-    return by_alias[alias]
+    found = _entered.get((registry, alias))
+    if found is None:
+        found = _entered[registry, alias] = EnteredTasks(registry, sender)
+    return found
 
 
 def _now() -> float:
