@@ -64,7 +64,7 @@ class TaskflowBackend(BaseTaskBackend):  # type: ignore[misc]
             try:
                 self._entered.enter(task, self.queues, {**self._options, **task.chosen})
             except RegistrationError as error:
-                raise InvalidTask(f"{task.module_path}: {error}") from error
+                raise InvalidTask(str(error)) from error
         elif task.queue_name not in made.target.queues:
             raise InvalidTask(
                 f"no worker would know {task.module_path} on queue {task.queue_name!r}: name that "

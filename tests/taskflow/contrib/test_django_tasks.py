@@ -215,6 +215,20 @@ def test_retries_are_an_option_of_the_settings_and_of_a_task(run: Run, by_task: 
         assert (found.return_value, found.attempts, found.errors) == ("found", 3, [])
 
 
+def test_options_of_ours_hold_for_a_task(run: Run, taskflow_registry: Registry) -> None:
+    noting = django_task(key="what", limit=3, timeout=5)(note)
+    run()
+    first, again, other = (noting.enqueue(what).id for what in ("a", "a", "b"))
+    assert first == again != other
+    run()
+    assert seen == ["a", "b"]
+    for queue in ("default", "mails"):
+        (entry,) = taskflow_registry.on(queue)
+        assert (entry.timeout, entry.limit and entry.limit.most) == (5, 3)
+    with pytest.raises(InvalidTask, match="goes by 'no'; its arguments are 'x'"):
+        django_task(key="no")(pair)
+
+
 def test_options_that_nobody_knows_are_refused() -> None:
     told = "does not know 'retires'; it knows result, retries, backoff, timeout"
     settings = {"default": {"BACKEND": BACKEND, "OPTIONS": {"retires": 3}}}
