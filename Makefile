@@ -34,7 +34,7 @@ demo: $(VENV)/.ready $(filter postgres,$(DEMO)) ## Place four orders through the
 .PHONY: up
 up: $(VENV)/.ready ## Start all services and workers and keep them up (Ctrl-C stops them)
 	$(BIN)/python cli.py topology apply
-	$(BIN)/honcho start
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/honcho start
 
 .PHONY: browser
 browser: $(VENV)/.ready

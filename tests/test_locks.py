@@ -28,7 +28,7 @@ def wanted(section: str, option: str) -> list[Requirement]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(ROOT / "setup.cfg")
     found = []
-    for line in parser[section][option].split():
+    for line in filter(None, parser[section][option].splitlines()):
         if line.startswith("%("):
             found += wanted("options.extras_require", line[2:-2])
         else:

@@ -74,7 +74,7 @@ def _node(canvas: "Canvas", app: "Celery", defaults: Mapping[str, Any], *, alone
     defaults = {**defaults, **{name: canvas.options[name] for name in _given(canvas)}}
     if isinstance(canvas, Group):
         members = [_node(one, app, defaults, alone=False) for one in canvas.tasks]
-        return Members(tuple(members), least=len(members))
+        return Members(tuple(members), min_success=len(members))
     assert isinstance(canvas, Chain)
     last = len(canvas.tasks) - 1
     parts = [

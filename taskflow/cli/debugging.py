@@ -5,35 +5,45 @@ import inspect
 import pdb
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import click
+import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.message_query import MessageQuery
-from taskflow.broker.record import RecordQuery
 from taskflow.cli.modules import load_registry
 from taskflow.cli.options import broker_option, module_option, opened
 from taskflow.cli.recording import note
-from taskflow.clock import SystemClock
+from taskflow.cli.sandbox import Sandbox
 from taskflow.entry import Entry
 from taskflow.event import Context
 from taskflow.message import FAILURE, Delivery
 from taskflow.publisher import using
 from taskflow.registry import Registry
-from taskflow.testing import memory_broker
-from taskflow.topology import declare
+from taskflow.retry import Done, Outcome
+from taskflow.sealing.sealed_broker import sealed
+from taskflow.tasks.run import FINAL, load
 from taskflow.worker.execute import execute, find_job, identify, invoke
+from taskflow.worker.job import Job
+from taskflow.workflows.step_not_run import StepNotRun
 
 HOUR = 3600.0
-SHOWN = 20  # messages of a sandbox
 
 
 @click.command()
 @click.argument("id")
 @click.option("--queue", help="Its DLQ, where several hold a letter of this id.")
 @click.option("--sandbox", is_flag=True, help="What it sends and records stays in this process.")
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="STEP=JSON",
+    help="In a sandbox: what a step of the workflow answers, since it is not run.",
+)
 @click.option(
     "--hold", type=click.FloatRange(1), default=HOUR, help="Seconds for which it is lent: an hour."
 )
@@ -44,6 +54,7 @@ def debug(
     id: str,
     queue: str | None,
     sandbox: bool,
+    answers: tuple[str, ...],
     hold: float,
     yes: bool,
     modules: tuple[str, ...],
@@ -56,12 +67,21 @@ def debug(
     and is listed after; whatever else it does (databases, HTTP) is real all the same. It stops at
     the first line of the handler, and where it raises.
 
+    A run that has failed (of a task with a result, of a workflow) is over: only a copy of it is run
+    again, with --sandbox. Steps of a workflow that are kept answer what they did; others are not
+    run: the workflow ends there, unless --answer says what a step answers.
+
     \b
     Example:
       taskflow dlq debug e0 -m shop --sandbox
+      taskflow dlq debug order-7 -m shop --sandbox --answer pay='{"receipt": 1}'
     """
+    given = dict(map(_answer, answers))
+    if given and not sandbox:
+        raise click.UsageError("--answer is of a --sandbox: elsewhere steps are run")
     registry = load_registry(modules)
-    with opened(address) as broker:
+    with opened(address) as within:
+        broker = sealed(within, registry.codec)
         letters = _where(broker, id, queue)
         real = "Only what it sends and records is kept here" if sandbox else "Its effects are real"
         if not yes:
@@ -69,7 +89,11 @@ def debug(
         lent = broker.lend(letters, id, hold)
         try:
             note(broker, "debug", queue=letters, target=id)
-            ran = _run(_as_before(lent), broker, registry, sandbox)
+            delivery = _as_before(lent)
+            if sandbox:
+                ran = _run_apart(delivery, broker, registry, given)
+            else:
+                ran = _run(delivery, broker, registry)
         finally:
             broker.change_visibility([(lent, 0)])
     click.echo(f"{ran}; the letter {id} is in {letters} as before")
@@ -92,28 +116,61 @@ def _as_before(lent: Delivery) -> Delivery:
     return replace(lent, queue=lent.source or lent.queue, attributes=attributes, receive_count=1)
 
 
-def _run(delivery: Delivery, broker: Broker, registry: Registry, sandbox: bool) -> str:
+def _answer(given: str) -> tuple[str, msgspec.Raw]:
+    step, _, text = given.partition("=")
+    try:
+        return step, msgspec.Raw(msgspec.json.encode(msgspec.json.decode(text)))
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--answer {given!r}: write STEP=JSON ({error})") from None
+
+
+def _run(delivery: Delivery, broker: Broker, registry: Registry) -> str:
     """How it ended, in words."""
+    row = None if delivery.run is None else load(broker, [delivery.run]).get(delivery.run)
+    if row is not None and row.state in FINAL:
+        raise click.UsageError(
+            f"run {row.id!r} is over ({row.state}), and is not run again: --sandbox runs a copy"
+        )
     job = find_job(delivery, registry)
     identify([job], broker, registry)
+    with using(broker):
+        return _ended(job, _execute(job, broker))
+
+
+def _run_apart(
+    delivery: Delivery, broker: Broker, registry: Registry, answers: Mapping[str, msgspec.Raw]
+) -> str:
+    """The same in a sandbox."""
+    sandbox = Sandbox(broker, registry, answers)
+    job = sandbox.job(delivery)
+    with using(sandbox.broker):
+        outcome = _execute(job, sandbox.broker)
+    sandbox.list_sent(job, isinstance(outcome, Done))
+    sandbox.broker.close()
+    return _ended(job, outcome)
+
+
+def _execute(job: Job, broker: Broker) -> Outcome:
     if job.found is not None and job.found.decided is not None:
         raise click.UsageError(
-            f"the run of {delivery.id!r} is over, and is not run again; call its task anew"
+            f"{job.delivery.id!r} is not wanted any more ({job.found.decided}), and is not run"
         )
-    here: Any = broker
-    if sandbox:
-        here = memory_broker(clock=SystemClock())
-        declare(here, registry, apply=True)
-    with using(here):
-        outcome = execute(
-            job, clock=broker.clock, random=broker.random, invoke=_under_debugger, broker=here
+    return execute(
+        job, clock=broker.clock, random=broker.random, invoke=_under_debugger, broker=broker
+    )
+
+
+def _ended(job: Job, outcome: Outcome) -> str:
+    error = outcome.error
+    if isinstance(error, StepNotRun):
+        return (
+            f"{job.handler} came to step {error.step!r}, which is not run here (--answer "
+            f"{error.step}=JSON says what it answers)"
         )
-    if sandbox:
-        _list_sent(here)
-        here.close()
-    if outcome.error is None:
-        return f"{job.handler} ended well"
-    return f"{job.handler} raised {type(outcome.error).__name__}"
+    if error is not None:
+        return f"{job.handler} raised {type(error).__name__}"
+    waits = isinstance(outcome, Done) and outcome.skipped == "suspended"
+    return f"{job.handler} {'waits' if waits else 'ended well'}"
 
 
 def _under_debugger(entry: Entry, context: Context) -> Any:
@@ -143,14 +200,3 @@ def _under_debugger(entry: Entry, context: Context) -> Any:
         raise
     finally:
         sys.settrace(before)
-
-
-def _list_sent(sandbox: Broker) -> None:
-    """What a sandbox holds."""
-    found = sandbox.find(MessageQuery(order="oldest", limit=SHOWN)).messages
-    for one in found:
-        delivery = one.delivery
-        click.echo(f"it sent {delivery.id} to {delivery.queue} ({delivery.topic or 'directly'})")
-    kept = sandbox.list_records(RecordQuery(kind="run", limit=SHOWN)).records
-    if not found and not kept:
-        click.echo("it sent nothing")

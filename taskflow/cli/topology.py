@@ -1,11 +1,13 @@
 """`taskflow topology`: what subscribes to what; in the broker, and as documents for others."""
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 
 from taskflow.cli.modules import load_registry, server_module
 from taskflow.cli.options import broker_option, module_option, opened
+from taskflow.config import address_of
 from taskflow.errors import ConfigError
 from taskflow.export import FORMATS, Place, export
 from taskflow.limits import dlq_of
@@ -103,6 +105,7 @@ def diff(ctx: click.Context, modules: tuple[str, ...], address: str | None, chec
 @click.option("--account", help="AWS account (twelve digits), for ARNs.")
 @click.option("--prefix", default="", help="Stands before every name on AWS.")
 @click.option("--table", help="The DynamoDB table of `idempotency=`, to make and give rights to.")
+@click.option("--state-table", help="The DynamoDB table of `state=`, to make and give rights to.")
 @click.option(
     "--bucket",
     metavar="NAME[/KEYS]",
@@ -120,10 +123,14 @@ def export_command(
     account: str | None,
     prefix: str,
     table: str | None,
+    state_table: str | None,
     bucket: str | None,
     output: Path | None,
 ) -> None:
     """Write the topology for another tool. No broker is touched.
+
+    Where the address that is set (TASKFLOW_BROKER) is one of aws://, its tables and its bucket are
+    those that are not named here.
 
     \b
     Example:
@@ -131,8 +138,18 @@ def export_command(
     """
     if modules:
         load_registry(modules)
+    those = _places_of(address_of())
+    bucket = bucket or those.get(("payloads", "s3"))
     name, _, keys = (bucket or "").partition("/")
-    place = Place(region, account, prefix, table, name if bucket else None, keys)
+    place = Place(
+        region,
+        account,
+        prefix,
+        table or those.get(("idempotency", "dynamodb")),
+        name if bucket else None,
+        keys,
+        state_table or those.get(("state", "dynamodb")),
+    )
     text = export(registry, format, place)
     if output is None:
         click.echo(text, nl=False)
@@ -158,3 +175,11 @@ def tree(registry: Registry) -> str:
                 f"{one.policy.retries} retries (crashes: {settings.max_receives} receives)"
             )
     return "\n".join(lines)
+
+
+def _places_of(address: str) -> dict[tuple[str, str], str]:
+    """What the options of an aws:// address name, by option and scheme."""
+    parts = urlsplit(address)
+    options = parse_qsl(parts.query) if parts.scheme == "aws" else []
+    named = {option: text.partition("://") for option, text in options}
+    return {(option, scheme): name for option, (scheme, _, name) in named.items() if name}

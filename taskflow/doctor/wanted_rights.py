@@ -14,15 +14,21 @@ def wanted_rights(
     those of the broker's address."""
     if not registry.queues():
         return {}
-    table = options.get("idempotency", "")
+    tables = [
+        name if scheme == "dynamodb" else None
+        for scheme, _, name in (
+            options.get(option, "").partition("://") for option in ("idempotency", "state")
+        )
+    ]
     bucket, _, keys = options.get("payloads", "").removeprefix("s3://").partition("/")
     place = Place(
         region,
         account,
         options.get("prefix", ""),
-        table.removeprefix("dynamodb://") if table.startswith("dynamodb://") else None,
+        tables[0],
         bucket or None,
         keys,
+        tables[1],
     )
     found: dict[str, set[str]] = {}
     for document in json.loads(export(registry, "iam-policy", place)).values():

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskflow.export.iam import let_topics_send, publishers, statement_id, workers
 from taskflow.export.plan import DLQ_RETENTION, OLDEST_SECONDS, Names, Plan, Queue
-from taskflow.export.table_and_bucket import cloudformation_neighbours
+from taskflow.export.table_and_bucket import STATE_ID, TABLE_ID, cloudformation_neighbours
 
 KEEP = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 
@@ -38,11 +38,12 @@ def cloudformation(plan: Plan) -> str:
         outputs[f"{id}Url"] = _output(f"The queue {queue.queue}.", _ref(id))
     arns = [_ref(id) for id in topics.values()]
     beside = {}
-    for kind, properties in cloudformation_neighbours(plan.place).items():
-        beside[kind] = names.camel(kind)
-        resources[beside[kind]] = _resource(kind, properties) | KEEP
-    publish = publishers(arns, plan.place.payloads_arn)
-    table = beside.get("DynamoDB::Table")
+    for wanted, (kind, properties) in cloudformation_neighbours(plan.place).items():
+        beside[wanted] = names.camel(wanted)
+        resources[beside[wanted]] = _resource(kind, properties) | KEEP
+    table, kept = beside.get(TABLE_ID), beside.get(STATE_ID)
+    state = (_arn(kept), {"Fn::Sub": f"${{{kept}.Arn}}/index/*"}) if kept else None
+    publish = publishers(arns, plan.place.payloads_arn, state)
     work = workers(
         [_arn(id) for id in queue_ids],
         [_arn(id) for id in dlq_ids],
@@ -51,6 +52,7 @@ def cloudformation(plan: Plan) -> str:
         table and _arn(table),
         plan.place.bucket_arn,
         plan.place.payloads_arn,
+        state,
     )
     for what, document in (("publishers", publish), ("workers", work)):
         id = names.camel(what, "policy")

@@ -37,7 +37,8 @@ class Block:
 
 
 def block(head: str, attributes: Mapping[str, Any]) -> str:
-    """`head { … }`. Attributes that are None are left out; Blocks stand by themselves."""
+    """`head { … }`. Attributes that are None are left out; a Block, or each of a list of
+    them, stands by itself."""
     return f"{head} {_braces(attributes, 0)}\n"
 
 
@@ -94,8 +95,11 @@ def _braces(attributes: Mapping[str, Any], depth: int) -> str:
     for name, value in attributes.items():
         if value is None:
             continue
-        if isinstance(value, Block):
-            text += end_group() + f"{inside}{name} {_braces(value.attributes, depth + 1)}\n"
+        blocks = [value] if isinstance(value, Block) else value if isinstance(value, list) else []
+        if blocks and all(isinstance(one, Block) for one in blocks):
+            text += end_group()
+            for one in blocks:
+                text += f"{inside}{name} {_braces(one.attributes, depth + 1)}\n"
             continue
         key = name if _NAME.fullmatch(name) else quote(name)
         written = _value(value, depth + 1)

@@ -35,6 +35,8 @@ CLAIM = (
     "dynamodb:BatchWriteItem",
     "dynamodb:BatchGetItem",
 )
+KEEP = ("dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
+LIST = ("dynamodb:Query",)  # by the indexes of the table of state
 FETCH = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")  # one puts marks and removes payloads
 
 # An ARN is text, or what a format writes for "the ARN of that resource".
@@ -67,14 +69,25 @@ def statement_id(plan: Plan, topic: Topic) -> str:
     return sid
 
 
-def publishers(topics: Sequence[Any], payloads: str | None = None) -> Document:
+def publishers(
+    topics: Sequence[Any],
+    payloads: str | None = None,
+    state: tuple[Any, Any] | None = None,
+) -> Document:
     """What a program needs that publishes. (PublishBatch is sns:Publish too.) With
-    payloads in S3 it counts who will read one."""
+    payloads in S3 it counts who will read one; with a table of state (its ARN, and that of its
+    indexes) it calls tasks whose results are kept, and asks for them."""
     statements = [_allow("Publish", ("sns:Publish",), topics)]
     if payloads is not None:
         statements.append(_allow("CountReaders", ("sns:ListSubscriptionsByTopic",), topics))
         statements.append(_allow("StorePayloads", ("s3:PutObject",), [payloads]))
-    return _document(*statements)
+    return _document(*statements, *_keep(state))
+
+
+def _keep(state: tuple[Any, Any] | None) -> list[Document]:
+    if state is None:
+        return []
+    return [_allow("KeepRecords", KEEP, state[:1]), _allow("ListRecords", LIST, state[1:])]
 
 
 def workers(
@@ -85,10 +98,11 @@ def workers(
     table: Any = None,
     bucket: str | None = None,
     payloads: str | None = None,
+    state: tuple[Any, Any] | None = None,
 ) -> Document:
     """What a worker needs: lend, settle, look at the attributes; send to the dead letters; find
-    its subscriptions, and their filters if it has some; keep book of finished events, fetch and
-    remove payloads. (Batches are the same rights as single messages.)"""
+    its subscriptions, and their filters if it has some; keep book of finished events, and records;
+    fetch and remove payloads. (Batches are the same rights as single messages.)"""
     subscribe = SUBSCRIBE + FILTER if filters else SUBSCRIBE
     statements = [
         _allow("Work", WORK, queues),
@@ -101,7 +115,7 @@ def workers(
         statements.append(_allow("FetchPayloads", FETCH, [payloads]))
         # Without it a payload that is gone looks like one that may not be read.
         statements.append(_allow("FindPayloads", ("s3:ListBucket",), [bucket]))
-    return _document(*statements)
+    return _document(*statements, *_keep(state))
 
 
 def iam_policy(plan: Plan) -> str:
@@ -109,8 +123,10 @@ def iam_policy(plan: Plan) -> str:
     place = plan.place
     arn, table, payloads = place.arn, place.table, place.payloads_arn
     topics = [arn("sns", topic.name) for topic in plan.topics]
+    kept = place.state_table and arn("dynamodb", f"table/{place.state_table}")
+    state = (kept, f"{kept}/index/*") if kept else None
     documents = {
-        "publishers": publishers(topics, payloads),
+        "publishers": publishers(topics, payloads, state),
         "workers": workers(
             [arn("sqs", queue.name) for queue in plan.queues],
             [arn("sqs", queue.dlq) for queue in plan.queues],
@@ -119,6 +135,7 @@ def iam_policy(plan: Plan) -> str:
             table and arn("dynamodb", f"table/{table}"),
             place.bucket_arn,
             payloads,
+            state,
         ),
     }
     return json.dumps(documents, indent=2) + "\n"

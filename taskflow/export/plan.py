@@ -26,9 +26,10 @@ _PREFIX = re.compile(r"[A-Za-z0-9_-]*")
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where on AWS it goes. `prefix` stands before every name of a queue or topic. Without region
-    or account the ARNs hold `*` there. `table` and `bucket` are those of `idempotency=` and
-    `payloads=` in the broker's address, by their full names; `keys` is what stands before the keys
-    in the bucket (`payloads=s3://bucket/keys`). Raises ConfigError for what is none.
+    or account the ARNs hold `*` there. `table`, `state_table` and `bucket` are those of
+    `idempotency=`, `state=` and `payloads=` in the broker's address, by their full names; `keys` is
+    what stands before the keys in the bucket (`payloads=s3://bucket/keys`). Raises ConfigError for
+    what is none.
     """
 
     region: str | None = None
@@ -37,6 +38,7 @@ class Place:
     table: str | None = None
     bucket: str | None = None
     keys: str = ""
+    state_table: str | None = None
 
     def __post_init__(self) -> None:
         if self.region is not None and not REGION.fullmatch(self.region):
@@ -48,9 +50,15 @@ class Place:
                 f"prefix {self.prefix!r} holds {found[0]!r}; letters, digits, '-' and '_' are "
                 "allowed (example: staging-)"
             )
-        if self.table is not None and not TABLE.fullmatch(self.table):
+        for what, name in (("table", self.table), ("state table", self.state_table)):
+            if name is not None and not TABLE.fullmatch(name):
+                raise ConfigError(
+                    f"{what} is {name!r}; 3 to 255 letters, digits, '.', '-' and '_' are allowed"
+                )
+        if self.table is not None and self.table == self.state_table:
             raise ConfigError(
-                f"table is {self.table!r}; 3 to 255 letters, digits, '.', '-' and '_' are allowed"
+                f"table {self.table!r} cannot be both that of idempotency= and that of state=: "
+                "their keys differ"
             )
         if self.bucket is not None and not BUCKET.fullmatch(self.bucket):
             raise ConfigError(

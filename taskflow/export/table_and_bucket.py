@@ -1,5 +1,5 @@
-"""What stands beside queues and topics when it is asked for: the table of finished events, and the
-bucket of large payloads.
+"""What stands beside queues and topics when it is asked for: the tables of finished events and of
+state, and the bucket of large payloads.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
@@ -10,11 +10,13 @@ from typing import Any
 
 from taskflow.export.hcl import Block, Expression, block, label
 from taskflow.export.plan import Place
+from taskflow.export.state_table import cloudformation_state, terraform_state
 from taskflow.wire.places import key_prefix
 
 KEPT_DAYS = 60
 """Payloads that nobody removed: two retentions of fourteen days, and time to redrive."""
-TABLE, BUCKET = "finished_events", "payloads"  # their ids in Terraform
+TABLE, STATE, BUCKET = "finished_events", "state", "payloads"  # their ids in Terraform
+TABLE_ID, STATE_ID, BUCKET_ID = "DynamoDBTable", "StateTable", "S3Bucket"  # in CloudFormation
 _RULE = "what-nobody-acknowledged"
 
 
@@ -32,6 +34,8 @@ def terraform_neighbours(place: Place) -> Iterator[str]:
                 "ttl": Block(attribute_name="until", enabled=True),
             },
         )
+    if place.state_table is not None:
+        yield _resource("aws_dynamodb_table", STATE, terraform_state(place.state_table))
     if place.bucket is not None:
         bucket = Expression(f"aws_s3_bucket.{BUCKET}.id")
         yield _resource("aws_s3_bucket", BUCKET, {"bucket": place.bucket})
@@ -58,23 +62,26 @@ def _resource(kind: str, name: str, attributes: dict[str, Any]) -> str:
     return block(label("resource", kind, name), attributes)
 
 
-def cloudformation_neighbours(place: Place) -> dict[str, dict[str, Any]]:
-    """Their resources in CloudFormation, by kind: `DynamoDB::Table`, `S3::Bucket`. A stack that is
-    deleted leaves both."""
-    found: dict[str, dict[str, Any]] = {}
+def cloudformation_neighbours(place: Place) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Their resources in CloudFormation: kind and properties, by id. A stack that is deleted leaves
+    them."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
     if place.table is not None:
-        found["DynamoDB::Table"] = {
+        table = {
             "TableName": place.table,
             "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
             "TimeToLiveSpecification": {"AttributeName": "until", "Enabled": True},
         }
+        found[TABLE_ID] = "DynamoDB::Table", table
+    if place.state_table is not None:
+        found[STATE_ID] = "DynamoDB::Table", cloudformation_state(place.state_table)
     if place.bucket is not None:
         rule = {"Id": _RULE, "Status": "Enabled", "ExpirationInDays": KEPT_DAYS}
         if keys := key_prefix(place.keys):
             rule["Prefix"] = keys
-        found["S3::Bucket"] = {
+        bucket = {
             "BucketName": place.bucket,
             "PublicAccessBlockConfiguration": {
                 "BlockPublicAcls": True,
@@ -84,4 +91,5 @@ def cloudformation_neighbours(place: Place) -> dict[str, dict[str, Any]]:
             },
             "LifecycleConfiguration": {"Rules": [rule]},
         }
+        found[BUCKET_ID] = "S3::Bucket", bucket
     return found

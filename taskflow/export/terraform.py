@@ -10,7 +10,7 @@ from typing import Any
 from taskflow.export.hcl import Block, Expression, Json, block, label, quote
 from taskflow.export.iam import STATEMENT_HASH, let_topics_send, publishers, statement_id, workers
 from taskflow.export.plan import DLQ_RETENTION, OLDEST_SECONDS, Names, Plan, Queue
-from taskflow.export.table_and_bucket import TABLE, terraform_neighbours
+from taskflow.export.table_and_bucket import STATE, TABLE, terraform_neighbours
 
 PROVIDER = ">= 6.8"
 """The first one that takes a queue's maximum message size of 1 MiB."""
@@ -43,8 +43,11 @@ def terraform(plan: Plan) -> str:
         blocks += _alarms(queue, id, dlq)
     blocks += terraform_neighbours(plan.place)
     topic_arns = {topic: _arn("aws_sns_topic", id) for topic, id in topics.items()}
+    kept = _arn("aws_dynamodb_table", STATE)
+    indexes = Expression(f'"${{{kept}}}/index/*"')
+    state = None if plan.place.state_table is None else (kept, indexes)
     documents = {
-        "publishers": publishers(list(topic_arns.values()), plan.place.payloads_arn),
+        "publishers": publishers(list(topic_arns.values()), plan.place.payloads_arn, state),
         "workers": workers(
             [_arn("aws_sqs_queue", id) for _, id in queues],
             [_arn("aws_sqs_queue", dlq) for dlq in dlqs],
@@ -53,6 +56,7 @@ def terraform(plan: Plan) -> str:
             plan.place.table and _arn("aws_dynamodb_table", TABLE),
             plan.place.bucket_arn,
             plan.place.payloads_arn,
+            state,
         ),
     }
     for who, document in documents.items():

@@ -26,6 +26,7 @@ from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_p
 from taskflow.server.http_client import Client, HttpClient
 from taskflow.server.targets import shown_endpoint
 from taskflow.server.waiting import LOOK_AGAIN
+from taskflow.telemetry.tracing import posting
 from taskflow.text import printable
 from taskflow.wire.envelope import confirmation, notification
 
@@ -176,7 +177,7 @@ class Deliveries:
             if post is not None:
                 loop = asyncio.get_running_loop()
                 verdict = await loop.run_in_executor(
-                    self._threads, self._post, subscription.endpoint, post
+                    self._threads, self._post, subscription, delivery, post
                 )
                 if verdict == "done" and not subscription.pending:
                     self._proven.add(_host(subscription))
@@ -219,9 +220,10 @@ class Deliveries:
         body = notification(message, subscription, settings, 0, at, identity)
         return _Post(headers, body, NO_ATTRIBUTES, policy)
 
-    def _post(self, url: str, post: _Post) -> Verdict:
+    def _post(self, subscription: TopicSubscription, delivery: Delivery, post: _Post) -> Verdict:
+        url = subscription.endpoint
         try:
-            status = self._client.post(url, post.headers, post.body.encode(), TIMEOUT)
+            status = self._call(subscription, delivery, post)
         except (OSError, HTTPException, ValueError) as error:
             log.info("%s does not answer: %s", printable(shown_endpoint(url)), error)
             return "again"
@@ -229,6 +231,16 @@ class Deliveries:
             return "done"
         log.info("%s answers %d", printable(shown_endpoint(url)), status)
         return "never" if 400 <= status < 500 and status != 429 else "again"
+
+    def _call(self, subscription: TopicSubscription, delivery: Delivery, post: _Post) -> int:
+        """The status of the answer."""
+        url, body = subscription.endpoint, post.body.encode()
+        if not delivery.topic:  # a question, which is of no trace
+            return self._client.post(url, post.headers, body, TIMEOUT)
+        with posting(subscription.topic, urlsplit(url).hostname or "", delivery) as traced:
+            status = self._client.post(url, {**traced.headers, **post.headers}, body, TIMEOUT)
+            traced.answered(status)
+            return status
 
     def _settle(
         self,

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import Any
 
+import msgspec
 from opentelemetry import context as otel_context
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -21,6 +22,7 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    TraceState,
 )
 
 from taskflow.errors import DecodeError
@@ -28,7 +30,7 @@ from taskflow.event import Context, open_envelope
 from taskflow.message import Delivery
 from taskflow.middleware import Run
 from taskflow.retry import Done, Outcome, Retry
-from taskflow.telemetry.tracing import trace_with
+from taskflow.telemetry.tracing import Posting, trace_with
 from taskflow.wire.trace_header import header_parent
 
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
@@ -41,6 +43,7 @@ MESSAGE_ID = "messaging.message.id"
 CONVERSATION_ID = "messaging.message.conversation_id"
 BATCH_COUNT = "messaging.batch.message_count"
 ERROR_TYPE = "error.type"
+SERVER_ADDRESS, STATUS = "server.address", "http.response.status_code"
 HANDLER, ATTEMPT, OUTCOME = "taskflow.handler", "taskflow.attempt", "taskflow.outcome"
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 MOST_LINKS = 128  # what SDKs keep of a span
@@ -103,6 +106,38 @@ class OtelTracing:
         finally:
             span.end()
 
+    @contextmanager
+    def posting(self, topic: str, host: str, delivery: Delivery) -> Iterator[Posting]:
+        """`post` (CLIENT), a child of what sent the message, and so is what the URL does: the
+        headers are those of the propagators that are set, `traceparent` and `tracestate`. The URL
+        itself is in no attribute: it may hold secrets."""
+        parent = _posted(delivery)
+        with self._tracer.start_as_current_span(
+            f"post {topic}",
+            otel_context.Context() if parent is None else _within(parent),
+            SpanKind.CLIENT,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            headers: dict[str, str] = {}
+            propagate.inject(headers)
+            if span.is_recording():
+                span.set_attributes(_about("post", "send", topic))
+                span.set_attribute(MESSAGE_ID, delivery.id)
+                span.set_attribute(SERVER_ADDRESS, host)
+                span.set_attribute(ATTEMPT, delivery.receive_count)
+
+            def answered(status: int) -> None:
+                span.set_attribute(STATUS, status)
+                if not 200 <= status < 300:
+                    _fail(span, str(status))
+
+            try:
+                yield Posting(headers, answered)
+            except Exception as error:
+                _fail(span, type(error).__qualname__)
+                raise
+
     def process(self, context: Context, run: Run) -> Outcome:
         """`process` (CONSUMER), a child of what sent the message."""
         event = context.event
@@ -162,6 +197,29 @@ def _note(span: Span, outcome: Outcome) -> None:
     if error is not None:
         span.record_exception(error)
     span.set_status(Status(StatusCode.ERROR))
+
+
+def _fail(span: Span, kind: str) -> None:
+    span.set_attribute(ERROR_TYPE, kind)
+    span.set_status(Status(StatusCode.ERROR))
+
+
+class _Traced(msgspec.Struct):
+    """What CloudEvents has of traces."""
+
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+def _posted(delivery: Delivery) -> SpanContext | None:
+    """What sent a message that goes to a URL, which anybody may have written."""
+    found = _Traced()
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = msgspec.json.decode(delivery.body, type=_Traced)
+    for context in _contexts([found.traceparent or header_parent(delivery.trace)]):
+        state = TraceState.from_header([found.tracestate]) if found.tracestate else None
+        return SpanContext(context.trace_id, context.span_id, True, context.trace_flags, state)
+    return None
 
 
 def _version() -> str:

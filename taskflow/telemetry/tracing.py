@@ -3,15 +3,23 @@
 Free of OpenTelemetry, which `taskflow.telemetry.otel` alone imports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from taskflow.event import Context
 from taskflow.message import Delivery
 from taskflow.middleware import Run
 from taskflow.retry import Outcome
 from taskflow.wire.trace_header import trace_header
+
+
+class Posting(NamedTuple):
+    """A post that is traced: the headers that it takes with it, and who is told the status of the
+    answer."""
+
+    headers: Mapping[str, str]
+    answered: Callable[[int], None]
 
 
 class Tracing(Protocol):
@@ -40,6 +48,11 @@ class Tracing(Protocol):
         """While the broker is told how these ended."""
         ...
 
+    def posting(self, topic: str, host: str, delivery: Delivery) -> AbstractContextManager[Posting]:
+        """While a message of a topic is posted to a URL of this host. What is raised goes
+        through."""
+        ...
+
 
 class Held(Protocol):
     """Whoever has a message: a worker's job."""
@@ -52,6 +65,7 @@ class Held(Protocol):
 
 _active: Tracing | None = None
 _NOTHING = nullcontext()
+_UNTRACED = nullcontext(Posting({}, lambda status: None))
 
 
 def trace_with(found: Tracing | None) -> None:
@@ -77,6 +91,11 @@ def settling(held: Sequence[Held]) -> AbstractContextManager[None]:
     if _active is None:
         return _NOTHING
     return _active.settling([one.delivery for one in held])
+
+
+def posting(topic: str, host: str, delivery: Delivery) -> AbstractContextManager[Posting]:
+    """As of `Tracing`; no headers without one."""
+    return _UNTRACED if _active is None else _active.posting(topic, host, delivery)
 
 
 def carried() -> str | None:

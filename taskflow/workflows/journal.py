@@ -11,13 +11,7 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change, Put, Remove
-from taskflow.errors import (
-    BrokerError,
-    LeaseLost,
-    StepFailed,
-    VersionConflict,
-    WorkflowError,
-)
+from taskflow.errors import BrokerError, LeaseLost, StepFailed, VersionConflict, WorkflowError
 from taskflow.message import new_id
 from taskflow.tasks.durable import STEP, Leaving, Suspended, life_of
 from taskflow.tasks.preparing import put_run
@@ -192,6 +186,9 @@ class Journal:
         """Remove a record with the next step that is kept."""
         with self.lock:
             self.outgoing.records.append(remove)
+
+    def may_run(self, step: str) -> None:
+        """A step of which nothing is kept is about to be run. (In a sandbox it is not.)"""
 
     @property
     def owes(self) -> bool:

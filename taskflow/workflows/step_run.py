@@ -97,6 +97,7 @@ class StepRun:
                     )
                 )
             self.journal.note(self._checkpoint(state="started"), vital=True)
+        self.journal.may_run(self.id)
         self.journal.settle_before_effect()
 
     def enter(self) -> None:

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import psycopg
 import pytest
 import yaml
 from click import Command, Group
 from kubernetes_validate.utils import ValidationError, validate
 
+from taskflow import open_broker
+from taskflow.broker import Finish, QueueSettings
 from taskflow.cli import COMMANDS, main
 from taskflow.config import KNOWN
+from taskflow.message import Message
+from taskflow.server.keys import Keys
+from tests.postgres_server import PostgresServer
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +40,9 @@ def documents(name: str) -> list[dict[str, Any]]:
 
 
 COMPOSE = documents("docker/compose.yml")[0]
-MANIFESTS = documents("kubernetes/worker.yaml")
+MANIFESTS = [*documents("kubernetes/worker.yaml"), *documents("kubernetes/serve.yaml")]
+DEPLOYED = {one["metadata"]["name"]: one for one in MANIFESTS if one["kind"] == "Deployment"}
+KEDA = documents("kubernetes/keda.yaml")
 
 
 def command_lines() -> Iterator[list[str]]:
@@ -114,30 +122,136 @@ def test_a_fault_in_a_file_is_found() -> None:
         validate(wrong, "1.32", strict=True)
 
 
-@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda one: one["kind"])
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}"
+)
 def test_the_manifests_are_what_kubernetes_takes(manifest: dict[str, Any]) -> None:
     validate(manifest, "1.32", strict=True)
     if manifest["kind"] == "ConfigMap":
         assert set(manifest["data"]) <= OURS
-    if manifest["kind"] != "Deployment":
-        return
-    (container,) = pod_of(manifest)["containers"]
+    if manifest["kind"] == "Service":
+        ports = {port["name"] for one in DEPLOYED.values() for port in container_of(one)["ports"]}
+        assert {port["targetPort"] for port in manifest["spec"]["ports"]} <= ports
+    selector = manifest.get("spec", {}).get("selector")
+    if selector is not None:
+        labels = selector.get("matchLabels", selector)
+        template = [one["spec"]["template"]["metadata"]["labels"] for one in DEPLOYED.values()]
+        assert sum(labels.items() <= found.items() for found in template) == 1
+
+
+def container_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = pod_of(manifest)["containers"]
+    return found
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_no_pod_may_do_more_than_it_needs(name: str) -> None:
+    pod = pod_of(DEPLOYED[name])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    places = {volume["name"] for volume in pod["volumes"]}
+    for one in (*pod["containers"], *pod.get("initContainers", ())):
+        assert one["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {mount["name"] for mount in one["volumeMounts"]} <= places
+        assert one["resources"]["limits"]["memory"]
+
+
+def test_probes_ask_a_worker_what_it_answers() -> None:
+    container = container_of(DEPLOYED["worker-mails"])
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert f"--health-port={ports['health']}" in container["args"]
     assert f"--metrics-port={ports['metrics']}" in container["args"]
     probes = [container[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert [probe["httpGet"]["path"] for probe in probes] == ["/ready", "/ready", "/live"]
-    annotations = manifest["spec"]["template"]["metadata"]["annotations"]
+    annotations = DEPLOYED["worker-mails"]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(ports["metrics"])
+
+
+@pytest.mark.parametrize("name", ["taskflow-serve", "taskflow-dashboard"])
+def test_a_server_that_lets_others_in_has_its_keys(name: str, tmp_path: Path) -> None:
+    pod, container = pod_of(DEPLOYED[name]), container_of(DEPLOYED[name])
+    (port,) = container["ports"]
+    assert {"--host=0.0.0.0", f"--port={port['containerPort']}"} <= set(container["args"])
+    (keys,) = [one.partition("=")[2] for one in container["args"] if one.startswith("--keys=")]
+    (copy,) = pod["initContainers"]
+    (tmp_path / "secret").mkdir()
+    Keys.load(tmp_path / "secret/keys.json").add("shop", 0.0)
+    (tmp_path / "secret/keys.json").chmod(0o440)
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys").chmod(0o777)
+    moved = [f"{tmp_path}{one}" if one.startswith("/") else one for one in copy["command"]]
+    subprocess.run(moved, check=True)
+    assert [key.name for key in Keys.load(Path(f"{tmp_path}{keys}")).all()] == ["shop"]
+    probes = [container[one] for one in ("startupProbe", "readinessProbe", "livenessProbe")]
+    asked = [probe.get("httpGet", {"path": None})["path"] for probe in probes]
+    # The dashboard has no page without a key; an answer of 503 would restart the server.
+    assert asked == (["/health", "/health", None] if name == "taskflow-serve" else [None] * 3)
+    assert all((probe.get("httpGet") or probe["tcpSocket"])["port"] == "http" for probe in probes)
 
 
 def test_keda_is_told_what_it_knows() -> None:
     schema = read_json("scaled_object.json")
-    found = documents("kubernetes/keda.yaml")
-    for one in found:
-        jsonschema.validate(one, schema)
-    deployed = {one["metadata"]["name"] for one in MANIFESTS if one["kind"] == "Deployment"}
-    assert found[0]["spec"]["scaleTargetRef"]["name"] in deployed
+    authentication = {**schema["$defs"]["TriggerAuthentication"], "$defs": schema["$defs"]}
+    authentication["properties"]["metadata"] = schema["properties"]["metadata"]
+    secrets = set()
+    for one in KEDA:
+        is_secret = one["kind"] == "TriggerAuthentication"
+        jsonschema.validate(one, authentication if is_secret else schema)
+        if is_secret:
+            secrets.add(one["metadata"]["name"])
+    for one in KEDA:
+        for trigger in one["spec"].get("triggers", ()):
+            assert {trigger.get("authenticationRef", {"name": None})["name"]} <= {None, *secrets}
+    by_name = {one["metadata"]["name"]: one for one in KEDA}
+    for name in ("worker-mails", "worker-mails-by-sql"):
+        assert by_name[name]["spec"]["scaleTargetRef"]["name"] in DEPLOYED
+
+
+def test_what_keda_asks_postgresql_is_the_work_there_is(postgres: PostgresServer) -> None:
+    (query,) = [
+        trigger["metadata"]["query"]
+        for one in KEDA
+        for trigger in one["spec"].get("triggers", ())
+        if trigger["type"] == "postgresql"
+    ]
+    guide = (ROOT / "docs/guides/deploying.md").read_text()
+    (grants,) = re.findall(r"^```sql\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+
+    def asked() -> int:
+        with psycopg.connect(postgres.address()) as connection:
+            connection.execute("SET ROLE keda")
+            row = connection.execute(query).fetchone()
+            assert row is not None
+            found: int = row[0]
+            return found
+
+    broker = open_broker(postgres.address())
+    try:
+        for queue in ("mails", "others"):
+            broker.create_queue(queue, QueueSettings())
+            broker.send(queue, [Message(str(at), "x") for at in range(5)])
+        broker.send("mails", [Message("later", "x", delay=600.0)])
+        with psycopg.connect(postgres.address(), autocommit=True) as connection:
+            connection.execute(grants)
+        assert asked() == 5
+        lent = broker.receive("mails", limit=2)
+        assert asked() == 5, "what is running keeps its worker"
+        broker.change_visibility([(lent[0], 300.0)])
+        assert asked() == 5, "and what waits for its retry"
+        broker.delete([Finish(one) for one in lent])
+        assert asked() == 3
+        broker.pause("mails")
+        assert asked() == 0
+    finally:
+        broker.close()
+        with psycopg.connect(postgres.address(), autocommit=True) as connection:
+            connection.execute("DROP OWNED BY keda; DROP ROLE keda")
+        postgres.empty()
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)

@@ -145,3 +145,27 @@ def test_a_worker_does_what_a_request_has_sent(
     said = run(application, "-m", "taskflow", "worker", "--burst")
     assert framework != "django" or "To: ada@example.org" in said
     assert json.loads(run(application, "-c", look)) == answer
+
+
+def test_a_worker_runs_tasks_of_djangos_own_interface(tmp_path: Path) -> None:
+    folder = tmp_path / "django"
+    shutil.copytree(ROOT / "docs/examples/django_shop", folder)
+    run(folder, "manage.py", "migrate")
+    run(folder, "-m", "taskflow", "topology", "apply")
+    program = """
+import worker
+from shop.models import Order
+from shop.reminders import remind
+order = Order.objects.create(email="ada@example.org", cents=990)
+print(remind.enqueue(order.pk).id)
+"""
+    id = run(folder, "-c", program).split()[-1]
+    look = f"""
+import worker
+from shop.reminders import remind
+result = remind.get_result({id!r})
+print(result.status, result.return_value if result.is_finished else None)
+"""
+    assert run(folder, "-c", look).split() == ["READY", "None"]
+    run(folder, "-m", "taskflow", "worker", "--burst")
+    assert run(folder, "-c", look).split() == ["SUCCESSFUL", "ada@example.org"]

@@ -5,12 +5,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from taskflow import Broker, Registry, Worker, chain, group, task
 from taskflow.broker.record import RecordQuery
 from taskflow.errors import BrokerUnavailable, RunFailed
+from taskflow.tasks.canvas import early_rows
+from taskflow.tasks.canvas import group as groups
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.task import Task
 from taskflow.testing import FaultBroker, ManualClock, memory_broker
@@ -114,9 +117,11 @@ class System:
         members, limit = what
         return group(map(self.node, members), errors="collect", limit=limit)
 
-    def run(self, made: Made, draw: Callable[[], str]) -> tuple[Any, dict[str, Any]]:
+    def run(
+        self, made: Made, draw: Callable[[], str], **options: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """Run a plan; answers its value (None when it failed) and how its rows ended."""
-        result = self.node(made).delay(broker=self.broker, id="plan")
+        result = self.node(made).delay(broker=self.broker, **options)
         faulty = FaultBroker(self.broker)
         worker = Worker(faulty, registry=self.registry)
         for _ in range(400):
@@ -156,9 +161,27 @@ def test_deaths_change_nothing(made: Made, data: st.DataObject) -> None:
         wanted = model(made)
     except Failed:
         wanted = None
-    value, clean = System().run(made, lambda: "clean")
+    value, clean = System().run(made, lambda: "clean", id="plan")
     assert value == wanted
     deaths = iter(data.draw(st.lists(st.sampled_from(EVENTS), max_size=25)))
-    value, rows = System().run(made, lambda: next(deaths, "clean"))
+    value, rows = System().run(made, lambda: next(deaths, "clean"), id="plan")
     assert value == wanted
     assert rows == clean
+
+
+@settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate, Phase.shrink])
+@given(made=parts.filter(calls_in), data=st.data())
+def test_nor_do_they_where_groups_are_stored_some_at_a_time(
+    made: Made, data: st.DataObject
+) -> None:
+    """A group of three is a long one here, and each of its rows is stored by itself."""
+    try:
+        wanted = model(made)
+    except Failed:
+        wanted = None
+    deaths = iter(data.draw(st.lists(st.sampled_from(EVENTS), max_size=25)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "HELD", 2)
+        patch.setattr(early_rows, "AT_ONCE", 1)
+        value, _ = System().run(made, lambda: next(deaths, "clean"))
+    assert value == wanted

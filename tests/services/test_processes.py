@@ -17,6 +17,7 @@ import pytest
 
 from tests.services.order.doubles import CARD, new_order
 
+ROOT = Path(__file__).parents[2]
 SECONDS = 60
 JSON = {"Content-Type": "application/json"}
 
@@ -188,3 +189,40 @@ def test_unusable_database_is_one_line_with_its_name(
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()
     assert variable in line
+
+
+@pytest.mark.slow
+def test_the_procfile_starts_the_python_of_its_path(tmp_path: Path) -> None:
+    """Wherever the environment is: `make up` puts its programs first on the path."""
+    bin = tmp_path / "venv/bin"
+    bin.mkdir(parents=True)
+    (bin / "python").write_text(f'#!/bin/sh\necho "started $*" >&2\nexec {sys.executable} "$@"\n')
+    (bin / "python").chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "honcho", "start", "payment"],
+        cwd=ROOT,
+        env=environ(tmp_path, PATH=f"{bin}{os.pathsep}{os.environ['PATH']}"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        said = list[str]()
+        try:
+            for line in lines:
+                said.append(line)
+                if "listens on" in line:
+                    break
+        finally:
+            process.terminate()  # and it ends what it has started
+            said += lines
+            process.wait(SECONDS)
+    assert any("started -m services.payment" in line for line in said), said
+
+    told = subprocess.run(
+        ["make", "--dry-run", "up", f"VENV={tmp_path}/venv"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert f'PATH="{bin}:$PATH" {bin}/honcho start' in told.stdout, told.stderr

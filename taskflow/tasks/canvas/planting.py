@@ -1,24 +1,26 @@
 """A plan as rows: each part is a run that knows what follows it, all written in one change."""
 
-import hashlib
 from collections import deque
 from typing import Any, NamedTuple
 
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Add, Change, Put, Send
+from taskflow.broker.change import Add, Change, Put, Remove, Send
 from taskflow.errors import RunExists, VersionConflict
 from taskflow.limits import check_message
 from taskflow.message import Message, new_id
 from taskflow.outgoing import collecting
 from taskflow.placing import new_place
+from taskflow.tasks.canvas.beginnings import link_of, queue_of_node
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.chain import Chain
+from taskflow.tasks.canvas.early_rows import EarlyRows
 from taskflow.tasks.canvas.group import Group
 from taskflow.tasks.canvas.links import ErrorCall, Link, Members, Place, Up, member_id
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.canvas.plan_options import CheckedPlan
+from taskflow.tasks.canvas.plan_shape import shape_of
 from taskflow.tasks.preparing import KEEP_FAILED, end_run, put_run, run_message
 from taskflow.tasks.priorities import check_priorities
 from taskflow.tasks.result import Result
@@ -27,6 +29,8 @@ from taskflow.telemetry.tracing import carried_header
 
 GROUP = "group"
 """What the runs of groups are called instead of a task's name."""
+MOST_MEMBERS = 10**9
+"""Numbers that are kept free for the members of a group of which nobody knows how many it has."""
 
 
 class _Part(NamedTuple):
@@ -49,16 +53,22 @@ def plant(node: Node, broker: Broker, options: CheckedPlan) -> Result[Any]:
     if root is None:
         place = new_place(broker)
         root = new_id(now, broker.random, place) if out is None else out.new_id("plan")
-    planting = _Planting(root, options, now, broker)
+    early = EarlyRows(broker, root) if options.id is None and out is None else None
+    planting = _Planting(root, options, now, broker, early)
     if options.id is not None:
         planting.shape = shape_of(node)
+    if early is not None:
+        with early.or_none():
+            planting.write(node)
+            broker.apply([planting.change()])[0].or_raise()
+        return Result(root, broker=broker)
     planting.write(node)
     change = planting.change()
     if out is not None and options.id is None:
         out.add("plan", sends=change.sends, records=planting.records, counters=change.counters)
         return Result(root, broker=broker)
     refused = broker.apply([change])[0].refused
-    if isinstance(refused, VersionConflict) and options.id is not None:
+    if isinstance(refused, VersionConflict):
         _check_same(broker, root, planting.shape or "")
         return Result(root, broker=broker, created=False)
     if refused is not None:
@@ -76,8 +86,11 @@ def _check_same(broker: Broker, root: str, shape: str) -> None:
 class _Planting:
     """Writes the runs of one plan, without recursion: plans may be deep."""
 
-    def __init__(self, root: str, options: CheckedPlan, now: float, broker: Broker) -> None:
+    def __init__(
+        self, root: str, options: CheckedPlan, now: float, broker: Broker, early: EarlyRows | None
+    ) -> None:
         self._root = root
+        self._early = early
         self._options = options
         self._now = now
         self._broker = broker
@@ -91,9 +104,12 @@ class _Planting:
         self._messages: dict[str, list[Message]] = {}
 
     def change(self) -> Change:
-        """All of the plan."""
+        """All of the plan, but for what is stored already."""
         sends = [Send(queue, messages) for queue, messages in self._messages.items()]
-        return Change(records=self.records, counters=self._counters, sends=sends)
+        records: list[Put | Remove] = list(self.records)
+        if self._early is not None:
+            records += self._early.closed()
+        return Change(records=records, counters=self._counters, sends=sends)
 
     def write(self, node: Node) -> None:
         """Write the runs of `node`, and start what can begin."""
@@ -102,10 +118,15 @@ class _Planting:
         if not head.queue and not isinstance(node, Group):
             raise ValueError("a plan has one call at least, or is an empty group")
         self._started.add(head.id)
+        self._write_all(left)
+
+    def _write_all(self, left: "deque[_Part]") -> None:
         while left:
             part = left.popleft()
             if isinstance(part.node, Call):
                 self._write_call(part, part.node)
+            elif isinstance(part.node, Group) and part.node.rest is not None and self._early:
+                self._stream_group(part, part.node, self._early)
             elif isinstance(part.node, Group):
                 self._write_group(part, part.node, left)
 
@@ -113,15 +134,15 @@ class _Planting:
         """The links of a chain into one; answers where the part begins."""
         after = part.next.queue if part.next else part.up.group.queue if part.up else ""
         if not isinstance(part.node, Chain):
-            queue = _queue(part.node) or after
+            queue = queue_of_node(part.node) or after
             left.append(part._replace(queue=queue))
-            return _link(part.id, queue, part.node)
+            return link_of(part.id, queue, part.node)
         nodes = part.node.parts
         links: list[Link] = []
         for at in reversed(range(len(nodes))):
             id = part.id if at == len(nodes) - 1 else self._number()
-            after = _queue(nodes[at]) or after
-            links.append(_link(id, after, nodes[at]))
+            after = queue_of_node(nodes[at]) or after
+            links.append(link_of(id, after, nodes[at]))
         links.reverse()
         for at, link in enumerate(links):  # an empty group at the end goes where the one before did
             if not link.queue and at:
@@ -175,10 +196,10 @@ class _Planting:
         )
 
     def _write_group(self, part: _Part, group: Group, left: "deque[_Part]") -> None:
-        size, first = len(group.members), self._numbers
+        nodes = group.held()
+        size, first = len(nodes), self._numbers
         self._numbers += size
         link = Link(part.id, part.queue)
-        stops = group.errors == "stop" and group.least is None
         ids = [member_id(self._root, first + at) for at in range(size)]
         begins: list[Link] = []
         members: list[_Part] = []
@@ -186,29 +207,59 @@ class _Planting:
             starts = None
             if group.limit is not None and at + group.limit < size:
                 starts = begins[size - 1 - (at + group.limit)]
-            one = _Part(group.members[at], ids[at], up=Up(link, stops, starts), takes=part.takes)
+            up = Up(link, group.stops, starts)
+            one = _Part(nodes[at], ids[at], up=up, takes=part.takes)
             spread: deque[_Part] = deque()
             begins.append(self._spread(spread, one))
             members += spread
         begins.reverse()
         self._heads_of(ids, begins)
         left.extend(members)
-        running = part.id in self._started and size > 0
-        if running:
+        if part.id in self._started:
             self._started.update(one.id for one in begins[: group.limit])
+        least = group.least(size)
+        self._write_group_itself(part, Members(first, size, group.errors, least, group.limit))
+
+    def _stream_group(self, part: _Part, group: Group, early: EarlyRows) -> None:
+        """The members as they are made, each written once it is known who begins after it."""
+        first, size, limit = self._numbers, 0, group.at_once
+        self._numbers += MOST_MEMBERS
+        up = Up(Link(part.id, part.queue), group.stops)
+        held: deque[deque[_Part]] = deque()
+        for node in group.each():
+            id = member_id(self._root, first + size)
+            spread: deque[_Part] = deque()
+            begin = self._spread(spread, _Part(node, id, up=up, takes=part.takes))
+            self._heads_of([id], [begin])
+            if size < limit and part.id in self._started:
+                self._started.add(begin.id)
+            held.append(spread)
+            if len(held) > limit:
+                before = held.popleft()
+                at = next(at for at, one in enumerate(before) if one.up is up)
+                before[at] = before[at]._replace(up=msgspec.structs.replace(up, starts=begin))
+                self._write_all(before)
+                self.records = early.store(self.records)
+            size += 1
+        for spread in held:
+            self._write_all(spread)
+            self.records = early.store(self.records)
+        members = Members(first, size, group.errors, group.least(size), limit)
+        self._write_group_itself(part, members)
+
+    def _write_group_itself(self, part: _Part, members: Members) -> None:
+        running = part.id in self._started and members.size > 0
         run = Run(
             task=GROUP,
             queue=part.queue,
             generation=2 if running else 1,
             keep=self._options.keep,
             keep_failed=max(self._options.keep, KEEP_FAILED),
-            place=self._place(
-                part, part.takes, Members(first, size, group.errors, group.least, group.limit)
-            ),
+            place=self._place(part, part.takes, members),
         )
         self._write(part, run, starts=not running)
-        if size:
-            self._counters.append(Add(RUN, part.id, size))
+        if members.size:
+            self._counters.append(Add(RUN, part.id, members.size))
 
     def _heads_of(self, ids: list[str], begins: list[Link]) -> None:
         for id, begin in zip(ids, begins, strict=True):
@@ -226,7 +277,7 @@ class _Planting:
             tail=part.tail,
             up=part.up,
             takes=takes,
-            head=self._head_by_id.get(part.id),
+            head=self._head_by_id.pop(part.id, None),
             members=members,
             on_error=on_error,
             shape=self.shape if part.id == self._root else None,
@@ -244,42 +295,3 @@ class _Planting:
         if begins:
             message = run_message(part.id, run, run.waits, self._most)
             self._messages.setdefault(run.queue, []).append(message)
-
-
-def shape_of(node: Node) -> str:
-    """What tells a plan from others: its parts and their arguments, as a digest."""
-    digest = hashlib.sha256()
-    left: list[Node | bytes] = [node]
-    while left:
-        part = left.pop()
-        if isinstance(part, bytes):
-            digest.update(part)
-        elif isinstance(part, Call):
-            for text in (part.target.name.encode(), part.args, part.kwargs):
-                digest.update(b"%d:%s" % (len(text), text))
-        elif isinstance(part, Chain):
-            left += [b")", *reversed(part.parts), b"chain("]
-        elif isinstance(part, Group):
-            left += [b")", *reversed(part.members), b"group("]
-    return digest.hexdigest()
-
-
-def _link(id: str, queue: str, node: Node) -> Link:
-    """Where a part begins. (A group's own message is for nobody to wait for.)"""
-    if isinstance(node, Call):
-        return Link(id, queue, node.chosen.priority, node.chosen.delay)
-    return Link(id, queue)
-
-
-def _queue(node: Node) -> str:
-    """Where the message of a part goes: a group's to where its first call does, "" for none."""
-    left = [node]
-    while left:
-        node = left.pop()
-        if isinstance(node, Call):
-            return node.queue
-        if isinstance(node, Chain):
-            left += reversed(node.parts)
-        elif isinstance(node, Group):
-            left += reversed(node.members)
-    return ""

@@ -105,8 +105,12 @@ def test_the_rights_that_are_wanted_are_those_that_are_exported() -> None:
     assert wanted_rights(registry, "123456789012", "eu-west-1", {}) == {}
     registry.subscribe("made", queue="work")(handle)
     options = {"prefix": "live-", "idempotency": "dynamodb://events", "payloads": "s3://bucket/k"}
+    options["state"] = "dynamodb://records"
     found = wanted_rights(registry, "123456789012", "eu-west-1", options)
     assert "sqs:ReceiveMessage" in found["arn:aws:sqs:eu-west-1:123456789012:live-work"]
     assert "sns:Publish" in found["arn:aws:sns:eu-west-1:123456789012:live-made"]
     assert "arn:aws:dynamodb:eu-west-1:123456789012:table/events" in found
+    assert found["arn:aws:dynamodb:eu-west-1:123456789012:table/records/index/*"] == {
+        "dynamodb:Query"
+    }
     assert "arn:aws:s3:::bucket/k*" in found or "arn:aws:s3:::bucket/k/*" in found

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from click.testing import Result
 
 from taskflow import Broker, publish
 from taskflow.broker.message_query import MessageQuery
+from taskflow.broker.record import RecordQuery
 from taskflow.cli import letter_acts
 from taskflow.cli.modules import load_registry
 from taskflow.message import CAUSED_BY
+from taskflow.publisher import using
+from taskflow.tasks.durable import SIGNAL, STEP
+from taskflow.tasks.run import RUN
 from taskflow.testing import drain
 
 Run = Callable[..., Result]
@@ -27,6 +32,38 @@ def undo(event: Event) -> None:
 
 @subscribe("order.undone", queue="mails")
 def tell(event: Event) -> None: ...
+"""
+RUNS = """
+from pathlib import Path
+from taskflow import Run, chain, task, workflow
+
+def mark(what: str) -> str:
+    with Path("ran").open("a") as file:
+        file.write(what + " ")
+    return what
+
+def pay(amount: int) -> int:
+    mark("pay")
+    return amount
+
+def ship(paid: int) -> str:
+    mark("ship")
+    raise ConnectionError("no carrier")
+
+@task(queue="thanks", result="1d", retries=0)
+def thank(name: str, paid: int = 0) -> str:
+    mark("thank")
+    if paid:
+        raise ValueError(f"{name} paid {paid}")
+    thank.delay("again")
+    return name
+
+@workflow(queue="orders", retries=0)
+def order(amount: int, ctx: Run) -> str:
+    paid = ctx.step(pay, amount)
+    parcel = ctx.step(ship, paid)
+    thank.delay(parcel)
+    return ctx.wait("arrived")
 """
 
 
@@ -139,6 +176,78 @@ def test_a_letter_is_debugged_and_stays(broker: Broker) -> None:
     assert "BdbQuit" in result.stdout + result.stderr
     assert debug("nosuch", "--yes").returncode == 2
     assert broker.find(MessageQuery(ids=["e0"])).messages[0].state == "dead"
+
+
+@pytest.fixture
+def runs(broker: Broker, folder: Path) -> str:
+    """The id of a run of a workflow that has failed in its second step."""
+    (folder / "runs.py").write_text(RUNS)
+    registry = load_registry(["runs"])
+    drain(broker, registry)
+    with using(broker):
+        import_module("runs").order.options(id="o1").delay(7)
+        import_module("runs").thank.options(id="t1").delay("Ada", 5)
+    drain(broker, registry, raise_errors=False)
+    assert sorted((folder / "ran").read_text().split()) == ["pay", "ship", "thank"]
+    return "o1"
+
+
+def letters_in(broker: Broker, queue: str) -> list[str]:
+    query = MessageQuery(queues=[queue], states=["dead"])
+    return [one.delivery.id for one in broker.find(query).messages]
+
+
+def snapshot(broker: Broker) -> list[object]:
+    """All that is kept of runs."""
+    return [
+        (one.kind, one.key, one.value, one.version, one.state)
+        for kind in (RUN, STEP, SIGNAL)
+        for one in broker.list_records(RecordQuery(kind=kind, limit=100)).records
+    ]
+
+
+@pytest.mark.slow
+def test_steps_are_not_run_in_a_sandbox(broker: Broker, folder: Path, runs: str) -> None:
+    before = snapshot(broker)
+    (id,) = letters_in(broker, "orders-dlq")
+    first = debug(id, "-m", "runs", "--sandbox", "--yes", given="c\n")
+    assert "order came to step 'ship', which is not run here (--answer ship=JSON" in first.stdout
+    second = debug(
+        id, "-m", "runs", "--sandbox", "--yes", "--answer", 'ship="parcel 1"', given="c\n"
+    )
+    assert "order waits; the letter" in second.stdout
+    assert " to thanks (directly)\n" in second.stdout  # what it would thank for
+    answers = ("--answer", 'ship="parcel 1"', "--answer", 'wait:arrived="in time"')
+    third = debug(id, "-m", "runs", "--sandbox", "--yes", *answers, given="n\nn\np paid\nc\n")
+    assert "(Pdb) 7" in third.stdout, third.stdout + third.stderr  # what is kept of the first step
+    assert "order ended well; the letter" in third.stdout
+    assert sorted((folder / "ran").read_text().split()) == ["pay", "ship", "thank"]
+    assert snapshot(broker) == before
+    assert letters_in(broker, "orders-dlq") == [id]
+    assert broker.counts("thanks").visible == 0
+
+    refused = debug(id, "-m", "runs", "--yes")
+    assert refused.returncode == 2
+    assert "run 'o1' is over (failed), and is not run again: --sandbox runs a copy" in (
+        refused.stderr
+    )
+    assert snapshot(broker) == before
+    bad = debug(id, "-m", "runs", "--yes", "--answer", "ship=1")
+    assert "--answer is of a --sandbox" in bad.stderr
+    bad = debug(id, "-m", "runs", "--yes", "--sandbox", "--answer", "ship=no")
+    assert "write STEP=JSON" in bad.stderr
+
+
+@pytest.mark.slow
+def test_a_task_with_a_run_is_debugged_as_a_copy(broker: Broker, folder: Path, runs: str) -> None:
+    before = snapshot(broker)
+    (id,) = letters_in(broker, "thanks-dlq")
+    words = "paid = 0\nc\n"
+    result = debug(id, "-m", "runs", "--sandbox", "--yes", given=words)
+    assert "thank ended well; the letter" in result.stdout, result.stdout + result.stderr
+    assert "to thanks (directly)" in result.stdout
+    assert snapshot(broker) == before
+    assert broker.redrive("thanks-dlq", [id]) == 1
 
 
 def test_messages_are_found_anywhere(run: Run) -> None:

@@ -114,6 +114,22 @@ def test_export_takes_the_place(run: Run) -> None:
     assert "arn:aws:sqs:eu-west-1:123456789012:test-mails-dlq" in result.output
 
 
+def test_export_takes_tables_and_bucket_from_the_address_that_is_set(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = "idempotency=dynamodb://finished&state=dynamodb://kept&payloads=s3://large/keys/"
+    monkeypatch.setenv("TASKFLOW_BROKER", f"aws://eu-west-1?{options}")
+    result = run("topology", "export", "-m", "shop", "-f", "iam-policy", "--state-table", "named")
+    for found in ("table/finished", "table/named", "table/named/index/*", "::large/keys/*"):
+        assert f'{found}"' in result.output
+    assert "table/kept" not in result.output
+    assert (
+        "table/kept/index/*" in run("topology", "export", "-m", "shop", "-f", "iam-policy").output
+    )
+    monkeypatch.setenv("TASKFLOW_BROKER", "aws://eu-west-1?state=sqlite:///here.db")
+    assert "dynamodb" not in run("topology", "export", "-m", "shop", "-f", "iam-policy").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

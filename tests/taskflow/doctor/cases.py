@@ -85,7 +85,7 @@ def queues(**changes: QueueFacts) -> Facts:
 
 def aws(options: dict[str, str] | None = None, **changes: Any) -> Facts:
     """Sound facts of a broker on AWS."""
-    given = {"idempotency": "dynamodb://t", "state": "dynamodb://t"} if options is None else options
+    given = {"idempotency": "dynamodb://t", "state": "dynamodb://s"} if options is None else options
     return facts(scheme="aws", options=given, files=[], **changes)
 
 

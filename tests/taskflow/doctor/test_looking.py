@@ -18,8 +18,11 @@ from tests.taskflow.doctor.cases import registry
 
 
 def found(broker: Broker, of: Registry, scheme: str = "sqlite") -> list[tuple[str, str]]:
-    table = "dynamodb://events"
-    options = {"idempotency": table, "state": table} if scheme == "aws" else {}
+    options = (
+        {"idempotency": "dynamodb://events", "state": "dynamodb://records"}
+        if scheme == "aws"
+        else {}
+    )
     facts = look(broker, of, scheme, options, "eu-west-1")
     return [(one.number, one.about) for one in examine(facts)]
 

@@ -56,7 +56,14 @@ TOPICS = {
     "order.created": "order-created",
     "order_created": "order_created",
 }
-FULL = Place("eu-central-1", "123456789012", "staging-", "finished", "large-payloads")
+FULL = Place(
+    "eu-central-1",
+    "123456789012",
+    "staging-",
+    "finished",
+    "large-payloads",
+    state_table="kept",
+)
 FILTER = {"shop": ["a", {"prefix": "${b}"}]}
 
 

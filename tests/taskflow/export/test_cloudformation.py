@@ -10,6 +10,7 @@ import pytest
 
 from taskflow import Registry
 from taskflow.export import Place, export
+from tests.taskflow.aws.states.places import table_of_the_page
 from tests.taskflow.export.conftest import FILTER, FULL, QUEUES, TOPICS
 
 
@@ -106,10 +107,25 @@ def test_table_and_bucket_are_made_and_kept_when_they_are_named(
 ) -> None:
     assert not of_kind(template, "DynamoDB::Table")
     made = json.loads(export(registry, "cloudformation", FULL))
-    (table,) = of_kind(made, "DynamoDB::Table").values()
-    assert table["TableName"] == "finished"
+    table, state = of_kind(made, "DynamoDB::Table").values()
+    assert (table["TableName"], state["TableName"]) == ("finished", "kept")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "until", "Enabled": True}
     (bucket,) = of_kind(made, "S3::Bucket").values()
     assert bucket["BucketName"] == "large-payloads"
     kept = [one for one in made["Resources"].values() if one.get("DeletionPolicy") == "Retain"]
-    assert {one["Type"] for one in kept} == {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    assert sorted(one["Type"] for one in kept) == [
+        "AWS::DynamoDB::Table",
+        "AWS::DynamoDB::Table",
+        "AWS::S3::Bucket",
+    ]
+
+
+def test_the_table_of_state_is_the_one_that_the_page_has_made(registry: Registry) -> None:
+    made = json.loads(export(registry, "cloudformation", FULL))["Resources"]
+    table = dict(made["StateTable"]["Properties"])
+    assert table.pop("TimeToLiveSpecification") == {"AttributeName": "until", "Enabled": True}
+    assert table == {**table_of_the_page(), "TableName": "kept"}
+    for id in ("PublishersPolicy", "WorkersPolicy"):
+        found = {one["Sid"]: one for one in made[id]["Properties"]["PolicyDocument"]["Statement"]}
+        assert found["KeepRecords"]["Resource"] == [{"Fn::GetAtt": ["StateTable", "Arn"]}]
+        assert found["ListRecords"]["Resource"] == [{"Fn::Sub": "${StateTable.Arn}/index/*"}]

@@ -14,6 +14,7 @@ from taskflow.export import Place, export
 from taskflow.export.iam import CLAIM, FETCH, statement_id
 from taskflow.export.plan import make_plan
 from taskflow.wire.topic_grants import allow_topic
+from tests.taskflow.aws.states.places import rights_of_the_page
 from tests.taskflow.export.conftest import FULL, QUEUES, TOPICS
 
 HERE = Place("eu-central-1", "123456789012", "staging-")
@@ -74,7 +75,19 @@ def print_it(event: object) -> None: ...
 def test_table_and_bucket_are_for_who_needs_them(registry: Registry) -> None:
     policies = json.loads(export(registry, "iam-policy", FULL))
     publish, work = statements(policies["publishers"]), statements(policies["workers"])
-    assert set(publish) == {"Publish", "CountReaders", "StorePayloads"}
+    assert set(publish) == {
+        "Publish",
+        "CountReaders",
+        "StorePayloads",
+        "KeepRecords",
+        "ListRecords",
+    }
+    for found in (publish, work):
+        table = "arn:aws:dynamodb:eu-central-1:123456789012:table/kept"
+        assert found["KeepRecords"]["Resource"] == [table]
+        assert found["ListRecords"]["Resource"] == [f"{table}/index/*"]
+        used = {*found["KeepRecords"]["Action"], *found["ListRecords"]["Action"]}
+        assert used == rights_of_the_page()
     assert publish["StorePayloads"]["Action"] == ["s3:PutObject"]
     assert publish["StorePayloads"]["Resource"] == ["arn:aws:s3:::large-payloads/*"]
     assert set(publish["CountReaders"]["Resource"]) == arns("sns", TOPICS.values())
@@ -100,6 +113,8 @@ def test_rights_to_payloads_end_where_their_keys_do(registry: Registry, keys: st
     [
         ({"table": "a"}, "table is 'a'; 3 to 255 letters"),
         ({"table": "a/b/c"}, "table is 'a/b/c'"),
+        ({"state_table": "a"}, "state table is 'a'; 3 to 255 letters"),
+        ({"table": "one", "state_table": "one"}, "'one' cannot be both"),
         ({"bucket": "big", "keys": "a b"}, "keys are below 'a b'"),
         ({"bucket": "big", "keys": "/a"}, "keys are below '/a'"),
         ({"bucket": "big", "keys": "a//"}, "keys are below 'a//'"),

@@ -12,6 +12,7 @@ import pytest
 from taskflow import Registry
 from taskflow.export import Place, export
 from taskflow.export.hcl import Expression, Json, block, quote
+from tests.taskflow.aws.states.places import table_of_the_page
 from tests.taskflow.export.conftest import FULL, QUEUES, TOPICS
 
 Resources = dict[tuple[str, str], dict[str, Any]]
@@ -135,10 +136,12 @@ def test_every_queue_has_an_alarm_for_age_or_depth(resources: Resources) -> None
             assert alarm["threshold"] == "${var.oldest_message_seconds}"
 
 
-def test_everything_that_is_named_is_there(registry: Registry, resources: Resources) -> None:
-    used = set(re.findall(r"\b(aws_[a-z_]+)\.(\w+)", export(registry, "terraform")))
+@pytest.mark.parametrize("place", [Place(), FULL])
+def test_everything_that_is_named_is_there(registry: Registry, place: Place) -> None:
+    text = export(registry, "terraform", place)
+    used = set(re.findall(r"\b(aws_[a-z0-9_]+)\.(\w+)", text))
     assert len(used) > 10
-    assert used <= set(resources)
+    assert used <= set(re.findall(r'^resource "(\w+)" "(\w+)"', text, re.MULTILINE))
 
 
 def test_only_a_region_makes_a_provider(registry: Registry, document: dict[str, Any]) -> None:
@@ -177,10 +180,31 @@ def test_table_and_bucket_are_made_when_they_are_named(
     for one in parse(export(registry, "terraform", FULL))["resource"]:
         for kind, named in one.items():
             made |= {(kind, name): attributes for name, attributes in named.items()}
-    (table,) = of_kind(made, "aws_dynamodb_table").values()
+    table, state = of_kind(made, "aws_dynamodb_table").values()
     assert (table["name"], table["hash_key"]) == ("finished", "id")
     assert table["attribute"] == [{"name": "id", "type": "S"}]
     assert table["ttl"] == [{"attribute_name": "until", "enabled": True}]
+    page = table_of_the_page()
+    assert [state["hash_key"], state["range_key"]] == [
+        one["AttributeName"] for one in page["KeySchema"]
+    ]
+    assert [(one["name"], one["type"]) for one in state["attribute"]] == [
+        (one["AttributeName"], one["AttributeType"]) for one in page["AttributeDefinitions"]
+    ]
+    indexes = [
+        {
+            "IndexName": one["name"],
+            "KeySchema": [
+                {"AttributeName": one["hash_key"], "KeyType": "HASH"},
+                {"AttributeName": one["range_key"], "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": one["projection_type"]}
+            | ({"NonKeyAttributes": one[more]} if (more := "non_key_attributes") in one else {}),
+        }
+        for one in state["global_secondary_index"]
+    ]
+    assert indexes == page["GlobalSecondaryIndexes"]
+    assert state["ttl"] == [{"attribute_name": "until", "enabled": True}]
     (bucket,) = of_kind(made, "aws_s3_bucket").values()
     assert bucket == {"bucket": "large-payloads"}
     (life,) = of_kind(made, "aws_s3_bucket_lifecycle_configuration").values()

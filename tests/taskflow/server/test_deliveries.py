@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,7 +19,9 @@ from taskflow.server.delivery_policy import read_policy
 from taskflow.server.http_client import HttpClient
 from taskflow.testing import ManualClock
 from tests.taskflow.server.wire import Run
+from tests.taskflow.telemetry.conftest import spans
 
+__all__ = ["spans"]
 TOPIC = "arn:aws:sns:us-east-1:000000000000:orders"
 ID = "01900000-0000-7000-8000-000000000001"
 HTTP = TopicSubscription(ID, "orders", "http", "http://example.com/hook", raw=False)
@@ -87,6 +89,60 @@ def test_a_notification_is_posted_in_its_envelope(
     assert step() == 0
 
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_post_is_in_the_trace_of_its_message(
+    step: Any, client: Client, taskflow_broker: Broker, spans: Callable[[], list[Any]]
+) -> None:
+    taskflow_broker.put_subscription(HTTP)
+    body = f'{{"traceparent": "{PARENT}", "tracestate": "vendor=1"}}'
+    taskflow_broker.publish("orders", [Message("m1", body)])
+    client.answers = [503, ConnectionRefusedError("no"), 200]
+    step()
+    clock = taskflow_broker.clock
+    assert isinstance(clock, ManualClock)
+    for _ in range(2):
+        clock.advance(20)
+        step()
+    posts = [one for one in spans() if one.name == "post orders"]
+    assert len(posts) == len(client.posted) == 3
+    for span, (_, headers, posted) in zip(posts, client.posted, strict=True):
+        assert headers["traceparent"] == (
+            f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
+        )
+        assert headers["tracestate"] == "vendor=1"
+        assert json.loads(posted)["Message"] == body
+        assert f"00-{span.parent.trace_id:032x}-{span.parent.span_id:016x}-01" == PARENT
+        assert span.kind.name == "CLIENT"
+        assert span.attributes["server.address"] == "example.com"
+        assert not any("hook" in str(value) for value in span.attributes.values())
+    told = [
+        (one.attributes.get("http.response.status_code"), one.attributes.get("error.type"))
+        for one in posts
+    ]
+    assert told == [(503, "503"), (None, "ConnectionRefusedError"), (200, None)]
+
+
+def test_a_post_of_what_brought_no_trace_begins_one(
+    step: Any, client: Client, taskflow_broker: Broker, spans: Callable[[], list[Any]]
+) -> None:
+    taskflow_broker.put_subscription(HTTP)
+    bad = f'{{"traceparent": "{PARENT}", "tracestate": "no such thing"}}'
+    for number, body in enumerate(("hello", '{"traceparent": 7}', '{"traceparent": "x"}', bad)):
+        taskflow_broker.publish("orders", [Message(f"m{number}", body)])
+    header = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"
+    taskflow_broker.publish("orders", [Message("m4", "hello", trace=header)])
+    while step():
+        pass
+    within = {
+        headers["x-amz-sns-message-id"]: PARENT[3:35] in headers["traceparent"]
+        for _, headers, _ in client.posted
+    }
+    assert within == {"m0": False, "m1": False, "m2": False, "m3": True, "m4": True}
+    assert not any("tracestate" in headers for _, headers, _ in client.posted)
+
+
 def test_a_raw_message_is_posted_as_it_is(
     step: Any, client: Client, taskflow_broker: Broker
 ) -> None:
@@ -113,7 +169,11 @@ def test_a_filter_holds_for_urls_too(step: Any, client: Client, taskflow_broker:
 
 
 def test_subscribing_asks_the_url_and_the_token_confirms(
-    step: Any, sns: Any, client: Client, taskflow_broker: Broker
+    step: Any,
+    sns: Any,
+    client: Client,
+    taskflow_broker: Broker,
+    spans: Callable[[], list[Any]],
 ) -> None:
     sns.subscribe(TopicArn=TOPIC, Protocol="http", Endpoint="http://x/y")
     step()
@@ -122,6 +182,7 @@ def test_subscribing_asks_the_url_and_the_token_confirms(
     assert url == "http://x/y"
     assert headers["x-amz-sns-message-type"] == "SubscriptionConfirmation"
     assert "x-amz-sns-subscription-arn" not in headers
+    assert "traceparent" not in headers, "a question is of no trace"
     assert headers["x-amz-sns-message-id"] == asked["MessageId"]
     assert (asked["Type"], asked["TopicArn"]) == ("SubscriptionConfirmation", TOPIC)
     assert asked["SubscribeURL"].endswith(

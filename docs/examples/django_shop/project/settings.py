@@ -15,3 +15,10 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 USE_TZ = True
+TASKS = {
+    "default": {
+        "BACKEND": "taskflow.contrib.django.TaskflowBackend",
+        "QUEUES": ["default", "mails"],
+        "OPTIONS": {"result": "1d"},
+    }
+}

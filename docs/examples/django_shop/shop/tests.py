@@ -1,9 +1,13 @@
 """Tests of the shop, by `python manage.py test`."""
 
+from datetime import timedelta
+
 from django.core import mail
 from django.test import TestCase
+from django.utils import timezone
 
 from shop.models import Order
+from shop.reminders import remind
 from taskflow.publisher import using
 from taskflow.testing import drain, memory_broker
 
@@ -43,3 +47,13 @@ class ReceiptTest(TestCase):
         self.assertEqual(Order.objects.count(), 0)
         self.assertEqual(drain(self.broker), [])
         self.assertEqual(self.client.get("/runs/receipt-1").status_code, 404)
+
+    def test_a_reminder_goes_by_djangos_own_interface(self):
+        order = Order.objects.create(email="ada@example.org", cents=990)
+        later = timezone.now() + timedelta(days=7)
+        result = remind.using(run_after=later).enqueue(order.pk)
+        self.assertEqual(result.status, "READY")
+
+        drain(self.broker, advance=True)
+        result.refresh()
+        self.assertEqual(result.return_value, "ada@example.org")
