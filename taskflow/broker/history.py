@@ -1,5 +1,6 @@
 """What queues looked like: a point a minute for an hour, and a quarter of an hour for two days."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,10 @@ KEPT = {"hour": 3600.0, "days": 2 * 86400.0}
 """Seconds for which points are kept."""
 
 
+EVERYTHING = ""
+"""In place of a queue: what is told of all together."""
+
+
 class Point(msgspec.Struct, frozen=True, array_like=True):
     """A queue at `at` (epoch seconds), the end of a minute or of a quarter of an hour.
 
@@ -18,6 +23,11 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     many came, were acknowledged, were dead-lettered and were dropped by retention since the point
     before; None where there is none, or the store began anew. `sent` is reckoned from the others:
     what was purged meanwhile is missing in it. Points may be missing, while nobody was at work.
+
+    Since the point before half of the first attempts began within `half_waited` seconds of when
+    their message was sent (a delay included), and 99 of 100 within `most_waited`, rounded up by
+    40 % at most; None where none is known to have begun. `releases` are those of the workers that
+    reported. Of EVERYTHING these three alone are told, of queues all but the last.
     """
 
     at: float
@@ -30,3 +40,6 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     handled: int | None
     died: int | None
     expired: int | None
+    half_waited: float | None = None
+    most_waited: float | None = None
+    releases: Sequence[str] = ()

@@ -36,7 +36,8 @@ class Inspection(Protocol):
         ...
 
     def history(self, span: Span = "hour", queues: Collection[str] = ()) -> dict[str, list[Point]]:
-        """What queues looked like, oldest point first: those given, or all that have a point."""
+        """What queues looked like, oldest point first: those given, or all that have a point, and
+        `history.EVERYTHING`."""
         ...
 
     def note_history(self) -> bool:

@@ -260,7 +260,9 @@ class WorkerReport:
     `version`: of its taskflow, empty before reports said so; `said_at`: when, by its own clock,
     where `seen_at` is by the broker's. `running`: what its handlers have for the longest, some of
     it: queue, handler, id, and since when. `does`: "paused" or "draining" when it was told to.
-    `times`: by queue and handler, how many runs took so long (by `run_tally.bound`).
+    `times`: by queue and handler, how many runs took so long (by `telemetry.spread.bound`);
+    `waits`: by queue, how many first attempts began so long after their message was sent.
+    `release`: the setting of this name, of the code that it runs.
     """
 
     id: str
@@ -279,6 +281,8 @@ class WorkerReport:
     running: Sequence[Mapping[str, Any]] = field(default_factory=list)
     does: str = ""
     times: Mapping[str, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
+    waits: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    release: str = ""
 
 
 def _check_bytes(what: str, size: int, most: int) -> None:

@@ -1,10 +1,12 @@
 """`/queues/NAME`: one queue, what it was like, who works on it, and what lies in it."""
 
+from taskflow.broker.history import EVERYTHING, KEPT
 from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.settings import QueueSettings
 from taskflow.dashboard.answer import Answer
+from taskflow.dashboard.deploys import deploys_of
 from taskflow.dashboard.exporting import export
-from taskflow.dashboard.history_charts import Steps, figures, flow_chart, level_chart
+from taskflow.dashboard.history_charts import Steps, figures, flow_chart, level_chart, wait_chart
 from taskflow.dashboard.inspecting import causes_of, history_of
 from taskflow.dashboard.message_rows import export_row, find_rows, peek_rows
 from taskflow.dashboard.message_terms import NAMES, WITH_BODIES, narrowed, to_query
@@ -47,7 +49,9 @@ def show(visit: Visit, name: str) -> Answer:
     ):
         return file
     span = read_span(visit)
-    steps = Steps([history_of(visit.broker, span, [name]).get(name, ())], span, visit.now)
+    history = history_of(visit.broker, span, [name, EVERYTHING])
+    steps = Steps([history.get(name, ())], span, visit.now)
+    deploys = deploys_of(visit.broker, history.get(EVERYTHING, ()), visit.now - KEPT[span])
     numbers = {
         "waiting": one.counts.visible,
         "in_flight": one.counts.in_flight,
@@ -79,10 +83,12 @@ def show(visit: Visit, name: str) -> Answer:
         messages=rows,
         span_shown=span,
         steps=steps,
-        flow=flow_chart(steps, name),
-        levels=level_chart(steps, name),
+        flow=flow_chart(steps, name, deploys),
+        levels=level_chart(steps, name, deploys),
+        waits=wait_chart(steps, f"{name}, from sent to started", deploys),
+        deploys=deploys,
         no_chart="Draws from the second minute on.",
-        figures=figures(steps) if asked.one("as") == "table" else None,
+        figures=figures(steps, steps) if asked.one("as") == "table" else None,
     )
 
 

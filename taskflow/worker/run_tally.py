@@ -1,35 +1,13 @@
-"""What a pool has done so far, for its report: runs by handler, and the last failures."""
+"""What a pool has done so far, for its report: runs by handler, waits, and the last failures."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from math import ceil, log2
 
 from taskflow.retry import Done
+from taskflow.telemetry.spread import number_of
 from taskflow.worker.job import Job
 from taskflow.worker.observer import Observer
 
 FAILURES_KEPT = 20
-SHORTEST, LONGEST = -20, 30  # the numbers of bounds: 1 ms and 9 h
-
-
-def bound(number: int) -> float:
-    """The seconds that runs of a number took at most; each is 1.4 times the one before."""
-    return float(2.0 ** (number / 2))
-
-
-def within(times: Iterable[Mapping[int, int]], part: float) -> float | None:
-    """Within how many seconds such a part of all runs ended, rounded up to the next bound; None
-    when there were none."""
-    found: dict[int, int] = {}
-    for one in times:
-        for number, count in one.items():
-            found[number] = found.get(number, 0) + count
-    left = part * sum(found.values())
-    for number in sorted(found):
-        left -= found[number]
-        if left <= 0:
-            return bound(number)
-    return None
 
 
 class Tally(Observer):
@@ -38,18 +16,24 @@ class Tally(Observer):
     def __init__(self) -> None:
         self.handlers: dict[str, dict[str, float]] = {}
         self.times: dict[str, dict[str, dict[int, int]]] = {}  # by queue, then by handler
+        self.waits: dict[str, dict[int, int]] = {}  # by queue, from sent to started
         self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
 
     def ended(self, job: Job, seconds: float) -> None:
-        """Of every run, one that was given up too."""
-        name = job.handler
+        """Of every run, one that was given up too. A retry has waited on purpose, so only first
+        attempts count as having waited."""
+        name, delivery = job.handler, job.delivery
         totals = self.handlers.get(name)
         if totals is None:
             totals = {"runs": 0, "failed": 0, "skipped": 0, "seconds": 0, "most": 0}
             self.handlers[name] = totals
-        number = min(max(ceil(2 * log2(max(seconds, 1e-6))), SHORTEST), LONGEST)
-        times = self.times.setdefault(job.delivery.queue, {}).setdefault(name, {})
+        number = number_of(seconds)
+        times = self.times.setdefault(delivery.queue, {}).setdefault(name, {})
         times[number] = times.get(number, 0) + 1
+        if delivery.receive_count == 1:
+            number = number_of(job.ended_at - seconds - delivery.sent_at)
+            waits = self.waits.setdefault(delivery.queue, {})
+            waits[number] = waits.get(number, 0) + 1
         totals["runs"] += 1
         totals["seconds"] += seconds
         totals["most"] = max(totals["most"], seconds)
@@ -61,8 +45,8 @@ class Tally(Observer):
         self.failures.append(
             {
                 "at": job.ended_at,
-                "queue": job.delivery.queue,
-                "event": job.delivery.id,
+                "queue": delivery.queue,
+                "event": delivery.id,
                 "handler": name,
                 "outcome": type(job.outcome).__name__.lower(),
                 "error": type(error).__name__ if error else "",

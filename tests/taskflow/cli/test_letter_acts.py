@@ -47,6 +47,15 @@ def dead(broker: Broker) -> list[str]:
     return sorted(letter.id for letter in broker.peek("audit-dlq"))
 
 
+def test_code_that_is_out_is_marked(run: Run, broker: Broker) -> None:
+    assert run("deploy", "mark", " 4f2a91c ").output == "marked 4f2a91c\n"
+    assert did(broker) == [("deploy", "4f2a91c", None)]
+    for name in ("", " ", "x" * 101):
+        refused = run("deploy", "mark", name)
+        assert refused.exit_code == 2
+        assert "1 to 100 are allowed" in refused.output
+
+
 def did(broker: Broker) -> list[tuple[str, str | None, int | None]]:
     return [(one.did, one.target, one.count) for one in broker.list_actions().actions]
 

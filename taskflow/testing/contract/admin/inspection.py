@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from taskflow.broker import Broker, Finish
+from taskflow.broker import Broker, Finish, WorkerReport
 from taskflow.broker.action import Action, ActionQuery
 from taskflow.broker.change import Change, Take
+from taskflow.broker.history import EVERYTHING
 from taskflow.broker.message_query import MessageQuery
 from taskflow.errors import LimitExceeded, MessageNotFound, QueueNotFound
 from taskflow.message import CAUSED_BY, FAILURE, Delivery, Message
@@ -297,6 +298,24 @@ def test_what_queues_looked_like_is_kept(
     broker.note_history()
     assert [one.at for one in broker.history()["work"]] == [4620.0]
     assert [one.at for one in broker.history("days")["work"]] == [900.0, 4500.0]
+
+
+@needs("runs", "coordination")
+def test_how_long_messages_waited_is_kept(broker: Broker, clock: ManualClock, queue: str) -> None:
+    for waited in ({}, {0: 99, 12: 1}, {0: 99, 12: 3}):
+        report = WorkerReport(
+            *("w1", "host", 7, (queue,), 1000.0, 0, 8, {}, []),
+            waits={queue: waited},
+            release="v1",
+        )
+        broker.report(report)
+        broker.note_history()
+        clock.advance(60)
+    for name in (queue, EVERYTHING):
+        points = broker.history(queues=[name])[name]
+        waits = [(one.half_waited, one.most_waited) for one in points]
+        assert waits[-2:] == [(1.0, 1.0), (64.0, 64.0)]
+    assert [one.releases for one in broker.history()[EVERYTHING]] == [["v1"]] * 3
 
 
 __all__ = collected(globals())
