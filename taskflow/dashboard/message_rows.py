@@ -19,6 +19,8 @@ SIZE = 50
 """Rows of a page."""
 MOST_LOOKS = 5
 """Questions to the broker for one page, when few of what it finds fit."""
+MOST_READ = 8 * 2**20
+"""Characters of bodies after which it asks no more."""
 SNIPPET = 120
 """Characters of a payload in a row."""
 
@@ -48,11 +50,10 @@ class Rows(NamedTuple):
     top: str = ""
     came: Came = NOTHING_CAME
 
-    def words(self) -> str:
-        """How far it looked."""
-        if self.since is None:
-            return ""
-        return f"{self.looked:,} messages were looked at, there are more."
+    @property
+    def is_part(self) -> bool:
+        """Whether it has not looked at all that may fit."""
+        return bool(self.next) and (self.since is not None or not self.rows)
 
 
 def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE) -> Rows:
@@ -64,7 +65,7 @@ def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE
     top = None if after else visit.asked.one("top") or None
     came = NOTHING_CAME if top is None else _came(visit, query, found, top)
     is_first, asked_top = after is None, top
-    looked, since = 0, None
+    looked, read, since = 0, 0, None
     for _ in range(MOST_LOOKS):
         page: MessagePage = visit.broker.find(
             narrowed(query, after=after, top=asked_top, limit=max(1, size - len(rows)))
@@ -78,7 +79,8 @@ def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE
             if fits(found, one, visit.now, visit.hiding, bodies)
         ]
         after, looked, since = page.next, looked + page.looked, page.since
-        if len(rows) >= size or after is None:
+        read += sum(len(one.delivery.body) for one in page.messages)
+        if len(rows) >= size or after is None or read > MOST_READ:
             break
     return Rows(rows, after or "", looked, since, top or "", came)
 

@@ -1,11 +1,13 @@
 """The pages: what they say of a broker, to whom, and when something is not as it should be."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.dashboard import message_rows
 from taskflow.dashboard.drawing import Line, chart
 from taskflow.dashboard.rights import READ
 from taskflow.errors import BrokerUnavailable
@@ -307,3 +309,26 @@ def test_ticks_of_times_are_round() -> None:
     assert "20\N{NO-BREAK SPACE}min</text>" in drawn
     assert "40\N{NO-BREAK SPACE}min</text>" in drawn
     assert "min 20" not in drawn.partition("<rect")[0]
+
+
+def test_large_bodies_are_read_so_far_and_the_page_says_so(
+    shop: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_rows, "MOST_READ", 1000)
+    shop.send("work", [Message(f"m{i}", json.dumps({"n": i, "x": "x" * 100})) for i in range(200)])
+    client = Client(shop)
+    html = client.html("/queues/work", q="payload.n:7")
+    said = words(html)
+    assert "None that was looked at matches." in said
+    assert "0 shown, newest first." in said
+    assert "messages were looked at" in said
+    assert "there are more." in said
+    found = re.search(r'after=([^"&]*)[^>]*>Go on from there', html)
+    for _ in range(9):
+        assert found is not None
+        html = client.html("/queues/work", q="payload.n:7", after=found[1])
+        found = re.search(r'after=([^"&]*)[^>]*>Go on from there', html)
+        if "m7" in html:
+            break
+    assert "work/m7" in html
+    assert found is None
