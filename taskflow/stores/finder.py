@@ -9,7 +9,7 @@ from taskflow.stores.row import Row
 BOUND = 10_000
 """As many rows are looked at for a page, and are put in order that an index has not."""
 CHUNK = 500
-BYTES = 8 * 2**20
+SEARCHED, ANSWERED = 16 * 2**20, 8 * 2**20
 """As many bytes of bodies are looked through for words, and are answered, for a page, and one
 message more, so that one of any size is found."""
 PORTION = 16
@@ -114,7 +114,7 @@ class Steps(Protocol):
 
 class Finder:
     """Looks at no more than it must: at what an index answers, if that is little; else at the next
-    `BOUND` rows. Of words, and of what is found, at `BYTES` of bodies."""
+    `BOUND` rows; for words, at `SEARCHED` bytes of them. It answers `ANSWERED` bytes."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -124,7 +124,7 @@ class Finder:
         few = self._few(search)
         walks = self._walks(search, after) if few is None else _walked(few, after, search.newest)
         hits: list[Hit] = []
-        looked, left, since, end = 0, BYTES, None, None
+        looked, left, since, end = 0, SEARCHED, None, None
         for walk in walks:
             places, end = walk.places, walk.end
             since = walk.since if walk.since is not None else since
@@ -147,7 +147,7 @@ class Finder:
 
     def _fit(self, search: Search, places: Sequence[Place], hits: list[Hit], most: int) -> bool:
         """Add those that fit, until they are so many or too large; whether some were left out."""
-        while places and len(hits) < most and sum(map(_size, hits)) < BYTES:
+        while places and len(hits) < most and sum(map(_size, hits)) < ANSWERED:
             asked = min(PORTION, most - len(hits))
             found = self._steps.fit(search, places, asked)
             hits += found
@@ -212,7 +212,7 @@ def _affordable(
 
 def _presentable(hits: Sequence[Hit], limit: int) -> int:
     """How many of them are answered, one at least."""
-    left = BYTES
+    left = ANSWERED
     for number, hit in enumerate(hits[:limit]):
         if left <= 0:
             return number

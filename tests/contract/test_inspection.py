@@ -17,7 +17,8 @@ LETTERS = 10_000
 @pytest.fixture
 def large(broker: Broker, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of 12 large messages, three of which are read for a page, the newest first."""
-    monkeypatch.setattr(finder, "BYTES", 3 * LETTERS)
+    monkeypatch.setattr(finder, "SEARCHED", 3 * LETTERS)
+    monkeypatch.setattr(finder, "ANSWERED", 3 * LETTERS)
     monkeypatch.setattr(finder, "PORTION", 2)
     broker.create_queue("large")
     for number in range(12):
@@ -51,7 +52,8 @@ def test_words_are_looked_for_in_so_many_bytes_and_it_goes_on_from_there(
 def test_one_that_is_larger_than_a_page_may_be_is_found(
     broker: Broker, large: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finder, "BYTES", 1)
+    monkeypatch.setattr(finder, "SEARCHED", 1)
+    monkeypatch.setattr(finder, "ANSWERED", 1)
     found, after = [], None
     for _ in range(100):
         page = broker.find(MessageQuery(text="needle", after=after))
