@@ -19,15 +19,17 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     """A queue at `at` (epoch seconds), the end of a minute or of a quarter of an hour.
 
     `visible`, `in_flight`, `delayed` and `dead` (what lies in its DLQ) are as they were then, `age`
-    is how long the oldest had been there (seconds). `sent`, `handled`, `died` and `expired` are how
-    many came, were acknowledged, were dead-lettered and were dropped by retention since the point
-    before; None where there is none, or the store began anew. `sent` is reckoned from the others:
-    what was purged meanwhile is missing in it. Points may be missing, while nobody was at work.
+    is how long the oldest had been there (seconds), `due_age` for how long that one had been due
+    that was due the longest (None in points of older releases). `sent`, `handled`, `died` and
+    `expired` are how many came, were acknowledged, were dead-lettered and were dropped by retention
+    since the point before; None where there is none, or the store began anew. `sent` is reckoned
+    from the others: what was purged meanwhile is missing in it. Points may be missing, while nobody
+    was at work.
 
     Since the point before half of the first attempts began within `half_waited` seconds of when
     their message was sent (a delay included), and 99 of 100 within `most_waited`, rounded up by
     40 % at most; None where none is known to have begun. `releases` are those of the workers that
-    reported. Of EVERYTHING these three alone are told, of queues all but the last.
+    reported. Of EVERYTHING these three alone are told, of queues all but the releases.
     """
 
     at: float
@@ -43,3 +45,4 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     half_waited: float | None = None
     most_waited: float | None = None
     releases: Sequence[str] = ()
+    due_age: float | None = None

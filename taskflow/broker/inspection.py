@@ -26,7 +26,7 @@ class Inspection(Protocol):
 
         Ids, keys, groups, states and all that is about dead letters go by an index as long as few
         (10,000) messages fit; whatever else is asked, and what more fit, looks at 10,000 messages
-        at most, in order, and says so. Words are looked for in 16 MiB, and a page holds 8 MiB, and one
+        at most, in order, and says so. Words are looked for in 16 MiB, a page holds 8 MiB, and one
         message more. Nothing is lost or shown twice from page to page of what stays where it is."""
         ...
 

@@ -45,6 +45,7 @@ class Sample(msgspec.Struct, array_like=True):
     half: int | None = None
     most: int | None = None
     releases: Sequence[str] = ()
+    due_age: float | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -142,6 +143,7 @@ class Journal:
                 *(one.visible, one.in_flight, one.delayed, held),
                 round(one.oldest_age_seconds, 1),
                 *(one.handled, one.dead_lettered, one.expired),
+                due_age=round(one.due_age_seconds, 1),
             )
             found[name] = sample
         return found
@@ -251,17 +253,17 @@ def _point(at: float, one: Sample, before: Sample | None) -> Point:
     half, most = (None if number is None else bound(number) for number in (one.half, one.most))
     waits = half, most, one.releases
     if before is None:
-        return Point(at, *state, None, None, None, None, *waits)
+        return Point(at, *state, None, None, None, None, *waits, due_age=one.due_age)
     gone = (
         one.handled - before.handled,
         one.died - before.died,
         one.expired - before.expired,
     )
     if min(gone) < 0:
-        return Point(at, *state, None, None, None, None, *waits)
+        return Point(at, *state, None, None, None, None, *waits, due_age=one.due_age)
     held = one.visible + one.in_flight + one.delayed
     held -= before.visible + before.in_flight + before.delayed
-    return Point(at, *state, max(0, held + sum(gone)), *gone, *waits)
+    return Point(at, *state, max(0, held + sum(gone)), *gone, *waits, due_age=one.due_age)
 
 
 def _line(text: str) -> str | None:

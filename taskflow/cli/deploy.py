@@ -12,7 +12,12 @@ LONGEST = 100  # characters
 
 @click.group()
 def deploy() -> None:
-    """Say what code is out, for whoever looks at the charts of the dashboard."""
+    """Say what code is out, for whoever looks at the charts of the dashboard.
+
+    \b
+    Example:
+      taskflow deploy mark 2026.11.26
+    """
 
 
 @deploy.command()

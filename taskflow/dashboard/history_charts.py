@@ -18,7 +18,7 @@ SIZE = {"hour": MINUTE, "days": QUARTER}
 LATE = 60.0  # seconds that are drawn as a limit
 HEADS = (
     *("UTC", "Sent /s", "Handled /s", "Waiting", "Dead letters"),
-    *("Oldest", "Half within", "99 of 100 within"),
+    *("Longest due", "Half within", "99 of 100 within"),
 )
 
 
@@ -79,8 +79,12 @@ class Steps:
         return [self._sum(some, field, 1.0) for some in self._slots]
 
     def ages(self) -> Values:
-        """The age of the oldest message."""
-        return [max((one.age for one in some), default=None) for some in self._slots]
+        """For how long the message had been due that was due the longest. Points of older releases
+        tell its age alone."""
+        return [
+            max((one.age if one.due_age is None else one.due_age for one in some), default=None)
+            for some in self._slots
+        ]
 
     def waited(self, field: str) -> Values:
         """Within how long those had begun that began at each step."""
@@ -129,9 +133,9 @@ def level_chart(steps: Steps, what: str, deploys: Sequence[Deploy] = ()) -> Mark
 
 
 def age_chart(steps: Steps, what: str, deploys: Sequence[Deploy] = ()) -> Markup:
-    """How old the oldest message was."""
-    lines = [Line("slow", "oldest", steps.ages(), True)]
-    said = f"the oldest was {_between(lines[0].values, write_span)} old"
+    """For how long the message had been due that was due the longest."""
+    lines = [Line("slow", "longest due", steps.ages(), True)]
+    said = f"the longest that one was due was {_between(lines[0].values, write_span)}"
     return chart(
         *(lines, steps.moments(), f"{what}: {said}"),
         unit="s",

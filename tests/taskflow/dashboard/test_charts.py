@@ -104,7 +104,7 @@ class TestWaits:
             label = f'aria-label="{what}, from sent to started: 99 of 100 within 1 min 4 s'
             assert label in html.replace("\N{NO-BREAK SPACE}", " ")
             table = client.text(path, **{"as": "table"})
-            assert "Oldest Half within 99 of 100 within" in table
+            assert "Longest due Half within 99 of 100 within" in table
             assert "1 min 4 s" in table.replace("\N{NO-BREAK SPACE}", " ")
         assert "Waited, sent to started" not in client.html("/queues/other")
 

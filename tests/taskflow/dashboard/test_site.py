@@ -71,7 +71,7 @@ class TestStart:
         assert "1 messages a second come in, 0 are handled" in words(html)
         assert 'aria-label="Messages in all queues: sent' in html
         table = client.text("/", **{"as": "table"})
-        assert "UTC Sent /s Handled /s Waiting Dead letters Oldest" in table
+        assert "UTC Sent /s Handled /s Waiting Dead letters Longest due" in table
 
     def test_the_map_links_what_is_not_fine(self, client: Client, shop: Broker) -> None:
         for i in range(20):
