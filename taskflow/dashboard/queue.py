@@ -3,12 +3,12 @@
 from taskflow.broker.history import EVERYTHING, KEPT
 from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.settings import QueueSettings
-from taskflow.dashboard.answer import Answer
+from taskflow.dashboard.answer import Answer, Refused
 from taskflow.dashboard.deploys import deploys_of
 from taskflow.dashboard.exporting import export
 from taskflow.dashboard.history_charts import Steps, figures, flow_chart, level_chart, wait_chart
 from taskflow.dashboard.inspecting import causes_of, history_of
-from taskflow.dashboard.message_rows import export_row, find_rows, peek_rows
+from taskflow.dashboard.message_rows import Rows, export_row, find_rows, peek_rows
 from taskflow.dashboard.message_terms import NAMES, WITH_BODIES, narrowed, to_query
 from taskflow.dashboard.queue_view import QueueView
 from taskflow.dashboard.start import read_span
@@ -25,6 +25,8 @@ TABS = (
     ("Dead", "dead", ""),
 )
 MOST_CAUSES = 5
+NO_ROWS = Rows([], "", 0, None)
+NOT_LOOKED = "This broker shows a message to who receives it, so what lies in a queue is no file."
 
 
 def show(visit: Visit, name: str) -> Answer:
@@ -40,8 +42,12 @@ def show(visit: Visit, name: str) -> Answer:
     if inspected:
         query = to_query(found, survey, visit.now, visit.may("bodies"))
         rows = find_rows(visit, _within(query, name, settings, name in survey.dlqs), found)
-    else:
+    elif visit.peeks:
         rows = peek_rows(visit, name)
+    elif asked.one("as") in ("csv", "jsonl"):
+        raise Refused(400, NOT_LOOKED)
+    else:
+        rows = NO_ROWS
     if (
         asked.one("as") != "table"
         and (file := export(asked, "messages", (export_row(visit, row) for row in rows.rows)))
@@ -79,7 +85,7 @@ def show(visit: Visit, name: str) -> Answer:
         ],
         found=found,
         names=names,
-        inspected=inspected,
+        peeks=visit.peeks,
         messages=rows,
         span_shown=span,
         steps=steps,

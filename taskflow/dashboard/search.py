@@ -45,7 +45,10 @@ def show(visit: Visit) -> Answer:
     """What was found. A word alone is an id, a name, an error; where bodies may be seen, anything
     in them too."""
     asked, bodies = visit.asked, visit.may("bodies")
-    found = read_filter(asked.one("q"), WITH_BODIES if bodies else NAMES, visit.now)
+    names = WITH_BODIES if bodies else NAMES
+    if not visit.broker.features.inspection:
+        names = ()
+    found = read_filter(asked.one("q"), names, visit.now)
     kinds = _kinds(visit, found) if found.words and not found.terms else []
     rows, exact = _messages(visit, found)
     if rows is not None and (
@@ -59,7 +62,7 @@ def show(visit: Visit) -> Answer:
         "/search",
         looks=False,
         found=found,
-        names=WITH_BODIES if bodies else NAMES,
+        names=names,
         kinds=[kind for kind in kinds if within in ("", kind.name)],
         all_kinds=kinds,
         within=within,

@@ -193,7 +193,8 @@ def _unknown(name: str, names: Sequence[str]) -> Refused:
     near = get_close_matches(name, names, 1, 0.5)
     meant = f" Did you mean {near[0]}:?" if near else ""
     known = ", ".join(f"{one}…" if one.endswith(".") else f"{one}:" for one in names)
-    return Refused(400, f"There is no filter {name}: here.{meant}", (f"Known here: {known}",))
+    todo = f"Known here: {known}" if names else "Only words are looked for here."
+    return Refused(400, f"There is no filter {name}: here.{meant}", (todo,))
 
 
 def _range(name: str, text: str, now: float) -> Between | None:
