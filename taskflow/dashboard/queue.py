@@ -40,7 +40,7 @@ def show(visit: Visit, name: str) -> Answer:
     found = read_filter(asked.one("q"), names, visit.now)
     inspected = visit.broker.features.inspection
     if inspected:
-        query = to_query(found, survey, visit.now, visit.may("bodies"))
+        query = to_query(found, survey.settings, visit.now, visit.may("bodies"))
         rows = find_rows(visit, _within(query, name, settings, name in survey.dlqs), found)
     elif visit.peeks:
         rows = peek_rows(visit, name)
