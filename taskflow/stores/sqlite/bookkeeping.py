@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from taskflow.stores.letters import HOUR, TREND_KEPT
-from taskflow.stores.row import Counted
+from taskflow.stores.row import HIGH, LOW, NORMAL, Counted
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 
 FULL_AFTER = 7 * 86400.0
@@ -33,8 +33,9 @@ SELECT q.id, (SELECT count(*) FROM message m WHERE m.queue = q.id),
        q.handled, q.dead_lettered, q.expired
 FROM json_each(?) j CROSS JOIN queue q ON q.id = j.value"""
 _DUE = " UNION ALL ".join(
-    f"SELECT * FROM (SELECT {since} FROM message WHERE queue = ?1 AND {level} AND {due} LIMIT 1)"
-    for level in AT_LEVEL.values()
+    f"SELECT * FROM (SELECT {since} FROM message INDEXED BY {index} "
+    f"WHERE queue = ?1 AND {AT_LEVEL[level]} AND {due} LIMIT 1)"
+    for level, index in ((HIGH, "message_level"), (NORMAL, "message_due"), (LOW, "message_level"))
     for since, due in (
         ("visible_at", "visible_at <= ?2 ORDER BY visible_at"),
         ("sent_at", f"visible_at = {PARKED} ORDER BY seq"),
