@@ -40,20 +40,17 @@ class MessageRow(NamedTuple):
 
 class Rows(NamedTuple):
     """A page of messages: the rows, what to ask `after` next, how many were looked at, and since
-    when (None: all that there are, or those of an index). `top` begins the page as it is now once
-    more, and `came` says what has come since it was made."""
+    when (None: all that there are, or those of an index). `is_part`: it stopped before the page was
+    full. `top` begins the page as it is now once more, and `came` says what has come since it was
+    made."""
 
     rows: Sequence[MessageRow]
     next: str
     looked: int
     since: float | None
+    is_part: bool = False
     top: str = ""
     came: Came = NOTHING_CAME
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it has not looked at all that may fit."""
-        return bool(self.next) and (self.since is not None or not self.rows)
 
 
 def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE) -> Rows:
@@ -82,7 +79,8 @@ def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE
         read += sum(len(one.delivery.body) for one in page.messages)
         if len(rows) >= size or after is None or read > MOST_READ:
             break
-    return Rows(rows, after or "", looked, since, top or "", came)
+    is_part = after is not None and len(rows) < size
+    return Rows(rows, after or "", looked, since, is_part, top or "", came)
 
 
 def _came(visit: Visit, query: MessageQuery, found: Filter, top: str) -> Came:
