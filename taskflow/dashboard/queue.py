@@ -67,6 +67,7 @@ def show(visit: Visit, name: str) -> Answer:
     return visit.page(
         "queue.html",
         "/queues",
+        looks=not found.reads_bodies,
         one=one,
         settings=settings,
         owners=survey.dlqs.get(name),

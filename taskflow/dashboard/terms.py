@@ -99,6 +99,11 @@ class Filter(NamedTuple):
         """The terms of a name."""
         return [one for one in self.terms if one.name == name]
 
+    @property
+    def reads_bodies(self) -> bool:
+        """Whether it looks into payloads, which takes too long to be done every five seconds."""
+        return bool(self.words) or any(one.name.startswith(_PATH) for one in self.terms)
+
     def chips(self) -> list[Chip]:
         """Each term with a link's worth of the filter without it."""
         all = [one.text for one in self.terms] + [f'"{word}"' for word in self.words]

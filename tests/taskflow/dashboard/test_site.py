@@ -289,6 +289,9 @@ class TestWithout:
             answer.headers
         )
         assert "data-every" not in client.html("/send")
+        assert "data-every" in client.html("/queues/work", q="state:waiting")
+        for text in ("kettle", "payload.n:1", "-payload.n:1"):  # bodies are read for these
+            assert "data-every" not in client.html("/queues/work", q=text)
 
     @pytest.mark.parametrize("path", ["/nope", "/queues/x/y", "/messages/nope", "/workflows/nope"])
     def test_what_is_not_there(self, client: Client, path: str) -> None:
