@@ -28,6 +28,7 @@ from taskflow.wire.failure_record import failure_record
 
 START = 1795696200.0 + 67.0  # 2026-11-26T12:31:07Z
 MINUTES = 60
+DEPLOYED_AT = 33
 GROUPS = {
     "alert-export": 64,
     "billing": 18,
@@ -75,6 +76,7 @@ class Shop:
             address="sqlite:///var/broker.db",
         )
         self._number = 0
+        self._waits: dict[int, int] = {}
         self._declare()
 
     def live(self) -> None:
@@ -83,9 +85,8 @@ class Shop:
         for minute in range(MINUTES + 1):
             self._traffic(minute)
             self._letters(minute)
+            self._report(minute)
             self.broker.note_history()
-            if minute == MINUTES:
-                self._report()
             if minute >= MINUTES - 5:
                 self.site.answer(Asked(method="GET", path="/"))  # rates come from several looks
             if minute < MINUTES:
@@ -208,8 +209,13 @@ class Shop:
                 fulfil.options(id=f"order-{number}").delay(f"ord_{number}")
                 worker.drain()
 
-    def _report(self) -> None:
+    def _report(self, minute: int) -> None:
+        """What workers say; those of `notifications` wait for an SMTP server since a deploy."""
         now = self.clock.now()
+        late = minute > DEPLOYED_AT
+        slow = min(16, 2 * (minute - DEPLOYED_AT) // 3) if late else -2
+        for number, count in ((-4, 300), (slow, 60 if late else 9)):
+            self._waits[number] = self._waits.get(number, 0) + count
         for host, pid, queues in (
             ("mail-1", 3988, ("notifications", "mail-digest")),
             ("mail-2", 4077, ("notifications", "mail-digest")),
@@ -245,8 +251,12 @@ class Shop:
                             name: {TIMES[name][0]: 3_950, TIMES[name][1]: 50} for name in names
                         }
                     },
+                    waits={queues[0]: dict(self._waits)},
+                    release="4f2a91c" if minute >= DEPLOYED_AT else "8c1d0e2",
                 )
             )
+        if minute != MINUTES:
+            return
         self.broker.note_action(
             Action(who="mara", did="pause", queue="billing-invoices", target="printer contract")
         )

@@ -9,6 +9,10 @@ KEPT_FOR = 90 * 86400.0
 """Seconds for which actions are kept, the last 10,000 of them."""
 
 
+DEPLOY = "deploy"
+"""What somebody did who marks that other code, `Action.target`, is out from now on."""
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """Something that somebody did. It holds no body and no attribute of a message.
 

@@ -26,8 +26,8 @@ class Inspection(Protocol):
 
         Ids, keys, groups, states and all that is about dead letters go by an index as long as few
         (10,000) messages fit; whatever else is asked, and what more fit, looks at 10,000 messages
-        at most, in order, and says so. Nothing is lost or shown twice from page to page of what
-        stays where it is."""
+        at most, in order, and says so. Words are looked for in 16 MiB, a page holds 8 MiB, and one
+        message more. Nothing is lost or shown twice from page to page of what stays where it is."""
         ...
 
     def causes(self, queue: str | None = None) -> list[Cause]:
@@ -36,7 +36,8 @@ class Inspection(Protocol):
         ...
 
     def history(self, span: Span = "hour", queues: Collection[str] = ()) -> dict[str, list[Point]]:
-        """What queues looked like, oldest point first: those given, or all that have a point."""
+        """What queues looked like, oldest point first: those given, or all that have a point, and
+        `history.EVERYTHING`."""
         ...
 
     def note_history(self) -> bool:

@@ -29,7 +29,9 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
     `died_before`.
 
     `newest` is stored last. `after` is `MessagePage.next` of the page before, of the same query;
-    `limit` is 1 to 500.
+    `limit` is 1 to 500. `top` is `MessagePage.top` of a page: with it that page is begun again,
+    without what came since; `came` is the same, and asks for what came since. One of the three at
+    most.
     """
 
     queues: Collection[str] = ()
@@ -51,6 +53,8 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
     died_before: float | None = None
     order: Literal["newest", "oldest"] = "newest"
     after: str | None = None
+    top: str | None = None
+    came: str | None = None
     limit: int = 100
 
     @property
@@ -87,10 +91,12 @@ class MessagePage(NamedTuple):
     A look is bounded: it may find less than a page, or nothing, though there is more. `next` is
     what to ask `after` to go on, None at the end of all. `looked` is how many messages were looked
     at for this page, `since` when the last of them was stored (epoch seconds; None when all were
-    looked at, or what was asked for has an index).
+    looked at, or what was asked for has an index). `top` names the first message of it, for a later
+    look; None when there is none.
     """
 
     messages: Sequence[Found]
     next: str | None
     looked: int
     since: float | None
+    top: str | None = None

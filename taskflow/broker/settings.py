@@ -155,8 +155,11 @@ class QueueCounts:
     """How much a queue holds now, and what became of what it held before.
 
     `visible`: may be received now. `in_flight`: received and still hidden. `delayed`: never
-    received and not yet due. `oldest_age_seconds`: since the oldest of them was sent, 0 when
-    there is none. `handled`: deleted so far. `dead_lettered`: moved to the DLQ so far. `expired`:
+    received and not yet due. `oldest_age_seconds`: since the oldest of all was sent, 0 when
+    there is none, as CloudWatch's ApproximateAgeOfOldestMessage. `due_age_seconds`: since that of
+    the visible ones is due that is due the longest, whatever it was delayed or hidden before, 0
+    when none is (AWS does not tell: 0; of those that wait for a slot, since they were sent).
+    `handled`: deleted so far. `dead_lettered`: moved to the DLQ so far. `expired`:
     dropped so far, since nobody handled them within the queue's retention (AWS does not tell: 0).
     """
 
@@ -168,6 +171,7 @@ class QueueCounts:
     dead_lettered: int
     paused: bool = False
     expired: int = 0
+    due_age_seconds: float = 0.0
 
 
 class Surveyed(NamedTuple):
@@ -260,7 +264,9 @@ class WorkerReport:
     `version`: of its taskflow, empty before reports said so; `said_at`: when, by its own clock,
     where `seen_at` is by the broker's. `running`: what its handlers have for the longest, some of
     it: queue, handler, id, and since when. `does`: "paused" or "draining" when it was told to.
-    `times`: by queue and handler, how many runs took so long (by `run_tally.bound`).
+    `times`: by queue and handler, how many runs took so long (by `telemetry.spread.bound`);
+    `waits`: by queue, how many first attempts began so long after their message was sent.
+    `release`: the setting of this name, of the code that it runs.
     """
 
     id: str
@@ -279,6 +285,8 @@ class WorkerReport:
     running: Sequence[Mapping[str, Any]] = field(default_factory=list)
     does: str = ""
     times: Mapping[str, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
+    waits: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    release: str = ""
 
 
 def _check_bytes(what: str, size: int, most: int) -> None:

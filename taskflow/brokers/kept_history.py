@@ -9,12 +9,15 @@ import msgspec
 
 from taskflow.broker.action import KEPT_FOR, Action, ActionPage, ActionQuery
 from taskflow.broker.change import Applied, Change, Put, Remove
-from taskflow.broker.history import KEPT, MINUTE, QUARTER, Point, Span
+from taskflow.broker.features import Features
+from taskflow.broker.history import EVERYTHING, KEPT, MINUTE, QUARTER, Point, Span
 from taskflow.broker.record import Record, RecordPage, RecordQuery
-from taskflow.broker.settings import Surveyed
+from taskflow.broker.settings import Surveyed, WorkerReport
+from taskflow.brokers.recent_waits import RecentWaits
 from taskflow.clock import Clock
 from taskflow.errors import LimitExceeded
 from taskflow.message import new_id
+from taskflow.telemetry.spread import added, bound, number_within
 
 ACTION, HISTORY = "action", "history"
 """Kinds of records."""
@@ -22,10 +25,14 @@ MOST_ACTIONS = 10_000
 AT_ONCE = 500  # queues of one record; actions that are dropped in one step
 LONGEST = 200  # characters of each part of an action
 HELD = 1.5 * MINUTE
+REPORTED = 1.5 * MINUTE
+"""Seconds within which a worker's report counts."""
+MOST_RELEASES = 8
 
 
 class Sample(msgspec.Struct, array_like=True):
-    """A queue as it was seen. The last three are its totals so far."""
+    """A queue as it was seen. `handled`, `died` and `expired` are its totals so far; `half` and
+    `most` are numbers of `spread`."""
 
     visible: int
     in_flight: int
@@ -35,6 +42,15 @@ class Sample(msgspec.Struct, array_like=True):
     handled: int
     died: int
     expired: int
+    half: int | None = None
+    most: int | None = None
+    releases: Sequence[str] = ()
+    due_age: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing."""
+        return not any(msgspec.structs.astuple(self)[:8]) and self.half is None
 
 
 class _Broker(Protocol):
@@ -43,7 +59,10 @@ class _Broker(Protocol):
     clock: Clock
     random: Random
 
+    @property
+    def features(self) -> Features: ...
     def survey(self, queues: Collection[str] | None = None) -> dict[str, Surveyed]: ...
+    def workers(self, within: float = ...) -> list[WorkerReport]: ...
     def hold(self, name: str, holder: str, seconds: float) -> bool: ...
     def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]: ...
     def records(self, kind: str, keys: Collection[str]) -> dict[str, Record]: ...
@@ -64,6 +83,7 @@ class Journal:
         self._broker = broker
         self._me: str | None = None
         self._noted = 0.0
+        self._waited = {"hour": RecentWaits(), "days": RecentWaits()}
 
     # ---- history ------------------------------------------------------------------------------
     def history(self, span: Span = "hour", queues: Collection[str] = ()) -> dict[str, list[Point]]:
@@ -97,7 +117,13 @@ class Journal:
         there = broker.records(HISTORY, [f"{span}/{at:.0f}/0" for span, at in spans])
         missing = [(span, at) for span, at in spans if f"{span}/{at:.0f}/0" not in there]
         if missing:
-            puts = list(_puts(missing, self._samples(), now))
+            workers = broker.workers(REPORTED) if broker.features.coordination else []
+            seen = self._samples()
+            puts = [
+                put
+                for span, at in missing
+                for put in _puts(span, at, self._with_waits(span, seen, workers), now)
+            ]
             broker.apply([Change(records=puts)], False)
             self._trim()
         return bool(missing)
@@ -117,10 +143,24 @@ class Journal:
                 *(one.visible, one.in_flight, one.delayed, held),
                 round(one.oldest_age_seconds, 1),
                 *(one.handled, one.dead_lettered, one.expired),
+                due_age=round(one.due_age_seconds, 1),
             )
-            if any(msgspec.structs.astuple(sample)):
-                found[name] = sample
+            found[name] = sample
         return found
+
+    def _with_waits(
+        self, span: Span, seen: Mapping[str, Sample], workers: Sequence[WorkerReport]
+    ) -> dict[str, Sample]:
+        """Those of the samples that say something, with how long messages waited."""
+        waits = self._waited[span].since(workers)
+        nothing = Sample(0, 0, 0, 0, 0.0, 0, 0, 0)
+        whole = msgspec.structs.replace(
+            nothing,
+            releases=sorted({one.release for one in workers if one.release})[:MOST_RELEASES],
+        )
+        found = {EVERYTHING: _waited(whole, added(waits.values()))}
+        found |= {name: _waited(one, waits.get(name, {})) for name, one in seen.items()}
+        return {name: one for name, one in found.items() if one.releases or not one.is_empty}
 
     # ---- actions ------------------------------------------------------------------------------
     def note_action(self, action: Action) -> str:
@@ -176,10 +216,13 @@ class Journal:
             broker.apply([Change(records=gone)], False)
 
 
-def _puts(
-    missing: Sequence[tuple[Span, float]], samples: Mapping[str, Sample], now: float
-) -> Sequence[Put]:
-    """The records of these points, each with as many queues as it may have."""
+def _waited(one: Sample, waits: Mapping[int, int]) -> Sample:
+    half, most = (number_within(waits, part) for part in (0.5, 0.99))
+    return msgspec.structs.replace(one, half=half, most=most)
+
+
+def _puts(span: Span, at: float, samples: Mapping[str, Sample], now: float) -> Sequence[Put]:
+    """The records of a point, each with as many queues as it may have."""
     left = iter(samples.items())
     parts = [dict(islice(left, AT_ONCE)) for _ in range(0, max(1, len(samples)), AT_ONCE)]
     return [
@@ -190,7 +233,6 @@ def _puts(
             label=span,
             expires_at=now + KEPT[span],
         )
-        for span, at in missing
         for number, part in enumerate(parts)
     ]
 
@@ -208,18 +250,20 @@ def _points(seen: Mapping[float, Mapping[str, Sample]]) -> dict[str, list[Point]
 
 def _point(at: float, one: Sample, before: Sample | None) -> Point:
     state = (one.visible, one.in_flight, one.delayed, one.dead, one.age)
+    half, most = (None if number is None else bound(number) for number in (one.half, one.most))
+    waits = half, most, one.releases
     if before is None:
-        return Point(at, *state, None, None, None, None)
+        return Point(at, *state, None, None, None, None, *waits, due_age=one.due_age)
     gone = (
         one.handled - before.handled,
         one.died - before.died,
         one.expired - before.expired,
     )
     if min(gone) < 0:
-        return Point(at, *state, None, None, None, None)
+        return Point(at, *state, None, None, None, None, *waits, due_age=one.due_age)
     held = one.visible + one.in_flight + one.delayed
     held -= before.visible + before.in_flight + before.delayed
-    return Point(at, *state, max(0, held + sum(gone)), *gone)
+    return Point(at, *state, max(0, held + sum(gone)), *gone, *waits, due_age=one.due_age)
 
 
 def _line(text: str) -> str | None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "cancel": ("cancel", "Cancel calls of tasks: what waits at once, what runs soon."),
     "copy": ("copy", "Move what waits from one broker to another, while both are in use."),
     "dashboard": ("dashboard", "Show queues, dead letters, runs and workers in a browser."),
+    "deploy": ("deploy", "Mark in the charts of the dashboard which code is out."),
     "describe": ("describe", "Show every attribute of a queue or topic, and its tags."),
     "dlq": ("dlq", "Dead letters: causes, list, redrive, resend, debug, purge."),
     "doctor": ("doctor", "Say what will go wrong, by number, and what to do; for CI too."),

@@ -18,6 +18,7 @@ HEADS = (
     "IN FLIGHT",
     "DELAYED",
     "OLDEST(S)",
+    "DUE(S)",
     "HANDLED",
     "DEAD-LETTERED",
     "EXPIRED",
@@ -35,7 +36,7 @@ def queues(as_json: bool, watch: bool, every: float, address: str | None) -> Non
 
     \b
     Example:
-      taskflow queues --json | jq '.[] | select(.oldest_age_seconds > 60).name'
+      taskflow queues --json | jq '.[] | select(.due_age_seconds > 60).name'
     """
     with opened(address) as broker, suppress(KeyboardInterrupt):
         show(broker, as_json)
@@ -63,6 +64,7 @@ def show(broker: Admin, as_json: bool) -> None:
             one["in_flight"],
             one["delayed"],
             round(one["oldest_age_seconds"], 1),
+            round(one["due_age_seconds"], 1),
             one["handled"],
             one["dead_lettered"],
             one["expired"],

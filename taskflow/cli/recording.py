@@ -26,23 +26,18 @@ def note(
         return
     if target is not None and not isinstance(target, str):
         target = ", ".join(sorted(target)) or None
-    action = Action(
-        who=_user(),
-        did=did,
-        queue=queue,
-        target=target,
-        count=count,
-        via="cli",
-        host=socket.gethostname(),
-    )
+    who, host = who_runs_this()
+    action = Action(who=who, did=did, queue=queue, target=target, count=count, via="cli", host=host)
     try:
         broker.note_action(action)
     except BrokerError as error:
         log.warning("what was done is not in the record of actions: %s", error)
 
 
-def _user() -> str:
+def who_runs_this() -> tuple[str, str]:
+    """The user of this command, and the host where it runs."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (OSError, KeyError):  # a numeric user of a container has no name
-        return "unknown"
+        user = "unknown"
+    return user, socket.gethostname()

@@ -74,7 +74,7 @@ class View:
 
     def _queues(self, counts: dict[str, QueueCounts], seconds: float) -> "Table":
         table = new_table(
-            "QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED", "OLDEST(S)", "DONE/S", "DEAD", "EXPIRED"
+            "QUEUE", "VISIBLE", "IN FLIGHT", "DELAYED", "DUE(S)", "DONE/S", "DEAD", "EXPIRED"
         )
         for name, found in counts.items():
             before = self._last.get(name, found)
@@ -84,7 +84,7 @@ class View:
                 str(found.visible),
                 str(found.in_flight),
                 str(found.delayed),
-                f"{found.oldest_age_seconds:.1f}",
+                f"{found.due_age_seconds:.1f}",
                 f"{rate:.1f}",
                 str(found.dead_lettered),
                 str(found.expired),

@@ -5,6 +5,7 @@ from taskflow.dashboard.action_plan import Plan
 from taskflow.dashboard.answer import Answer, Refused
 from taskflow.dashboard.buttons import plan_of
 from taskflow.dashboard.doing import once
+from taskflow.dashboard.peeking import look
 from taskflow.dashboard.unhiding import show_hidden
 from taskflow.dashboard.visit import Visit
 
@@ -19,6 +20,8 @@ def act(visit: Visit) -> Answer:
         return letter_editing.resend(visit, fields)
     if do == "show-hidden":
         return show_hidden(visit, fields)
+    if do == "look":
+        return look(visit, fields)
     fields |= {"do": do, "target": target or fields.get("target", "")}
     if "ids" not in fields:
         fields["ids"] = "\n".join(dict.fromkeys(form.get("id", [])))

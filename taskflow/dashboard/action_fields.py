@@ -34,6 +34,7 @@ def redrive_plan(
     what: str,
 ) -> Plan:
     check_dead_letters(visit, queue)
+    inspected = visit.broker.features.inspection
     rate = whole(fields, "rate", 0, CHUNK, 0)  # a look finds no more
     to = fields.get("to", "")
     if to and to not in visit.survey().settings:
@@ -65,14 +66,24 @@ def redrive_plan(
 
     facts = [
         ("Which", what),
-        ("How many", f"{count:,} of those that died before this page was drawn"),
+        (
+            "How many",
+            f"{count:,} of those that died before this page was drawn"
+            if inspected
+            else f"{count:,}, whichever the broker hands out first",
+        ),
         ("How fast", f"{rate:,} a second" if rate else "as fast as it goes"),
         ("To", to or "the queue where each died"),
     ]
     return Plan(
         "redrive",
         f"Redrive {write_plural(count, 'dead letter')}?",
-        "They are handled as new. It stops by itself when more than half of ten die again.",
+        "They are handled as new. "
+        + (
+            "It stops by itself when more than half of ten die again."
+            if inspected
+            else "This broker does not tell whether they die again: look at the count."
+        ),
         f"Redrive {count:,}",
         frozen,
         run,

@@ -82,9 +82,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return quote(self.prefix + path, safe="/~:@") + tail
 
     def again(self, **query: str | int | None) -> str:
-        """A link to this page with some of its query changed; None takes one out. `after` goes
-        unless it is given: another order has other pages."""
-        kept = {name: values[-1] for name, values in self.fields().items() if name != "after"}
+        """A link to this page with some of its query changed; None takes one out. `after` and `top`
+        go unless they are given: another order has other pages."""
+        kept = {
+            name: values[-1]
+            for name, values in self.fields().items()
+            if name not in ("after", "top")
+        }
         kept |= {name: "" if value is None else str(value) for name, value in query.items()}
         kept = {name: value for name, value in kept.items() if value or name == "q"}
         tail = f"?{urlencode(kept)}" if kept else "?"

@@ -66,7 +66,6 @@ def show(visit: Visit) -> Answer:
         matching=sum(one.count for one in kept),
         more_terms=_suggested(found, causes),
         redrives=[(one, one.stands(visit.now)) for one in Redrive.running(visit.broker)],
-        inspected=visit.broker.features.inspection,
         destinations=sorted(survey.queues),
     )
 

@@ -8,6 +8,8 @@ from markupsafe import Markup, escape
 from taskflow.dashboard.writing import write_number, write_span
 
 Values = Sequence[float | None]
+NAMED = 16
+"""Characters of a mark's name that are shown."""
 _TOP = _BOTTOM = 18
 _TIMES = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800]
 _TIMES += [3600, 2 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 5 * 86400]
@@ -21,6 +23,15 @@ class Line(NamedTuple):
     name: str
     values: Values
     filled: bool = False
+
+
+class Mark(NamedTuple):
+    """A moment of a chart: where it lies, 0 to 1 from the left, when that was (11:31), and what is
+    said of it."""
+
+    part: float
+    moment: str
+    said: str
 
 
 def spark(values: Values, bad: bool = False) -> Markup:
@@ -47,10 +58,11 @@ def chart(
     unit: str = "/s",
     height: int = 150,
     limit: float | None = None,
+    marks: Sequence[Mark] = (),
 ) -> Markup:
     """Some lines over the same steps, each of which is called by its moment (11:31). `label` says
     what it shows, to who does not see it; `unit`: "/s", or "s" for durations. A step that is not
-    known is a gap. Nothing when fewer than two are known."""
+    known is a gap; `marks` are dashed. Nothing when fewer than two are known."""
     steps = len(moments)
     known = [value for line in lines for value in line.values if value is not None]
     if steps < 2 or all(len(line.values) - line.values.count(None) < 2 for line in lines):
@@ -61,6 +73,7 @@ def chart(
     def up(value: float) -> float:
         return _TOP + inner - value / most * inner
 
+    label = "; ".join([label, *(f"{one.said} at {one.moment}" for one in marks)])
     out = [f'<svg class="chart" height="{height}" role="img" aria-label="{escape(label)}">']
     ticks = _time_ticks(most) if unit == "s" else _ticks(most)
     out += [f'<line x1="0" x2="100%" y1="{up(v):.1f}" y2="{up(v):.1f}"/>' for v in (0.0, *ticks)]
@@ -90,6 +103,7 @@ def chart(
         ]
     out.append("</svg>")
     out += [f'<text x="0" y="{up(v) - 3:.1f}">{_said(v, unit)}</text>' for v in ticks]
+    out += _marks(marks, height)
     out += [_hover(lines, moments, at, inner, unit) for at in range(0, steps, max(1, steps // 30))]
     return Markup("\n".join([*out, "</svg>"]))
 
@@ -162,6 +176,27 @@ def _areas(values: Values, width: float, height: float, most: float) -> list[str
         f"L{run[-1].partition(' ')[0]} {height:g}Z"
         for run in _runs(values, width, height, most)
     ]
+
+
+def _marks(marks: Sequence[Mark], height: int) -> list[str]:
+    """Dashed lines, named where there is room for a name."""
+    out: list[str] = []
+    free = 0.0
+    for one in sorted(marks):
+        x = f"{one.part * 100:.1f}%"
+        out.append(
+            f'<line class="deploy" x1="{x}" x2="{x}" y1="4" y2="{height - _BOTTOM}">'
+            f"<title>{escape(one.said)} at {escape(one.moment)}</title></line>"
+        )
+        if one.part < free:
+            continue
+        is_right = one.part > 0.75
+        out.append(
+            f'<text class="deploy-name" x="{x}" dx="{-4 if is_right else 4}" y="11" '
+            f'text-anchor="{"end" if is_right else "start"}">{escape(one.said[:NAMED])}</text>'
+        )
+        free = one.part + 0.25
+    return out
 
 
 def _hover(lines: Sequence[Line], moments: Sequence[str], at: int, inner: int, unit: str) -> str:

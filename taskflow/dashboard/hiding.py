@@ -111,6 +111,13 @@ class Hiding:
         return _PAIR.sub(hide, text)
 
 
+class _Nothing(Hiding):
+    """Hides nothing."""
+
+    def hides(self, name: str) -> bool:
+        return False
+
+
 def read_json(text: str) -> tuple[Any, bool]:
     """What a text says as JSON, and whether it is JSON at all (else the text itself)."""
     try:
@@ -133,3 +140,7 @@ def _leaves(value: Any) -> Iterator[str]:
 
 def _joined(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+HIDE_NOTHING: Hiding = _Nothing()
+"""For who sees all."""

@@ -7,11 +7,19 @@ from markupsafe import Markup
 
 from taskflow.broker.history import MINUTE, QUARTER, Point, Span
 from taskflow.clock import rfc3339
-from taskflow.dashboard.drawing import Line, Values, chart, spark
+from taskflow.dashboard.deploys import Deploy
+from taskflow.dashboard.drawing import Line, Mark, Values, chart, spark
 from taskflow.dashboard.writing import write_number, write_span
 
 STEPS = {"hour": 60, "days": 192}
 SIZE = {"hour": MINUTE, "days": QUARTER}
+
+
+LATE = 60.0  # seconds that are drawn as a limit
+HEADS = (
+    *("UTC", "Sent /s", "Handled /s", "Waiting", "Dead letters"),
+    *("Longest due", "Half within", "99 of 100 within"),
+)
 
 
 class Figures(NamedTuple):
@@ -45,10 +53,22 @@ class Steps:
     def moments(self) -> list[str]:
         """What each step is called: 11:31, or 26 11:30 over days."""
         count = len(self._slots)
-        texts = [rfc3339((self._last - count + 1 + at) * self._size) for at in range(count)]
-        if self.span == "hour":
-            return [text[11:16] for text in texts]
-        return [f"{text[8:10]}. {text[11:16]}" for text in texts]
+        return [self._moment((self._last - count + 1 + at) * self._size) for at in range(count)]
+
+    def marks(self, deploys: Sequence[Deploy]) -> list[Mark]:
+        """Those of the deploys that were within these steps."""
+        count = len(self._slots)
+        first = (self._last - count + 1) * self._size
+        width = (count - 1) * self._size
+        return [
+            Mark(min((one.at - first) / width, 1.0), self._moment(one.at), one.name)
+            for one in deploys
+            if one.at >= first
+        ]
+
+    def _moment(self, at: float) -> str:
+        text = rfc3339(at)
+        return text[11:16] if self.span == "hour" else f"{text[8:10]}. {text[11:16]}"
 
     def rates(self, field: str) -> Values:
         """A count a step, as a rate a second."""
@@ -59,12 +79,24 @@ class Steps:
         return [self._sum(some, field, 1.0) for some in self._slots]
 
     def ages(self) -> Values:
-        """The age of the oldest message."""
-        return [max((one.age for one in some), default=None) for some in self._slots]
+        """For how long the message had been due that was due the longest. Points of older releases
+        tell its age alone."""
+        return [
+            max((one.age if one.due_age is None else one.due_age for one in some), default=None)
+            for some in self._slots
+        ]
+
+    def waited(self, field: str) -> Values:
+        """Within how long those had begun that began at each step."""
+        return [max(self._known(some, field), default=None) for some in self._slots]
 
     @staticmethod
-    def _sum(some: Sequence[Point], field: str, over: float) -> float | None:
-        values = [value for one in some if (value := getattr(one, field)) is not None]
+    def _known(some: Sequence[Point], field: str) -> list[float]:
+        return [value for one in some if (value := getattr(one, field)) is not None]
+
+    @classmethod
+    def _sum(cls, some: Sequence[Point], field: str, over: float) -> float | None:
+        values = cls._known(some, field)
         return sum(values) / over if values else None
 
 
@@ -76,13 +108,13 @@ def flow_lines(steps: Steps) -> list[Line]:
     ]
 
 
-def flow_chart(steps: Steps, what: str) -> Markup:
+def flow_chart(steps: Steps, what: str, deploys: Sequence[Deploy] = ()) -> Markup:
     """Messages a second."""
     lines = flow_lines(steps)
     said = ", ".join(
         f"{line.name} {_between(line.values, write_number)} a second" for line in lines
     )
-    return chart(lines, steps.moments(), f"{what}: {said}")
+    return chart(lines, steps.moments(), f"{what}: {said}", marks=steps.marks(deploys))
 
 
 def level_lines(steps: Steps) -> list[Line]:
@@ -93,31 +125,61 @@ def level_lines(steps: Steps) -> list[Line]:
     ]
 
 
-def level_chart(steps: Steps, what: str) -> Markup:
+def level_chart(steps: Steps, what: str, deploys: Sequence[Deploy] = ()) -> Markup:
     """Messages that waited."""
     lines = level_lines(steps)
     said = ", ".join(f"{line.name} {_between(line.values, write_number)}" for line in lines)
-    return chart(lines, steps.moments(), f"{what}: {said}", unit="")
+    return chart(lines, steps.moments(), f"{what}: {said}", unit="", marks=steps.marks(deploys))
 
 
-def age_chart(steps: Steps, what: str) -> Markup:
-    """How old the oldest message was."""
-    lines = [Line("slow", "oldest", steps.ages(), True)]
-    said = f"the oldest was {_between(lines[0].values, write_span)} old"
-    return chart(lines, steps.moments(), f"{what}: {said}", unit="s", limit=60.0)
+def age_chart(steps: Steps, what: str, deploys: Sequence[Deploy] = ()) -> Markup:
+    """For how long the message had been due that was due the longest."""
+    lines = [Line("slow", "longest due", steps.ages(), True)]
+    said = f"the longest that one was due was {_between(lines[0].values, write_span)}"
+    return chart(
+        *(lines, steps.moments(), f"{what}: {said}"),
+        unit="s",
+        limit=LATE,
+        marks=steps.marks(deploys),
+    )
 
 
-def figures(steps: Steps) -> Figures:
-    """All that the charts draw, newest first; what is not known is left out."""
+def wait_lines(steps: Steps) -> list[Line]:
+    """How long messages waited that began, from sent to started."""
+    return [
+        Line("slow", "99 of 100 within", steps.waited("most_waited"), True),
+        Line("out", "half within", steps.waited("half_waited")),
+    ]
+
+
+def wait_chart(steps: Steps, what: str, deploys: Sequence[Deploy] = ()) -> Markup:
+    """How long messages waited that began; the limit is drawn when it is near."""
+    lines = wait_lines(steps)
+    said = ", ".join(f"{line.name} {_between(line.values, write_span)}" for line in lines)
+    is_near = max((value for value in lines[0].values if value is not None), default=0) > LATE / 4
+    return chart(
+        *(lines, steps.moments(), f"{what}: {said}"),
+        unit="s",
+        limit=LATE if is_near else None,
+        marks=steps.marks(deploys),
+    )
+
+
+def figures(steps: Steps, waits: Steps) -> Figures:
+    """All that the charts draw, newest first; what is not known is left out. `waits` are the steps
+    in which it stands how long messages waited."""
     lines = [*flow_lines(steps), *level_lines(steps)]
+    spans = [steps.ages(), *(line.values for line in reversed(wait_lines(waits)))]
     rows = [
-        (moment, *(write_number(line.values[at]) for line in lines), write_span(steps.ages()[at]))
+        (
+            moment,
+            *(write_number(line.values[at]) for line in lines),
+            *(write_span(values[at]) for values in spans),
+        )
         for at, moment in enumerate(steps.moments())
         if any(line.values[at] is not None for line in lines)
     ]
-    return Figures(
-        ("UTC", "Sent /s", "Handled /s", "Waiting", "Dead letters", "Oldest"), rows[::-1]
-    )
+    return Figures(HEADS, rows[::-1])
 
 
 def waiting_spark(

@@ -11,7 +11,7 @@ from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import read_json
 from taskflow.dashboard.message_rows import row_of, state_words
 from taskflow.dashboard.visit import Visit
-from taskflow.errors import DecodeError, MessageNotFound
+from taskflow.errors import DecodeError, MessageNotFound, QueueNotFound
 from taskflow.event import open_envelope
 from taskflow.message import CAUSED_BY, FAILURE, Delivery, plain_text
 from taskflow.sealing.codec import hide_sealed
@@ -28,6 +28,8 @@ def show(visit: Visit, rest: str) -> Answer:
     """The message; with several of that id (one a queue) they are listed, unless ?queue= says
     which. Raises MessageNotFound."""
     id, resend = (rest.removesuffix("/resend"), True) if rest.endswith("/resend") else (rest, False)
+    if not (visit.broker.features.inspection or visit.peeks):
+        return _unseen(visit, id, resend)
     found = find_message(visit, id)
     if not found:
         raise MessageNotFound(
@@ -47,9 +49,19 @@ def find_message(visit: Visit, id: str) -> list[Found]:
     if visit.broker.features.inspection:
         query = MessageQuery(ids=[_exact(id)], queues=queues, limit=MOST_QUEUES)
         return [one for one in visit.broker.find(query).messages if one.delivery.id == id]
+    return [Found(one, "waiting", one.receive_count) for one in visit.broker.peek(queue, ids=[id])]
+
+
+def _unseen(visit: Visit, id: str, resend: bool) -> Answer:
+    """In place of a message that nobody sees but who receives it."""
+    if resend:
+        raise Refused(404, "This broker cannot put a message in the place of a letter.")
+    queue = visit.asked.one("queue")
     if not queue:
         raise Refused(404, "This broker finds no message without its queue.")
-    return [Found(one, "waiting", one.receive_count) for one in visit.broker.peek(queue, ids=[id])]
+    if queue not in visit.survey().settings:
+        raise QueueNotFound(queue, visit.survey().settings)
+    return visit.page("unseen.html", "/queues", looks=False, id=id, queue=queue)
 
 
 def _exact(id: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from taskflow.broker.message_query import Found, MessagePage, MessageQuery
+from taskflow.dashboard.came import MOST_CAME, NOTHING_CAME, Came
 from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import read_json
 from taskflow.dashboard.message_terms import fits, narrowed, read_payload
@@ -18,6 +19,8 @@ SIZE = 50
 """Rows of a page."""
 MOST_LOOKS = 5
 """Questions to the broker for one page, when few of what it finds fit."""
+MOST_READ = 8 * 2**20
+"""Characters of bodies after which it asks no more."""
 SNIPPET = 120
 """Characters of a payload in a row."""
 
@@ -37,18 +40,17 @@ class MessageRow(NamedTuple):
 
 class Rows(NamedTuple):
     """A page of messages: the rows, what to ask `after` next, how many were looked at, and since
-    when (None: all that there are, or those of an index)."""
+    when (None: all that there are, or those of an index). `is_part`: it stopped before the page was
+    full. `top` begins the page as it is now once more, and `came` says what has come since it was
+    made."""
 
     rows: Sequence[MessageRow]
     next: str
     looked: int
     since: float | None
-
-    def words(self) -> str:
-        """How far it looked."""
-        if self.since is None:
-            return ""
-        return f"{self.looked:,} messages were looked at, there are more."
+    is_part: bool = False
+    top: str = ""
+    came: Came = NOTHING_CAME
 
 
 def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE) -> Rows:
@@ -57,20 +59,36 @@ def find_rows(visit: Visit, query: MessageQuery, found: Filter, size: int = SIZE
     bodies = visit.may("bodies")
     rows: list[MessageRow] = []
     after = visit.asked.one("after") or None
-    looked, since = 0, None
+    top = None if after else visit.asked.one("top") or None
+    came = NOTHING_CAME if top is None else _came(visit, query, found, top)
+    is_first, asked_top = after is None, top
+    looked, read, since = 0, 0, None
     for _ in range(MOST_LOOKS):
         page: MessagePage = visit.broker.find(
-            narrowed(query, after=after, limit=max(1, size - len(rows)))
+            narrowed(query, after=after, top=asked_top, limit=max(1, size - len(rows)))
         )
+        asked_top = None
+        if is_first and top is None:
+            top = page.top
         rows += [
             row_of(visit, one)
             for one in page.messages
             if fits(found, one, visit.now, visit.hiding, bodies)
         ]
         after, looked, since = page.next, looked + page.looked, page.since
-        if len(rows) >= size or after is None:
+        read += sum(len(one.delivery.body) for one in page.messages)
+        if len(rows) >= size or after is None or read > MOST_READ:
             break
-    return Rows(rows, after or "", looked, since)
+    is_part = after is not None and len(rows) < size
+    return Rows(rows, after or "", looked, since, is_part, top or "", came)
+
+
+def _came(visit: Visit, query: MessageQuery, found: Filter, top: str) -> Came:
+    """What has come since the page with this top."""
+    page = visit.broker.find(narrowed(query, came=top, limit=MOST_CAME))
+    bodies = visit.may("bodies")
+    fitting = [one for one in page.messages if fits(found, one, visit.now, visit.hiding, bodies)]
+    return Came(len(fitting), bool(fitting) and page.next is not None)
 
 
 def peek_rows(visit: Visit, queue: str) -> Rows:

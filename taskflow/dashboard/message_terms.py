@@ -1,17 +1,17 @@
 """A filter of messages as a question to the broker, and what of it is to be looked at after."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, floor
 from typing import Any
 
 import msgspec
 
 from taskflow.broker.message_query import Found, MessageQuery, MessageState
+from taskflow.broker.settings import QueueSettings
 from taskflow.dashboard.answer import Refused
 from taskflow.dashboard.failure_view import failure_of
 from taskflow.dashboard.hiding import Hiding, read_json
-from taskflow.dashboard.survey import Survey
 from taskflow.dashboard.terms import Between, Filter, Moment, Term, payload_at
 from taskflow.message import Delivery, plain_text
 from taskflow.sealing.codec import hide_sealed
@@ -56,10 +56,12 @@ _BY_NAME = {
 }
 
 
-def to_query(found: Filter, survey: Survey, now: float, bodies: bool) -> MessageQuery:
-    """The question. What it cannot ask (not, the second of a name, fields of the payload) `fits`
-    looks at. Raises Refused for a state that is none, for what should be a number or a time, and
-    for words of who may see no bodies."""
+def to_query(
+    found: Filter, settings: Mapping[str, QueueSettings], now: float, bodies: bool
+) -> MessageQuery:
+    """The question, to a broker whose queues have these settings. What it cannot ask (not, the
+    second of a name, fields of the payload) `fits` looks at. Raises Refused for a state that is
+    none, for what should be a number or a time, and for words of who may see no bodies."""
     asked: dict[str, Any] = {}
     for term in found.terms:
         _check(term)
@@ -67,7 +69,7 @@ def to_query(found: Filter, survey: Survey, now: float, bodies: bool) -> Message
         if term.name == "state":
             asked["states"] = [_state(one) for one in term.values]
         elif term.name == "queue":
-            asked["queues"] = _queues(term, survey)
+            asked["queues"] = _queues(term, settings)
         elif term.name in _BY_NAME:
             asked[_BY_NAME[term.name]] = term.values
         else:
@@ -192,7 +194,7 @@ def _state(word: str) -> MessageState:
     return STATES[word]
 
 
-def _queues(term: Term, survey: Survey) -> list[str]:
+def _queues(term: Term, settings: Mapping[str, QueueSettings]) -> list[str]:
     """A queue stands for its dead-letter queue too; a name that is there nowhere is said so by the
     broker."""
     found: list[str] = []
@@ -200,9 +202,9 @@ def _queues(term: Term, survey: Survey) -> list[str]:
         found.append(one)
         if one.endswith("*"):
             continue
-        settings = survey.settings.get(one)
-        if settings is not None and settings.dead_letter_queue is not None:
-            found.append(settings.dead_letter_queue)
+        known = settings.get(one)
+        if known is not None and known.dead_letter_queue is not None:
+            found.append(known.dead_letter_queue)
     return list(dict.fromkeys(found))
 
 

@@ -1,12 +1,14 @@
 """`/queues/NAME`: one queue, what it was like, who works on it, and what lies in it."""
 
+from taskflow.broker.history import EVERYTHING, KEPT
 from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.settings import QueueSettings
-from taskflow.dashboard.answer import Answer
+from taskflow.dashboard.answer import Answer, Refused
+from taskflow.dashboard.deploys import deploys_of
 from taskflow.dashboard.exporting import export
-from taskflow.dashboard.history_charts import Steps, figures, flow_chart, level_chart
+from taskflow.dashboard.history_charts import Steps, figures, flow_chart, level_chart, wait_chart
 from taskflow.dashboard.inspected_broker import causes_of, history_of
-from taskflow.dashboard.message_rows import export_row, find_rows, peek_rows
+from taskflow.dashboard.message_rows import Rows, export_row, find_rows, peek_rows
 from taskflow.dashboard.message_terms import NAMES, WITH_BODIES, narrowed, to_query
 from taskflow.dashboard.queue_view import QueueView
 from taskflow.dashboard.start import read_span
@@ -23,6 +25,8 @@ TABS = (
     ("Dead", "dead", ""),
 )
 MOST_CAUSES = 5
+NO_ROWS = Rows([], "", 0, None)
+NOT_LOOKED = "This broker shows a message to who receives it, so what lies in a queue is no file."
 
 
 def show(visit: Visit, name: str) -> Answer:
@@ -36,10 +40,14 @@ def show(visit: Visit, name: str) -> Answer:
     found = read_filter(asked.one("q"), names, visit.now)
     inspected = visit.broker.features.inspection
     if inspected:
-        query = to_query(found, survey, visit.now, visit.may("bodies"))
+        query = to_query(found, survey.settings, visit.now, visit.may("bodies"))
         rows = find_rows(visit, _within(query, name, settings, name in survey.dlqs), found)
-    else:
+    elif visit.peeks:
         rows = peek_rows(visit, name)
+    elif asked.one("as") in ("csv", "jsonl"):
+        raise Refused(400, NOT_LOOKED)
+    else:
+        rows = NO_ROWS
     if (
         asked.one("as") != "table"
         and (file := export(asked, "messages", (export_row(visit, row) for row in rows.rows)))
@@ -47,7 +55,9 @@ def show(visit: Visit, name: str) -> Answer:
     ):
         return file
     span = read_span(visit)
-    steps = Steps([history_of(visit.broker, span, [name]).get(name, ())], span, visit.now)
+    history = history_of(visit.broker, span, [name, EVERYTHING])
+    steps = Steps([history.get(name, ())], span, visit.now)
+    deploys = deploys_of(visit.broker, history.get(EVERYTHING, ()), visit.now - KEPT[span])
     numbers = {
         "waiting": one.counts.visible,
         "in_flight": one.counts.in_flight,
@@ -57,6 +67,7 @@ def show(visit: Visit, name: str) -> Answer:
     return visit.page(
         "queue.html",
         "/queues",
+        looks=not found.reads_bodies,
         one=one,
         settings=settings,
         owners=survey.dlqs.get(name),
@@ -75,14 +86,16 @@ def show(visit: Visit, name: str) -> Answer:
         ],
         found=found,
         names=names,
-        inspected=inspected,
+        peeks=visit.peeks,
         messages=rows,
         span_shown=span,
         steps=steps,
-        flow=flow_chart(steps, name),
-        levels=level_chart(steps, name),
+        flow=flow_chart(steps, name, deploys),
+        levels=level_chart(steps, name, deploys),
+        waits=wait_chart(steps, f"{name}, from sent to started", deploys),
+        deploys=deploys,
         no_chart="Draws from the second minute on.",
-        figures=figures(steps) if asked.one("as") == "table" else None,
+        figures=figures(steps, steps) if asked.one("as") == "table" else None,
     )
 
 

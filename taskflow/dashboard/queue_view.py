@@ -27,7 +27,7 @@ class QueueView(NamedTuple):
     @property
     def backlog(self) -> float | None:
         """How long the oldest due message has waited."""
-        return self.counts.oldest_age_seconds if self.counts.visible else None
+        return self.counts.due_age_seconds if self.counts.visible else None
 
     @property
     def held(self) -> int:

@@ -1,9 +1,13 @@
 """`/record`: who did what, the newest first."""
 
+from math import inf, nextafter
 from typing import Any
+
+from msgspec import structs
 
 from taskflow.broker.action import Action, ActionQuery
 from taskflow.dashboard.answer import Answer
+from taskflow.dashboard.came import MOST_CAME, NOTHING_CAME, Came, read_moment
 from taskflow.dashboard.exporting import export
 from taskflow.dashboard.terms import Filter, Moment, read_filter
 from taskflow.dashboard.visit import Visit
@@ -18,13 +22,17 @@ def show(visit: Visit) -> Answer:
     found = read_filter(asked.one("q"), NAMES, visit.now)
     rows: list[Action] = []
     following: str | None = None
+    top, came = "", NOTHING_CAME
     if visit.broker.features.runs:
         query = ActionQuery(
             after=asked.one("after") or None, limit=SIZE, **_bounds(found, visit.now)
         )
+        if not query.after and (top := asked.one("top")):
+            query, came = _as_of(visit, found, query, read_moment(top))
         page = visit.broker.list_actions(query)
         rows = [one for one in page.actions if _keeps(found, one, visit.now)]
         following = page.next
+        top = top or (repr(rows[0].at) if rows else "")
     file = export(
         asked,
         "record",
@@ -37,11 +45,24 @@ def show(visit: Visit) -> Answer:
         "/record",
         rows=rows,
         next=following or "",
+        top=top,
+        came=came,
         found=found,
         names=NAMES,
         kept=visit.broker.features.runs,
         more_terms=[] if found.text else [(f"who:{visit.who.name}", "only mine")],
     )
+
+
+def _as_of(visit: Visit, found: Filter, query: ActionQuery, top: float) -> tuple[ActionQuery, Came]:
+    """The question for what was there when the first row had been noted at `top`, and what came
+    since."""
+    begin = nextafter(top, inf)
+    newer = structs.replace(query, at_from=max(begin, query.at_from or begin), limit=MOST_CAME)
+    page = visit.broker.list_actions(newer)
+    count = sum(_keeps(found, one, visit.now) for one in page.actions)
+    older = structs.replace(query, at_before=min(begin, query.at_before or begin))
+    return older, Came(count, bool(count) and page.next is not None)
 
 
 def _bounds(found: Filter, now: float) -> dict[str, Any]:

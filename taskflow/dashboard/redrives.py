@@ -124,11 +124,15 @@ class Redrive(msgspec.Struct, kw_only=True):
         if self.done >= WATCHED and self.again * 2 > len(self.recent):
             self.give_up(broker, "more than half of them died again")
             return False
-        ids = self._next(broker, min(self.rate or CHUNK, self.total - self.done))
-        moved = self._move(broker, ids) if ids else 0
+        most = min(self.rate or CHUNK, self.total - self.done)
+        if broker.features.inspection or self.ids:
+            ids = self._next(broker, most)
+            moved = self._move(broker, ids) if ids else 0
+        else:  # it is not told which they are
+            ids, moved = [], broker.redrive(self.queue, (), most)
         self.done += moved
         self.recent = [*self.recent, *ids][-CHUNK:]
-        if not ids or self.done >= self.total or (not moved and not self.ids):
+        if not (ids or moved) or self.done >= self.total or (not moved and not self.ids):
             self.state = "ended"
         try:
             self.save(broker, version)
@@ -157,8 +161,6 @@ class Redrive(msgspec.Struct, kw_only=True):
             return some
         if most <= 0:
             return []
-        if not broker.features.inspection:
-            return [one.id for one in broker.peek(self.queue, most)]
         query = MessageQuery(
             queues=[self.queue],
             causes=[self.cause] if self.cause else [],

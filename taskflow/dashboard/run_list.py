@@ -1,8 +1,10 @@
 """`/workflows`: the runs of workflows, failed ones first to see, and of tasks that are kept."""
 
 from itertools import islice
+from math import inf, nextafter
 
 from taskflow.dashboard.answer import Answer, Refused
+from taskflow.dashboard.came import MOST_CAME, NOTHING_CAME, Came, read_moment
 from taskflow.dashboard.exporting import export
 from taskflow.dashboard.queue_view import Sign
 from taskflow.dashboard.terms import Filter, read_filter
@@ -37,7 +39,15 @@ def show(visit: Visit) -> Answer:
     failed = survey.failed_runs()
     text = asked.one("q") if "q" in asked.fields() or not failed else "state:failed"
     found = read_filter(text, NAMES, visit.now)
-    rows, more = _find(visit, found)
+    after = asked.one("after")
+    before = read_moment(after) if after else None
+    top, came = "", NOTHING_CAME
+    if not after and (top := asked.one("top")):
+        before = nextafter(read_moment(top), inf)
+        newer, are_more = _find(visit, found, before, None, MOST_CAME)
+        came = Came(len(newer), bool(newer and are_more))
+    rows, more = _find(visit, found, None, before)
+    top = top or (repr(rows[0].created_at) if rows else "")
     if (file := export(asked, "runs", [_row(visit, one) for one in rows])) is not None:
         return file
     totals: dict[str, int] = {}
@@ -56,6 +66,8 @@ def show(visit: Visit) -> Answer:
         more_terms=[(f"task:{name}", f"+ {name}") for name in sorted(survey.workflows)[:6]],
         rows=[(one, *sign_of(state_of(one, visit.now))) for one in rows],
         more=more,
+        top=top,
+        came=came,
         waiting=_waiting(visit) if totals.get("suspended") else [],
     )
 
@@ -65,11 +77,13 @@ def sign_of(state: str) -> tuple[Sign, str]:
     return SIGNS.get(state, ""), WORDS.get(state, state)
 
 
-def _find(visit: Visit, found: Filter) -> tuple[list[Row], str]:
-    """The runs of a page, newest first, and what to ask `after` for more."""
+def _find(
+    visit: Visit, found: Filter, since: float | None, before: float | None, size: int = SIZE
+) -> tuple[list[Row], str]:
+    """The runs of a page, newest first, called from `since` on and before `before` (epoch seconds),
+    and what to ask `after` for more."""
     states: list[State] = []
     tasks: list[str] = []
-    since: float | None = None
     for term in found.terms:
         if term.negated:
             continue
@@ -83,9 +97,8 @@ def _find(visit: Visit, found: Filter) -> tuple[list[Row], str]:
             tasks += [one for one in term.values if not one.endswith("*")]
         elif term.name == "sent" and term.ranges:
             ends = term.ranges[0]
-            since = ends.low if ends.moment else visit.now - (ends.high or 0.0)
-    after = visit.asked.one("after")
-    before = _read_before(after) if after else None
+            begin = ends.low if ends.moment else visit.now - (ends.high or 0.0)
+            since = max(begin or 0.0, since or 0.0)
     if "all" in [value for term in found.of("is") for value in term.values]:
         page = list_runs(
             visit.broker, states=states, since=since, before=before, limit=MOST_READ
@@ -105,17 +118,10 @@ def _find(visit: Visit, found: Filter) -> tuple[list[Row], str]:
         last = one
         if _keeps(found, one, visit):
             kept.append(one)
-        if len(kept) > SIZE:
-            return kept[:SIZE], repr(kept[SIZE - 1].created_at)
+        if len(kept) > size:
+            return kept[:size], repr(kept[size - 1].created_at)
     more = last is not None and next(read, None) is not None
     return kept, repr(last.created_at) if more and last is not None else ""
-
-
-def _read_before(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise Refused(400, "The address names no place to go on from.", ("Begin anew.",)) from None
 
 
 def _keeps(found: Filter, one: Row, visit: Visit) -> bool:

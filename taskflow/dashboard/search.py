@@ -45,7 +45,10 @@ def show(visit: Visit) -> Answer:
     """What was found. A word alone is an id, a name, an error; where bodies may be seen, anything
     in them too."""
     asked, bodies = visit.asked, visit.may("bodies")
-    found = read_filter(asked.one("q"), WITH_BODIES if bodies else NAMES, visit.now)
+    names: Sequence[str] = WITH_BODIES if bodies else NAMES
+    if not visit.broker.features.inspection:
+        names = ()
+    found = read_filter(asked.one("q"), names, visit.now)
     kinds = _kinds(visit, found) if found.words and not found.terms else []
     rows, exact = _messages(visit, found)
     if rows is not None and (
@@ -59,7 +62,7 @@ def show(visit: Visit) -> Answer:
         "/search",
         looks=False,
         found=found,
-        names=WITH_BODIES if bodies else NAMES,
+        names=names,
         kinds=[kind for kind in kinds if within in ("", kind.name)],
         all_kinds=kinds,
         within=within,
@@ -75,10 +78,10 @@ def _messages(visit: Visit, found: Filter) -> tuple[Rows | None, bool]:
     something is that, and bodies are not looked through for it."""
     if not visit.broker.features.inspection or not found.text:
         return None, False
-    survey, bodies = visit.survey(), visit.may("bodies")
+    settings, bodies = visit.survey().settings, visit.may("bodies")
     if len(found.words) == 1 and not found.terms and not found.words[0].endswith("*"):
         by_id = Filter(found.text, (), ())
-        query = to_query(by_id, survey, visit.now, bodies)
+        query = to_query(by_id, settings, visit.now, bodies)
         word = found.words[0]
         for fields in ({"ids": [word]}, {"keys": [word]}, {"groups": [word]}):
             rows = find_rows(visit, narrowed(query, **fields), by_id)
@@ -86,7 +89,7 @@ def _messages(visit: Visit, found: Filter) -> tuple[Rows | None, bool]:
                 return rows, True
         if not bodies:
             return rows, True
-    return find_rows(visit, to_query(found, survey, visit.now, bodies), found), False
+    return find_rows(visit, to_query(found, settings, visit.now, bodies), found), False
 
 
 def _kinds(visit: Visit, found: Filter) -> list[Kind]:

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from taskflow.broker.history import Point, Span
+from taskflow.broker.history import EVERYTHING, KEPT, Point, Span
 from taskflow.dashboard.answer import Answer
+from taskflow.dashboard.deploys import deploys_of
 from taskflow.dashboard.drawing import spark
 from taskflow.dashboard.history_charts import (
     Steps,
     age_chart,
     figures,
     flow_chart,
+    wait_chart,
     waiting_spark,
 )
 from taskflow.dashboard.inspected_broker import causes_of, history_of
@@ -32,6 +34,9 @@ def show(visit: Visit) -> Answer:
     span = read_span(visit)
     history = history_of(visit.broker, span)
     hour = history if span == "hour" else history_of(visit.broker, "hour")
+    together = history.get(EVERYTHING, ())
+    deploys = deploys_of(visit.broker, together, visit.now - KEPT[span])
+    waits = Steps([together], span, visit.now)
     own = [points for name, points in history.items() if name in survey.queues]
     steps = Steps(own, span, visit.now)
     rows = sorted(survey.queues.values(), key=lambda one: one.rank)[:MOST_ROWS]
@@ -43,9 +48,11 @@ def show(visit: Visit) -> Answer:
         needing=sum(1 for one in wrongs if one.sign == "bad"),
         span_shown=span,
         steps=steps,
-        flow=flow_chart(steps, "Messages in all queues"),
-        ages=age_chart(steps, "In all queues"),
-        figures=figures(steps) if visit.asked.one("as") == "table" else None,
+        flow=flow_chart(steps, "Messages in all queues", deploys),
+        ages=age_chart(steps, "In all queues", deploys),
+        waits=wait_chart(waits, "In all queues, from sent to started", deploys),
+        deploys=deploys,
+        figures=figures(steps, waits) if visit.asked.one("as") == "table" else None,
         cells=[(group, [_cell(one) for one in some]) for group, some in survey.groups.items()],
         rows=[("", len(rows), rows)],
         cells_wrong=sum(map(_is_wrong, survey.queues.values())),

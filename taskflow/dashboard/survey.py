@@ -1,4 +1,5 @@
-"""The whole broker at one moment, as every page begins with it; looked at once a second at most."""
+"""The whole broker at one moment, as every page begins with it; looked at once a second at most,
+and less often where that takes long."""
 
 import re
 import threading
@@ -18,7 +19,9 @@ from taskflow.scheduling.schedules import schedules
 from taskflow.tasks.run import RUN
 from taskflow.tasks.workflow_names import noted_workflows
 
-FRESH = 1.0  # seconds that a survey is good for
+FRESH, LONGEST = 1.0, 30.0  # seconds that a survey is good for, at least and at most
+SHARE = 0.1
+"""As much of the time as looking takes: counting what millions of messages wait takes a while."""
 LOST = 30.0  # seconds without a report after which a worker is lost
 SPAN = 300.0  # seconds that rates are the mean of
 EVERY = 10.0  # seconds between two of the looks that are kept for rates
@@ -80,14 +83,15 @@ class Survey(NamedTuple):
 
 
 class Surveyor:
-    """Looks at a broker for all pages. Thread-safe; a look that is a second old is taken again,
-    by one thread, and who comes meanwhile waits for it."""
+    """Looks at a broker for all pages. Thread-safe; a look that is a second old, or ten times as
+    old as it took, is taken again, by one thread, and who comes meanwhile waits for it."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._lock = threading.Lock()
         self._last: Survey | None = None
         self._stale = False
+        self._fresh = FRESH
         self._wrote = 0.0
         self._looks: deque[tuple[float, Mapping[str, QueueCounts]]] = deque()
 
@@ -95,8 +99,11 @@ class Surveyor:
         """The broker now, or a second ago. Raises BrokerUnavailable."""
         with self._lock:
             now = self._broker.clock.now()
-            if self._stale or self._last is None or not 0 <= now - self._last.at < FRESH:
+            if self._stale or self._last is None or not 0 <= now - self._last.at < self._fresh:
+                began = self._broker.clock.elapsed()
                 self._last, self._stale = self._take(now), False
+                took = self._broker.clock.elapsed() - began
+                self._fresh = min(max(FRESH, took / SHARE), LONGEST)
             return self._last
 
     @property

@@ -99,6 +99,11 @@ class Filter(NamedTuple):
         """The terms of a name."""
         return [one for one in self.terms if one.name == name]
 
+    @property
+    def reads_bodies(self) -> bool:
+        """Whether it looks into payloads, which takes too long to be done every five seconds."""
+        return bool(self.words) or any(one.name.startswith(_PATH) for one in self.terms)
+
     def chips(self) -> list[Chip]:
         """Each term with a link's worth of the filter without it."""
         all = [one.text for one in self.terms] + [f'"{word}"' for word in self.words]
@@ -193,7 +198,8 @@ def _unknown(name: str, names: Sequence[str]) -> Refused:
     near = get_close_matches(name, names, 1, 0.5)
     meant = f" Did you mean {near[0]}:?" if near else ""
     known = ", ".join(f"{one}…" if one.endswith(".") else f"{one}:" for one in names)
-    return Refused(400, f"There is no filter {name}: here.{meant}", (f"Known here: {known}",))
+    todo = f"Known here: {known}" if names else "Only words are looked for here."
+    return Refused(400, f"There is no filter {name}: here.{meant}", (todo,))
 
 
 def _range(name: str, text: str, now: float) -> Between | None:

@@ -6,15 +6,8 @@ from taskflow.broker.action import Action
 from taskflow.dashboard import message_page, run_page
 from taskflow.dashboard.action_fields import Fields
 from taskflow.dashboard.answer import Answer, Refused
-from taskflow.dashboard.hiding import Hiding
+from taskflow.dashboard.hiding import HIDE_NOTHING
 from taskflow.dashboard.visit import Visit
-
-
-class _Nothing(Hiding):
-    """Hides nothing."""
-
-    def hides(self, name: str) -> bool:
-        return False
 
 
 def show_hidden(visit: Visit, fields: Fields) -> Answer:
@@ -43,5 +36,5 @@ def show_hidden(visit: Visit, fields: Fields) -> Answer:
     path = f"/messages/{id}" if queue else f"/workflows/{id}"
     where = visit.asked.link("", queue=queue).partition("?")[2]
     visit.asked = msgspec.structs.replace(visit.asked, method="GET", path=path, query=where)
-    visit.hiding, visit.unhidden = _Nothing(), True
+    visit.hiding, visit.unhidden = HIDE_NOTHING, True
     return message_page.show(visit, id) if queue else run_page.show(visit, id)

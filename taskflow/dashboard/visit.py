@@ -42,6 +42,8 @@ class Visit:
         self.registry = registry
         self.unhidden = False
         """This page shows hidden fields, once."""
+        self.peeks = False
+        """This page may receive messages to show them, once."""
         self.now = broker.clock.now()
         self._name = name
         self._address = address
@@ -79,10 +81,11 @@ class Visit:
             name=self._name,
             address=self._address,
             done=done,
-            live=looks and not self.unhidden and self._live(),
+            live=looks and not (self.unhidden or self.peeks) and self._live(),
             may=self.may,
             token=self.token,
             unhidden=self.unhidden,
+            inspected=self.broker.features.inspection,
             **values,
         )
         return page_answer(html, status, *self._cookies())

@@ -10,7 +10,7 @@ from taskflow.dashboard.sorting import PAGE, read_sort, sorted_page
 from taskflow.dashboard.survey import LOST, Survey
 from taskflow.dashboard.terms import Filter, read_filter
 from taskflow.dashboard.visit import Visit
-from taskflow.worker.run_tally import within
+from taskflow.telemetry.spread import within
 
 Span = float | None
 NAMES = ("host", "worker", "queue", "handler", "is")

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from taskflow.broker.cause import Cause
+from taskflow.clock import rfc3339
 from taskflow.dashboard.drawing import Values
 from taskflow.dashboard.queue_view import BEHIND, QueueView, Sign
 from taskflow.dashboard.survey import Survey
 from taskflow.dashboard.writing import write_number, write_plural, write_span
 
+_HOUR = 3600.0
 MOST_CAUSES = 3
 """Causes of dead letters that have a line of their own."""
 MOST_LINES = 8
@@ -56,6 +58,7 @@ def cause_place(cause: Cause) -> str:
 
 
 def _letters(survey: Survey, causes: Sequence[Cause]) -> list[Wrong]:
+    begin = rfc3339((survey.at // _HOUR - 1) * _HOUR)[11:16]  # they are counted by the hour
     found = [
         Wrong(
             "bad",
@@ -65,7 +68,7 @@ def _letters(survey: Survey, causes: Sequence[Cause]) -> list[Wrong]:
             "/dead",
             {"open": cause.id},
             list(cause.trend),
-            f"+{sum(cause.trend[-1:]):,} in the last hour",
+            f"+{sum(cause.trend[-2:]):,} from {begin} on",
             cause.first_at,
         )
         for cause in causes[:MOST_CAUSES]

@@ -46,7 +46,7 @@ def _waiting(facts: Facts, queue: str, known: QueueFacts) -> Iterator[Finding]:
         others = f"the {len(working)} queues {', '.join(sorted(working))} have" if working else ""
         yield RULES["TF301"].found(
             name,
-            f"{counts.visible} messages wait, the oldest for {span(counts.oldest_age_seconds)}; "
+            f"{counts.visible} messages wait, the oldest for {span(counts.due_age_seconds)}; "
             f"{others or 'no queue has'} workers",
             f"`taskflow worker {queue}`",
         )

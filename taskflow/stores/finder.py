@@ -1,6 +1,6 @@
 """Finding messages in any store: which index to go by, how far to look, where to go on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from taskflow.broker.message_query import MessageQuery, MessageState
@@ -9,6 +9,11 @@ from taskflow.stores.row import Row
 BOUND = 10_000
 """As many rows are looked at for a page, and are put in order that an index has not."""
 CHUNK = 500
+SEARCHED, ANSWERED = 16 * 2**20, 8 * 2**20
+"""As many bytes of bodies are looked through for words, and are answered, for a page, and one
+message more, so that one of any size is found."""
+PORTION = 16
+"""As many rows are read at once, since each may be large."""
 
 
 class Place(NamedTuple):
@@ -67,6 +72,13 @@ class Walk(NamedTuple):
     since: float | None
 
 
+class Weight(NamedTuple):
+    """How many bytes the body and attributes of a row have, and when it was stored, or died."""
+
+    size: int
+    stored_at: float
+
+
 class Steps(Protocol):
     """What a store does of it. `most` bounds what is answered."""
 
@@ -91,14 +103,18 @@ class Steps(Protocol):
         or of all."""
         ...
 
-    def fit(self, search: Search, places: Sequence[Place]) -> list[Hit]:
-        """Those of the rows that fit, in the order given."""
+    def weigh(self, places: Sequence[Place]) -> dict[int, Weight]:
+        """The weights of the rows that are there, by their numbers, without reading a body."""
+        ...
+
+    def fit(self, search: Search, places: Sequence[Place], most: int) -> list[Hit]:
+        """Those of the rows that fit, in the order given; the first `most` of them."""
         ...
 
 
 class Finder:
     """Looks at no more than it must: at what an index answers, if that is little; else at the next
-    `BOUND` rows."""
+    `BOUND` rows; for words, at `SEARCHED` bytes of them. It answers `ANSWERED` bytes."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -106,37 +122,46 @@ class Finder:
     def search(self, search: Search, after: Place | None, limit: int) -> Slice:
         """The next `limit` rows that fit, or fewer."""
         few = self._few(search)
-        if few is None:
-            return self._look(search, after, limit)
-        left = sorted(set(few), reverse=search.newest)
-        if after is not None:
-            left = [one for one in left if (one < after if search.newest else one > after)]
+        walks = self._walks(search, after) if few is None else _walked(few, after, search.newest)
         hits: list[Hit] = []
-        looked = 0
-        for start in range(0, len(left), CHUNK):
-            chosen = left[start : start + CHUNK]
-            looked += len(chosen)
-            hits += self._steps.fit(search, chosen)
-            if len(hits) >= limit:
-                return Slice(hits[:limit], hits[limit - 1].place, looked, None)
-        return Slice(hits, None, looked, None)
+        looked, left, since, end = 0, SEARCHED, None, None
+        for walk in walks:
+            places, end = walk.places, walk.end
+            since = walk.since if walk.since is not None else since
+            if search.query.text is not None:
+                weights = self._steps.weigh(places)
+                number, left = _affordable(places, weights, left)
+                if number < len(places):
+                    places = places[:number]
+                    end = places[-1]
+                    since = weights[end.seq].stored_at if end.seq in weights else since
+            looked += len(places)
+            rest = self._fit(search, places, hits, limit + 1)
+            number = _presentable(hits, limit)
+            if rest or number < len(hits) or number == limit:
+                more = rest or number < len(hits) or end is not None
+                return Slice(hits[:number], hits[number - 1].place if more else None, looked, since)
+            if left <= 0:
+                break
+        return Slice(hits, end, looked, None if end is None else since)
 
-    def _look(self, search: Search, after: Place | None, limit: int) -> Slice:
-        hits: list[Hit] = []
-        looked = 0
-        since = None
+    def _fit(self, search: Search, places: Sequence[Place], hits: list[Hit], most: int) -> bool:
+        """Add those that fit, until they are so many or too large; whether some were left out."""
+        while places and len(hits) < most and sum(map(_size, hits)) < ANSWERED:
+            asked = min(PORTION, most - len(hits))
+            found = self._steps.fit(search, places, asked)
+            hits += found
+            last = found[-1].place if len(found) == asked else places[-1]
+            places = places[places.index(last) + 1 :]
+        return bool(places)
+
+    def _walks(self, search: Search, after: Place | None) -> Iterator[Walk]:
         for _ in range(BOUND // CHUNK):
             walk = self._steps.walk(search, after, CHUNK)
-            looked += len(walk.places)
-            since = walk.since if walk.since is not None else since
-            hits += self._steps.fit(search, walk.places)
-            if len(hits) >= limit:
-                more = walk.end is not None or len(hits) > limit
-                return Slice(hits[:limit], hits[limit - 1].place if more else None, looked, since)
+            yield walk
             after = walk.end
             if after is None:
-                return Slice(hits, None, looked, None)
-        return Slice(hits, after, looked, since)
+                return
 
     def _few(self, search: Search) -> list[Place] | None:
         """The rows that may fit, if an index says so and they are few."""
@@ -162,3 +187,38 @@ class Finder:
                 if len(found) <= BOUND:
                     return found
         return None
+
+
+def _walked(few: Collection[Place], after: Place | None, newest: bool) -> Iterator[Walk]:
+    """What an index answered, in order, from a place on."""
+    left = sorted(set(few), reverse=newest)
+    if after is not None:
+        left = [one for one in left if (one < after if newest else one > after)]
+    for start in range(0, len(left), CHUNK):
+        chosen = left[start : start + CHUNK]
+        yield Walk(chosen, chosen[-1] if start + CHUNK < len(left) else None, None)
+
+
+def _affordable(
+    places: Sequence[Place], weights: Mapping[int, Weight], left: int
+) -> tuple[int, int]:
+    """How many of the rows may be looked through, one at least, and what is left after that."""
+    for number, place in enumerate(places):
+        if left <= 0:
+            return number, left
+        left -= weights[place.seq].size if place.seq in weights else 0
+    return len(places), left
+
+
+def _presentable(hits: Sequence[Hit], limit: int) -> int:
+    """How many of them are answered, one at least."""
+    left = ANSWERED
+    for number, hit in enumerate(hits[:limit]):
+        if left <= 0:
+            return number
+        left -= _size(hit)
+    return min(len(hits), limit)
+
+
+def _size(hit: Hit) -> int:
+    return len(hit.row.body) + len(hit.row.attributes)

@@ -19,12 +19,14 @@ class QueueRow(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What a queue holds, `oldest` being when the first of it was sent; and its totals."""
+    """What a queue holds, `oldest` being when the first of it was sent, `due` since when the first
+    of it is due; and its totals."""
 
     visible: int = 0
     in_flight: int = 0
     delayed: int = 0
     oldest: float | None = None
+    due: float | None = None
     handled: int = 0
     dead_lettered: int = 0
     expired: int = 0

@@ -87,6 +87,11 @@ _QUEUE_METRICS: dict[str, tuple[str, Literal["counter", "gauge"], str]] = {
         "gauge",
         "Seconds since the oldest message of the queue was sent, 0 when it is empty.",
     ),
+    "due_age_seconds": (
+        "due_message_age_seconds",
+        "gauge",
+        "Seconds for which the message that is due the longest may be received, 0 when none is.",
+    ),
     "paused": ("paused", "gauge", "1 when nobody may receive from the queue."),
     "handled": ("handled_total", "counter", "Messages deleted by who received them."),
     "dead_lettered": (

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from taskflow.broker import Broker, WorkerReport
+from taskflow.config import setting
 from taskflow.errors import BrokerError
 from taskflow.message import new_id
 from taskflow.version import VERSION
@@ -54,6 +55,7 @@ class Reporter:
         self._obey = obey
         self._does: Told = ""
         self._started_at = self._broker.clock.now()
+        self._release = setting("release") or ""
         self._id = new_id(self._started_at, self._broker.random)
         self._warned = False
         self._leads_until = 0.0
@@ -133,4 +135,6 @@ class Reporter:
                     queue: {name: dict(times) for name, times in found.items()}
                     for queue, found in self._tally.times.items()
                 },
+                waits={queue: dict(found) for queue, found in self._tally.waits.items()},
+                release=self._release,
             )

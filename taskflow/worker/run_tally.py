@@ -1,38 +1,15 @@
-"""What a pool has done so far, for its report: runs by handler, and the last failures."""
+"""What a pool has done so far, for its report: runs by handler, waits, and the last failures."""
 
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping
 
 from taskflow.retry import Done
+from taskflow.telemetry.spread import number_of
 from taskflow.worker.job import Job
 from taskflow.worker.observer import Observer
 
 FAILURES_KEPT = 20
-SHORTEST, LONGEST = -20, 30  # the numbers of bounds: 1 ms and 9 h
-
-
-def bound(number: int) -> float:
-    """The seconds that runs of a number took at most; each is 1.4 times the one before."""
-    return float(2.0 ** (number / 2))
-
-
-_BOUNDS = [bound(number) for number in range(SHORTEST, LONGEST)]
-
-
-def within(times: Iterable[Mapping[int, int]], part: float) -> float | None:
-    """Within how many seconds such a part of all runs ended, rounded up to the next bound; None
-    when there were none."""
-    found: dict[int, int] = {}
-    for one in times:
-        for number, count in one.items():
-            found[number] = found.get(number, 0) + count
-    left = part * sum(found.values())
-    for number in sorted(found):
-        left -= found[number]
-        if left <= 0:
-            return bound(number)
-    return None
+Kept = tuple[dict[str, float], dict[int, int], dict[int, int]]
+"""Where runs of a handler on a queue are counted: in all, by their time, by their wait."""
 
 
 class Tally(Observer):
@@ -41,15 +18,21 @@ class Tally(Observer):
     def __init__(self) -> None:
         self.handlers: dict[str, dict[str, float]] = {}
         self.times: dict[str, dict[str, dict[int, int]]] = {}  # by queue, then by handler
+        self.waits: dict[str, dict[int, int]] = {}  # by queue, from sent to started
         self.failures: deque[dict[str, object]] = deque(maxlen=FAILURES_KEPT)
-        self._kept: dict[tuple[str, str], tuple[dict[str, float], dict[int, int]]] = {}
+        self._kept: dict[tuple[str, str], Kept] = {}
 
     def ended(self, job: Job, seconds: float) -> None:
-        """Of every run, one that was given up too."""
-        kept = self._kept.get((job.delivery.queue, job.handler))
-        totals, times = kept or self._keep(job.delivery.queue, job.handler)
-        number = SHORTEST + bisect_left(_BOUNDS, seconds)
+        """Of every run, one that was given up too. A retry has waited on purpose, so only first
+        attempts count as having waited."""
+        delivery = job.delivery
+        kept = self._kept.get((delivery.queue, job.handler))
+        totals, times, waits = kept or self._keep(delivery.queue, job.handler)
+        number = number_of(seconds)
         times[number] = times.get(number, 0) + 1
+        if delivery.receive_count == 1:
+            number = number_of(job.ended_at - seconds - delivery.sent_at)
+            waits[number] = waits.get(number, 0) + 1
         totals["runs"] += 1
         totals["seconds"] += seconds
         if seconds > totals["most"]:
@@ -62,19 +45,18 @@ class Tally(Observer):
         self.failures.append(
             {
                 "at": job.ended_at,
-                "queue": job.delivery.queue,
-                "event": job.delivery.id,
+                "queue": delivery.queue,
+                "event": delivery.id,
                 "handler": job.handler,
                 "outcome": type(job.outcome).__name__.lower(),
                 "error": type(error).__name__ if error else "",
             }
         )
 
-    def _keep(self, queue: str, name: str) -> tuple[dict[str, float], dict[int, int]]:
-        """Where the runs of a handler on a queue are counted."""
+    def _keep(self, queue: str, name: str) -> Kept:
         totals = self.handlers.setdefault(
             name, {"runs": 0, "failed": 0, "skipped": 0, "seconds": 0, "most": 0}
         )
         times = self.times.setdefault(queue, {}).setdefault(name, {})
-        self._kept[queue, name] = totals, times
-        return totals, times
+        kept = self._kept[queue, name] = totals, times, self.waits.setdefault(queue, {})
+        return kept

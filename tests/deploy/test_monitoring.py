@@ -84,7 +84,7 @@ def test_what_an_operator_is_to_be_woken_for_has_an_alert() -> None:
     assert named >= {
         "taskflow_queue_expired_total",
         "taskflow_queue_dead_lettered_total",
-        "taskflow_queue_oldest_message_age_seconds",
+        "taskflow_queue_due_message_age_seconds",
         "taskflow_workers",
         "taskflow_schedule_lateness_seconds",
         "taskflow_workflow_runs",

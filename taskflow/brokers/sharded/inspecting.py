@@ -1,6 +1,6 @@
 """The broker verbs that find messages and mend dead letters, over all files."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -10,7 +10,14 @@ from taskflow.broker.message_query import Found, MessagePage, MessageQuery
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.operate import Operator
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.brokers.stored.finding import Seen, check_query, of_runs, read_place, write_place
+from taskflow.brokers.stored.finding import (
+    Seen,
+    checked,
+    of_runs,
+    start_of,
+    start_place,
+    write_place,
+)
 from taskflow.brokers.stored.mending import held_already
 from taskflow.errors import LimitExceeded, MessageNotFound
 from taskflow.message import Delivery, Message
@@ -49,17 +56,17 @@ class Inspecting:
     def find(self, query: MessageQuery) -> MessagePage:
         """A page of messages: numbers are microseconds in every file, so they are merged by them.
         No further than every file was looked at."""
-        check_query(query)
+        query = checked(query)
         if query.keys:
             query = of_runs(query, self._holders(query.keys).values())
         return self._steady(lambda: self._page(query))
 
     def _page(self, query: MessageQuery) -> MessagePage:
-        places = self._places(query.after)
+        places = self._places(start_of(query))
         seen: dict[int, Seen] = {}
         for shard, place in zip(self._shards, places, strict=True):
             if place != _DONE:
-                after = read_place(place) if place else None
+                after = start_place(query, place) if place else None
                 seen[shard.number] = shard.broker.finding.look(query, after)
         newest = query.order == "newest"
         bounds = [_rank(one.end, newest) for one in seen.values() if one.end is not None]
@@ -86,7 +93,18 @@ class Inspecting:
             None if over else _BETWEEN.join(places),
             sum(one.looked for one in seen.values()),
             (max(times) if newest else min(times)) if times else None,
+            self._top(page[0].place.seq, seen) if page else None,
         )
+
+    def _top(self, first: int, seen: Mapping[int, Seen]) -> str:
+        """The first place of each file; where nothing was found, that of the page."""
+        tops = [
+            found[0][0]
+            if (found := seen[shard.number].found if shard.number in seen else [])
+            else Place(first, 0)
+            for shard in self._shards
+        ]
+        return _BETWEEN.join(map(write_place, tops))
 
     def _places(self, after: str | None) -> list[str]:
         count = len(self._shards)

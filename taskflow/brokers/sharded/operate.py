@@ -100,4 +100,5 @@ def _together(found: Sequence[QueueCounts]) -> QueueCounts:
         dead_lettered=sum(one.dead_lettered for one in found),
         paused=found[0].paused,
         expired=sum(one.expired for one in found),
+        due_age_seconds=max(one.due_age_seconds for one in found),
     )

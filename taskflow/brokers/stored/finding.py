@@ -19,6 +19,7 @@ from taskflow.stores.text_search import beginnings, whole
 
 MOST_FOUND = 500  # of one page
 LONGEST_TEXT = 1000  # characters
+_LAST = 2**63 - 1
 _TEXTS = ("queues", "topics", "ids", "keys", "groups", "sources", "handlers", "errors", "causes")
 
 
@@ -39,10 +40,12 @@ class Finding:
 
     def find(self, query: MessageQuery) -> MessagePage:
         """A page of messages."""
-        check_query(query)
-        seen = self.look(query, None if query.after is None else read_place(query.after))
+        query = checked(query)
+        start = start_of(query)
+        seen = self.look(query, None if start is None else start_place(query, start))
         end = None if seen.end is None else write_place(seen.end)
-        return MessagePage([one for _, one in seen.found], end, seen.looked, seen.since)
+        top = write_place(seen.found[0][0]) if seen.found else None
+        return MessagePage([one for _, one in seen.found], end, seen.looked, seen.since, top)
 
     def look(self, query: MessageQuery, after: Place | None) -> Seen:
         """What comes after a place."""
@@ -79,8 +82,8 @@ class Finding:
         return self._core.store.look(look)
 
 
-def check_query(query: MessageQuery) -> None:
-    """Raise LimitExceeded for what cannot be asked."""
+def checked(query: MessageQuery) -> MessageQuery:
+    """The query as it is looked for. Raises LimitExceeded for what cannot be asked."""
     if not 1 <= query.limit <= MOST_FOUND:
         raise LimitExceeded(f"limit is {query.limit} messages; 1 to {MOST_FOUND} are allowed")
     states = get_args(MessageState)
@@ -105,6 +108,24 @@ def check_query(query: MessageQuery) -> None:
             plain = False
         if not plain and text:
             raise LimitExceeded(f"{text!a} is no text that a message can hold")
+    if sum(one is not None for one in (query.after, query.top, query.came)) > 1:
+        raise LimitExceeded("one of after, top and came is allowed")
+    return query if query.came is None else msgspec.structs.replace(query, order="oldest")
+
+
+def start_of(query: MessageQuery) -> str | None:
+    """Where to begin, as it was given; None for the beginning."""
+    return next((one for one in (query.after, query.top, query.came) if one is not None), None)
+
+
+def start_place(query: MessageQuery, text: str) -> Place:
+    """After which place to look: `top` is a place that is found again. Raises LimitExceeded."""
+    place = read_place(text)
+    if query.top is None:
+        return place
+    if query.order == "newest":
+        return Place(min(place.seq + 1, _LAST), 0)
+    return Place(place.seq - 1, _LAST)
 
 
 def of_runs(query: MessageQuery, runs: Iterable[str]) -> MessageQuery:

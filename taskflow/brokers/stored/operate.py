@@ -135,8 +135,11 @@ def _kept(row: QueueRow, now: float) -> tuple[int, float]:
 
 
 def _counts(row: QueueRow, found: Counted, now: float) -> QueueCounts:
-    age = 0.0 if found.oldest is None else max(0.0, now - found.oldest)
+    age, due = (
+        0.0 if since is None else max(0.0, now - since) for since in (found.oldest, found.due)
+    )
     return QueueCounts(
         *(found.visible, found.in_flight, found.delayed, age),
         *(found.handled, found.dead_lettered, row.paused, found.expired),
+        due_age_seconds=due,
     )

@@ -46,7 +46,7 @@ _OF_NO_QUEUE = "SELECT queue FROM ({}) x WHERE NOT EXISTS ({})".format(
 )
 """From queue to queue in an index: of those that hold something, they that are not there."""
 MANY = 10_000  # rows: counting them one by one would take its time
-_NOTHING = (0, 0, 0, None)
+_NOTHING = (0, 0, 0, None, None)
 _TOTALS = """
 SELECT u.queue, p.held, o.sent_at, coalesce(t.handled, 0), coalesce(t.dead_lettered, 0),
        coalesce(t.expired, 0)
@@ -72,10 +72,22 @@ CROSS JOIN LATERAL (
                                   AND receive_count > 0),
            count(*) FILTER (WHERE visible_at > $3::float8 AND visible_at < {PARKED}
                                   AND receive_count = 0),
-           min(sent_at)
+           min(sent_at),
+           least(min(visible_at) FILTER (WHERE visible_at <= $3::float8),
+                 min(sent_at) FILTER (WHERE visible_at = {PARKED}))
     FROM ({_ALL}) m WHERE m.sent_at > u.sent_after) c"""
+_DUE = " UNION ALL ".join(
+    f"SELECT * FROM (SELECT {since} AS since FROM tf.message m "
+    f"WHERE m.queue = u.queue AND {level} AND {due} LIMIT 1) x"
+    for level in AT_LEVEL.values()
+    for since, due in (
+        ("m.visible_at", "m.visible_at <= $2::float8 ORDER BY m.visible_at, m.place"),
+        ("m.sent_at", f"m.visible_at = {PARKED} ORDER BY m.place"),
+    )
+)
 _MANY = f"""
-SELECT u.queue, c.* FROM unnest($1::int4[]) u (queue)
+SELECT u.queue, c.*, d.due FROM unnest($1::int4[]) u (queue)
+CROSS JOIN LATERAL (SELECT min(since) AS due FROM ({_DUE}) y) d
 CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE receive_count > 0),
                            count(*) FILTER (WHERE receive_count = 0) FROM ({_HIDDEN}) m) c"""
 """As `_FEW` without a look at every row: the oldest is the one stored first, and none is past its
@@ -166,15 +178,15 @@ class Books:
             values = few, [sent_after[queue] for queue in few], now
             holding = {queue: found for queue, *found in self._session.ask(_FEW, values)}
         if many:
-            for queue, in_flight, delayed in self._session.ask(_MANY, (many, now)):
+            for queue, in_flight, delayed, due in self._session.ask(_MANY, (many, now)):
                 held, oldest, *_ = totals[queue]
                 visible = max(0, held - in_flight - delayed)
-                holding[queue] = visible, in_flight, delayed, oldest
+                holding[queue] = visible, in_flight, delayed, oldest, due
         counted = []
         for queue in numbers:
             _, _, handled, dead, expired = totals[queue]
             more_handled, more_dead = self._tallies.of(queue)  # not written down yet
-            visible, in_flight, delayed, oldest = holding.get(queue, _NOTHING)
+            visible, in_flight, delayed, oldest, due = holding.get(queue, _NOTHING)
             of_all_time = handled + more_handled, dead + more_dead, expired
-            counted.append(Counted(visible, in_flight, delayed, oldest, *of_all_time))
+            counted.append(Counted(visible, in_flight, delayed, oldest, due, *of_all_time))
         return counted

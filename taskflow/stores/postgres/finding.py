@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from taskflow.stores.finder import BOUND, Hit, Place, Search, Walk
+from taskflow.stores.finder import BOUND, Hit, Place, Search, Walk, Weight
 from taskflow.stores.postgres.columns import AT_LEVEL, COLUMNS, PARKED, WITH_PAYLOAD
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import Row
@@ -100,10 +100,25 @@ class PostgresFinding:
         return Walk(places, end, found[-1][2] if found else None)
 
     # ---- what fits ----------------------------------------------------------------------------
-    def fit(self, search: Search, places: Sequence[Place]) -> list[Hit]:
+    def weigh(self, places: Sequence[Place]) -> dict[int, Weight]:
+        found = self._session.ask(
+            f"""SELECT m.seq, octet_length(coalesce(p.body, s.body))
+                       + octet_length(coalesce(p.attributes, s.attributes)),
+                       coalesce(l.died_at, m.sent_at)
+                FROM unnest($1::int8[]) u (seq)
+                CROSS JOIN LATERAL (SELECT * FROM tf.message x WHERE x.seq = u.seq LIMIT 1) m
+                {WITH_PAYLOAD}
+                LEFT JOIN LATERAL (SELECT * FROM tf.letter x
+                                   WHERE p.source IS NOT NULL AND x.seq = m.seq LIMIT 1) l
+                    ON true""",
+            ([place.seq for place in places],),
+        )
+        return {seq: Weight(size, stored_at) for seq, size, stored_at in found}
+
+    def fit(self, search: Search, places: Sequence[Place], most: int) -> list[Hit]:
         if not places:
             return []
-        values: list[Any] = [[place.seq for place in places], search.now]
+        values: list[Any] = [[place.seq for place in places], search.now, most]
         conditions = _conditions(search, values)
         found = self._session.ask(
             f"""SELECT {_STATE}, {_ATTEMPTS}, c.name, l.died_at, m.queue, {COLUMNS}
@@ -114,7 +129,7 @@ class PostgresFinding:
                                    WHERE p.source IS NOT NULL AND x.seq = m.seq LIMIT 1) l ON true
                 LEFT JOIN LATERAL (SELECT x.name FROM tf.cause x WHERE x.id = l.cause LIMIT 1) c
                     ON true
-                WHERE {conditions} ORDER BY u.ord""",
+                WHERE {conditions} ORDER BY u.ord LIMIT $3::int8""",
             values,
         )
         return [

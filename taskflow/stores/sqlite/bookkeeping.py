@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from taskflow.stores.letters import HOUR, TREND_KEPT
-from taskflow.stores.row import Counted
+from taskflow.stores.row import HIGH, LOW, NORMAL, Counted
 from taskflow.stores.sqlite.columns import AT_LEVEL, PARKED, encode
 
 FULL_AFTER = 7 * 86400.0
@@ -32,7 +32,18 @@ _TOTALS = """
 SELECT q.id, (SELECT count(*) FROM message m WHERE m.queue = q.id),
        q.handled, q.dead_lettered, q.expired
 FROM json_each(?) j CROSS JOIN queue q ON q.id = j.value"""
+_DUE = " UNION ALL ".join(
+    f"SELECT * FROM (SELECT {since} FROM message INDEXED BY {index} "
+    f"WHERE queue = ?1 AND {AT_LEVEL[level]} AND {due} LIMIT 1)"
+    for level, index in ((HIGH, "message_level"), (NORMAL, "message_due"), (LOW, "message_level"))
+    for since, due in (
+        ("visible_at", "visible_at <= ?2 ORDER BY visible_at"),
+        ("sent_at", f"visible_at = {PARKED} ORDER BY seq"),
+    )
+)
 MANY = 10_000  # rows: counting them one by one would take its time
+_Held = tuple[int, int, int, float | None, float | None]
+"""As the first fields of Counted."""
 
 
 class Books:
@@ -107,7 +118,7 @@ class Books:
         counted = []
         for queue, sent_after in queues:
             total, *of_all_time = found[queue]
-            held: tuple[int, int, int, float | None] = (0, 0, 0, None)
+            held: _Held = (0, 0, 0, None, None)
             if total > MANY:
                 held = self._count_many(queue, now, sent_after, total)
             elif total:
@@ -115,24 +126,21 @@ class Books:
             counted.append(Counted(*held, *of_all_time))
         return counted
 
-    def _count_few(
-        self, queue: int, now: float, sent_after: float
-    ) -> tuple[int, int, int, float | None]:
-        found: tuple[int, int, int, float | None] = self._connection.execute(
+    def _count_few(self, queue: int, now: float, sent_after: float) -> _Held:
+        *held, due, parked = self._connection.execute(
             f"""SELECT count(*) FILTER (WHERE visible_at <= ?2 OR visible_at = {PARKED}),
                       count(*) FILTER (WHERE visible_at > ?2 AND visible_at < {PARKED}
                                              AND receive_count > 0),
                       count(*) FILTER (WHERE visible_at > ?2 AND visible_at < {PARKED}
                                              AND receive_count = 0),
-                      min(sent_at)
+                      min(sent_at), min(visible_at) FILTER (WHERE visible_at <= ?2),
+                      min(sent_at) FILTER (WHERE visible_at = {PARKED})
                FROM message WHERE queue = ?1 AND sent_at > ?3""",
             (queue, now, sent_after),
         ).get
-        return found
+        return *held, min((one for one in (due, parked) if one is not None), default=None)
 
-    def _count_many(
-        self, queue: int, now: float, sent_after: float, total: int
-    ) -> tuple[int, int, int, float | None]:
+    def _count_many(self, queue: int, now: float, sent_after: float, total: int) -> _Held:
         """As `_count_few` without a look at every row: the oldest is the one stored first, and
         none is past its retention while that one is not."""
         oldest: float | None = self._connection.execute(
@@ -146,4 +154,5 @@ class Books:
                FROM ({_HIDDEN})""",
             (queue, now),
         ).get
-        return total - in_flight - delayed, in_flight, delayed, oldest
+        due = [since for (since,) in self._connection.execute(_DUE, (queue, now))]
+        return total - in_flight - delayed, in_flight, delayed, oldest, min(due, default=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from taskflow.stores.finder import Hit, Place, Search, Walk
+from taskflow.stores.finder import Hit, Place, Search, Walk, Weight
 from taskflow.stores.row import Row
 from taskflow.stores.sqlite.columns import AT_LEVEL, COLUMNS, PARKED, encode
 from taskflow.stores.text_search import after_all, beginnings, like, whole, written_forms
@@ -110,10 +110,18 @@ class SqliteFinding:
         return Walk(places, Place(last, 0 if newest else _LAST), last / 1e6)
 
     # ---- what fits ----------------------------------------------------------------------------
-    def fit(self, search: Search, places: Sequence[Place]) -> list[Hit]:
+    def weigh(self, places: Sequence[Place]) -> dict[int, Weight]:
+        found = self._execute(
+            """SELECT p.seq, octet_length(p.body) + octet_length(p.attributes)
+               FROM json_each(?1) j CROSS JOIN body p ON p.seq = j.value""",
+            (_list([place.seq for place in places]),),
+        )
+        return {seq: Weight(size, seq / 1e6) for seq, size in found}
+
+    def fit(self, search: Search, places: Sequence[Place], most: int) -> list[Hit]:
         if not places:
             return []
-        values: list[Any] = [encode(places).decode(), search.now]
+        values: list[Any] = [encode(places).decode(), search.now, most]
         also = _conditions(search, values)
         found = self._execute(
             f"""SELECT {_STATE}, {_ATTEMPTS}, c.name, l.died_at, m.queue, {COLUMNS}
@@ -122,7 +130,7 @@ class SqliteFinding:
                 CROSS JOIN body p ON p.seq = m.seq
                 LEFT JOIN letter l ON m.source IS NOT NULL AND l.seq = m.seq
                 LEFT JOIN cause c ON c.id = l.cause
-                {also} ORDER BY j.key""",
+                {also} ORDER BY j.key LIMIT ?3""",
             values,
         )
         return [

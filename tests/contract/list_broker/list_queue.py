@@ -79,7 +79,8 @@ class ListQueue:
         return min(hidden, default=None)
 
     def counts(self, now: float) -> QueueCounts:
-        visible, in_flight = len(self.due(now)), self.in_flight(now)
+        due, in_flight = self.due(now), self.in_flight(now)
+        visible = len(due)
         return QueueCounts(
             visible,
             in_flight,
@@ -88,6 +89,7 @@ class ListQueue:
             self.handled,
             self.dead_lettered,
             expired=self.expired,
+            due_age_seconds=now - due[0].visible_at if due else 0.0,
         )
 
     def peek(self, limit: int, ids: Collection[str], now: float) -> list[Delivery]:

@@ -15,7 +15,7 @@ from taskflow.broker.message_query import MessageQuery
 from taskflow.broker.record import RecordQuery
 from taskflow.cli import letter_acts
 from taskflow.cli.modules import load_registry
-from taskflow.message import CAUSED_BY
+from taskflow.message import CAUSED_BY, Message
 from taskflow.publisher import using
 from taskflow.tasks.durable import SIGNAL, STEP
 from taskflow.tasks.run import RUN
@@ -82,6 +82,15 @@ def letters(broker: Broker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def dead(broker: Broker) -> list[str]:
     return sorted(letter.id for letter in broker.peek("audit-dlq"))
+
+
+def test_code_that_is_out_is_marked(run: Run, broker: Broker) -> None:
+    assert run("deploy", "mark", " 4f2a91c ").output == "marked 4f2a91c\n"
+    assert did(broker) == [("deploy", "4f2a91c", None)]
+    for name in ("", " ", "x" * 101):
+        refused = run("deploy", "mark", name)
+        assert refused.exit_code == 2
+        assert "1 to 100 are allowed" in refused.output
 
 
 def did(broker: Broker) -> list[tuple[str, str | None, int | None]]:
@@ -260,4 +269,60 @@ def test_messages_are_found_anywhere(run: Run) -> None:
         ("e1", "audit", 1),
     ]
     assert run("find", "--queue", "plain").output == "no such message\n"
+
+
+@pytest.mark.parametrize(
+    ("terms", "ids"),
+    [
+        (("state:dead",), "c0 e2 e1 e0"),
+        (("queue:audit",), "c0 e2 e1 e0"),
+        (("queue:mails",), ""),
+        (("state:dead", "-error:KeyError"), "e2 e1 e0"),
+        (("state:dead -error:KeyError handler:*",), "e2 e1 e0"),
+        (("-handler:shop.undo", "topic:order.created"), "e2 e1 e0"),
+        (("e1", "c0"), "c0 e1"),
+        (("e1", "state:waiting"), ""),
+        (("id:e*", "-id:e1"), "e2 e0"),
+        (("bad", "topic:order.*"), ""),
+        (('"bad"',), "e2 e1 e0"),
+        (('"bad"', "--limit", "2"), "e2 e1"),
+        (("attempt:1", "age:<1h", "queue:audit", "--error", "KeyError"), "c0"),
+    ],
+    ids=str,
+)
+def test_the_filters_of_the_dashboard_are_understood(
+    run: Run, terms: tuple[str, ...], ids: str
+) -> None:
+    found = run("find", *terms, "--json")
+    assert found.exit_code == 0, found.output
+    shown = [one["id"] for one in json.loads(found.output)]
+    assert shown == ids.split()
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (("stat:dead",), "There is no filter stat: here. Did you mean state:?"),
+        (("state:sad",), "No message is ever sad."),
+        (("age:>soon",), "age:soon is no number and no time."),
+        (("state:dead", "--state", "dead"), "state is asked by a term and beside it"),
+        (("e0", "id:e1"), "id is asked by a term and beside it"),
+        (("--nosuch",), "No such option"),
+    ],
+    ids=str,
+)
+def test_filters_that_cannot_be_are_refused(run: Run, terms: tuple[str, ...], said: str) -> None:
+    refused = run("find", *terms)
+    assert refused.exit_code == 2
+    assert said in refused.output
+
+
+def test_who_looks_by_command_sees_all_fields(run: Run, broker: Broker) -> None:
+    broker.create_queue("plain")
+    broker.send("plain", [Message("p1", '{"card": "4242", "n": 1}')])
+    assert run("find", "payload.card:4242").output.splitlines()[1].split()[0] == "p1"
+    assert run("find", "payload.card:4243").output == "no such message\n"
+
+
+def test_a_queue_that_is_not_there_is_refused(run: Run) -> None:
     assert run("find", "--queue", "nosuch").exit_code == 2

@@ -49,6 +49,8 @@ def test_the_commands_are_these() -> None:
         "publish",
         "send",
         "queues",
+        "deploy",
+        "deploy mark",
         "describe",
         "tags",
         "peek",

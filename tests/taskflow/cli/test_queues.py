@@ -42,9 +42,9 @@ def test_json_is_a_list_of_objects(run: Run) -> None:
 
 def test_the_table_has_a_line_for_each_queue(run: Run) -> None:
     heads, *lines = run("queues").output.splitlines()
-    words = "QUEUE VISIBLE IN FLIGHT DELAYED OLDEST(S) HANDLED DEAD-LETTERED EXPIRED STATE"
+    words = "QUEUE VISIBLE IN FLIGHT DELAYED OLDEST(S) DUE(S) HANDLED DEAD-LETTERED EXPIRED STATE"
     assert heads.split() == words.split()
-    name, visible, in_flight, delayed, _, handled, dead, expired = lines[1].split()
+    name, visible, in_flight, delayed, _, _, handled, dead, expired = lines[1].split()
     shown = [name, visible, in_flight, delayed, handled, dead, expired]
     assert shown == ["work", "1", "1", "1", "1", "1", "0"]
     assert len({len(line) for line in lines}) == 1, "columns are aligned"

@@ -1,11 +1,13 @@
 """The pages: what they say of a broker, to whom, and when something is not as it should be."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from taskflow.broker import Broker
+from taskflow.dashboard import message_rows
 from taskflow.dashboard.drawing import Line, chart
 from taskflow.dashboard.visitor_rights import READ
 from taskflow.errors import BrokerUnavailable
@@ -69,7 +71,7 @@ class TestStart:
         assert "1 messages a second come in, 0 are handled" in words(html)
         assert 'aria-label="Messages in all queues: sent' in html
         table = client.text("/", **{"as": "table"})
-        assert "UTC Sent /s Handled /s Waiting Dead letters Oldest" in table
+        assert "UTC Sent /s Handled /s Waiting Dead letters Longest due" in table
 
     def test_the_map_links_what_is_not_fine(self, client: Client, shop: Broker) -> None:
         for i in range(20):
@@ -287,6 +289,9 @@ class TestWithout:
             answer.headers
         )
         assert "data-every" not in client.html("/send")
+        assert "data-every" in client.html("/queues/work", q="state:waiting")
+        for text in ("kettle", "payload.n:1", "-payload.n:1"):  # bodies are read for these
+            assert "data-every" not in client.html("/queues/work", q=text)
 
     @pytest.mark.parametrize("path", ["/nope", "/queues/x/y", "/messages/nope", "/workflows/nope"])
     def test_what_is_not_there(self, client: Client, path: str) -> None:
@@ -307,3 +312,26 @@ def test_ticks_of_times_are_round() -> None:
     assert "20\N{NO-BREAK SPACE}min</text>" in drawn
     assert "40\N{NO-BREAK SPACE}min</text>" in drawn
     assert "min 20" not in drawn.partition("<rect")[0]
+
+
+def test_large_bodies_are_read_so_far_and_the_page_says_so(
+    shop: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_rows, "MOST_READ", 1000)
+    shop.send("work", [Message(f"m{i}", json.dumps({"n": i, "x": "x" * 100})) for i in range(200)])
+    client = Client(shop)
+    html = client.html("/queues/work", q="payload.n:7")
+    said = words(html)
+    assert "None that was looked at matches." in said
+    assert "0 shown, newest first." in said
+    assert "messages were looked at" in said
+    assert "there are more." in said
+    found = re.search(r'after=([^"&]*)[^>]*>Go on from there', html)
+    for _ in range(9):
+        assert found is not None
+        html = client.html("/queues/work", q="payload.n:7", after=found[1])
+        found = re.search(r'after=([^"&]*)[^>]*>Go on from there', html)
+        if "m7" in html:
+            break
+    assert "work/m7" in html
+    assert found is None

@@ -240,10 +240,10 @@ CASES = {
     ),
     "TF301": Case(
         lambda: msgspec.structs.replace(
-            queues(work=known(visible=5, oldest_age_seconds=70.0)), workers=[]
+            queues(work=known(visible=5, due_age_seconds=70.0)), workers=[]
         ),
         "5 messages wait, the oldest for 1 min 10 s",
-        lambda: queues(work=known(visible=5, oldest_age_seconds=70.0)),
+        lambda: queues(work=known(visible=5, due_age_seconds=70.0)),
     ),
     "TF302": Case(
         lambda: queues(work=known(visible=5, paused=True)),

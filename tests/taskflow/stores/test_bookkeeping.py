@@ -3,6 +3,7 @@
 import pytest
 
 from taskflow.broker import Broker, QueueSettings
+from taskflow.broker.settings import Holding, Limit
 from taskflow.message import Message
 from taskflow.stores.sqlite import bookkeeping
 from taskflow.testing import ManualClock
@@ -20,7 +21,11 @@ def test_large_queues_are_counted_as_small_ones(
     taskflow_clock.advance(60)
     taskflow_broker.send("work", [Message(str(number), "x") for number in range(5)])
     taskflow_broker.send("work", [Message("late", "x", delay=50.0)])
+    taskflow_broker.send("work", [Message("first", "x", priority="high", delay=30.0)])
+    taskflow_broker.send("work", [Message(f"slot-{number}", "x", slot="one") for number in "ab"])
+    holding = Holding(limits={"one": Limit(1)})
     taskflow_broker.receive("work", limit=2, visibility=10.0)
+    taskflow_broker.receive("work", limit=8, visibility=10.0, holding=holding)
     taskflow_clock.advance(age)
     exact = taskflow_broker.counts("work")
     monkeypatch.setattr(bookkeeping, "MANY", 1)

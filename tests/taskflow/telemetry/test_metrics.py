@@ -75,6 +75,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
         ("taskflow_queue_in_flight_messages", "work", 1),
         ("taskflow_queue_delayed_messages", "work", 1),
         ("taskflow_queue_oldest_message_age_seconds", "work", 7),
+        ("taskflow_queue_due_message_age_seconds", "work", 7),
         ("taskflow_queue_handled_total", "work", 1),
         ("taskflow_queue_dead_lettered_total", "work", 1),
         ("taskflow_queue_expired_total", "work", 0),
@@ -120,6 +121,7 @@ def test_stats_are_what_the_command_line_shows_and_more(busy: Broker) -> None:
         "dead_lettered": 1,
         "expired": 0,
         "paused": False,
+        "due_age_seconds": 7.0,
     }
     assert [one["name"] for one in stats["queues"]] == ["work", "work-dlq"]
     assert stats["topics"] == [{"name": "made", "subscriptions": 1}]

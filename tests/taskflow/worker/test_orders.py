@@ -3,12 +3,13 @@
 import threading
 
 import msgspec
+import pytest
 
 from taskflow import Pool, Registry, Worker, publish
 from taskflow.broker import Broker, WorkerReport
+from taskflow.telemetry.spread import bound, within
 from taskflow.testing import ManualClock
 from taskflow.worker.orders import ORDER, tell_worker, told_to
-from taskflow.worker.run_tally import bound, within
 from tests.taskflow.worker.pools import WAIT, Watch, running
 
 
@@ -77,11 +78,30 @@ def test_a_drained_worker_finishes_what_runs_however_long_and_ends(
     assert taskflow_broker.records(ORDER, [id]) == {}
 
 
+def test_a_worker_says_which_release_it_is_and_how_long_messages_waited(
+    taskflow_broker: Broker,
+    taskflow_registry: Registry,
+    watch: Watch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TASKFLOW_RELEASE", "4f2a91c")
+    taskflow_registry.subscribe("made", queue="work")(lambda payload: None)
+    done = watch.done(1)
+    with running(taskflow_broker, taskflow_registry, watch, concurrency=2):
+        publish("made", 1)
+        watch.until(done)
+        watch.until_true(lambda: bool(taskflow_broker.workers()[0].waits))
+        (one,) = taskflow_broker.workers()
+    assert one.release == "4f2a91c"
+    assert sum(one.waits["work"].values()) == 1
+
+
 def test_a_report_of_an_older_release_is_read_and_times_are_rounded_up() -> None:
     old = {"id": "w", "host": "h", "pid": 1, "queues": ["q"], "started_at": 0.0, "busy": 0}
     old |= {"slots": 1, "handlers": {}, "failures": []}
     read = msgspec.json.decode(msgspec.json.encode(old), type=WorkerReport)
     assert (read.running, read.does, read.times) == ([], "", {})
+    assert (read.waits, read.release) == ({}, "")
     times = [{0: 1, 2: 8}, {2: 90, 8: 1}]
     assert (within(times, 0.5), within(times, 0.99), within(times, 1.0)) == (2.0, 2.0, bound(8))
     assert within([], 0.5) is None

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from taskflow.broker import Broker, Finish
+from taskflow.broker import Broker, Finish, WorkerReport
 from taskflow.broker.action import Action, ActionQuery
 from taskflow.broker.change import Change, Take
+from taskflow.broker.history import EVERYTHING
 from taskflow.broker.message_query import MessageQuery
 from taskflow.errors import LimitExceeded, MessageNotFound, QueueNotFound
 from taskflow.message import CAUSED_BY, FAILURE, Delivery, Message
@@ -93,6 +94,31 @@ def test_messages_are_found_by_all_that_they_have(
 
 
 @needs("inspection")
+def test_a_page_is_had_again_without_what_came_since_and_that_alone(
+    broker: Broker, clock: ManualClock, put: Put
+) -> None:
+    broker.create_queue("other")
+    for number in range(12):
+        put(f"a{number}")
+    for asked in ({}, {"queues": ["work"]}, {"states": ["waiting"]}, {"text": "a"}):
+        page = broker.find(MessageQuery(limit=5, **asked))
+        assert page.top is not None
+        found = [one.delivery.id for one in page.messages]
+        for number in range(3):  # within the same instant
+            put(f"{len(found)}-{number}-{len(asked)}-{'-'.join(asked)}a")
+        again = broker.find(MessageQuery(limit=5, top=page.top, **asked))
+        assert [one.delivery.id for one in again.messages] == found
+        assert again.top == page.top
+        came = broker.find(MessageQuery(limit=5, came=page.top, **asked))
+        assert sorted(one.delivery.id[:3] for one in came.messages) == ["5-0", "5-1", "5-2"]
+        assert came.next is None
+    assert broker.find(MessageQuery(queues=["other"])).top is None
+    oldest = broker.find(MessageQuery(order="oldest", limit=1))
+    same = broker.find(MessageQuery(order="oldest", limit=1, top=oldest.top))
+    assert [one.delivery.id for one in same.messages] == ["a0"]
+
+
+@needs("inspection")
 def test_what_cannot_be_asked_is_refused(broker: Broker, queue: str) -> None:
     with pytest.raises(QueueNotFound):
         broker.find(MessageQuery(queues=["nosuch"]))
@@ -102,6 +128,8 @@ def test_what_cannot_be_asked_is_refused(broker: Broker, queue: str) -> None:
         (MessageQuery(text=""), "1 to 1000"),
         (MessageQuery(ids=["a\0"]), "no text"),
         (MessageQuery(after="yesterday"), "the `next` of a page"),
+        (MessageQuery(came="yesterday"), "the `next` of a page"),
+        (MessageQuery(after="1.1", top="1.1"), "one of after, top and came"),
     ):
         with pytest.raises(LimitExceeded, match=why):
             broker.find(query)
@@ -270,6 +298,24 @@ def test_what_queues_looked_like_is_kept(
     broker.note_history()
     assert [one.at for one in broker.history()["work"]] == [4620.0]
     assert [one.at for one in broker.history("days")["work"]] == [900.0, 4500.0]
+
+
+@needs("runs", "coordination")
+def test_how_long_messages_waited_is_kept(broker: Broker, clock: ManualClock, queue: str) -> None:
+    for waited in ({}, {0: 99, 12: 1}, {0: 99, 12: 3}):
+        report = WorkerReport(
+            *("w1", "host", 7, (queue,), 1000.0, 0, 8, {}, []),
+            waits={queue: waited},
+            release="v1",
+        )
+        broker.report(report)
+        broker.note_history()
+        clock.advance(60)
+    for name in (queue, EVERYTHING):
+        points = broker.history(queues=[name])[name]
+        waits = [(one.half_waited, one.most_waited) for one in points]
+        assert waits[-2:] == [(1.0, 1.0), (64.0, 64.0)]
+    assert [one.releases for one in broker.history()[EVERYTHING]] == [["v1"]] * 3
 
 
 __all__ = collected(globals())

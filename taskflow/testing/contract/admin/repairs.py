@@ -103,10 +103,31 @@ def test_counts_tell_visible_in_flight_delayed_and_age(
     put("late", delay=100)
     clock.advance(7)
     held = get(limit=2)
-    assert broker.counts("work") == QueueCounts(1, 2, 1, 7.0, 0, 0)
+    assert broker.counts("work") == QueueCounts(1, 2, 1, 7.0, 0, 0, due_age_seconds=7.0)
     broker.delete([Finish(held[0])])
     broker.dead_letter([(held[1], "{}")])
-    assert broker.counts("work") == QueueCounts(1, 0, 1, 7.0, 1, 1)
+    assert broker.counts("work") == QueueCounts(1, 0, 1, 7.0, 1, 1, due_age_seconds=7.0)
+
+
+@needs("dead_letters")
+def test_what_is_due_is_as_old_as_it_is_due_whatever_it_was_delayed(
+    broker: Broker, clock: ManualClock, put: Put, get: Get
+) -> None:
+    put("late", delay=3600)
+    clock.advance(3590)
+    counts = broker.counts("work")
+    assert (counts.oldest_age_seconds, counts.due_age_seconds) == (3590.0, 0.0)
+    clock.advance(15)
+    counts = broker.counts("work")
+    assert (counts.visible, counts.oldest_age_seconds, counts.due_age_seconds) == (1, 3605.0, 5.0)
+    (held,) = get(visibility=20)
+    assert broker.counts("work").due_age_seconds == 0.0
+    clock.advance(27)  # its lease has ended
+    assert broker.counts("work").due_age_seconds == 7.0
+    put("new")
+    clock.advance(1)
+    assert broker.counts("work").due_age_seconds == 8.0
+    broker.delete([Finish(held)])
 
 
 def test_what_waits_is_counted_no_further_than_asked(broker: Broker, put: Put, get: Get) -> None:
