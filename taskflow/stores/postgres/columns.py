@@ -26,3 +26,10 @@ LEVEL_OF: Mapping[str | None, int | None] = {"high": HIGH, "low": LOW}
 """By the priority of a message; of any other one it is NORMAL."""
 FRESH = "(m.receipt IS NULL OR m.receipt & 2 <> 0)"
 """Of rows whose last lease did not lapse (`row.SPOKEN`)."""
+
+
+def in_hash(column: str, some: str) -> str:
+    """The condition that a statement answers a value, looked up in a hash of all that it answers.
+    `IS TRUE` keeps the planner from making a join of it: the only kind that connections leave it
+    goes through the one list for each row of the other, 25 million steps for 5,000 messages."""
+    return f"({column} IN ({some})) IS TRUE"
