@@ -1,30 +1,11 @@
 """Calling a verb where nobody may wait: on an event loop."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
-
-T = TypeVar("T")
+from typing import Any, Protocol, runtime_checkable
 
 
 class WouldWait(Exception):
-    """A verb that was called by `at_once` would have to wait."""
-
-
-@runtime_checkable
-class Prompt(Protocol):
-    """What a broker, or a store, over a file of this machine can do beside its verbs."""
-
-    def at_once(self, verb: Callable[[], T]) -> tuple[T, Callable[[], None] | None]:
-        """Call what calls one verb of traffic, or one that looks, and wait for no lock and no
-        disk to sync: raises WouldWait instead, and where there is more to do than for a few rows.
-        Then nothing was stored, lent or settled, and it may be called again in a thread that can
-        wait.
-
-        With its answer comes what must be called, in such a thread, before anybody is told: it
-        waits until what was stored is as safe as the verb promises. None when it is. FileReplaced
-        means that nothing was stored.
-        """
-        ...
+    """A verb that was called where nobody may wait would have to."""
 
 
 Outcome = tuple[Any, Exception | None]
@@ -33,18 +14,23 @@ Outcome = tuple[Any, Exception | None]
 
 @runtime_checkable
 class Gathered(Protocol):
-    """What such a broker can do with several verbs at a time."""
+    """What a broker over a file of this machine can do beside its verbs."""
 
     def gathered(
         self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
     ) -> tuple[list[Outcome], Callable[[], None] | None]:
-        """Call what calls verbs as for `Prompt`, each by itself, in one transaction of a file: an
-        error of one undoes that one and is its outcome; one that is WouldWait or FileReplaced was
-        not done, and may be called again where it can wait. With the outcomes comes what must be
-        called before anybody is told of any, as there.
+        """Call what calls one verb each, of traffic or one that looks, in one transaction of a
+        file, and wait for no disk to sync. An error of one undoes that one and is its outcome; one
+        that is WouldWait or FileReplaced was not done, and may be called again in a thread that can
+        wait.
+
+        With the outcomes comes what must be called, in such a thread, before anybody is told of
+        any: it waits until what was stored is as safe as the verbs promise. None when it is. It
+        raises FileReplaced when what was stored is gone.
 
         Raises WouldWait when a lock is not to be had within `patience` seconds; None means to wait
-        a moment at most, and for nothing else. Then, and when it raises anything else, nothing was
-        done; over several files some of it may have been, when it was an error of the disk.
+        a moment at most, and for nothing else, and to do no more than for a few rows each. Then,
+        and when it raises anything else, nothing was done; over several files some of it may have
+        been, when it was an error of the disk.
         """
         ...

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from taskflow.broker import Broker
-from taskflow.broker.prompt import Gathered, Prompt, WouldWait
+from taskflow.broker.prompt import Gathered, WouldWait
 from taskflow.broker.settings import Sent
 from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
@@ -52,7 +52,7 @@ class Backend:
 
     Verbs run in `threads`, since any of them may wait for the disk, or for a lock that another
     process holds. Several that wait for the disk together share one fsync. Only what touches a few
-    rows is tried on the event loop first, where the broker does such a thing `at_once` or says that
+    rows is tried on the event loop first, where the broker does such a thing or says that
     it would wait: to hand it to a thread and back costs more than it does itself. What would wait
     does so in one thread, together (`Rounds`).
     """
@@ -64,14 +64,14 @@ class Backend:
     region: str
     rounds: Rounds | None = field(init=False)
     """For what comes many at a time; None for a broker that has no such thing."""
-    _prompt: Prompt | None = field(init=False)
+    _gathered: Gathered | None = field(init=False)
 
     def __post_init__(self) -> None:
-        prompt = self.broker if isinstance(self.broker, Prompt) else None
-        object.__setattr__(self, "_prompt", prompt)
+        gathered = self.broker if isinstance(self.broker, Gathered) else None
+        object.__setattr__(self, "_gathered", gathered)
         rounds = None
-        if isinstance(self.broker, Gathered):
-            rounds = Rounds(self.broker, self.threads, Pace(self.broker.clock))
+        if gathered is not None:
+            rounds = Rounds(gathered, self.threads, Pace(self.broker.clock))
         object.__setattr__(self, "rounds", rounds)
 
     async def run(self, verb: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
@@ -88,12 +88,14 @@ class Backend:
         call, rounds = partial(verb, *args, **named), self.rounds
         if rounds is not None and rounds.busy:
             return await rounds.do(call)
-        if self._prompt is not None:
+        if self._gathered is not None:
             try:
-                answer, wait = self._prompt.at_once(call)
+                ((answer, error),), wait = self._gathered.gathered([call])
+                if error is not None:
+                    raise error
                 if wait is not None:
                     await self.run(wait)
-                return answer
+                return cast(T, answer)
             except (WouldWait, FileReplaced):
                 pass  # nothing was done: in a thread, then
         return await (self.run(call) if rounds is None else rounds.do(call, would_wait=True))

@@ -71,6 +71,6 @@ def obey_page_limit(folder: Path, broker: Broker) -> None:
         wanted = (folder / FLAG).exists()
         if wanted != full:
             full = wanted
-            with store._lock:
-                store._connection.pragma("max_page_count", 1 if full else 1_000_000_000)
+            with store._database._lock:
+                store._database.connection.pragma("max_page_count", 1 if full else 1_000_000_000)
         never.wait(0.1)

@@ -49,7 +49,7 @@ def _rows(broker: StoredBroker, request: pytest.FixtureRequest) -> dict[str, int
     if isinstance(store, PostgresStore):
         return request.getfixturevalue("postgres").count_rows()  # type: ignore[no-any-return]
     assert isinstance(store, SqliteStore)
-    connection = store._connection
+    connection = store._database.connection
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
     names = [name for (name,) in tables if not name.startswith("sqlite_")]
     return {name: connection.execute(f"SELECT count(*) FROM {name}").get for name in names}

@@ -80,8 +80,7 @@ class ShardedBroker:
             for shard in shards[1:]:
                 shard.store.close()
             raise
-        together = Together(course, shards, hub)
-        self.gathered, self.at_once = together.gathered, together.at_once
+        self.gathered = Together(course, shards, hub).gathered
         homes = self._homes = Homes(shards, placement, clock, random)
         self.new_place = homes.new_place
         first = shards[0].broker

@@ -41,10 +41,6 @@ class Together:
                 waits.append(wait)
         return outcomes, partial(_call_all, waits) if waits else None
 
-    def at_once(self, verb: Callable[[], Any]) -> tuple[Any, Callable[[], None] | None]:
-        """As `taskflow.broker.prompt.Prompt`."""
-        return self._course.once(lambda: self._gatherer.at_once(verb))
-
 
 def _call_all(waits: Sequence[Callable[[], None]]) -> None:
     for wait in waits:

@@ -6,7 +6,6 @@ from taskflow import forking
 from taskflow.broker.backup import Backup
 from taskflow.broker.features import Features
 from taskflow.broker.own_sql import OwnSql
-from taskflow.broker.prompt import Prompt
 from taskflow.broker.settings import Economy
 from taskflow.brokers.journal import Journal
 from taskflow.brokers.stored.apply import Applier
@@ -57,8 +56,6 @@ class StoredBroker:
             shared=store.poll_interval is not None, connections=isinstance(store, Joinable)
         )
         self.store = store
-        if isinstance(store, Prompt):
-            self.at_once = store.at_once
         if isinstance(store, Gathers):
             self.gathered = Gatherer(lambda: [store], lambda: self.core.waiters.keeping()).gathered
         if isinstance(store, OwnSql):

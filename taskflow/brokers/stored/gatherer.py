@@ -45,13 +45,6 @@ class Gatherer:
 
         return outcomes, wait
 
-    def at_once(self, verb: Callable[[], Any]) -> tuple[Any, Callable[[], None] | None]:
-        """As `taskflow.broker.prompt.Prompt`."""
-        ((answer, error),), wait = self.gathered([verb])
-        if error is not None:
-            raise error
-        return answer, wait
-
 
 def _call_all(verbs: Sequence[Callable[[], Any]], parts: Sequence[Gathering]) -> list[Outcome]:
     outcomes: list[Outcome] = []

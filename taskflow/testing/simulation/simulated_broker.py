@@ -20,7 +20,6 @@ _QUIET = (
     "close",
     "hurry",
     "together",
-    "at_once",
     "gathered",
 )
 Around = Callable[[str, Sequence[Any], Callable[[], Any]], Any]

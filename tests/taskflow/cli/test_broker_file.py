@@ -13,8 +13,8 @@ import pytest
 from click.testing import Result
 
 import taskflow.stores.sqlite.connecting as connecting
+import taskflow.stores.sqlite.database as database
 import taskflow.stores.sqlite.migration as migration
-import taskflow.stores.sqlite.store as store
 from taskflow import Broker, open_broker
 
 Run = Callable[..., Result]
@@ -120,7 +120,7 @@ def small(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
         connection.pragma("max_page_count", pages)
         return connection
 
-    monkeypatch.setattr(store, "connect", connect_small)
+    monkeypatch.setattr(database, "connect", connect_small)
 
 
 def test_a_publish_that_fills_the_disk_stores_nothing_of_its_batch(

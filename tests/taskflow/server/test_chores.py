@@ -42,5 +42,5 @@ def test_what_has_expired_goes_and_a_failure_is_outlived(
 
     asyncio.run(serve())
     assert "the upkeep failed, will try again: the disk is slow" in caplog.text
-    count = taskflow_broker.store._connection.execute("SELECT count(*) FROM record").get  # type: ignore[attr-defined]
+    count = taskflow_broker.store._database.connection.execute("SELECT count(*) FROM record").get  # type: ignore[attr-defined]
     assert count == 0

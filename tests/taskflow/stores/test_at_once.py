@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -15,7 +16,7 @@ from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.lending import MOST_GONE
 from taskflow.errors import FileReplaced, QueueNotFound
 from taskflow.message import Message
-from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite import checkpointer, disk_sync
 
 
 @pytest.fixture
@@ -32,14 +33,21 @@ def broker(path: Path, request: pytest.FixtureRequest) -> Iterator[StoredBroker]
         yield broker
 
 
+def do(broker: StoredBroker, verb: Callable[[], Any]) -> tuple[Any, Callable[[], None] | None]:
+    ((answer, error),), wait = broker.gathered([verb])
+    if error is not None:
+        raise error
+    return answer, wait
+
+
 def send(broker: StoredBroker) -> Callable[[], None] | None:
-    return broker.at_once(lambda: broker.send("work", [Message("a", "x")]))[1]
+    return do(broker, lambda: broker.send("work", [Message("a", "x")]))[1]
 
 
 def test_what_need_not_wait_is_done(broker: StoredBroker) -> None:
     assert send(broker) is None
-    (lent,), _ = broker.at_once(lambda: broker.receive("work"))
-    assert broker.at_once(lambda: broker.delete([Finish(lent)])) == ([True], None)
+    (lent,), _ = do(broker, lambda: broker.receive("work"))
+    assert do(broker, lambda: broker.delete([Finish(lent)])) == ([True], None)
 
 
 def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> None:
@@ -47,7 +55,7 @@ def test_nobody_waits_for_another_process(broker: StoredBroker, path: Path) -> N
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(WouldWait):
             send(broker)
-        assert broker.at_once(lambda: broker.settings("work"))[
+        assert do(broker, lambda: broker.settings("work"))[
             0
         ].retention  # a look waits for no writer
         other.execute("ROLLBACK")
@@ -66,7 +74,7 @@ def test_nobody_waits_for_another_thread(broker: StoredBroker) -> None:
     thread.start()
     try:
         assert holds.wait(10)
-        for verb in (lambda: send(broker), lambda: broker.at_once(lambda: broker.queues())):
+        for verb in (lambda: send(broker), lambda: do(broker, lambda: broker.queues())):
             with pytest.raises(WouldWait):
                 verb()
     finally:
@@ -80,13 +88,13 @@ def test_what_must_be_on_disk_is_so_when_the_wait_is_over(
     broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = threading.Event()
-    to_disk = durability._to_disk
+    to_disk = disk_sync._to_disk
 
     def noted(file: int) -> None:
         to_disk(file)
         synced.set()
 
-    monkeypatch.setattr(durability, "_to_disk", noted)
+    monkeypatch.setattr(disk_sync, "_to_disk", noted)
     wait = send(broker)
     assert wait is not None
     assert not synced.is_set()
@@ -124,15 +132,15 @@ def test_the_wait_tells_when_the_file_was_replaced_meanwhile(
 def test_a_commit_that_begins_the_wal_anew_is_not_made_at_once(
     broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durability, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_PAGES", 20)
     copied = threading.Event()
-    checkpoint = durability.Checkpointer._checkpoint
+    checkpoint = checkpointer.Checkpointer._checkpoint
 
-    def noted(self: durability.Checkpointer, connection: apsw.Connection, pages: int) -> None:
+    def noted(self: checkpointer.Checkpointer, connection: apsw.Connection, pages: int) -> None:
         checkpoint(self, connection, pages)
         copied.set()
 
-    monkeypatch.setattr(durability.Checkpointer, "_checkpoint", noted)
+    monkeypatch.setattr(checkpointer.Checkpointer, "_checkpoint", noted)
     broker.send("work", [Message(str(number), "x" * 1000) for number in range(100)])
     assert copied.wait(10)
     with pytest.raises(WouldWait):
@@ -157,5 +165,5 @@ def test_a_receive_behind_many_worn_out_messages_takes_its_time(broker: StoredBr
     assert len(broker.receive("work", limit=MOST_GONE, visibility=0)) == MOST_GONE
     broker.send("work", [Message("fresh", "x")])
     with pytest.raises(WouldWait):
-        broker.at_once(lambda: broker.receive("work"))
+        do(broker, lambda: broker.receive("work"))
     assert [one.id for one in broker.receive("work")] == ["fresh"]

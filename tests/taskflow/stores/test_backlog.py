@@ -26,7 +26,7 @@ class Counted:
         self.clock = ManualClock()
         self.broker = StoredBroker(store, clock=self.clock)
         self.steps = 0
-        connection: apsw.Connection = store._connection
+        connection: apsw.Connection = store._database.connection
         connection.set_progress_handler(self._count, 1)
         self.queue, self.last = queue, str(waiting - 1)
         self.broker.create_queue(queue, QueueSettings(retention=3600))

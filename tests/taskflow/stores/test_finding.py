@@ -35,7 +35,7 @@ def broker(tmp_path: Path) -> StoredBroker:
 
 def plans(broker: StoredBroker, query: MessageQuery) -> list[str]:
     """How SQLite goes about each statement of a search that reads messages, bodies or letters."""
-    connection = broker.store._connection  # type: ignore[attr-defined]
+    connection = broker.store._database.connection  # type: ignore[attr-defined]
     asked: list[tuple[str, object]] = []
 
     def trace(_: object, sql: str, values: object) -> bool:
@@ -125,7 +125,7 @@ def test_letters_of_a_cause_are_found_at_once_wherever_they_lie(
 
 def test_a_count_is_kept_whatever_takes_a_letter_away(broker: StoredBroker) -> None:
     def counted() -> list[tuple[int, int]]:
-        connection = broker.store._connection  # type: ignore[attr-defined]
+        connection = broker.store._database.connection  # type: ignore[attr-defined]
         rows: apsw.Cursor = connection.cursor().execute(
             "SELECT count, (SELECT count(*) FROM letter WHERE cause = cause.id) FROM cause"
         )

@@ -15,7 +15,7 @@ from taskflow.broker.prompt import Gathered, WouldWait
 from taskflow.brokers import open_address
 from taskflow.errors import LimitExceeded, QueueNotFound
 from taskflow.message import Message
-from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite import disk_sync
 
 
 @pytest.fixture(params=["", "&shards=2"])
@@ -92,7 +92,7 @@ def test_a_lock_that_is_not_to_be_had_undoes_all(broker: Any, tmp_path: Path) ->
 @pytest.mark.parametrize("broker", [""], indirect=True)
 def test_what_sqlite_has_undone_by_itself_is_said_of_all(broker: Any) -> None:
     def fail() -> None:  # as when the disk is full
-        broker.store._connection.execute("ROLLBACK")
+        broker.store._database.connection.execute("ROLLBACK")
         raise LimitExceeded("full")
 
     with pytest.raises(LimitExceeded):
@@ -104,7 +104,7 @@ def test_what_sqlite_has_undone_by_itself_is_said_of_all(broker: Any) -> None:
 
 def test_all_wait_for_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(durability, "_to_disk", synced.append)
+    monkeypatch.setattr(disk_sync, "_to_disk", synced.append)
     broker: Any = open_address(f"sqlite:///{tmp_path}/broker.db?durability=power")
     broker.create_queue("work")
     with closing(broker):

@@ -14,7 +14,7 @@ from taskflow.broker.settings import Finish
 from taskflow.config import open_broker
 from taskflow.errors import BrokerError, FileReplaced, QueueNotFound
 from taskflow.message import Message
-from taskflow.stores.sqlite.durability import DiskSync
+from taskflow.stores.sqlite.disk_sync import DiskSync
 from taskflow.stores.sqlite.identity import SURE_AFTER, FileIdentity
 
 Disturb = Callable[[Path], None]

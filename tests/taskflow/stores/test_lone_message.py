@@ -59,7 +59,7 @@ class Made:
     def rows(self, random: bool = True) -> list[tuple[Any, ...]]:
         """All there is of the messages; of receipts perhaps only the flags."""
         return list(
-            self.store._connection.execute(
+            self.store._database.connection.execute(
                 """SELECT m.queue, m.visible_at, m.receive_count, m.receipt & ?,
                           m.first_received_at, m.sent_at, m.id, m.topic, m.source, m.lane, m.tenant,
                           b.body, b.attributes, b.extra

@@ -52,7 +52,7 @@ class Shared:
     def stored(self) -> tuple[int, int, int]:
         """How many message rows, bodies and notes of shared ones there are."""
         return tuple(
-            self.store._connection.execute(f"SELECT count(*) FROM {table}").get
+            self.store._database.connection.execute(f"SELECT count(*) FROM {table}").get
             for table in ("message", "body", "shared")
         )
 

@@ -17,7 +17,7 @@ from taskflow.brokers.stored.intake import HOUSEKEEPING
 from taskflow.config import open_broker
 from taskflow.errors import BrokerFileError, BrokerUnavailable, LimitExceeded
 from taskflow.message import Message
-from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite import checkpointer, disk_sync
 from taskflow.stores.sqlite.connecting import check_sqlite_version, connect
 from taskflow.stores.sqlite.migration import MIGRATIONS, SCHEMA_VERSION
 from taskflow.stores.sqlite.store import SqliteStore
@@ -211,12 +211,12 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     broker = StoredBroker(store)
     broker.create_queue("work")
     broker.send("work", [Message("before", "x")])
-    limit = store._connection.pragma("page_count") + 5
-    store._connection.pragma("max_page_count", limit)
+    limit = store._database.connection.pragma("page_count") + 5
+    store._database.connection.pragma("max_page_count", limit)
     with pytest.raises(BrokerFileError, match="the disk is full; nothing was stored"):
         broker.send("work", [Message("small", "x"), Message("large", "x" * 500_000)])
     assert [found.id for found in broker.peek("work")] == ["before"]
-    store._connection.pragma("max_page_count", limit + 1000)
+    store._database.connection.pragma("max_page_count", limit + 1000)
     broker.send("work", [Message("after", "x")])
     assert [found.id for found in broker.receive("work", limit=9)] == ["before", "after"]
     broker.close()
@@ -228,7 +228,7 @@ def test_a_locked_file_is_unavailable_not_a_crash(tmp_path: Path) -> None:
     broker.create_queue("work")
     other = connect(tmp_path / "broker.db")
     other.execute("BEGIN IMMEDIATE")
-    store._connection.set_busy_timeout(1)
+    store._database.connection.set_busy_timeout(1)
     with pytest.raises(BrokerUnavailable, match="locked by another process"):
         broker.send("work", [Message("1", "x")])
     other.execute("ROLLBACK")
@@ -264,7 +264,7 @@ def test_a_publish_is_answered_after_the_disk_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(durability, "_to_disk", synced.append)
+    monkeypatch.setattr(disk_sync, "_to_disk", synced.append)
     broker = open_broker(address(tmp_path))
     broker.create_queue("work")
     synced.clear()
@@ -281,7 +281,7 @@ def test_durability_process_does_not_wait_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(durability, "_to_disk", synced.append)
+    monkeypatch.setattr(disk_sync, "_to_disk", synced.append)
     broker = open_broker(address(tmp_path) + "?durability=process")
     broker.create_queue("work")
     broker.send("work", [Message("1", "x")])
@@ -302,7 +302,7 @@ def test_publishers_at_once_share_one_wait_for_the_disk(
         entered.set()
         assert go_on.wait(10)
 
-    monkeypatch.setattr(durability, "_to_disk", slow_disk)
+    monkeypatch.setattr(disk_sync, "_to_disk", slow_disk)
     with ThreadPoolExecutor(10) as pool:
         first = pool.submit(broker.send, "work", [Message("first", "x")])
         assert entered.wait(10)
@@ -328,7 +328,7 @@ def test_a_disk_that_fails_to_sync_fails_the_publish(
     def broken(file: int) -> None:
         raise OSError(5, os.strerror(5))
 
-    monkeypatch.setattr(durability, "_to_disk", broken)
+    monkeypatch.setattr(disk_sync, "_to_disk", broken)
     with pytest.raises(BrokerFileError, match="Input/output error"):
         broker.send("work", [Message("1", "x")])
     broker.close()
@@ -337,8 +337,8 @@ def test_a_disk_that_fails_to_sync_fails_the_publish(
 def test_the_wal_does_not_grow_without_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durability, "CHECKPOINT_PAGES", 50)
-    monkeypatch.setattr(durability, "RESET_PAGES", 100)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_PAGES", 50)
+    monkeypatch.setattr(checkpointer, "RESET_PAGES", 100)
     broker = open_broker(address(tmp_path) + "?durability=process")
     broker.create_queue("work")
     body = "x" * 20_000
@@ -363,7 +363,9 @@ def test_messages_that_nobody_ever_receives_leave_the_file(tmp_path: Path) -> No
     clock.advance(60)
     for number in range(HOUSEKEEPING):
         broker.send("work", [Message(f"new-{number}", "x")])
-    stored = store._connection.execute("SELECT count(*), (SELECT count(*) FROM body) FROM message")
+    stored = store._database.connection.execute(
+        "SELECT count(*), (SELECT count(*) FROM body) FROM message"
+    )
     assert stored.get == (HOUSEKEEPING, HOUSEKEEPING)
     broker.close()
 
@@ -395,7 +397,7 @@ def test_the_disk_is_waited_for_after_a_change_not_within_it(
     """Whoever waits within it keeps the others from the file."""
     broker = open_broker(f"{address(tmp_path)}?durability=power")
     waits: list[int] = []
-    monkeypatch.setattr(durability.DiskSync, "wait", lambda _: waits.append(1))
+    monkeypatch.setattr(disk_sync.DiskSync, "wait", lambda _: waits.append(1))
 
     def change() -> None:
         broker.create_queue("work")

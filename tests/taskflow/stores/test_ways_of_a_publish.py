@@ -37,7 +37,7 @@ class Made:
     def rows(self) -> list[tuple[Any, ...]]:
         """All there is of the messages whose id is 1, but for their numbers."""
         return list(
-            self.store._connection.execute(
+            self.store._database.connection.execute(
                 """SELECT m.visible_at, m.sent_at, m.id, m.topic, m.receive_count, m.receipt,
                           m.source, m.lane, m.tenant, b.body, b.attributes, b.extra
                    FROM message m JOIN body b ON b.seq = m.seq WHERE m.id = '1'"""

@@ -31,7 +31,7 @@ def test_a_message_behind_them_is_received_at_once(
     if not letters:
         broker.delete_queue("dead")
     commits: list[int] = []
-    store._connection.set_commit_hook(lambda: bool(commits.append(1)))  # type: ignore[func-returns-value]
+    store._database.connection.set_commit_hook(lambda: bool(commits.append(1)))  # type: ignore[func-returns-value]
     found = [one.id for one in broker.receive("work", limit=limit, holding=holding)]
     if letters:
         assert found == ["good"]

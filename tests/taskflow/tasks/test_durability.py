@@ -8,14 +8,14 @@ import pytest
 
 from taskflow import Broker, Registry, Task, Worker, open_broker, task, wait_all
 from taskflow.publisher import using
-from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite import disk_sync
 
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The descriptors that were synced."""
     synced: list[int] = []
-    monkeypatch.setattr(durability, "_to_disk", synced.append)
+    monkeypatch.setattr(disk_sync, "_to_disk", synced.append)
     return synced
 
 

@@ -1,0 +1,91 @@
+"""One wait for the disk that many commits share, away from those who receive and acknowledge."""
+
+import fcntl
+import os
+import threading
+import weakref
+from pathlib import Path
+
+
+class DiskSync:
+    """Group fsync: many commits, one wait for the disk.
+
+    SQLite would wait inside the write lock, and every receive and acknowledgement with it. Here
+    a commit only writes the WAL; whoever must not answer before it is on disk calls `wait`. The
+    first caller syncs for all that have committed by then. A checkpoint in between syncs the
+    WAL itself before it may start over, so what it removed is on disk too.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._condition = threading.Condition()
+        self._commits = 1  # what was committed before, by a connection closed for a fork
+        self._synced = 0
+        self._seen = -1
+        self._syncing = False
+        self._failed: OSError | None = None
+        self._file = os.open(f"{database}-wal", os.O_RDONLY)
+        self._release = weakref.finalize(self, os.close, self._file)
+        folder = os.open(database.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the names of the files, once
+        finally:
+            os.close(folder)
+
+    def committed(self) -> None:
+        """Count a commit; called while the store's lock is held."""
+        self._commits += 1
+
+    def seen(self, version: int) -> None:
+        """Count what others have committed, if the database was seen in this version for the first
+        time (SQLite's data version)."""
+        with self._condition:
+            if version != self._seen:
+                self._seen = version
+                self._commits += 1
+
+    def wait(self) -> None:
+        """Return when every commit counted so far is on disk. Raises OSError if it cannot be."""
+        wanted = self._commits
+        with self._condition:
+            while self._synced < wanted:
+                if self._syncing:
+                    self._condition.wait()
+                    continue
+                self._syncing = True
+                self._condition.release()
+                reached = self._commits
+                try:
+                    self._check()
+                    _to_disk(self._file)
+                except OSError as error:
+                    self._failed = error
+                    raise
+                finally:
+                    self._condition.acquire()
+                    self._syncing = False
+                    self._condition.notify_all()
+                self._synced = reached
+
+    def close(self) -> None:
+        """Let the file go; with the last who waits here, if anybody does."""
+        with self._condition:
+            if not self._syncing:
+                self._release()
+
+    def _check(self) -> None:
+        """After one failure the kernel may call lost pages clean: never say "on disk" again."""
+        if self._failed is not None:
+            raise OSError(
+                self._failed.errno,
+                f"{self._failed.strerror}; what was sent may be stored but not on disk: mend the "
+                "disk and start this process again (sending with the same ids is safe)",
+            )
+
+
+def _to_disk(file: int) -> None:
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone stops at the drive's cache
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(file)
+    else:
+        os.fsync(file)
