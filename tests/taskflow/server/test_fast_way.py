@@ -28,7 +28,7 @@ from taskflow.server.pace import Pace
 from taskflow.server.protocol import HttpResponse
 from taskflow.server.serving import WireServer
 from taskflow.server.waiting import Waiting
-from taskflow.stores.sqlite import durability
+from taskflow.stores.sqlite import disk_sync
 from taskflow.testing import ManualClock, wire_server
 
 SECONDS = 10.0
@@ -355,7 +355,7 @@ def fail_to_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(file: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(durability, "_to_disk", broken)
+    monkeypatch.setattr(disk_sync, "_to_disk", broken)
 
 
 def play_on_a_broken_disk(
