@@ -18,6 +18,8 @@ from taskflow.limits import check_message
 from taskflow.message import NO_ATTRIBUTES, new_id
 from taskflow.stores.row import QueueRow
 from taskflow.stores.sqlite.database import Database
+from taskflow.stores.sqlite.durability import Durability
+from taskflow.stores.sqlite.shared_commit import SharedCommit
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
 # by itself, and costs half of what its four parts cost one by one.
@@ -52,7 +54,7 @@ class SqlitePlainWay:
     def __init__(
         self,
         database: Database,
-        count_commit: Callable[[], None],
+        durability: Durability,
         sync: Callable[[], None],
         *,
         now: Callable[[], float],
@@ -60,14 +62,14 @@ class SqlitePlainWay:
         skip: Callable[[], bool],
         announce: Callable[[Sequence[str]], None],
     ) -> None:
-        """`count_commit` and `sync` are called as after any other commit that is to last."""
+        """`sync` is called as after any other commit that is to last."""
         self._database = database
-        self._reading, self._writing, self._haste = (
-            database.reading,
-            database.writing,
-            database.haste,
-        )
-        self._count_commit = count_commit
+        self._reading, self._writing = database.reading, database.writing
+        self._haste = database.haste
+        self._count_commit = durability.count_commit
+        self._store: Callable[[Sequence[Any]], bool] = self._store_alone
+        if durability.durable:  # else a wait for others costs as much as it saves
+            self._store = SharedCommit(database, durability, self._insert).store
         self._sync = sync
         self._now = now
         self._random = random
@@ -99,6 +101,23 @@ class SqlitePlainWay:
         self._execute = connection.cursor().execute
         self._connection = connection
 
+    def _store_alone(self, values: Sequence[Any]) -> bool:
+        with self._reading:
+            stored = not self._writing.depth and self._insert(values)
+            if stored:
+                self._count_commit()
+        return stored
+
+    def _insert(self, values: Sequence[Any]) -> bool:
+        """The lock is held."""
+        if self._connection is not self._database.connection:
+            self._prepare()
+        try:
+            self._execute(_PUBLISH, values)
+        except apsw.ConstraintError:  # declared anew since; or there is one of this id
+            return False
+        return True
+
     def publish(self, topic: str, payload: Any, most: int) -> str | None:
         plan = self._plans.get(topic)
         if plan is None or type(topic) is not str:
@@ -121,17 +140,8 @@ class SqlitePlainWay:
             return None
         seq, due = int(now * 1e6), now + plan.delay
         values = (plan.stamp, plan.queue, seq, due, now, id, topic, body)
-        with self._reading:
-            if self._writing.depth or self._haste.on:
-                return None
-            if self._connection is not self._database.connection:
-                self._prepare()
-            try:
-                self._execute(_PUBLISH, values)
-            except apsw.ConstraintError:  # declared anew since; or there is one of this id
-                self._plans.pop(topic, None)
-                return None
-            self._count_commit()
+        if self._haste.on or not self._store(values):
+            return None
         self._announce(plan.announced)
         try:
             self._sync()

@@ -130,7 +130,7 @@ class SqliteStore:
     ) -> SqlitePlainWay:
         return SqlitePlainWay(
             self._database,
-            self._count_commit,
+            self._durability,
             self.sync,
             now=now,
             random=random,
