@@ -31,9 +31,11 @@ class TakesPlain(Protocol):
         *,
         now: Callable[[], float],
         random: Random,
-        skip: Callable[[], bool],
+        tidies_next: Callable[[], bool],
+        count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
     ) -> PlainWay:
-        """A new one. `skip` counts a send, or answers False when the next is to do some
-        housekeeping, which the general way does; `announce` tells who waits for these queues."""
+        """A new one. `tidies_next` says whether the next send is to do some housekeeping, as the
+        general way does it; `count` is told of each other one. `announce` tells who waits for these
+        queues."""
         ...

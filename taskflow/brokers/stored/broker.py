@@ -73,7 +73,8 @@ class StoredBroker:
             plain = store.plain_way(
                 now=core.now,
                 random=self.random,
-                skip=intake.skip,
+                tidies_next=intake.tidies_next,
+                count=intake.count,
                 announce=lambda queues: core.waiters.announce(queues),
             )
         publisher = Publisher(core, intake, joiner, plain)

@@ -136,13 +136,13 @@ class Intake:
         seen = self._deduplicate(rows, queue, messages, now)
         return seen.record(self._store_all(rows, queue, topic, seen.new, now))
 
-    def skip(self) -> bool:
-        """Count a send to one queue that is stored elsewhere; False when the next one is to do some
-        housekeeping."""
-        if self._tidy and (self._sends + 1) % HOUSEKEEPING == 0:
-            return False
+    def tidies_next(self) -> bool:
+        """Whether the next send does some housekeeping."""
+        return self._tidy and (self._sends + 1) % HOUSEKEEPING == 0
+
+    def count(self) -> None:
+        """A send to one queue was stored elsewhere."""
         self._sends += 1
-        return True
 
     def _check(self, rows: Rows, queue: QueueRow, messages: Sequence[Message], now: float) -> None:
         """Raise LimitExceeded for what a queue does not take; now and then, let what is past its

@@ -59,7 +59,8 @@ class SqlitePlainWay:
         *,
         now: Callable[[], float],
         random: Random,
-        skip: Callable[[], bool],
+        tidies_next: Callable[[], bool],
+        count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
     ) -> None:
         """`sync` is called as after any other commit that is to last."""
@@ -73,7 +74,8 @@ class SqlitePlainWay:
         self._sync = sync
         self._now = now
         self._random = random
-        self._skip = skip
+        self._tidies_next = tidies_next
+        self._count = count
         self._announce = announce
         self._plans: dict[str, _Plan] = {}
         self._connection: apsw.Connection | None = None  # which has the view
@@ -123,7 +125,7 @@ class SqlitePlainWay:
         if plan is None or type(topic) is not str:
             return None
         data = json.encode(payload)
-        if not self._skip():
+        if self._tidies_next():
             return None
         now, random = self._now(), self._random
         id = new_id(now, random)
@@ -142,6 +144,7 @@ class SqlitePlainWay:
         values = (plan.stamp, plan.queue, seq, due, now, id, topic, body)
         if self._haste.on or not self._store(values):
             return None
+        self._count()
         self._announce(plan.announced)
         try:
             self._sync()

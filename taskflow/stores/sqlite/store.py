@@ -125,7 +125,8 @@ class SqliteStore:
         *,
         now: Callable[[], float],
         random: Random,
-        skip: Callable[[], bool],
+        tidies_next: Callable[[], bool],
+        count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
     ) -> SqlitePlainWay:
         return SqlitePlainWay(
@@ -134,7 +135,8 @@ class SqliteStore:
             self.sync,
             now=now,
             random=random,
-            skip=skip,
+            tidies_next=tidies_next,
+            count=count,
             announce=announce,
         )
 
