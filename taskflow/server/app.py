@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
 from taskflow.server.hangup import Hangup
-from taskflow.server.json_dialect import JsonDialect
+from taskflow.server.json_dialect import JsonDialect, refuse
 from taskflow.server.protocol import (
     AsgiEvent,
     Dialect,
@@ -121,6 +121,11 @@ class App:
         """A new one."""
         return self._new_request_id()
 
+    def refuse(self, error: Exception) -> HttpResponse:
+        """What is answered to a request of SQS in JSON that ended with this error."""
+        request_id = self._new_request_id()
+        return refuse(_explain(error, "sqs", request_id), request_id)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         for phase, hook in (("startup", self._startup), ("shutdown", self._shutdown)):
             await receive()
@@ -220,17 +225,8 @@ class App:
                 answer = await answer
             result = check_result(operation.output, answer)
             response = dialect.write(action, operation.output, result, request_id)
-        except WireError as error:
-            response = dialect.refuse(in_words_of(service, error), request_id)
-        except BrokerError as error:
-            refusal = translate(error, service)
-            if not refusal.sender:
-                log.warning("%s: %s: %s", request_id, type(error).__name__, error)
-            response = dialect.refuse(refusal, request_id)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            failure = common_error("InternalFailure", "The request failed for an unknown reason.")
-            response = dialect.refuse(failure, request_id)
+        except Exception as error:
+            response = dialect.refuse(_explain(error, service, request_id), request_id)
         finally:
             await gone.stop_listening()
         return None if gone.is_set() else response
@@ -289,6 +285,20 @@ async def _answer(response: HttpResponse, send: Send) -> None:
 def _hang_up(response: HttpResponse) -> HttpResponse:
     """The rest of the body is never read, so the connection ends with this answer."""
     return replace(response, headers=(*response.headers, ("connection", "close")))
+
+
+def _explain(error: Exception, service: str, request_id: str) -> WireError:
+    """What the client is told of an error, which the log tells in full when it is ours."""
+    match error:
+        case WireError():
+            return in_words_of(service, error)
+        case BrokerError():
+            refusal = translate(error, service)
+            if not refusal.sender:
+                log.warning("%s: %s: %s", request_id, type(error).__name__, error)
+            return refusal
+    log.error("request %s failed", request_id, exc_info=error)
+    return common_error("InternalFailure", "The request failed for an unknown reason.")
 
 
 def _text_page(status: int, text: str) -> HttpResponse:

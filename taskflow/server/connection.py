@@ -6,13 +6,15 @@ connection open with half a request for ever.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from taskflow.server.fast_way import FastWay, Plan
 from taskflow.server.json_dialect import CONTENT_TYPE
+from taskflow.server.protocol import HttpResponse
 
 MAX_HEAD = 64 * 1024  # bytes
 FIRST = 10.0  # seconds for the first byte of a new connection
@@ -106,22 +108,27 @@ class Connection(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)  # else it waits its turn
         )
 
-    def _tell(self, pending: "_Pending", scope: Any, body: bytes, answer: bytes | None) -> bool:
-        """Answer 200 with this; go the long way with the request when there is no answer."""
+    def _tell(
+        self, pending: "_Pending", scope: Any, body: bytes, answer: bytes | HttpResponse | None
+    ) -> bool:
+        """Answer 200 with this, or with the failure it is; go the long way with the request when
+        there is no answer."""
         if self.transport.is_closing():
             pending.response_complete = True
             return False
         if answer is None:
             self._go_the_long_way(pending, scope, body)
             return True
-        lines = [b"HTTP/1.1 200 OK\r\n"]
+        if isinstance(answer, HttpResponse):
+            status, headers, answer = answer.status, _write(answer.headers), answer.body
+        else:
+            assert self._fast is not None
+            status, about = 200, (self._fast.request_id(), CONTENT_TYPE.encode())
+            headers = b"x-amzn-requestid: %b\r\ncontent-type: %b\r\n" % about
+        lines = [STATUS_LINE[status]]
         for name, text in self.server_state.default_headers:
             lines += (name, b": ", text, b"\r\n")
-        assert self._fast is not None
-        lines.append(
-            b"x-amzn-requestid: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
-            % (self._fast.request_id(), CONTENT_TYPE.encode(), len(answer))
-        )
+        lines += (headers, b"content-length: %d\r\n" % len(answer))
         lines += (b"\r\n" if pending.keep_alive else b"connection: close\r\n\r\n", answer)
         self.transport.write(b"".join(lines))
         pending.response_complete = True
@@ -168,6 +175,10 @@ class Connection(HttpToolsProtocol):
 def connections_of(fast: FastWay | None) -> type[Connection]:
     """The connections of one server."""
     return type("Connection", (Connection,), {"fast": fast})
+
+
+def _write(headers: Sequence[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {text}\r\n" for name, text in headers).encode("latin-1")
 
 
 class _Pending:

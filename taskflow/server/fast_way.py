@@ -1,7 +1,8 @@
 """A short way for plain requests, past the scope, the task and the shapes of each.
 
 It answers what the long way (`App`) would answer, and declines what it does not know for certain:
-then that takes it. So nothing is refused here.
+then that takes it. So nothing is refused here; only what the broker's own fault has stopped is
+answered with that, since the long way would do it a second time.
 """
 
 import logging
@@ -10,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.server.app import App
 from taskflow.server.backend import LONG, Backend
 from taskflow.server.plain_actions import Answer, PlainActions, PlainRequest
-from taskflow.server.protocol import HttpRequest
+from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.rounds import Rounds
 from taskflow.server.sqs_receive import ReceiveActions
 from taskflow.server.wire_call import Caller
@@ -38,9 +40,9 @@ _SIGNED = re.compile(
     % (_PART, _PART)
 )
 
-Tell = Callable[[bytes | None], bool]
-"""Told the body of the answer; None when the long way has to take the request. False when the
-client has gone."""
+Tell = Callable[[bytes | HttpResponse | None], bool]
+"""Told the body of the answer, or the answer that it failed; None when the long way has to take the
+request. False when the client has gone."""
 Calls = list[tuple[PlainRequest, Tell]]
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -147,11 +149,15 @@ class FastWay:
         return self._actions.do([request for request, _ in calls])
 
     def _end(self, calls: Calls, answers: list[Answer] | None, error: Exception | None) -> None:
-        if answers is None or error is not None:  # the long way says what is wrong with whom
-            answers = [(None, ())] * len(calls)
+        failure = None
+        if answers is None:
+            answers = [(None if _may_be_asked_again(error) else b"", ())] * len(calls)
+            failure = error
+        elif calls[0][0].lasts:  # else it has what it wanted, though the disk failed
+            failure = error
         for (request, tell), (body, lent) in zip(calls, answers, strict=True):
             try:
-                there = tell(body)
+                there = tell(body if body is None or not failure else self._app.refuse(failure))
             except Exception:  # the others are to have their answers
                 log.exception("an answer could not be given")
                 there = False
@@ -159,6 +165,11 @@ class FastWay:
                 self._backend.waiting.wake_next(request.key[1])  # there may be more
                 if not there:
                     self._backend.start(self._backend.broker.give_back, list(lent))
+
+
+def _may_be_asked_again(error: Exception | None) -> bool:
+    """Whether the broker refused something, and did nothing: the long way says what it was."""
+    return isinstance(error, BrokerError) and not isinstance(error, BrokerUnavailable)
 
 
 def make_fast_way(app: App, backend: Backend, is_open: Callable[[], bool]) -> FastWay | None:

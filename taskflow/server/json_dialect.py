@@ -68,13 +68,18 @@ class JsonDialect:
         return _answer(200, plain(result), request_id)
 
     def refuse(self, error: WireError, request_id: str) -> HttpResponse:
-        shape = error.shape or COMMON.get(error.code, (error.code,))[0]
-        known = shape in load_services()["sqs"].errors
-        space = "com.amazonaws.sqs" if known else "com.amazon.coral.service"
-        body = {"__type": f"{space}#{shape}", "message": error.message}
-        fault = "Sender" if error.sender else "Receiver"
-        header = ("x-amzn-query-error", f"{error.code};{fault}")
-        return _answer(error.status, body, request_id, header)
+        return refuse(error, request_id)
+
+
+def refuse(error: WireError, request_id: str) -> HttpResponse:
+    """The answer that tells an error."""
+    shape = error.shape or COMMON.get(error.code, (error.code,))[0]
+    known = shape in load_services()["sqs"].errors
+    space = "com.amazonaws.sqs" if known else "com.amazon.coral.service"
+    body = {"__type": f"{space}#{shape}", "message": error.message}
+    fault = "Sender" if error.sender else "Receiver"
+    header = ("x-amzn-query-error", f"{error.code};{fault}")
+    return _answer(error.status, body, request_id, header)
 
 
 def _answer(status: int, body: Any, request_id: str, *more: tuple[str, str]) -> HttpResponse:

@@ -63,6 +63,11 @@ class PlainRequest:
     wanted: Set[str] = frozenset()
     """The names of a message's own attributes."""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is done is to be on disk before it is answered."""
+        return isinstance(self.given, _Send)
+
 
 class PlainActions:
     """`read` is called on the loop, `do` in a round. Neither refuses anything."""

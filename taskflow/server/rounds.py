@@ -33,7 +33,7 @@ class Rounds:
     promises it. The round is done on the loop, unless another process or a thread has the lock for
     longer than a moment: then in one thread, while whatever comes meanwhile gathers for the next.
     (A thread for each would only have them wait for each other.) The loop waits for the disk itself
-    while that is quick.
+    while that is quick. What is committed is never called again, though the disk may have failed.
     """
 
     def __init__(self, broker: Gathered, threads: Executor, pace: Pace) -> None:
@@ -51,7 +51,8 @@ class Rounds:
 
     def add(self, verb: Verb, done: Done) -> None:
         """Call `verb` in the next round, on the loop or in a thread, then `done` on the loop with
-        its answer or its error. WouldWait is no error of a verb: it is called again."""
+        its answer or its error; with both when it is committed and the disk failed to sync it.
+        WouldWait is no error of a verb: it is called again."""
         self._waiting.append((verb, done))
         if not self._due and not self.busy:
             self._due = True
@@ -98,7 +99,7 @@ class Rounds:
         try:
             self._pace.timed(wait)
         except Exception as error:
-            outcomes = [(None, error)] * len(entries)
+            outcomes = _unsynced(outcomes, error)
         self._finish(entries, outcomes)
 
     def _sync(self) -> None:
@@ -109,16 +110,18 @@ class Rounds:
             some, self._unsafe = self._unsafe, []
             waits = [wait for _, _, wait in some]
             self._pace.elsewhere()
-            waited = self._in_thread(partial(_call_all, waits))
+            waited = self._in_thread(lambda: [_error_in(wait) for wait in waits])
             waited.add_done_callback(partial(self._tell_synced, some))
 
-    def _tell_synced(self, some: Sequence[Unsafe], waited: asyncio.Future[None]) -> None:
+    def _tell_synced(
+        self, some: Sequence[Unsafe], waited: asyncio.Future[list[Exception | None]]
+    ) -> None:
         self._syncs = False
-        error = _error_of(waited)
+        stopped = _error_of(waited)
+        errors = waited.result() if stopped is None else [stopped] * len(some)
         self._sync()
-        for entries, outcomes, _ in some:
-            found = outcomes if error is None else [(None, error)] * len(entries)
-            self._finish(entries, found)
+        for (entries, outcomes, _), error in zip(some, errors, strict=True):
+            self._finish(entries, _unsynced(outcomes, error))
 
     # ---- in a thread ------------------------------------------------------------------------
     def _hand_over(self) -> None:
@@ -127,17 +130,15 @@ class Rounds:
         done = self._in_thread(partial(self._gather, [verb for verb, _ in entries]))
         done.add_done_callback(partial(self._end, entries))
 
-    def _gather(self, verbs: Sequence[Verb]) -> list[Outcome]:
+    def _gather(self, verbs: Sequence[Verb]) -> Sequence[Outcome]:
         outcomes, wait = self._broker.gathered(verbs, PATIENCE)
-        if wait is not None:
-            wait()
-        return outcomes
+        return outcomes if wait is None else _unsynced(outcomes, _error_in(wait))
 
-    def _end(self, entries: Sequence[Entry], done: asyncio.Future[list[Outcome]]) -> None:
+    def _end(self, entries: Sequence[Entry], done: asyncio.Future[Sequence[Outcome]]) -> None:
         self.busy = False
         if _error_of(done) is None:
             self._finish(entries, done.result())
-        else:  # nothing was done, or nobody knows: as if each had come alone
+        else:  # nothing was done: as if each had come alone
             self._do_alone(entries)
         self._run()
 
@@ -155,9 +156,21 @@ class Rounds:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _call_all(waits: Sequence[Callable[[], None]]) -> None:
-    for wait in waits:
+def _error_in(wait: Callable[[], None]) -> Exception | None:
+    try:
         wait()
+    except Exception as error:
+        return error
+    return None
+
+
+def _unsynced(outcomes: Sequence[Outcome], error: Exception | None) -> Sequence[Outcome]:
+    """What to tell when the wait for the disk raised this. What is committed stays so, unless the
+    file is another one by now, which has none of it."""
+    if error is None:
+        return outcomes
+    lost = isinstance(error, FileReplaced)
+    return [(None if lost else answer, own or error) for answer, own in outcomes]
 
 
 def _tell(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:

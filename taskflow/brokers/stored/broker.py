@@ -31,6 +31,7 @@ from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store
 from taskflow.stores.gathers import Gathers
 from taskflow.stores.joinable import Joinable
+from taskflow.stores.plain import TakesPlain
 
 
 class StoredBroker:
@@ -62,11 +63,21 @@ class StoredBroker:
             self.within = store.within
         if isinstance(store, Backup):
             self.back_up = store.back_up
+        alone = core is None
         self.core = core = core or Core(store, self.clock, self.random)
         self.now = core.now
         intake, joiner = Intake(), Joiner(core)
 
-        publisher = Publisher(core, intake, joiner)
+        plain = None
+        if alone and isinstance(store, TakesPlain):
+            plain = store.plain_way(
+                now=core.now,
+                random=self.random,
+                tidies_next=intake.tidies_next,
+                count=intake.count,
+                announce=lambda queues: core.waiters.announce(queues),
+            )
+        publisher = Publisher(core, intake, joiner, plain)
         self.publish, self.send = publisher.publish, publisher.send
         self.receiver = receiver = Receiver(core)
         self.receive, self.next_due = receiver.receive, receiver.next_due

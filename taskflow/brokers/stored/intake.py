@@ -131,6 +131,14 @@ class Intake:
         seen = self._deduplicate(rows, queue, messages, now)
         return seen.record(self._store_all(rows, queue, topic, seen.new, now))
 
+    def tidies_next(self) -> bool:
+        """Whether the next send does some housekeeping."""
+        return self._tidy and (self._sends + 1) % HOUSEKEEPING == 0
+
+    def count(self) -> None:
+        """A send to one queue was stored elsewhere."""
+        self._sends += 1
+
     def _check(self, rows: Rows, queue: QueueRow, messages: Sequence[Message], now: float) -> None:
         """Raise LimitExceeded for what a queue does not take; now and then, let what is past its
         retention go."""

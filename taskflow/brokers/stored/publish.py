@@ -10,6 +10,7 @@ from taskflow.brokers.stored.joiner import Joiner
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.limits import is_fifo
 from taskflow.message import Message
+from taskflow.stores.plain import PlainWay
 from taskflow.stores.row import QueueRow, Target
 from taskflow.stores.rows import Rows
 
@@ -34,7 +35,9 @@ class Publisher:
     A publish to one queue that takes it as it is goes a shorter way, which stores the same.
     """
 
-    def __init__(self, core: Core, intake: Intake, joiner: Joiner) -> None:
+    def __init__(self, core: Core, intake: Intake, joiner: Joiner, plain: PlainWay | None) -> None:
+        self.plain = plain
+        """For what is nothing but a payload."""
         self._core = core
         self._intake = intake
         self._joiner = joiner
@@ -79,6 +82,8 @@ class Publisher:
             targets, sent = run(store, durable=True, committed=announce)
             if reach is None or targets is not reach.targets:
                 reach = self._reached[topic] = _Reach(topic, targets)
+                if self.plain is not None:
+                    self.plain.learn(topic, reach.alone)
             if sent is not None:
                 return Published(len(targets), sent)
             wanted = Wanted(targets, messages)

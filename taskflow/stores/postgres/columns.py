@@ -28,3 +28,10 @@ FRESH = "(m.receipt IS NULL OR m.receipt & 2 <> 0)"
 """Of rows whose last lease did not lapse (`row.SPOKEN`)."""
 BESIDE = f"({FRESH} OR m.receipt & 5 = 1)"
 """Of those, and of bystanders (`row.AHEAD`, `row.CROWD`): they may come beside a suspect."""
+
+
+def in_hash(column: str, some: str) -> str:
+    """The condition that a statement answers a value, looked up in a hash of all that it answers.
+    `IS TRUE` keeps the planner from making a join of it: the only kind that connections leave it
+    goes through the one list for each row of the other, 25 million steps for 5,000 messages."""
+    return f"({column} IN ({some})) IS TRUE"

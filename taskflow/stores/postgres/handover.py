@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from taskflow.stores.message_columns import read_extra
-from taskflow.stores.postgres.columns import PARKED
+from taskflow.stores.postgres.columns import PARKED, in_hash
 from taskflow.stores.postgres.due_rows import DueRows
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.letters import PostgresLetters
@@ -11,7 +11,7 @@ from taskflow.stores.postgres.session import Session
 from taskflow.stores.row import PARKED_AT, QueueRow, Row
 
 # $1 queue, $2 stamp, then lists with an entry for each row.
-_ADD = """
+_ADD = f"""
 WITH u AS MATERIALIZED (
     SELECT *, nextval('tf.number') AS n FROM (
         SELECT * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -31,9 +31,10 @@ m AS (
                             receive_count, level, lane, tenant, slot)
     SELECT u.n, u.n, u.visible_at, u.sent_at, u.first_received_at, u.receipt, $1::int4,
            u.receive_count, u.level, u.lane, u.tenant, u.slot
-    FROM p JOIN u ON u.n = p.seq)
-SELECT d.stamp, r.ord, r.seq FROM tf.declared d
-LEFT JOIN (SELECT u.ord, p.seq FROM p JOIN u ON u.n = p.seq WHERE u.source IS NOT NULL) r ON true"""
+    FROM u WHERE {in_hash("u.n", "SELECT seq FROM p")})
+SELECT d.stamp, r.ord, r.n FROM (SELECT stamp FROM tf.declared LIMIT 1) d
+LEFT JOIN (SELECT ord, n FROM u WHERE source IS NOT NULL
+           AND {in_hash("u.n", "SELECT seq FROM p")}) r ON true"""
 
 
 class PostgresHandover:

@@ -5,7 +5,7 @@ from typing import Any
 
 from taskflow.message import Message
 from taskflow.stores.message_columns import write_attributes, write_extra
-from taskflow.stores.postgres.columns import LEVEL_OF
+from taskflow.stores.postgres.columns import LEVEL_OF, in_hash
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
@@ -25,8 +25,9 @@ m AS (
     SELECT seq, seq, $5::float8, $2::float8, $1::int4, $8::int2, $6, $7, $9 FROM p)
 SELECT d.stamp, p.seq FROM tf.declared d LEFT JOIN p ON true"""
 
-# As above, over lists: one entry for each message and queue; what has a body has it alone.
-_ADD_MANY = """
+# As above, over lists: one entry for each message and queue; what has a body has it alone. (What
+# went in is looked up `in_hash`, and not joined: see there.)
+_ADD_MANY = f"""
 WITH u AS MATERIALIZED (
     SELECT *, nextval('tf.number') AS n FROM (
         SELECT * FROM unnest($3::int4[], $4::text[], $5::float8[], $6::text[], $7::text[],
@@ -42,9 +43,9 @@ p AS (
 m AS (
     INSERT INTO tf.message (seq, place, visible_at, sent_at, queue, level, lane, tenant, slot)
     SELECT u.n, u.n, u.due, $1::float8, u.queue, u.level, u.lane, u.tenant, u.slot
-    FROM p JOIN u ON u.n = p.seq)
-SELECT d.stamp, r.ord, r.seq FROM tf.declared d
-LEFT JOIN (SELECT u.ord, p.seq FROM p JOIN u ON u.n = p.seq) r ON true"""
+    FROM u WHERE {in_hash("u.n", "SELECT seq FROM p")})
+SELECT d.stamp, r.ord, r.n FROM (SELECT stamp FROM tf.declared LIMIT 1) d
+LEFT JOIN (SELECT ord, n FROM u WHERE {in_hash("u.n", "SELECT seq FROM p")}) r ON true"""
 
 _SHARE = """
 INSERT INTO tf.shared_body (number, body, attributes, extra)

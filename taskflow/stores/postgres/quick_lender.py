@@ -12,7 +12,8 @@ from taskflow.stores.rows import Outdated
 # limits, $9 it holds others, $10 from where on
 _LEND = """
 WITH c AS MATERIALIZED (
-    SELECT m.ctid, m.seq, m.place, m.visible_at,
+    SELECT m.ctid, m.seq, m.place, m.visible_at, m.sent_at, m.slot, m.receive_count,
+           m.first_received_at,
            (m.sent_at <= $5::float8 OR m.receive_count >= $6::int8
             OR ($7::bool AND m.receipt IS NOT NULL AND m.receipt & 2 = 0)
             OR ($8::bool AND m.slot IS NOT NULL)) IS TRUE AS odd
@@ -20,7 +21,7 @@ WITH c AS MATERIALIZED (
     WHERE m.queue = $1::int8 AND m.level IS NULL AND m.visible_at <= $2::float8
       AND m.visible_at >= $10::float8
     ORDER BY m.visible_at, m.place LIMIT {limit} FOR UPDATE SKIP LOCKED),
-m AS (
+done AS (
     UPDATE tf.message x
     SET visible_at = $3::float8, receive_count = x.receive_count + 1,
         receipt = $4::int8 | CASE WHEN $9::bool OR ($7::bool AND (SELECT count(*) FROM c) > 1)
@@ -29,20 +30,21 @@ m AS (
     WHERE x.ctid = ANY (ARRAY(SELECT ctid FROM c)) AND NOT EXISTS (SELECT 1 FROM c WHERE odd)
       AND NOT EXISTS (SELECT 1 FROM tf.message y WHERE y.queue = $1::int8 AND y.level IS NOT NULL)
       AND (SELECT stamp FROM tf.declared) = $11::int8
-    RETURNING x.seq, x.receive_count, x.first_received_at, x.sent_at, x.receipt, x.slot)
+    RETURNING x.seq, x.receipt)
 SELECT d.stamp, (SELECT bool_or(odd) FROM c),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.tenant IS NOT NULL),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL),
        r.*
 FROM tf.declared d LEFT JOIN (
-    SELECT c.visible_at, c.place, m.receipt, f.hit IS NULL,
-           m.seq, p.id, p.topic, m.receive_count - 1, m.first_received_at, m.sent_at,
-           c.visible_at, p.source, coalesce(p.body, s.body), coalesce(p.attributes, s.attributes),
+    SELECT m.visible_at, m.place, (SELECT receipt FROM done LIMIT 1), f.hit IS NULL,
+           m.seq, p.id, p.topic, m.receive_count, coalesce(m.first_received_at, $2::float8),
+           m.sent_at, m.visible_at, p.source, coalesce(p.body, s.body),
+           coalesce(p.attributes, s.attributes),
            CASE WHEN p.shared IS NULL THEN p.extra ELSE s.extra END, NULL, NULL, m.slot
-    FROM m JOIN c ON c.seq = m.seq {payload}
+    FROM c m {payload}
     LEFT JOIN LATERAL (SELECT 1 AS hit FROM tf.finished x WHERE x.queue = $1::int4 AND x.id = p.id
                        AND x.topic = p.topic AND x.expires_at > $2::float8 LIMIT 1) f ON true
-    ) r ON true"""
+    WHERE m.seq = ANY (ARRAY(SELECT seq FROM done))) r ON true"""
 _KINDS = """
 SELECT EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.tenant IS NOT NULL),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL)"""

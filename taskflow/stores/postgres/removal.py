@@ -25,8 +25,9 @@ gone AS (
 p AS (DELETE FROM tf.payload WHERE seq = ANY (ARRAY(SELECT seq FROM gone))),
 f AS (
     INSERT INTO tf.finished (queue, id, topic, expires_at)
-    SELECT $7::int4, u.id, u.topic, max(u.expires_at) FROM gone JOIN u ON u.seq = gone.seq
-    WHERE u.id IS NOT NULL GROUP BY u.id, u.topic ORDER BY u.id, u.topic
+    SELECT $7::int4, u.id, u.topic, max(u.expires_at) FROM u
+    WHERE u.id IS NOT NULL AND u.seq = ANY (ARRAY(SELECT seq FROM gone))
+    GROUP BY u.id, u.topic ORDER BY u.id, u.topic
     ON CONFLICT (queue, id, topic) DO UPDATE SET expires_at = excluded.expires_at)
 SELECT seq FROM gone"""
 

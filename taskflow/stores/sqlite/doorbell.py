@@ -16,13 +16,13 @@ from pathlib import Path
 
 from taskflow.clock import SystemClock
 from taskflow.stores.sqlite.ear import Ear
+from taskflow.stores.sqlite.identity import TICK
 
 log = logging.getLogger("taskflow.store")
 
 _CLOCK = SystemClock()  # of the file system, whatever the broker's may be
 
 _PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
-TICK = 50_000_000  # nanoseconds, longer than between two times that a file system tells apart
 LOOK_AGAIN = 64  # publishes between two looks whether the folder was replaced under its name
 _OPEN_FILES = "/proc/self/fd"  # Linux's short names for long paths; elsewhere those are polled
 

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from taskflow.clock import Clock, SystemClock
+
 Numbers = tuple[int, int]
-SURE_AFTER = 4096  # looks: by then a change of the folder has another time than the one before
+TICK = 50_000_000  # nanoseconds, longer than between two times that a file system tells apart
 SECOND = 1_000_000_000  # nanoseconds
 
 
@@ -16,13 +18,14 @@ class FileIdentity:
     entry since they were seen, one look at that is enough.
     """
 
-    def __init__(self, named: Path, real: Path) -> None:
+    def __init__(self, named: Path, real: Path, clock: Clock | None = None) -> None:
+        """`clock` is that of the file system, whatever the broker's may be."""
         self._named = os.fspath(named)
         self._wal = f"{real}-wal"
         # Behind a link the names lie in several folders.
         self._folder = os.fspath(real.parent) if named.absolute() == real else None
         self._seen: tuple[int, int, int] | None = None
-        self._looks = 0
+        self._clock = clock or SystemClock()
         self._opened = self._look()
 
     def _look(self) -> tuple[Numbers, Numbers] | None:
@@ -52,10 +55,11 @@ class FileIdentity:
         except OSError:
             return self._look() == self._opened
         seen = found.st_dev, found.st_ino, found.st_mtime_ns
-        if seen != self._seen:
-            self._seen, self._looks = seen, 0
-        # The times of folders have steps of some milliseconds; of a second, on old file systems.
-        if self._looks < SURE_AFTER or not found.st_mtime_ns % SECOND:
-            self._looks += 1
-            return self._look() == self._opened
-        return True
+        if seen == self._seen:
+            return True
+        # A folder that changes again within the same tick shows the same time: it is sure when that
+        # is over. (On old file systems it lasts a second, or two.)
+        over = self._clock.now() * 1e9 - found.st_mtime_ns > TICK and found.st_mtime_ns % SECOND
+        holds = self._look() == self._opened
+        self._seen = seen if over and holds else None
+        return holds

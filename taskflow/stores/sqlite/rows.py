@@ -47,7 +47,7 @@ class SqliteRows:
         self.next_sequences = declared.next_sequences
         self.queues, self.queue, self.queue_of = declared.queues, declared.queue, declared.queue_of
         self.put_queue, self.drop_queue = declared.put_queue, declared.drop_queue
-        self.declared = declared.declared
+        self.declared, self.stamp_of = declared.declared, declared.stamp_of
         self.pause_queue, self.purged = declared.pause_queue, declared.purged
         self.described, self.tag = declared.described, declared.tag
         self.subscriptions, self.subscription = declared.subscriptions, declared.subscription

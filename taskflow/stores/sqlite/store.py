@@ -1,8 +1,9 @@
 """The SQLite store: one file (or `:memory:`), one connection per process, WAL."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 from taskflow.broker.own_sql import Sql
@@ -15,6 +16,7 @@ from taskflow.stores.sqlite.file_copy import back_up
 from taskflow.stores.sqlite.gathering import Gathering
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.own_sql import SqliteSql
+from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.rows import SqliteRows
 
 T = TypeVar("T")
@@ -117,6 +119,26 @@ class SqliteStore:
         if durable:
             self.sync()
         return answer
+
+    def plain_way(
+        self,
+        *,
+        now: Callable[[], float],
+        random: Random,
+        tidies_next: Callable[[], bool],
+        count: Callable[[], None],
+        announce: Callable[[Sequence[str]], None],
+    ) -> SqlitePlainWay:
+        return SqlitePlainWay(
+            self._database,
+            self._durability,
+            self.sync,
+            now=now,
+            random=random,
+            tidies_next=tidies_next,
+            count=count,
+            announce=announce,
+        )
 
     def gathering(self, patience: float | None) -> Gathering:
         return Gathering(self._writing, self._haste, patience, self._settle_gathering)

@@ -1,11 +1,14 @@
 """The fast way answers what the long way answers, byte for byte, and knows what it must decline."""
 
+import asyncio
+import errno
 import json
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +17,22 @@ import pytest
 
 from taskflow import open_broker
 from taskflow.broker import Broker, QueueSettings
+from taskflow.errors import BrokerFileError
 from taskflow.message import Message
-from taskflow.server.app import App
+from taskflow.server.app import App, Caller
+from taskflow.server.backend import Backend
 from taskflow.server.connection import Connection
+from taskflow.server.fast_way import Plan, make_fast_way
 from taskflow.server.keys import Keys
+from taskflow.server.pace import Pace
+from taskflow.server.protocol import HttpResponse
 from taskflow.server.serving import WireServer
 from taskflow.server.waiting import Waiting
-from taskflow.testing import wire_server
+from taskflow.stores.sqlite import disk_sync
+from taskflow.testing import ManualClock, wire_server
 
 SECONDS = 10.0
+REGION = "us-east-1"
 BASE = "http://localhost/000000000000/"
 CREDENTIAL = "AWS4-HMAC-SHA256 Credential=%s, SignedHeaders=host;x-amz-date, Signature=0"
 DATE = "X-Amz-Date: 20260101T000000Z"
@@ -339,6 +349,119 @@ def test_what_is_lent_to_a_client_that_has_gone_is_given_back(
         with suppress(ConnectionError):
             assert client.read() == b""
     assert broker.counts("work").visible == 1
+
+
+def fail_to_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(disk_sync, "_to_disk", broken)
+
+
+def play_on_a_broken_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> tuple[list[bytes], list[str]]:
+    """The answers to some requests, when what is committed cannot be synced, and what is stored."""
+    with closing(open_broker(f"sqlite:///{path}")) as broker:
+        broker.create_queue("work")
+        broker.send("work", [Message(name, name) for name in ("there", "deleted")])
+        receipts = [one.receipt for one in broker.receive("work", limit=2, visibility=0)]
+        asks = [
+            *(send("stored"), receive(MaxNumberOfMessages=10, VisibilityTimeout=0)),
+            *(delete(receipts[1]), send("stored too"), send("x", queue=f"{BASE}gone")),
+        ]
+        answers = []
+        with monkeypatch.context() as patched, serving(broker) as (_, client):
+            patched.setattr(Pace, "quick", quick, raising=False)
+            fail_to_sync(patched)
+            for one in asks:
+                client.write(one.bytes(""))
+                answers.append(client.read())
+        found = [one.body for one in broker.peek("work", limit=10)]
+    for pattern, text in ((_DATE, b""), (_IDS, b"ID"), (_RECEIPT, b"R")):
+        answers = [pattern.sub(text, one) for one in answers]
+    return answers, found
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_cannot_be_synced_fails_on_both_ways_and_is_stored_once(
+    tmp_path: Path, long: list[str], monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    by_fast, stored = play_on_a_broken_disk(tmp_path / "fast.db", monkeypatch, quick)
+    assert stored == ["there", "stored", "stored too"]
+    assert len(long) == 1, "for the queue that is not there"
+    status = [one.split(b" ", 2)[1] for one in by_fast]
+    assert status == [b"500", b"200", b"200", b"500", b"400"]
+    monkeypatch.setattr(Connection, "_may_be_plain", lambda self: False)
+    assert play_on_a_broken_disk(tmp_path / "long.db", monkeypatch, quick) == (by_fast, stored)
+
+
+def test_who_waits_for_no_disk_has_its_answer_beside_a_send_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one round, of which all is committed."""
+    told: list[bytes | HttpResponse | None] = []
+
+    def tell(answer: bytes | HttpResponse | None) -> bool:
+        told.append(answer)
+        return True
+
+    async def ask(bodies: Mapping[str, Any]) -> None:
+        """All in one turn of the loop."""
+        clock = ManualClock()
+        app = App({}, lambda *_: caller, clock=clock, new_request_id=lambda: "1", region=REGION)
+        backend = Backend(broker, Waiting(broker), threads, "000000000000", REGION)
+        fast = make_fast_way(app, backend, lambda: True)
+        assert fast is not None
+        for action, given in bodies.items():
+            body = json.dumps({"QueueUrl": "work", **given}).encode()
+            assert fast.begin(Plan(action, caller, REGION), body, tell)
+        turned = asyncio.Event()
+        asyncio.get_running_loop().call_soon(turned.set)
+        await turned.wait()
+
+    caller = Caller("000000000000", "")
+    with closing(open_broker(f"sqlite:///{tmp_path}/broker.db")) as broker:
+        broker.create_queue("work")
+        broker.send("work", [Message("1", "deleted"), Message("2", "there")])
+        (lent,) = broker.receive("work")
+        fail_to_sync(monkeypatch)
+        with ThreadPoolExecutor(1) as threads:
+            asyncio.run(
+                ask(
+                    {
+                        "SendMessage": {"MessageBody": "stored"},
+                        "DeleteMessage": {"ReceiptHandle": lent.receipt},
+                        "ReceiveMessage": {},
+                    }
+                )
+            )
+        sent, deleted, received = told
+        assert isinstance(sent, HttpResponse)
+        assert sent.status == 500
+        assert deleted == b"{}"
+        assert isinstance(received, bytes)
+        assert b'"Body":"there"' in received
+        assert [one.body for one in broker.peek("work", limit=10)] == ["there", "stored"]
+
+
+def test_what_fails_alone_after_its_commit_is_not_sent_again(
+    tmp_path: Path, long: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that could not be had together: each does it by itself, in a thread."""
+    with closing(open_broker(f"sqlite:///{tmp_path}/broker.db")) as broker:
+        broker.create_queue("work")
+
+        def full(*_: Any) -> Any:
+            raise BrokerFileError("broker.db: the disk is full; nothing was stored")
+
+        with monkeypatch.context() as patched, serving(broker) as (_, client):
+            patched.setattr(broker, "gathered", full)
+            fail_to_sync(patched)
+            client.write(send("once").bytes(""))
+            assert client.read().startswith(b"HTTP/1.1 500")
+        assert [one.body for one in broker.peek("work", limit=10)] == ["once"]
+    assert not long
 
 
 def test_where_there_are_keys_nothing_is_plain(

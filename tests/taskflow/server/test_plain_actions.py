@@ -11,6 +11,7 @@ import pytest
 from taskflow.broker import Broker, QueueSettings
 from taskflow.server.backend import Backend
 from taskflow.server.fast_way import make_fast_way
+from taskflow.server.protocol import HttpResponse
 from tests.taskflow.server.wire import Run, make_app
 
 Ask = Callable[..., list[Any]]
@@ -49,7 +50,8 @@ def ask(backend: Backend, run: Run[Any], calls: list[str]) -> Ask:
             assert plan is not None
             future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
-            def tell(answer: bytes | None, future: Any = future) -> bool:
+            def tell(answer: bytes | HttpResponse | None, future: Any = future) -> bool:
+                assert not isinstance(answer, HttpResponse)
                 future.set_result(answer)
                 if answer is not None and b"broken" in answer:
                     raise OSError("the connection is broken")

@@ -4,9 +4,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import pytest
+
 from taskflow.broker.prompt import Outcome, WouldWait
+from taskflow.errors import FileReplaced
 from taskflow.server.pace import PAUSE, QUICK, Pace
 from taskflow.server.rounds import Rounds
 from taskflow.testing import ManualClock
@@ -130,6 +134,96 @@ def test_nobody_is_told_before_it_is_on_disk() -> None:
     play(work)
     assert told_from[0] == "MainThread"
     assert told_from[1].startswith("thread")
+
+
+@pytest.mark.parametrize("how", ["on the loop", "in a thread", "locked"])
+def test_what_is_committed_is_not_called_again_though_the_disk_fails(how: str) -> None:
+    calls: list[str] = []
+    told: list[tuple[Any, Exception | None]] = []
+
+    async def work(rounds: Rounds, store: Store, pace: Pace) -> None:
+        pace.quick = how == "on the loop"
+        store.locked = how == "locked"
+        store.opened.set()
+        all_told = asyncio.Event()
+
+        def broken() -> None:
+            raise OSError("disk")
+
+        def verb(name: str) -> str:
+            calls.append(name)
+            if name == "wrong":
+                raise ValueError(name)
+            return name
+
+        def done(answer: Any, error: Exception | None) -> None:
+            told.append((answer, error))
+            if len(told) == 3:
+                all_told.set()
+
+        store.wait = broken
+        for name in ("a", "wrong", "b"):
+            rounds.add(partial(verb, name), done)
+        await all_told.wait()
+
+    play(work)
+    assert calls == ["a", "wrong", "b"]
+    assert [answer for answer, _ in told] == ["a", None, "b"]
+    assert [type(error) for _, error in told] == [OSError, ValueError, OSError]
+
+
+@pytest.mark.parametrize("how", ["on the loop", "in a thread", "locked"])
+def test_what_went_into_a_file_that_was_replaced_is_done_once_more(how: str) -> None:
+    calls: list[str] = []
+
+    async def work(rounds: Rounds, store: Store, pace: Pace) -> None:
+        pace.quick = how == "on the loop"
+        store.locked = how == "locked"
+        store.opened.set()
+
+        def replaced() -> None:
+            raise FileReplaced("broker.db")
+
+        store.wait = replaced
+
+        def verb() -> int:
+            calls.append("a")
+            return len(calls)
+
+        assert await ask(rounds, verb) == 2
+
+    play(work)
+    assert calls == ["a", "a"]
+
+
+def test_each_round_hears_of_its_own_wait() -> None:
+    """Two that wait for the disk together, of which one was in a file that was replaced."""
+    turns: list[str] = []
+
+    async def work(rounds: Rounds, store: Store, pace: Pace) -> None:
+        pace.quick = False
+        waits = threading.Event()
+
+        def held() -> None:
+            assert waits.wait(10)
+
+        def replaced() -> None:
+            raise FileReplaced("broker.db")
+
+        async def turn(wait: Callable[[], None], name: str) -> asyncio.Future[Any]:
+            store.wait = wait
+            future = ask(rounds, lambda: turns.append(name))
+            ended = asyncio.Event()
+            asyncio.get_running_loop().call_soon(ended.set)
+            await ended.wait()
+            return future
+
+        asked = [await turn(held, "first"), await turn(replaced, "lost"), await turn(held, "kept")]
+        waits.set()
+        await asyncio.gather(*asked)
+
+    play(work)
+    assert turns == ["first", "lost", "kept", "lost"]
 
 
 def test_a_slow_disk_is_waited_for_elsewhere_until_it_is_quick_again() -> None:

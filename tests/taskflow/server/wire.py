@@ -24,6 +24,7 @@ from hypothesis.strategies import SearchStrategy
 from proto.aws.generate import SQS_LISTS, SQS_MAPS
 from taskflow.server.app import App
 from taskflow.server.fast_way import FastWay
+from taskflow.server.protocol import HttpResponse
 from taskflow.server.wire_call import Call, Caller, Result
 from taskflow.testing import ManualClock
 from taskflow.wire.shapes import load_services
@@ -38,6 +39,7 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 T = TypeVar("T")
 Asgi = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 Run = Callable[[Coroutine[Any, Any, T]], T]
+Told = bytes | HttpResponse | None
 
 
 class Actions(dict[tuple[str, str], Callable[[Call], Result]]):
@@ -147,9 +149,9 @@ class FastFirst:
         came = [await receive()]
         while came[-1].get("more_body"):
             came.append(await receive())
-        answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
 
-        def tell(answer: bytes | None) -> bool:
+        def tell(answer: Told) -> bool:
             answered.set_result(answer)
             return True
 
@@ -165,10 +167,13 @@ class FastFirst:
 
             await self._app(scope, again, send)
             return
-        length = str(len(answer)).encode()
-        headers = [(b"x-amzn-requestid", self._fast.request_id()), (b"content-length", length)]
+        status, headers = 200, [(b"x-amzn-requestid", self._fast.request_id())]
         headers.append((b"content-type", JSON[1].encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if isinstance(answer, HttpResponse):
+            status, headers = answer.status, [(n.encode(), t.encode()) for n, t in answer.headers]
+            answer = answer.body
+        headers.append((b"content-length", str(len(answer)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
 

@@ -107,6 +107,8 @@ def tour(broker: StoredBroker, clock: ManualClock) -> None:
     letter = broker.peek("d")[0]
     broker.change_visibility([(broker.lend("d", letter.id, 5), 0)])
     broker.resend("d", letter.id, Message(f"again{at}", "x"))
+    lot = broker.hand_out(f"b{at}", "q", "q2", 5)
+    broker.take_in(f"b{at}", "q2", lot.messages)
     broker.redrive("d")
     broker.purge("d.fifo")
     clock.advance(200)
@@ -137,6 +139,26 @@ def is_wrong(text: str, scan: dict[str, Any]) -> bool:
     if not alone or ("ORDER BY" in text and "Filter" not in scan):
         return False
     return not any(part in text for part in BY_QUEUE_ALONE)
+
+
+LISTS = ("CTE Scan", "Function Scan")
+
+
+def is_list(plan: dict[str, Any]) -> bool:
+    """Whether it goes through what was given or found as a list, before anything else."""
+    parts = plan.get("Plans", ())
+    return plan["Node Type"] in LISTS or (bool(parts) and is_list(parts[0]))
+
+
+def quadratic(plan: dict[str, Any]) -> Iterator[str]:
+    """Where a list is gone through for each entry of another one."""
+    parts = plan.get("Plans", ())
+    if plan["Node Type"] == "Nested Loop":
+        outer, inner = (one for one in parts if one["Parent Relationship"] in ("Outer", "Inner"))
+        if is_list(outer) and is_list(inner):
+            yield str(plan.get("Join Filter"))
+    for part in parts:
+        yield from quadratic(part)
 
 
 @pytest.mark.slow
@@ -190,6 +212,10 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(
                 f"of {scan['Relation Name']} in {' '.join(text.split())[:300]}"
                 for scan in scans(plan[0]["Plan"])
                 if is_wrong(text, scan)
+            )
+            wrong.extend(
+                f"{state}: a list for each of another, {join} in {' '.join(text.split())[:300]}"
+                for join in quadratic(plan[0]["Plan"])
             )
 
     try:

@@ -1,0 +1,153 @@
+"""A plain publish to one standard queue, from the payload to the commit, past the layers between.
+
+It is the short form of what lies in several rooms, and stores the same: `publisher.publish` and
+`event.Event.message` make the message, `brokers.stored` finds the queue, `insertion` adds the row.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+import apsw
+
+from taskflow import payload as json
+from taskflow.clock import rfc3339
+from taskflow.errors import FileReplaced
+from taskflow.event import DEFAULT_SOURCE, trace_child
+from taskflow.limits import check_message
+from taskflow.message import NO_ATTRIBUTES, new_id
+from taskflow.stores.row import QueueRow
+from taskflow.stores.sqlite.database import Database
+from taskflow.stores.sqlite.durability import Durability
+from taskflow.stores.sqlite.shared_commit import SharedCommit
+
+# The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
+# by itself, and costs half of what its four parts cost one by one.
+_PREPARE = """
+CREATE TEMP VIEW plain_publish AS
+    SELECT 0 AS stamp, 0 AS queue, 0 AS seq, 0 AS due, 0 AS now, 0 AS id, 0 AS topic, 0 AS body;
+CREATE TEMP TRIGGER plain_publish_insert INSTEAD OF INSERT ON plain_publish BEGIN
+    SELECT raise(ABORT, 'declared anew') WHERE new.stamp IS NOT (SELECT stamp FROM declaration);
+    INSERT INTO body VALUES (
+        max(new.seq, ifnull((SELECT max(seq) FROM body), 0) + 1), new.body, '{}', NULL);
+    INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
+        VALUES (new.queue, last_insert_rowid(), new.due, new.now, new.id, new.topic);
+END"""
+_PUBLISH = "INSERT INTO plain_publish VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class _Plan(NamedTuple):
+    """How events of a topic are stored, as long as `stamp` is that of the declarations."""
+
+    stamp: int
+    queue: int
+    delay: float
+    most: int
+    between: str
+    """What stands between the id and the time in each of its envelopes."""
+    announced: Sequence[str]
+
+
+class SqlitePlainWay:
+    """`PlainWay` over one SQLite file. Thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        durability: Durability,
+        sync: Callable[[], None],
+        *,
+        now: Callable[[], float],
+        random: Random,
+        tidies_next: Callable[[], bool],
+        count: Callable[[], None],
+        announce: Callable[[Sequence[str]], None],
+    ) -> None:
+        """`sync` is called as after any other commit that is to last."""
+        self._database = database
+        self._reading, self._writing = database.reading, database.writing
+        self._haste = database.haste
+        self._count_commit = durability.count_commit
+        self._store: Callable[[Sequence[Any]], bool] = self._store_alone
+        if durability.durable:  # else a wait for others costs as much as it saves
+            self._store = SharedCommit(database, durability, self._insert).store
+        self._sync = sync
+        self._now = now
+        self._random = random
+        self._tidies_next = tidies_next
+        self._count = count
+        self._announce = announce
+        self._plans: dict[str, _Plan] = {}
+        self._connection: apsw.Connection | None = None  # which has the view
+        self._execute: Callable[[str, Sequence[Any]], Any]
+
+    def learn(self, topic: str, alone: QueueRow | None) -> None:
+        self._plans.pop(topic, None)
+        if alone is None:
+            return
+        with self._reading:
+            stamp = self._reading.rows.stamp_of(alone)
+            if stamp is None:
+                return
+            if self._connection is not self._database.connection:
+                self._plans.clear()
+                self._connection = None
+            between = f'","source":"{DEFAULT_SOURCE}","type":"{topic}","time":"'
+            delay, most = alone.settings.delay, alone.settings.max_message_bytes
+            self._plans[topic] = _Plan(stamp, alone.id, delay, most, between, [alone.name])
+
+    def _prepare(self) -> None:
+        """Of a process that publishes once, nothing is to be prepared."""
+        connection = self._database.connection
+        connection.execute(_PREPARE)
+        self._execute = connection.cursor().execute
+        self._connection = connection
+
+    def _store_alone(self, values: Sequence[Any]) -> bool:
+        with self._reading:
+            stored = not self._writing.depth and self._insert(values)
+            if stored:
+                self._count_commit()
+        return stored
+
+    def _insert(self, values: Sequence[Any]) -> bool:
+        """The lock is held."""
+        if self._connection is not self._database.connection:
+            self._prepare()
+        try:
+            self._execute(_PUBLISH, values)
+        except apsw.ConstraintError:  # declared anew since; or there is one of this id
+            return False
+        return True
+
+    def publish(self, topic: str, payload: Any, most: int) -> str | None:
+        plan = self._plans.get(topic)
+        if plan is None or type(topic) is not str:
+            return None
+        data = json.encode(payload)
+        if self._tidies_next():
+            return None
+        now, random = self._now(), self._random
+        id = new_id(now, random)
+        body = (
+            f'{{"specversion":"1.0","id":"{id}{plan.between}{rfc3339(now)}","traceparent":"'
+            f'{trace_child(None, random)}","data":{data.decode()}}}'
+        )
+        if body.isascii():
+            size = len(body)
+        else:
+            body = json.carried(body)
+            size = check_message(body, NO_ATTRIBUTES, most)
+        if size > most or size > plan.most:
+            return None
+        seq, due = int(now * 1e6), now + plan.delay
+        values = (plan.stamp, plan.queue, seq, due, now, id, topic, body)
+        if self._haste.on or not self._store(values):
+            return None
+        self._count()
+        self._announce(plan.announced)
+        try:
+            self._sync()
+        except FileReplaced:  # nobody was answered: into the new file with it
+            return None
+        return id

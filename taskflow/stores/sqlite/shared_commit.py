@@ -1,0 +1,95 @@
+"""One transaction for what several threads store at the same time."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import apsw
+
+from taskflow.errors import BrokerUnavailable
+from taskflow.stores.sqlite.database import Database
+from taskflow.stores.sqlite.durability import Durability
+
+Values = Sequence[Any]
+MOST = 100  # in one transaction: others wait for it
+
+
+class _Entry:
+    __slots__ = ("connection", "file", "stored", "unknown", "values")
+
+    def __init__(self, values: Values, connection: apsw.Connection) -> None:
+        self.values = values
+        self.connection = connection
+        self.stored: bool | None = None
+        """None while it waits for somebody to store it."""
+        self.unknown = False
+        """Whether nobody can say."""
+        self.file = 0
+
+
+class SharedCommit:
+    """Whoever has the lock stores what all have brought who wait for it: nobody waits longer for
+    that, and they wait for the disk together. Thread-safe.
+
+    `insert` is called with the lock held, and adds one entry; it answers False when it did not.
+    """
+
+    def __init__(
+        self, database: Database, durability: Durability, insert: Callable[[Values], bool]
+    ) -> None:
+        self._database = database
+        self._reading, self._writing = database.reading, database.writing
+        self._durability = durability
+        self._insert = insert
+        self._waiting: deque[_Entry] = deque()
+
+    def store(self, values: Values) -> bool:
+        """Have it committed; False when it is not, and will not be. Raises BrokerUnavailable."""
+        one = _Entry(values, self._database.connection)
+        self._waiting.append(one)
+        try:
+            with self._reading:
+                while one.stored is None:  # else somebody who had the lock before has stored it
+                    self._store_some()
+        except BaseException:
+            with suppress(ValueError):
+                self._waiting.remove(one)
+            raise
+        if one.unknown:
+            raise BrokerUnavailable("the thread that stored it was interrupted: it may be stored")
+        if one.stored:
+            self._durability.adopt_commit(one.file)
+        return bool(one.stored)
+
+    def _store_some(self) -> None:
+        some = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+        for one in some:
+            one.stored = False
+        if self._writing.depth:  # of this thread: others are not to be a part of what it does
+            return
+        # In a fork, what threads of the parent had brought is not this process's.
+        mine = [one for one in some if one.connection is self._database.connection]
+        if len(mine) == 1:
+            mine[0].stored = self._insert(mine[0].values)
+        elif mine:
+            self._store_together(mine)
+        if any(one.stored for one in mine):
+            self._durability.count_commit()
+            for one in mine:
+                one.file = self._durability.last_commit()
+
+    def _store_together(self, some: Sequence[_Entry]) -> None:
+        execute = self._database.connection.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            stored = [self._insert(one.values) for one in some]
+            execute("COMMIT")
+        except BaseException as error:
+            for one in some:  # an error of SQLite undoes all; what else comes may come after it
+                one.unknown = not isinstance(error, apsw.Error)
+            with suppress(apsw.Error):
+                execute("ROLLBACK")
+            raise
+        for one, is_stored in zip(some, stored, strict=True):
+            one.stored = is_stored
