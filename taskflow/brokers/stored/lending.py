@@ -106,7 +106,7 @@ class Lending:
         try:
             return self._bits.pop()
         except IndexError:
-            return self._random.getrandbits(18)
+            return self._random.getrandbits(17)
 
     def _take(
         self,

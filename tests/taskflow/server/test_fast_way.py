@@ -19,7 +19,7 @@ from taskflow import open_broker
 from taskflow.broker import Broker, QueueSettings
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
-from taskflow.server.app import App, Caller
+from taskflow.server.app import App
 from taskflow.server.backend import Backend
 from taskflow.server.connection import Connection
 from taskflow.server.fast_way import Plan, make_fast_way
@@ -28,6 +28,7 @@ from taskflow.server.pace import Pace
 from taskflow.server.protocol import HttpResponse
 from taskflow.server.serving import WireServer
 from taskflow.server.waiting import Waiting
+from taskflow.server.wire_call import Caller
 from taskflow.stores.sqlite import disk_sync
 from taskflow.testing import ManualClock, wire_server
 

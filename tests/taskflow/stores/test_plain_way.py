@@ -310,7 +310,12 @@ class Rot13:
 
 @pytest.mark.parametrize(
     "before",
-    [FaultBroker, SimulatedBroker, lambda broker: SealedBroker(broker, cast(Any, Rot13()))],
+    [
+        FaultBroker,
+        lambda broker: SimulatedBroker(broker, lambda queue: None, quiet=True),
+        lambda broker: SimulatedBroker(broker, lambda queue: None, quiet=False),
+        lambda broker: SealedBroker(broker, cast(Any, Rot13())),
+    ],
 )
 def test_whoever_stands_before_the_broker_sees_each_publish(made: Made, before: Any) -> None:
     made.random.number += 1
