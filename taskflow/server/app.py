@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from taskflow.clock import Clock
-from taskflow.errors import BrokerError
+from taskflow.server.explaining_errors import explain
 from taskflow.server.hangup import Hangup
 from taskflow.server.json_dialect import JsonDialect, refuse
 from taskflow.server.protocol import (
@@ -32,7 +32,7 @@ from taskflow.server.protocol import (
 )
 from taskflow.server.query_dialect import QueryDialect
 from taskflow.server.wire_call import Action, Call, Caller
-from taskflow.wire.error_codes import WireError, common_error, in_words_of, translate
+from taskflow.wire.error_codes import WireError, common_error
 from taskflow.wire.names import is_region, parse_queue_path, queue_url, region_of_host
 
 log = logging.getLogger("taskflow.server")
@@ -124,7 +124,7 @@ class App:
     def refuse(self, error: Exception) -> HttpResponse:
         """What is answered to a request of SQS in JSON that ended with this error."""
         request_id = self._new_request_id()
-        return refuse(_explain(error, "sqs", request_id), request_id)
+        return refuse(explain(error, "sqs", request_id), request_id)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         for phase, hook in (("startup", self._startup), ("shutdown", self._shutdown)):
@@ -226,7 +226,7 @@ class App:
             result = check_result(operation.output, answer)
             response = dialect.write(action, operation.output, result, request_id)
         except Exception as error:
-            response = dialect.refuse(_explain(error, service, request_id), request_id)
+            response = dialect.refuse(explain(error, service, request_id), request_id)
         finally:
             await gone.stop_listening()
         return None if gone.is_set() else response
@@ -285,20 +285,6 @@ async def _answer(response: HttpResponse, send: Send) -> None:
 def _hang_up(response: HttpResponse) -> HttpResponse:
     """The rest of the body is never read, so the connection ends with this answer."""
     return replace(response, headers=(*response.headers, ("connection", "close")))
-
-
-def _explain(error: Exception, service: str, request_id: str) -> WireError:
-    """What the client is told of an error, which the log tells in full when it is ours."""
-    match error:
-        case WireError():
-            return in_words_of(service, error)
-        case BrokerError():
-            refusal = translate(error, service)
-            if not refusal.sender:
-                log.warning("%s: %s: %s", request_id, type(error).__name__, error)
-            return refusal
-    log.error("request %s failed", request_id, exc_info=error)
-    return common_error("InternalFailure", "The request failed for an unknown reason.")
 
 
 def _text_page(status: int, text: str) -> HttpResponse:

@@ -129,8 +129,10 @@ def _check_attempts(
     if highest > most or len(attempts) > most * lives + returned + begun:
         yield f"too many attempts: {key} started {len(attempts)} times, up to number {highest}"
     numbers = Counter(attempt.number for attempt in attempts if not attempt.given_back)
+    forgiven = 1 if key[0].endswith(".fifo") else 2  # then it was alone
     for number, times in numbers.items():
-        if times > lives + any(attempt.number == number for attempt in uncounted):
+        without_end = sum(attempt.number == number for attempt in uncounted)
+        if times > lives + min(forgiven, without_end):
             yield f"one attempt twice: {key} number {number} started {times} times"
     for attempt in attempts:
         if kind["fate"] == "handled" and attempt.error not in {None, *EXPECTED_ERRORS}:

@@ -198,14 +198,16 @@ def test_too_high_an_attempt_is_found() -> None:
     story.bury(attempts=6).expect("too many attempts")
 
 
-def test_a_start_among_others_that_was_killed_is_forgiven_once() -> None:
-    story = Story().publish().work("start").tell("killed", "c", process="w")
-    story.work("start", "end", "acked", who="v").finish().expect()
+def test_a_start_among_others_that_was_killed_is_forgiven_twice() -> None:
+    story = Story().publish()
+    for who in ("w", "v"):
+        story.work("start", who=who).tell("killed", "c", process=who)
+    story.work("start", "end", "acked", who="u").finish().expect()
 
 
 def test_one_attempt_started_again_and_again_is_found() -> None:
     story = Story().publish()
-    for who in ("w", "v"):
+    for who in ("w", "v", "t"):
         story.work("start", who=who).tell("killed", "c", process=who)
     story.work("start", "end", "acked", who="u").finish().expect("one attempt twice")
 

@@ -97,9 +97,9 @@ def test_a_version_expected_must_be_the_one_there_is(broker: Broker) -> None:
 def test_records_alone_are_written_all_or_none(broker: Broker) -> None:
     put = Put(kind="run", key="1", value="{}", expected=0)
     late = Put(kind="run", key="2", value="{}", expected=7)
-    both: tuple[list[Put | Remove], ...] = ([put, late], [put, Remove("run", "2", expected=7)])
-    for records in both:
-        (answer,) = broker.apply([Change(records=records)])
+    refused = Change(records=[put, late]), Change(records=[put, Remove("run", "2", expected=7)])
+    for change in refused:
+        (answer,) = broker.apply([change])
         assert isinstance(answer.refused, VersionConflict)
         assert (answer.refused.key, answer.versions) == ("2", ())
         assert broker.records("run", ["1", "2"]) == {}
