@@ -59,7 +59,7 @@ def test_what_is_wrong_and_what_comes_next_is_told(
     broker.pause("theirs")
 
     # What is wrong: `jobs` has a call, and no worker.
-    options = {"idempotency": "dynamodb://table", "state": "dynamodb://table"}
+    options = {"idempotency": "dynamodb://finished", "state": "dynamodb://state"}
     facts = look(broker, registry, scheme, options, "us-east-1")
     assert [(one.number, one.about) for one in examine(facts)] == [("TF301", "queue jobs")]
     assert set(facts.queues) == {"audit", "audit-dlq", "jobs", "jobs-dlq", "theirs"}
