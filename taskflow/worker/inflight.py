@@ -17,6 +17,7 @@ from taskflow.worker.lineup import Lineup
 from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.slots import Slots
 
+PACES = 5  # runs whose median is the pace of handlers
 RECEIVED, WAITING, READY, RUNNING, ENDED, RETURNED, TELLING, GONE = State
 
 
@@ -60,7 +61,7 @@ class Inflight:
         self.pace = 1.0
         """Seconds that a handler takes: the median of the last few, since one that waited for the
         processor says nothing of it. Slow until proven short."""
-        self._paces = [1.0] * 5
+        self._paces = [1.0] * PACES
         self._ended = 0
         self.finished = 0
         self.suspects = 0  # held and not ended; nothing that lapsed is received meanwhile
@@ -126,9 +127,10 @@ class Inflight:
             if job.state is not RUNNING:
                 return False
             seconds = max(0.0, self._clock.elapsed() - job.started)
-            self._paces[self._ended % len(self._paces)] = max(1e-6, seconds)
+            paces = self._paces
+            paces[self._ended % PACES] = max(1e-6, seconds)
             self._ended += 1
-            self.pace = sorted(self._paces)[len(self._paces) // 2]
+            self.pace = sorted(paces)[PACES // 2]
             self._end(job, outcome, at, seconds)
             return True
 

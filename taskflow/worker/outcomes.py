@@ -29,17 +29,16 @@ def tell(broker: Broker, jobs: Sequence[Job], retention: Retention) -> Answers:
     engined: list[tuple[Job, Ended]] = []
 
     def sort(job: Job, outcome: Outcome, failure: str | None) -> None:
-        match outcome:
-            case Done(duplicate=duplicate):
-                done.append(Finish(job.delivery, 0.0 if duplicate else job.window))
-                by_kind[0].append(job)
-            case Retry(after=after):
-                retries.append((job.delivery, after))
-                by_kind[1].append(job)
-            case Dead():
-                assert failure is not None
-                dead.append((job.delivery, failure))
-                by_kind[2].append(job)
+        if isinstance(outcome, Done):
+            done.append(Finish(job.delivery, 0.0 if outcome.duplicate else job.window))
+            by_kind[0].append(job)
+        elif isinstance(outcome, Retry):
+            retries.append((job.delivery, outcome.after))
+            by_kind[1].append(job)
+        else:
+            assert failure is not None
+            dead.append((job.delivery, failure))
+            by_kind[2].append(job)
 
     for job in jobs:
         outcome = job.outcome

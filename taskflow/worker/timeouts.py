@@ -60,7 +60,8 @@ class Running:
             finally:
                 with self._lock:
                     self._inside = False
-                    _raise_in_thread(ctypes.c_ulong(self._thread), None)  # too late now
+                    if self.expired_at is not None:  # too late now
+                        _raise_in_thread(ctypes.c_ulong(self._thread), None)
         except (HandlerInterrupt, asyncio.CancelledError, CancelledError) as error:
             if self.expired_at is None:
                 raise
