@@ -2,7 +2,6 @@
 
 import logging
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import apsw
@@ -135,4 +134,4 @@ def _copy(path: Path, copy: Path) -> None:
 
 @cache
 def _sql(name: str) -> str:
-    return files("taskflow.stores.sqlite").joinpath(name).read_text()
+    return Path(__file__).with_name(name).read_text()

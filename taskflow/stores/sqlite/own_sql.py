@@ -1,7 +1,7 @@
 """SQL of the application in the broker's file: beside the broker's tables, never in them."""
 
 import re
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -9,7 +9,7 @@ import apsw
 from taskflow.broker.own_sql import Values
 
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)")
-_PACKAGE = files("taskflow.stores.sqlite")
+_PACKAGE = Path(__file__).parent
 OURS = frozenset(
     name
     for file in ("schema.sql", "records.sql")
