@@ -88,8 +88,14 @@ class Records:
         return sum(map(len, self._seen.values()))
 
     def all(self) -> list[Record]:
-        """All runs seen by the last `count`."""
-        return [record for records in self._seen.values() for record in records]
+        """All runs seen by the last `count`; read anew, since one that was just being written when
+        it was counted may have had the end of its record, and not yet its number."""
+        runs: list[Record] = []
+        for path, seen in self._seen.items():
+            with path.open("rb") as file:
+                block = file.read(len(seen) * _LAYOUT.size)
+            runs += map(Record._make, _LAYOUT.iter_unpack(block))
+        return runs
 
     def _read_on(self, path: Path, seen: list[Record]) -> None:
         with path.open("rb") as file:
