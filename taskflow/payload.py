@@ -63,8 +63,9 @@ def carried(text: str) -> str:
     return text.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
 
 
-def decoder(annotation: Any) -> Decode:
-    """A function from JSON bytes to `annotation`. Raises TypeError when there can be none.
+def decoder(annotation: Any, *, opened: bool = False) -> Decode:
+    """A function from JSON bytes to `annotation`. `opened`: its caller has refused what is sealed.
+    Raises TypeError when there can be none.
 
     The function raises DecodeError, naming the place and the expected type, never the value
     (but for what a type's own checks say). Unknown fields are ignored, so that producers may
@@ -73,7 +74,7 @@ def decoder(annotation: Any) -> Decode:
     try:
         foreign = _foreign_types(annotation)
         if any(hasattr(kind, "__pydantic_validator__") for kind in foreign):
-            return _pydantic_decoder(annotation)
+            return _pydantic_decoder(annotation, opened)
         if foreign:
             raise TypeError(f"{foreign[0].__name__} is a plain class")
         read = msgspec.json.Decoder(annotation).decode
@@ -81,7 +82,8 @@ def decoder(annotation: Any) -> Decode:
         raise TypeError(str(error)) from error
 
     def decode(raw: msgspec.Raw) -> Any:
-        refuse_sealed(raw)
+        if not opened:
+            refuse_sealed(raw)
         try:
             return read(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -132,7 +134,7 @@ def _models(annotation: Any) -> Iterator[type]:
         yield from _models(part)
 
 
-def _pydantic_decoder(annotation: Any) -> Decode:
+def _pydantic_decoder(annotation: Any, opened: bool) -> Decode:
     from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
     try:
@@ -141,7 +143,8 @@ def _pydantic_decoder(annotation: Any) -> Decode:
         raise TypeError(str(error)) from error
 
     def decode(raw: msgspec.Raw) -> Any:
-        refuse_sealed(raw)
+        if not opened:
+            refuse_sealed(raw)
         try:
             return read(bytes(raw))
         except ValidationError as error:

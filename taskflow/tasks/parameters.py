@@ -76,8 +76,8 @@ class Parameters:
     ) -> Arguments:
         """The arguments in JSON, those `before` first, as the annotated types. Raises DecodeError
         for what does not fit the function as it is now."""
-        json.refuse_sealed(args)
-        json.refuse_sealed(kwargs)
+        for raw in (args, *before) if kwargs is NO_KWARGS else (args, kwargs, *before):
+            json.refuse_sealed(raw)
         try:
             given = [*before, *_read_list(args)] if before else _read_list(args)
             named = {} if kwargs is NO_KWARGS else _read_dict(kwargs)
@@ -178,7 +178,7 @@ def read_parameters(function: Callable[..., Any], name: str) -> Parameters:
 
 def _decoder(task: str, parameter: str, annotation: Any) -> json.Decode:
     try:
-        return json.decoder(annotation)
+        return json.decoder(annotation, opened=True)
     except TypeError as error:
         raise RegistrationError(
             f"{task}: no JSON can become {parameter}: {annotation!r}: {error}; use dict, a "
