@@ -27,13 +27,18 @@ Made = Applied | Exception
 class StepKeeper:
     """Of one broker and one event loop, on which it is called.
 
-    Where no lock is to be waited for, the loop itself makes the transaction: that is shorter than
-    to hand it over. Else it is done in a thread, and so is the wait for the disk.
+    Where nothing is to be waited for, the loop itself makes the transaction: that is shorter than
+    to hand it over. Else a thread does, and whatever comes meanwhile waits for that one: two would
+    take the locks of the same runs, each in its own order. Where the disk is waited for
+    (`durability=power`), it always is a thread, from the second time on: what the loop had
+    committed would count as kept before it is on disk.
     """
 
     def __init__(self) -> None:
         self._ended: list[EndedStep] = []
-        self._tasks: set[Task[None]] = set()
+        self._left: list[EndedStep] = []  # for a thread
+        self._finishing: Task[None] | None = None
+        self._syncs = False  # whether the disk is to be waited for
 
     def keep(self, step: StepRun, result: bytes) -> Future[None]:
         """Keep what a step returned, with all that it sent; done when that is on disk. Raises as
@@ -51,40 +56,32 @@ class StepKeeper:
         if self._ended:
             loop.call_soon(self._turn, loop)
         broker = some[0].step.journal.broker
-        wait: Callable[[], None] | None = None
 
         def apply(changes: Sequence[Change]) -> Sequence[Made]:
-            nonlocal wait
             made, wait = group_of(broker).at_once(cast(Gathered, broker), changes)
+            if wait is not None:
+                self._syncs = True
+                wait()  # once, here: nobody may see them as kept before
             return made
 
-        kept, left = _keep(some, apply, waits=False) if isinstance(broker, Gathered) else ([], some)
-        if left or wait is not None:
-            task = loop.create_task(self._finish(broker, kept, wait, left))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
+        if isinstance(broker, Gathered) and not self._syncs:
+            kept, some = _keep(some, apply, waits=False)
             tell(kept)
+        self._left += some
+        if self._left and self._finishing is None:
+            self._finishing = loop.create_task(self._finish(broker))
 
-    async def _finish(
-        self,
-        broker: Broker,
-        kept: Sequence[EndedStep],
-        wait: Callable[[], None] | None,
-        left: Sequence[EndedStep],
-    ) -> None:
+    async def _finish(self, broker: Broker) -> None:
         """What takes its time."""
-        if wait is not None:
-            try:
-                await asyncio.to_thread(wait)
-            except Exception as error:
-                for one in kept:
-                    one.error = one.step.journal.break_off(error)
-        tell(kept)
         apply = partial(group_of(broker).apply_all, broker)
-        while left:
-            kept, left = await asyncio.to_thread(_keep, left, apply, waits=True)
-            tell(kept)
+        try:
+            while self._left:
+                some, self._left = self._left, []
+                kept, again = await asyncio.to_thread(_keep, some, apply, waits=True)
+                self._left[:0] = again
+                tell(kept)
+        finally:
+            self._finishing = None
 
 
 def _keep(

@@ -22,6 +22,7 @@ class Intake:
     def __init__(self, tidy: bool = True) -> None:
         self._tidy = tidy
         self._sends = 0
+        self._tidied = 0  # the sends at the last look for what is past its retention
         self._shared = 0
 
     def publish(
@@ -133,7 +134,7 @@ class Intake:
 
     def tidies_next(self) -> bool:
         """Whether the next send does some housekeeping."""
-        return self._tidy and (self._sends + 1) % HOUSEKEEPING == 0
+        return self._tidy and self._sends + 1 - self._tidied >= HOUSEKEEPING
 
     def count(self) -> None:
         """A send to one queue was stored elsewhere."""
@@ -155,9 +156,8 @@ class Intake:
                     f"{settings.max_message_bytes}"
                 )
         self._sends += 1
-        if (
-            self._tidy and self._sends % HOUSEKEEPING == 0
-        ):  # queues that nobody receives from must end too
+        if self._tidy and self._sends - self._tidied >= HOUSEKEEPING:
+            self._tidied = self._sends  # queues that nobody receives from must end too
             rows.expire(queue.id, now - settings.retention)
 
     @staticmethod

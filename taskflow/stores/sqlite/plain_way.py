@@ -24,9 +24,9 @@ from taskflow.stores.sqlite.shared_commit import SharedCommit
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
 # by itself, and costs half of what its four parts cost one by one.
 _PREPARE = """
-CREATE TEMP VIEW plain_publish AS
+CREATE TEMP VIEW IF NOT EXISTS plain_publish AS
     SELECT 0 AS stamp, 0 AS queue, 0 AS seq, 0 AS due, 0 AS now, 0 AS id, 0 AS topic, 0 AS body;
-CREATE TEMP TRIGGER plain_publish_insert INSTEAD OF INSERT ON plain_publish BEGIN
+CREATE TEMP TRIGGER IF NOT EXISTS plain_publish_insert INSTEAD OF INSERT ON plain_publish BEGIN
     SELECT raise(ABORT, 'declared anew') WHERE new.stamp IS NOT (SELECT stamp FROM declaration);
     INSERT INTO body VALUES (
         max(new.seq, ifnull((SELECT max(seq) FROM body), 0) + 1), new.body, '{}', NULL);
@@ -70,7 +70,7 @@ class SqlitePlainWay:
         self._count_commit = durability.count_commit
         self._store: Callable[[Sequence[Any]], bool] = self._store_alone
         if durability.durable:  # else a wait for others costs as much as it saves
-            self._store = SharedCommit(database, durability, self._insert).store
+            self._store = SharedCommit(database, durability, self._prepare, self._insert).store
         self._sync = sync
         self._now = now
         self._random = random
@@ -97,23 +97,27 @@ class SqlitePlainWay:
             self._plans[topic] = _Plan(stamp, alone.id, delay, most, between, [alone.name])
 
     def _prepare(self) -> None:
-        """Of a process that publishes once, nothing is to be prepared."""
+        """Once for each connection, and in no transaction: what undoes that would undo this, too.
+        (Of a process that publishes once, nothing is to be prepared.)"""
         connection = self._database.connection
+        if self._connection is connection:
+            return
         connection.execute(_PREPARE)
         self._execute = connection.cursor().execute
         self._connection = connection
 
     def _store_alone(self, values: Sequence[Any]) -> bool:
         with self._reading:
-            stored = not self._writing.depth and self._insert(values)
+            if self._writing.depth:
+                return False
+            self._prepare()
+            stored = self._insert(values)
             if stored:
                 self._count_commit()
         return stored
 
     def _insert(self, values: Sequence[Any]) -> bool:
-        """The lock is held."""
-        if self._connection is not self._database.connection:
-            self._prepare()
+        """The lock is held, and it is prepared."""
         try:
             self._execute(_PUBLISH, values)
         except apsw.ConstraintError:  # declared anew since; or there is one of this id

@@ -32,15 +32,21 @@ class SharedCommit:
     """Whoever has the lock stores what all have brought who wait for it: nobody waits longer for
     that, and they wait for the disk together. Thread-safe.
 
-    `insert` is called with the lock held, and adds one entry; it answers False when it did not.
+    Both are called with the lock held: `prepare` before a transaction begins, and `insert`, which
+    adds one entry, and answers False when it did not.
     """
 
     def __init__(
-        self, database: Database, durability: Durability, insert: Callable[[Values], bool]
+        self,
+        database: Database,
+        durability: Durability,
+        prepare: Callable[[], None],
+        insert: Callable[[Values], bool],
     ) -> None:
         self._database = database
         self._reading, self._writing = database.reading, database.writing
         self._durability = durability
+        self._prepare = prepare
         self._insert = insert
         self._waiting: deque[_Entry] = deque()
 
@@ -51,6 +57,9 @@ class SharedCommit:
         try:
             with self._reading:
                 while one.stored is None:  # else somebody who had the lock before has stored it
+                    if not self._waiting:  # whoever took it from there was interrupted at once
+                        one.stored = False
+                        break
                     self._store_some()
         except BaseException:
             with suppress(ValueError):
@@ -70,6 +79,8 @@ class SharedCommit:
             return
         # In a fork, what threads of the parent had brought is not this process's.
         mine = [one for one in some if one.connection is self._database.connection]
+        if mine:
+            self._prepare()
         if len(mine) == 1:
             mine[0].stored = self._insert(mine[0].values)
         elif mine:

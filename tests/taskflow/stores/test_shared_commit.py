@@ -160,3 +160,31 @@ def test_what_a_parents_threads_had_brought_is_not_stored_in_a_fork(threads: Thr
         threads.made.publish("number 2")
     assert threads.made.taken.count(True) == 1
     assert threads.numbers() == [0, 1, 2]
+
+
+def test_a_disk_that_is_full_at_the_first_publishes_leaves_the_way_open(tmp_path: Path) -> None:
+    made = Made(tmp_path / "broker.db")
+    made.warm()
+    threads = Threads(made)
+    insert, calls = threads.shared._insert, iter(range(100))
+
+    def full_at_the_second(values: Sequence[Any]) -> bool:
+        if next(calls) == 1:
+            raise apsw.FullError("full")
+        return insert(values)
+
+    threads.shared._insert = full_at_the_second
+    with threads.all_wait(2):
+        pass
+    made.taken.clear()
+    made.publish("number 9")
+    assert made.taken == [True]
+    assert 9 in threads.numbers()
+    made.broker.close()
+
+
+def test_one_that_was_taken_and_lost_goes_the_general_way(threads: Threads) -> None:
+    with threads.all_wait(1):
+        threads.shared._waiting.clear()
+    assert threads.made.taken == [False]
+    assert threads.numbers() == [0]

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from taskflow.publisher import using
 from taskflow.tasks.durable import STEP
 from taskflow.testing import ManualClock
 from taskflow.worker.pool import Pool
+from taskflow.workflows import step_keeper
 from taskflow.workflows.signals import send_signal
 from taskflow.workflows.workflow import AsyncWorkflow
 
@@ -80,7 +82,7 @@ def wide(registry: Registry) -> AsyncWorkflow[[], list[int]]:
     return flow
 
 
-def run(watched: Any, registry: Registry, flow: AsyncWorkflow[[], list[int]]) -> Any:
+def run(watched: Any, registry: Registry, flow: AsyncWorkflow[[], Any]) -> Any:
     """A run of it, to its end."""
     worker = Worker(watched, registry=registry)
     made = flow.delay()
@@ -183,3 +185,48 @@ def test_what_a_step_has_sent_is_sent_once_when_it_is_kept_in_a_second_try(
     made = run(watched, taskflow_registry, flow)
     assert watched.records("run", [made.get(0)])[made.get(0)].state == "done"
     assert watched.counts("flows").handled == 2
+
+
+def test_where_the_disk_is_waited_for_a_thread_keeps_all_but_the_first(
+    watched: Any, taskflow_registry: Registry
+) -> None:
+    @workflow(registry=taskflow_registry, queue="flows", name="flow")
+    async def flow(ctx: AsyncRun) -> int:
+        numbers = await ctx.gather((double, 1), (double, 2))
+        more = await ctx.gather(*((double, number) for number in numbers))
+        return sum(await ctx.gather(*((double, number) for number in more)))
+
+    made = run(watched, taskflow_registry, flow)
+    assert made.get(0) == 24
+    here = threading.current_thread().name
+    assert [thread == here for _, thread in watched.groups] == [True, False, False]
+    assert watched.waits == 1
+
+
+async def test_one_thread_at_a_time_keeps_what_the_loop_cannot(
+    watched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    active, calls = [0], []
+
+    def keep(some: Sequence[Any], apply: Any, *, waits: bool) -> Any:
+        if not waits:
+            return [], some
+        active[0] += 1
+        calls.append((active[0], [one._result for one in some]))
+        began.set()
+        assert go_on.wait(10)
+        active[0] -= 1
+        return some, []
+
+    monkeypatch.setattr(step_keeper, "_keep", keep)
+    step: Any = SimpleNamespace(journal=SimpleNamespace(broker=watched))
+    keeper = step_keeper.StepKeeper()
+    kept = [keeper.keep(step, b"1")]
+    await asyncio.to_thread(began.wait, 10)
+    for result in (b"2", b"3"):
+        kept.append(keeper.keep(step, result))
+        await asyncio.to_thread(int)  # the loop turns
+    go_on.set()
+    await asyncio.gather(*kept)
+    assert calls == [(1, [b"1"]), (1, [b"2", b"3"])]
