@@ -39,17 +39,18 @@ class GroupCommit:
     of its caller's, which the others would be part of."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()  # for a moment; `_busy` as long as changes are made
-        self._busy = False
+        self._mutex = threading.Lock()  # for a moment
+        self._owner: object = None  # who makes changes, or is told to; a thread may be interrupted
         self._waiting: deque[_Waiting] = deque()
 
     def apply(self, broker: Broker, change: Change) -> Applied:
         """Make a change, on disk when this returns, or refuse it. Raises what the broker does."""
-        if self._begin():  # nobody else is here
-            try:
+        me = object()
+        try:
+            if self._begin(me):  # nobody else is here
                 return broker.apply((change,))[0]
-            finally:
-                self._end()
+        finally:
+            self._end(me)
         (made,) = self.apply_all(broker, (change,))
         if isinstance(made, Exception):
             raise made
@@ -58,11 +59,11 @@ class GroupCommit:
     def apply_all(self, broker: Broker, changes: Sequence[Change]) -> list[Applied | Exception]:
         """Make or refuse several, as `apply`; for each what that answers or raises."""
         mine = [_Waiting(change) for change in changes]
-        with self._mutex:
-            for one in mine:
-                self._waiting.append(one)
-            mine[0].leads, self._busy = not self._busy, True
         try:
+            with self._mutex:
+                self._waiting.extend(mine)
+                if self._owner is None:
+                    self._owner, mine[0].leads = mine[0], True
             for one in mine:
                 while not one.made:
                     if not one.leads:
@@ -77,26 +78,29 @@ class GroupCommit:
         self, broker: Gathered, changes: Sequence[Change]
     ) -> tuple[list[Applied], Callable[[], None] | None]:
         """Make or refuse several, where nobody may wait: as `at_once`."""
-        if not self._begin():
-            raise WouldWait
+        me = object()
         try:
+            if not self._begin(me):
+                raise WouldWait
             return at_once(broker, lambda: cast(Broker, broker).apply(changes))
         finally:
-            self._end()
+            self._end(me)
 
-    def _begin(self) -> bool:
-        """Whether nobody makes any; from here to `_end` this thread does."""
+    def _begin(self, me: object) -> bool:
+        """Whether nobody makes any; from here to `_end` this one does."""
         with self._mutex:
-            free, self._busy = not self._busy, True
-            return free
+            if self._owner is None:
+                self._owner = me
+            return self._owner is me
 
-    def _end(self) -> None:
+    def _end(self, me: object) -> None:
         """The next one makes those that have come meanwhile."""
         with self._mutex:
-            self._hand_on()
+            if self._owner is me:
+                self._hand_on()
 
     def _hand_on(self) -> None:
-        self._busy = bool(self._waiting)
+        self._owner = self._waiting[0] if self._waiting else None
         if self._waiting:
             self._waiting[0].leads = True
             self._waiting[0].told.release()
@@ -114,10 +118,11 @@ class GroupCommit:
 
     def _make_waiting(self, broker: Broker, mine: Sequence[_Waiting]) -> None:
         """Make those of all that wait, `mine` among them, and tell them."""
-        with self._mutex:
-            some = list(self._waiting)
-            self._waiting.clear()
+        some: list[_Waiting] = []
         try:
+            with self._mutex:
+                some = list(self._waiting)
+                self._waiting.clear()
             self._make(broker, some)
         finally:
             with self._mutex:

@@ -203,7 +203,7 @@ def test_where_the_disk_is_waited_for_a_thread_keeps_all_but_the_first(
     assert watched.waits == 1
 
 
-async def test_one_thread_at_a_time_keeps_what_the_loop_cannot(
+def test_one_thread_at_a_time_keeps_what_the_loop_cannot(
     watched: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, go_on = threading.Event(), threading.Event()
@@ -221,12 +221,16 @@ async def test_one_thread_at_a_time_keeps_what_the_loop_cannot(
 
     monkeypatch.setattr(step_keeper, "_keep", keep)
     step: Any = SimpleNamespace(journal=SimpleNamespace(broker=watched))
-    keeper = step_keeper.StepKeeper()
-    kept = [keeper.keep(step, b"1")]
-    await asyncio.to_thread(began.wait, 10)
-    for result in (b"2", b"3"):
-        kept.append(keeper.keep(step, result))
-        await asyncio.to_thread(int)  # the loop turns
-    go_on.set()
-    await asyncio.gather(*kept)
+
+    async def keep_three() -> None:
+        keeper = step_keeper.StepKeeper()
+        kept = [keeper.keep(step, b"1")]
+        await asyncio.to_thread(began.wait, 10)
+        for result in (b"2", b"3"):
+            kept.append(keeper.keep(step, result))
+            await asyncio.to_thread(int)  # the loop turns
+        go_on.set()
+        await asyncio.gather(*kept)
+
+    asyncio.run(keep_three())
     assert calls == [(1, [b"1"]), (1, [b"2", b"3"])]
