@@ -61,7 +61,8 @@ class GroupCommit:
         mine = [_Waiting(change) for change in changes]
         try:
             with self._mutex:
-                self._waiting.extend(mine)
+                for one in mine:
+                    self._waiting.append(one)
                 if self._owner is None:
                     self._owner, mine[0].leads = mine[0], True
             for one in mine:
