@@ -95,9 +95,9 @@ class GroupCommit:
             return self._owner is me
 
     def _end(self, me: object) -> None:
-        """The next one makes those that have come meanwhile."""
-        with self._mutex:
-            if self._owner is me:
+        """The next one makes those that have come meanwhile, if this one made any."""
+        if self._owner is me:
+            with self._mutex:
                 self._hand_on()
 
     def _hand_on(self) -> None:

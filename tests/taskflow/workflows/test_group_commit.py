@@ -5,13 +5,14 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.broker.change import Applied, Change, Put
-from taskflow.errors import BrokerUnavailable, VersionConflict
+from taskflow.broker.prompt import Gathered
+from taskflow.errors import BrokerUnavailable, HandlerInterrupt, VersionConflict
 from taskflow.testing import memory_broker
 from taskflow.workflows.group_commit import GroupCommit, group_of
 
@@ -193,3 +194,23 @@ def test_who_is_interrupted_while_it_leads_leaves_that_to_the_next(
     assert [found[name] == "interrupted" for name in ("first", "a", "b", "c")].count(True) == 1
     assert len(taskflow_broker.records("test", ["first", "a", "b", "c"])) == 3
     assert group.apply(deadly, change("later")).refused is None
+
+
+def test_a_thread_that_is_interrupted_as_it_takes_its_turn_leaves_it_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group, broker = GroupCommit(), memory_broker()
+    begin = group._begin
+
+    def interrupted(me: object) -> bool:
+        assert begin(me)
+        raise HandlerInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(group, "_begin", interrupted)
+        with pytest.raises(HandlerInterrupt):
+            group.apply(broker, change("a"))
+        with pytest.raises(HandlerInterrupt):
+            group.at_once(cast(Gathered, broker), [change("a")])
+    assert group._owner is None
+    assert group.apply(broker, change("a")).refused is None
