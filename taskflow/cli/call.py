@@ -6,10 +6,10 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from taskflow.broker import Broker
 from taskflow.cli.awaiting import await_run, check_timeout, wait_options
+from taskflow.cli.call_arguments import check_types, read_named, read_words
 from taskflow.cli.modules import load_registry
 from taskflow.cli.moments import read_moment
 from taskflow.cli.options import (
@@ -70,9 +70,10 @@ def call(
 ) -> None:
     """Call TASK through its queue and print the id of the call.
 
-    Each of ARGS is JSON, or text where it is no JSON. Put -- before what begins with a dash.
-    Without the module that defines the task (--module) it is called by its name alone: nobody
-    checks the arguments, and its queue is --queue, or that of tasks which name none.
+    Each of ARGS is JSON, or text where it is no JSON or the task takes text there (an order 2026).
+    Put -- before what begins with a dash. Without the module that defines the task (--module) it
+    is called by its name alone: nobody checks the arguments, and its queue is --queue, or that of
+    tasks which name none.
 
     With --wait the id goes to standard error, and the result to standard output, as JSON. Exit
     codes: 1 when it failed, 124 when it has not ended within --timeout.
@@ -83,10 +84,14 @@ def call(
       taskflow call shop.reports.make 2026 --wait --timeout 5m -m shop.reports
     """
     check_timeout(wait, timeout)
-    values, by_name = [_read_argument(one) for one in args], _read_named(named)
+    by_name = read_named(named)
     options = _read_options(given)
     registry = load_registry(modules)
     calling = _usage(lambda: find_calling(registry, check_text(task, "task"), options))
+    entry = task_engine(registry).tasks.find_task(task)
+    values = read_words(args, None if entry is None else entry.parameters)
+    if entry is not None:
+        check_types(task, entry.parameters, values, by_name)
     if wait and "result" not in options and (calling is None or not calling.keeps):
         options["result"] = KEPT_AFTER_WAIT + (timeout or 0.0)
         calling = _usage(lambda: find_calling(registry, task, options))
@@ -136,25 +141,6 @@ def _usage(make: Callable[[], T]) -> T:
         return make()
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from error
-
-
-def _read_argument(text: str) -> Any:
-    check_text(text, "argument")
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
-    return msgspec.Raw(text.strip())
-
-
-def _read_named(text: str | None) -> Mapping[str, Any]:
-    if text is None:
-        return {}
-    try:
-        msgspec.json.decode(check_text(text, "--kwargs"))
-        return msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise click.UsageError(f"--kwargs is no JSON object: {error}") from error
 
 
 def _read_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,14 @@ class Parameters:
             made, {name: self._one(name, self.named_others, raw) for name, raw in named.items()}
         )
 
+    def fits(self, at: int, raw: msgspec.Raw) -> bool:
+        """Whether this JSON can be the argument at that place (from 0)."""
+        try:
+            self._one(self.positions[at] if at < len(self.positions) else "", self.others, raw)
+        except DecodeError:
+            return False
+        return True
+
     def _one(self, name: str, otherwise: json.Decode | None, raw: msgspec.Raw) -> Any:
         decode = self.decoders.get(name) or otherwise
         assert decode is not None

@@ -74,17 +74,21 @@ def test_it_prints_the_id_of_the_run(run: Run, broker: Broker) -> None:
     ("words", "args", "kwargs"),
     [
         (["ord_1"], ["ord_1"], {}),
-        (["1"], [1], {}),
+        (["1"], ["1"], {}),  # `to` is text
         (['"1"'], ["1"], {}),
-        (["null", "true", "[1, {}]", '{"a": 1.5}'], [None, True, [1, {}], {"a": 1.5}], {}),
+        (
+            ["x", "null", "true", "[1, {}]", '{"a": 1.5}'],
+            ["x", None, True, [1, {}], {"a": 1.5}],
+            {},
+        ),
         (["{'a': 1}", "NaN", ""], ["{'a': 1}", "NaN", ""], {}),
         (["ñ", "--kwargs", '{"cc": "x", "n": [1]}'], ["ñ"], {"cc": "x", "n": [1]}),
         (["--kwargs", '{"to": "x"}'], [], {"to": "x"}),
-        (["--", "-5"], [-5], {}),
-        (["123456789012345678901234567890"], [123456789012345678901234567890], {}),
+        (["x", "--", "-5"], ["x", -5], {}),
+        (["x", "123456789012345678901234567890"], ["x", 123456789012345678901234567890], {}),
     ],
 )
-def test_each_argument_is_json_or_text(
+def test_each_argument_is_json_or_text_where_the_task_takes_text(
     run: Run, broker: Broker, words: list[str], args: list[object], kwargs: dict[str, object]
 ) -> None:
     result = run("call", *JOBS, "jobs.send", *words)
@@ -151,6 +155,12 @@ def test_what_was_there_before_is_said(run: Run) -> None:
         (["jobs.add"], r"jobs.add\(x: int, y: int = 1\) -> int: missing a required argument: 'x'"),
         (["jobs.add", "1", "2", "3"], "too many positional arguments"),
         (["jobs.add", "1", "--kwargs", '{"z": 1}'], "unexpected keyword argument 'z'"),
+        (["jobs.add", "one"], "jobs.add: argument 'x': .* Expected `int`, got `str`"),
+        (["jobs.add", "1", "2.5"], "jobs.add: argument 'y': .* Expected `int`, got `float`"),
+        (
+            ["jobs.add", "1", "--kwargs", '{"y": null}'],
+            "argument 'y': .* Expected `int`, got `null`",
+        ),
         (["jobs.add", "1", "--kwargs", "[1]"], "--kwargs is no JSON object"),
         (["jobs.add", "1", "--kwargs", '{"y": }'], "--kwargs is no JSON object"),
         (["jobs.add", "1", "--queue", "other"], "has no queue 'other'; its queues are default"),
