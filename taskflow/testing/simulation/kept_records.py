@@ -16,8 +16,8 @@ _MOST_DUE = 1000
 
 
 class Known:
-    """A record as it is by now. `new`: the store has seen nothing of it. `stored`: it may have a row
-    of this key. `number` orders records as they were made, where it is known."""
+    """A record as it is by now. `new`: the store has seen nothing of it. `stored`: it may have
+    a row of this key. `number` orders records as they were made, where it is known."""
 
     __slots__ = ("new", "number", "record", "stored")
 
