@@ -264,8 +264,10 @@ class Foreground:
                 now = self._core.now()
                 ready = None if self._aside else self._changes.prepare(changes, now)
                 if ready is not None:
-                    for one in changes:
-                        self._core.settle(each.delivery for each in one.settlements)
+                    if self._core.unfinished:
+                        self._core.settle(
+                            each.delivery for one in changes for each in one.settlements
+                        )
                     answers = [self._changes.make(one, now, rings) for one in ready]
             if answers is not None:
                 self._core.waiters.announce(rings)

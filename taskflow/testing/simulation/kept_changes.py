@@ -1,9 +1,8 @@
 """Changes of a simulation that are made beside the database: ticks, ends of runs, what is sent."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from taskflow.broker.change import Applied, Change, Hide, Put, Take
+from taskflow.broker.change import Applied, Change, Free, Hide, Put, Settlement, Take
 from taskflow.broker.settings import Finish
 from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.change_limits import LONGEST_NAME
@@ -14,15 +13,12 @@ from taskflow.testing.simulation.kept_queue import Kept, KeptQueue
 from taskflow.testing.simulation.kept_records import KeptRecords, Known, lives
 
 LATEST = float("inf")
+MOST_NAMES = 10_000  # that are remembered
 
 
-class Ready(NamedTuple):
-    """A change that can be made, and what it needs."""
-
-    change: Change
-    records: Sequence[tuple[Put, Known]]
-    sends: Sequence[tuple[str, Sequence[KeptQueue]]]
-    settled: Kept | None
+Ready = tuple[Change, Sequence[Known], Sequence[tuple[str, Sequence[KeptQueue]]], Kept | None]
+"""A change that can be made, with the records that it writes, where it sends to, and the message
+that it settles."""
 
 
 class KeptChanges:
@@ -40,6 +36,8 @@ class KeptChanges:
         self._keys = keys
         self._messages = messages
         self._fresh = fresh
+        self._names: set[str | None] = {None}
+        """Some that may be stored, and none."""
 
     def prepare(self, changes: Sequence[Change], now: float) -> list[Ready] | None:
         """See that all of them can be made here, and nothing refuses any; None if not. Nothing is
@@ -53,87 +51,117 @@ class KeptChanges:
         return ready if len(ready) == 1 or _are_apart(changes) else None
 
     def _prepare(self, change: Change, now: float) -> Ready | None:
-        if change.id is not None or change.counters:
+        keys, sends, settlements = change.keys, change.sends, change.settlements
+        if change.id is not None or change.counters or len(keys) > 1 or len(settlements) > 1:
             return None
-        held = self._messages.held
-        if change.fence is not None and held(change.fence) is None:
-            return None
-        if len(change.keys) > 1 or len(change.settlements) > 1:
-            return None
-        for key in change.keys:
-            if not (_is_name(key.key) and _is_name(key.holder)):
+        held: Kept | None = None
+        if settlements:
+            held = self._settled(settlements[0], now)
+            if held is None:
                 return None
-            if isinstance(key, Take) and not self._keys.may_take(key.key, key.holder, now):
-                return None
+        fence = change.fence
+        if (
+            fence is not None
+            and (held is None or fence is not settlements[0].delivery)
+            and self._messages.held(fence) is None
+        ):
+            return None
+        if keys and not self._may_have(keys[0], now):
+            return None
         records = []
         for put in change.records:
-            if not isinstance(put, Put) or (known := self._find(put, now)) is None:
+            known = self._find(put, now) if type(put) is Put else None
+            if known is None:
                 return None
-            records.append((put, known))
-        if len(records) > 1 and len({id(known) for _, known in records}) < len(records):
+            records.append(known)
+        if len(records) > 1 and len(set(records)) < len(records):
             return None
-        sends = []
-        for send in change.sends:
-            to = self._messages.destinations(send)
-            if to is None:
+        where = []
+        for send in sends:
+            found = self._messages.destinations(send)
+            if found is None:
                 return None
-            sends.append(to)
+            where.append(found)
         if len(sends) > 1 and not _are_other_messages(change):
             return None
-        settled: Kept | None = None
-        for one in change.settlements:
-            settled = held(one.delivery) if isinstance(one, Finish | Hide) else None
-            if settled is None:
-                return None
-            if isinstance(one, Hide) and not (
-                settled.visible_at > now and 0 <= one.seconds < LATEST
-            ):
-                return None
-        return Ready(change, records, sends, settled)
+        return change, records, where, held
+
+    def _settled(self, one: Settlement, now: float) -> Kept | None:
+        """The message that is settled, if that can be done here."""
+        kind = type(one)
+        if kind is not Finish and kind is not Hide:
+            return None
+        found = self._messages.held(one.delivery)
+        if found is not None and type(one) is Hide:
+            return found if found.visible_at > now and 0 <= one.seconds < LATEST else None
+        return found
+
+    def _may_have(self, key: Take | Free, now: float) -> bool:
+        if not (self._is_name(key.key) and is_name(key.holder)):
+            return False
+        return type(key) is Free or bool(self._keys.may_take(key.key, key.holder, now))
 
     def _find(self, put: Put, now: float) -> Known | None:
         """The record that it writes over, in the version that it expects."""
-        if put.expected is None or not (_is_name(put.kind) and _is_name(put.key)):
+        names = self._names
+        if (put.label not in names and not self._is_name(put.label)) or (
+            put.state not in names and not self._is_name(put.state)
+        ):
             return None
-        for name in (put.parent, put.label, put.state):
-            if name is not None and not _is_name(name):
+        parent = put.parent
+        if parent is not None and not is_name(parent):
+            return None
+        known = self._records.get(put.kind, put.key)
+        if known is None or known.record is None:
+            if not (self._is_name(put.kind) and is_name(put.key)):
                 return None
-        known = self._records.find(put.kind, put.key, now)
+            known = self._records.find(put.kind, put.key, now)
         record = known.record
         version = 0 if record is None or not lives(record, now) else record.version
         return known if version == put.expected else None
 
+    def _is_name(self, text: str | None) -> bool:
+        """As `is_name`, for those that come again and again."""
+        if text in self._names:
+            return True
+        if text is None or not is_name(text):
+            return False
+        if len(self._names) < MOST_NAMES:
+            self._names.add(text)
+        return True
+
     def make(self, ready: Ready, now: float, rings: set[str]) -> Applied:
         """Make it; `rings` gains what has something new."""
-        change = ready.change
+        change, records, where, held = ready
         for key in change.keys:
-            if isinstance(key, Take):
+            if type(key) is Take:
                 self._keys.take(key.key, key.holder, key.until)
             else:
                 self._keys.free(key.key, key.holder)
         versions = []
-        for put, known in ready.records:
+        for put, known in zip(change.records, records, strict=True):
+            assert type(put) is Put
             versions.append(self._records.put(put, known, self._fresh(), now))
             if put.rings:
                 rings.add(ring_of(put.kind, put.key))
         sent = []
-        for send, (topic, queues) in zip(change.sends, ready.sends, strict=True):
-            rings.update([one.name for one in queues])
+        for send, (topic, queues) in zip(change.sends, where, strict=True):
+            for queue in queues:
+                rings.add(queue.name)
             sent.append(self._messages.add(topic, queues, send.messages, now))
-        settled = []
-        for one in change.settlements:
-            assert ready.settled is not None
-            if isinstance(one, Finish):
-                self._messages.finish(ready.settled, one, now)
-            elif isinstance(one, Hide):
-                rings.add(one.delivery.queue)
-                one.delivery.visible_at = now + one.seconds
-                ready.settled.hide(now + one.seconds, SPOKEN)
-            settled.append(True)
-        return Applied(versions=versions, counts=[], sent=sent, settled=settled)
+        if held is None:
+            return Applied(versions=versions, counts=[], sent=sent, settled=[])
+        one = change.settlements[0]
+        if type(one) is Finish:
+            self._messages.finish(held, one, now)
+        elif type(one) is Hide:
+            rings.add(one.delivery.queue)
+            one.delivery.visible_at = until = now + one.seconds
+            held.hide(until, SPOKEN)
+        return Applied(versions=versions, counts=[], sent=sent, settled=[True])
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Whether it may be stored, at first sight."""
     return 0 < len(text) <= LONGEST_NAME and text.isascii()
 

@@ -46,6 +46,10 @@ class KeptRecords:
         self._due: dict[str, list[_Due]] = {}
         self._numbers = count(_NEW)
 
+    def get(self, kind: str, key: str) -> Known | None:
+        """What is known already."""
+        return self._known.get((kind, key))
+
     def find(self, kind: str, key: str, now: float) -> Known:
         """The record of that key, which may be none or expired."""
         known = self._known.get((kind, key))

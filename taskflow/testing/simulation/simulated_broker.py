@@ -122,10 +122,12 @@ class SimulatedBroker:
         self.outbox += [Published(topic, one.id, one.body, now) for one in messages]
 
     def _applied(self, args: Sequence[Any], answers: Sequence[Applied]) -> None:
-        if self._due.applied(args[0], answers):
-            self.changed = True
         for change, answer in zip(args[0], answers, strict=True):
-            if answer.refused is None and not answer.repeated:
+            if answer.refused is not None:
+                continue
+            if self._due.applied(change):
+                self.changed = True
+            if change.sends and not answer.repeated:
                 for one in change.sends:
                     if isinstance(one, Publish):
                         self._published((one.topic, one.messages), None)
