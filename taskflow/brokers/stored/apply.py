@@ -23,6 +23,7 @@ from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
 from taskflow.brokers.stored.joiner import Joiner
+from taskflow.brokers.stored.like_changes import are_alike, make_alike
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.stores.rows import Rows
 
@@ -135,7 +136,10 @@ class Applier:
             now = core.now()
             self._prepare(rows, changes, now)
             finishing = Finishing() if not careful and can_wait(changes) else None
-            for change in changes:
+            alike = None
+            if not careful and are_alike(changes, finishing):
+                alike = self._make_alike(rows, changes, now, rings, finishing)
+            for change in () if alike is not None else changes:
                 one = Application(rows, change, self._intake, wanted, now, core.fresh_version)
                 one.fenced_first, one.finishing = careful, finishing
                 try:
@@ -151,6 +155,7 @@ class Applier:
                     if one.handled:
                         handled.update(one.handled)
                 answers.append(answer)
+            answers = answers if alike is None else alike
             if finishing is not None and not finishing.make(rows, now, handled, rings):
                 raise _Refused  # one lost its lease: perhaps the fence of its change
             for queue, count in handled.items():
@@ -171,6 +176,27 @@ class Applier:
                 if ok and isinstance(entry, _HIDING) and not answer.repeated:
                     entry.delivery.visible_at = now + entry.seconds
         return answers
+
+    def _make_alike(
+        self,
+        rows: Rows,
+        changes: Sequence[Change],
+        now: float,
+        rings: set[str],
+        finishing: Finishing | None,
+    ) -> list[Applied]:
+        core = self._core
+        try:
+            made = make_alike(
+                rows, changes, self._intake, core.fresh_version, now, rings, finishing
+            )
+        except BrokerUnavailable:
+            raise
+        except BrokerError as refused:
+            raise _Refused from refused
+        if made is None:
+            raise _Refused
+        return made
 
 
 def _written(changes: Sequence[Change]) -> int:

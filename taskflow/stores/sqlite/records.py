@@ -1,12 +1,12 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
 import apsw
 
-from taskflow.broker.change import Add, Put, Remove
+from taskflow.broker.change import Add, Free, Put, Remove, Take
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import KeyTaken, VersionConflict
 from taskflow.stores.sqlite.columns import encode
@@ -35,6 +35,10 @@ _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state
              ON CONFLICT (kind, key) DO NOTHING"""
 
 
+_TAKE = """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
+           SET holder = excluded.holder, until = excluded.until
+           WHERE holder = excluded.holder OR until <= ?4"""
+_FREE = "DELETE FROM holding WHERE key = ? AND holder = ?"
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
 _FIND = f"SELECT {_COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
 _FIND_MANY = f"""SELECT {_COLUMNS} FROM json_each(?2) j CROSS JOIN record r
@@ -118,10 +122,7 @@ class SqliteRecords:
         )
 
     def put(self, put: Put, fresh: int, now: float) -> int:
-        values = (
-            *(put.kind, put.key, put.value, put.parent, put.label, put.state),
-            *(put.due_at, put.expires_at, put.expected, now),
-        )
+        values = _values(put, now)
         # (What version it has then is asked only where it is not known: RETURNING takes as long
         # again as the change.)
         version: int | None
@@ -137,6 +138,19 @@ class SqliteRecords:
             self._conflict(put.kind, put.key, put.expected or 0, now)
         assert version is not None
         return version
+
+    def put_all(self, puts: Sequence[tuple[Put, int]], now: float) -> list[int] | None:
+        there = [_values(put, now) for put, _ in puts if put.expected]
+        new = [(*_values(put, now), fresh) for put, fresh in puts if not put.expected]
+        if self._changed_many(_REPLACE, there) and self._changed_many(_INSERT, new):
+            return [put.expected + 1 if put.expected else fresh for put, fresh in puts]
+        return None  # and what has expired under the same key is not looked for
+
+    def _changed_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether each has changed a row."""
+        before = self._connection.total_changes()
+        self._connection.executemany(sql, values)
+        return self._connection.total_changes() - before == len(values)
 
     def _insert(self, expected: int | None, values: tuple[Any, ...], fresh: int) -> int | None:
         """The version of one that is new, or that replaces another if none is expected."""
@@ -171,18 +185,19 @@ class SqliteRecords:
         return found
 
     def take(self, key: str, holder: str, until: float | None, now: float) -> None:
-        self._execute(
-            """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
-               SET holder = excluded.holder, until = excluded.until
-               WHERE holder = excluded.holder OR until <= ?4""",
-            (key, holder, until, now),
-        )
+        self._execute(_TAKE, (key, holder, until, now))
         if not self._connection.changes():
             taken = self._execute("SELECT holder, until FROM holding WHERE key = ?", (key,)).get
             raise KeyTaken(key, *taken)
 
     def free(self, key: str, holder: str) -> None:
-        self._execute("DELETE FROM holding WHERE key = ? AND holder = ?", (key, holder))
+        self._execute(_FREE, (key, holder))
+
+    def change_keys(self, keys: Sequence[Take | Free], now: float) -> bool:
+        taken = [(one.key, one.holder, one.until, now) for one in keys if isinstance(one, Take)]
+        freed = [(one.key, one.holder) for one in keys if isinstance(one, Free)]
+        self._connection.executemany(_FREE, freed)
+        return self._changed_many(_TAKE, taken)
 
     def holders(self, keys: Collection[str], now: float) -> dict[str, str]:
         return dict(
@@ -216,6 +231,13 @@ class SqliteRecords:
             )
             gone += self._connection.changes()
         return gone
+
+
+def _values(put: Put, now: float) -> tuple[Any, ...]:
+    return (
+        *(put.kind, put.key, put.value, put.parent, put.label, put.state),
+        *(put.due_at, put.expires_at, put.expected, now),
+    )
 
 
 @lru_cache(256)
