@@ -1,6 +1,6 @@
 """The seam for records: what a store keeps beside messages, inside the same transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from taskflow.broker.change import Add, Free, Put, Remove, Take
@@ -38,10 +38,12 @@ class Records(Protocol):
         VersionConflict."""
         ...
 
-    def put_all(self, puts: Sequence[tuple[Put, int]], now: float) -> list[int] | None:
+    def put_all(
+        self, puts: Sequence[Put], fresh: Callable[[], int], now: float
+    ) -> list[int] | None:
         """As `put` of each, of which none is of the same record as another, and all expect some
-        version; None, or VersionConflict, when any is in another one: then the caller undoes what
-        was written."""
+        version; `fresh` is asked for each. None, or VersionConflict, when any is in another one:
+        then the caller undoes what was written."""
         ...
 
     def remove(self, remove: Remove, now: float) -> None:

@@ -39,6 +39,10 @@ class _Refused(Exception):
         super().__init__()
 
 
+class _Unlike(Exception):
+    """One of some changes that are alike is refused, which is found out one by one."""
+
+
 class Applier:
     """Thread-safe. What many changes ask for is one transaction: one wait for the disk for all."""
 
@@ -127,19 +131,19 @@ class Applier:
     ) -> list[Applied]:
         core = self._core
         core.settle(one.delivery for change in changes for one in change.settlements)
-        careful = False
+        waits = can_wait(changes)
+        alike, careful = are_alike(changes, waits), False
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
-            answers: list[Applied] = []
             rings: set[str] = set()
             handled: Counter[int] = Counter()
             now = core.now()
             self._prepare(rows, changes, now)
-            finishing = Finishing() if not careful and can_wait(changes) else None
-            alike = None
-            if not careful and are_alike(changes, finishing):
-                alike = self._make_alike(rows, changes, now, rings, finishing)
-            for change in () if alike is not None else changes:
+            finishing = Finishing() if waits and not careful else None
+            answers: list[Applied] = []
+            if alike:
+                answers = self._make_alike(rows, changes, now, rings, finishing)
+            for change in () if alike else changes:
                 one = Application(rows, change, self._intake, wanted, now, core.fresh_version)
                 one.fenced_first, one.finishing = careful, finishing
                 try:
@@ -155,21 +159,20 @@ class Applier:
                     if one.handled:
                         handled.update(one.handled)
                 answers.append(answer)
-            answers = answers if alike is None else alike
             if finishing is not None and not finishing.make(rows, now, handled, rings):
                 raise _Refused  # one lost its lease: perhaps the fence of its change
             for queue, count in handled.items():
                 rows.tally(queue, count, 0)
             return answers, rings
 
-        def transact() -> tuple[list[Applied], set[str]]:
-            return core.store.transact(work, durable=durable, committed=self._announce)
-
-        try:
-            answers, _ = transact()
-        except _Refused:  # as few are: once more, so that it can be undone by itself
-            careful = True
-            answers, _ = transact()
+        while True:
+            try:
+                answers, _ = core.store.transact(work, durable=durable, committed=self._announce)
+                break
+            except _Unlike:
+                alike = False
+            except _Refused:  # as few are: once more, so that it can be undone by itself
+                alike, careful = False, True
         now = core.now()
         for change, answer in zip(changes, answers, strict=True):
             for entry, ok in zip(change.settlements, answer.settled, strict=False):
@@ -193,9 +196,9 @@ class Applier:
         except BrokerUnavailable:
             raise
         except BrokerError as refused:
-            raise _Refused from refused
+            raise _Unlike from refused
         if made is None:
-            raise _Refused
+            raise _Unlike
         return made
 
 

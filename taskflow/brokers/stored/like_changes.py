@@ -9,14 +9,15 @@ from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.finishing import Finishing
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.lookup import find_queue
+from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.stores.rows import Rows
 
 
-def are_alike(changes: Sequence[Change], finishing: Finishing | None) -> bool:
+def are_alike(changes: Sequence[Change], waits: bool) -> bool:
     """Whether it is as if each were made by itself when all keys, all records and all messages are
-    written one after the other: none touches what another does. `finishing` is where what they
-    acknowledge waits."""
+    written one after the other: none touches what another does. `waits`: what they acknowledge may
+    wait till after that."""
     if len(changes) < 2:
         return False
     touched: list[object] = []
@@ -35,7 +36,7 @@ def are_alike(changes: Sequence[Change], finishing: Finishing | None) -> bool:
             touched += [(send.queue, message.id) for message in send.messages]
         fence = change.fence
         for one in change.settlements:
-            if type(one) is not Finish or finishing is None or not finishing.takes(one):
+            if type(one) is not Finish or not waits or is_fifo(one.delivery.queue):
                 return False
             if one.delivery is fence:
                 fence = None
@@ -63,7 +64,7 @@ def make_alike(
     puts = [put for change in changes for put in change.records if type(put) is Put]
     versions: Iterator[int] = iter(())
     if puts:
-        written = rows.records.put_all([(put, fresh()) for put in puts], now)
+        written = rows.records.put_all(puts, fresh, now)
         if written is None:
             return None
         versions = iter(written)

@@ -1,6 +1,6 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from taskflow.broker.change import Add, Free, Put, Remove, Take
@@ -125,8 +125,8 @@ class PostgresRecords:
         version = int(found[0][0])
         return version
 
-    def put_all(self, puts: Sequence[tuple[Put, int]], now: float) -> list[int]:
-        return [self.put(put, fresh, now) for put, fresh in puts]
+    def put_all(self, puts: Sequence[Put], fresh: Callable[[], int], now: float) -> list[int]:
+        return [self.put(put, fresh(), now) for put in puts]
 
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
         gone = self._session.change(
