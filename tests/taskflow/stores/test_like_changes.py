@@ -1,7 +1,7 @@
 """Changes that are alike are made together, and come to what they come to one by one."""
 
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -25,7 +25,7 @@ class Played:
         self.draw = Random(seed)
         self.clock = ManualClock(START)
         opened = open_address("memory://", clock=self.clock, random=Random(seed))
-        self.broker: Any = opened
+        self.broker = cast(Any, opened)
         self.broker.core.fresh_version = lambda: 1 << 20  # what is refused draws another number
         for queue in ("one", "two"):
             self.broker.create_queue(queue)
