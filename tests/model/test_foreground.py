@@ -138,6 +138,66 @@ def test_what_is_kept_is_written_when_somebody_looks() -> None:
         assert sim.timeline("later") == "1 min 1 s done"
 
 
+def test_what_is_undone_in_the_database_is_not_kept() -> None:
+    """Within a transaction of the broker's own, everything is done there."""
+    registry = Registry()
+
+    @task(registry=registry, queue="work", policy=FIXED, result="1d")
+    def work() -> None: ...
+
+    def fails() -> None:
+        work.options(id="undone").delay()
+        sim.broker.hold("key", "holder", 60.0)
+        raise LookupError
+
+    with Sim(registry) as sim:
+        sim.run_for(1)
+        work.options(id="before").delay()
+        with pytest.raises(LookupError):
+            sim.broker.together(fails)
+        assert list(sim.broker.records("run", ["before", "undone"])) == ["before"]
+        assert sim.broker.holders(["key"]) == {}
+        work.options(id="undone").delay()
+        sim.run_until_idle()
+        assert [one.id for one in sim.attempts] == ["before", "undone"]
+
+
+def test_a_key_is_held_until_its_time_is_over() -> None:
+    with Sim(application(0)) as sim:
+        hold = sim.broker.hold
+        assert hold("one", "a", 10.0)
+        assert not hold("one", "b", 10.0)
+        sim.broker.survey()  # what the database says of it is not all that was known
+        assert not hold("one", "b", 10.0)
+        sim.advance(10)
+        assert hold("one", "b", 10.0)
+        assert not hold("one", "a", 10.0)
+        assert sim.broker.holders(["one"]) == {"one": "b"}
+
+
+def test_much_is_left_to_the_database() -> None:
+    """More messages than are looked through here, and more of one moment than were there before."""
+    registry = Registry()
+    order: list[int] = []
+
+    @task(registry=registry, queue="work", policy=FIXED)
+    def work(number: int) -> None:
+        order.append(number)
+
+    with Sim(registry) as sim:
+        sim.run_for(1)
+        for number in range(150):
+            work.delay(number)
+        assert sim.broker.counts("work").visible == 150
+        for number in range(150, 160):
+            work.delay(number)
+        sim.run_until_idle()
+        for number in range(160, 170):
+            work.delay(number)
+        sim.run_until_idle()
+        assert order == list(range(170))
+
+
 def test_a_simulation_that_is_closed_answers_nothing() -> None:
     registry = Registry()
 

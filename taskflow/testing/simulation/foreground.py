@@ -31,15 +31,14 @@ _AS_THEY_ARE = frozenset(
     )
 )
 """They ask nothing that is kept here, and change nothing of it."""
-_OF_RECORDS = frozenset(("count_records", "holders"))
-"""They look at records and keys, at once."""
 _WITHIN = frozenset(("claim", "list_records", "upkeep"))
 """Those of the broker that are called here, with what they look at written before."""
 
 
 class Foreground:
     """Stands before a broker in memory that seals nothing. Thread-safe; while a verb of the
-    broker's own is under way, so are all others."""
+    broker's own is under way, so are all others. (Who is in one may have the store's lock and ask
+    for another: nobody who has the lock here waits for the store then.)"""
 
     def __init__(self, broker: StoredBroker) -> None:
         self._core = broker.core
@@ -59,18 +58,8 @@ class Foreground:
         """What stands for a verb of the broker."""
         if name in _AS_THEY_ARE:
             return general
-        if name in _OF_RECORDS:
-            return self._of_records(general)
         self._general[name] = general if name in _WITHIN else self._set_aside(name, general)
         return _SHORT[name].__get__(self) if name in _SHORT else self._general[name]
-
-    def _of_records(self, general: Verb) -> Verb:
-        def call(*args: Any, **named: Any) -> Any:
-            with self._lock:
-                self._write(self._records.put_away())
-                return general(*args, **named)
-
-        return call
 
     def _set_aside(self, name: str, general: Verb) -> Verb:
         def call(*args: Any, **named: Any) -> Any:
@@ -151,13 +140,14 @@ class Foreground:
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """As of a broker."""
         with self._lock:
-            now = self._core.now()
-            known = [self._messages.is_finished(one, now) for one in deliveries]
-            if self._aside or None in known:
+            if not self._aside:
+                now = self._core.now()
+                known = [self._messages.is_finished(one, now) for one in deliveries]
+                if None not in known:
+                    return ["finished" if one else "free" for one in known]
                 if any(known):
                     self.put_away()
-                return cast(list[Claim], self._general["claim"](deliveries))
-            return ["finished" if one else "free" for one in known]
+        return cast(list[Claim], self._general["claim"](deliveries))
 
     def delete(self, entries: Sequence[Finish], **named: Any) -> list[bool]:
         """As of a broker."""
@@ -242,7 +232,7 @@ class Foreground:
                 if page is not None:
                     return page
                 self._write(self._records.put_away(kind))
-            return cast(RecordPage, self._general["list_records"](query))
+        return cast(RecordPage, self._general["list_records"](query))
 
     def hold(self, name: str, holder: str, seconds: float) -> bool:
         """As of a broker."""
@@ -278,13 +268,15 @@ class Foreground:
     def upkeep(self, limit: int = 1000) -> bool:
         """As of a broker."""
         with self._lock:
-            now = self._core.now()
-            if self._moves or self._messages.hold_old(now):
-                self.put_away()
-            self._records.expire(now)
-            self._messages.expire(now)
-            self._write(self._records.put_away(rewritten=True))
-            return cast(bool, self._general["upkeep"](limit))
+            if not self._aside:
+                now = self._core.now()
+                if self._moves or self._messages.hold_old(now):
+                    self.put_away()
+                self._records.expire(now)
+                self._messages.expire(now)
+                self._write(self._records.put_away(rewritten=True))
+                self._keys.tidy()
+        return cast(bool, self._general["upkeep"](limit))
 
 
 _SHORT: dict[str, Callable[..., Any]] = {

@@ -54,6 +54,10 @@ class KeptKeys:
         self._changed.clear()
         return taken, freed
 
+    def tidy(self) -> None:
+        """Forget keys that nobody holds. All was put away."""
+        self._held = {key: held for key, held in self._held.items() if held is not None}
+
     def forget(self) -> None:
         """Somebody else may write. All was put away."""
         self._held.clear()

@@ -13,6 +13,7 @@ Look = Callable[[Callable[[Any], Any]], Any]
 """Looks at the rows of the store."""
 _NEW = 2**60  # the number of the first record that the store has not seen yet
 _MOST_DUE = 1000
+MOST = 10_000  # records that are remembered although the store has them
 
 
 class Known:
@@ -154,6 +155,9 @@ class KeptRecords:
         ]
         for name in gone:
             del self._known[name], self._changed[name]
+        if len(self._known) - len(self._changed) > MOST:  # what the store has can be read again
+            self._known = dict(self._changed)
+            self._complete = dict.fromkeys(self._complete, False)
 
     def put_away(self, kind: str | None = None, *, rewritten: bool = False) -> PutAway:
         """What is to be written, and is taken for written from now on: all of it, or of this kind,
