@@ -19,8 +19,8 @@ from tests.model.test_workflows import live
 from tests.taskflow.making import FIXED
 
 TABLES = {
-    "message": "queue, seq, visible_at, receive_count, receipt, first_received_at, sent_at, id, "
-    "topic, source, lane, tenant, level, slot",
+    "message": "queue, visible_at, receive_count, receipt, first_received_at, sent_at, id, topic, "
+    "source, lane, tenant, level, slot, body, attributes, extra",
     "record": "kind, key, version, value, parent, label, state, due_at, expires_at, count, "
     "created_at, changed_at",
     "holding": "key, holder, until",
@@ -28,6 +28,7 @@ TABLES = {
     "queue": "name, settings, handled, dead_lettered, expired, paused",
 }
 ALIVE = {
+    "message": "WHERE ?1 ORDER BY queue, seq",
     "record": "WHERE expires_at IS NULL OR expires_at > ?1 ORDER BY kind, number",
     "holding": "WHERE until IS NULL OR until > ?1 ORDER BY key",
     "finished": "WHERE expires_at > ?1 ORDER BY queue, id, topic",
@@ -44,12 +45,11 @@ def stored(sim: Sim) -> list[Any]:
     for table, columns in TABLES.items():
         which = ALIVE.get(table, "")
         values = (sim.clock.now(),) if which else ()
-        found.append(list(connection.execute(f"SELECT {columns} FROM {table} {which}", values)))
-    bodies = "SELECT * FROM body WHERE seq IN (SELECT seq FROM message) ORDER BY seq"
-    found.append(list(connection.execute(bodies)))
-    found.append(
-        list(connection.execute("SELECT * FROM shared WHERE seq IN (SELECT seq FROM message)"))
-    )
+        joined = "message JOIN body USING (seq)" if table == "message" else table
+        found.append(list(connection.execute(f"SELECT {columns} FROM {joined} {which}", values)))
+    nobodys = """SELECT count(*) FROM body WHERE seq NOT IN (SELECT seq FROM message)
+                 AND seq NOT IN (SELECT seq FROM shared)"""
+    assert connection.execute(nobodys).get == 0
     return found
 
 

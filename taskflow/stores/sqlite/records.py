@@ -35,6 +35,7 @@ _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state
 _TAKE = """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
            SET holder = excluded.holder, until = excluded.until
            WHERE holder = excluded.holder OR until <= ?4"""
+_DROP_EXPIRED = "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?"
 _FREE = "DELETE FROM holding WHERE key = ? AND holder = ?"
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
 _FIND = f"SELECT {COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
@@ -139,7 +140,8 @@ class SqliteRecords:
     def put_all(
         self, puts: Sequence[Put], fresh: Callable[[], int], now: float
     ) -> list[int] | None:
-        if not self._changed_many(_REPLACE, [_values(put, now) for put in puts if put.expected]):
+        there = [_values(put, now) for put in puts if put.expected]
+        if self._change_many(_REPLACE, there) < len(there):
             return None
         versions = [fresh() for _ in puts]
         new = [
@@ -147,18 +149,21 @@ class SqliteRecords:
             for put, version in zip(puts, versions, strict=True)
             if not put.expected
         ]
-        if not self._changed_many(_INSERT, new):
-            return None  # and what has expired under the same key is not looked for
+        inserted = self._change_many(_INSERT, new)
+        if inserted < len(new):  # what has expired under the same key is there still
+            self._change_many(_DROP_EXPIRED, [(*one[:2], now) for one in new])
+            if inserted + self._change_many(_INSERT, new) < len(new):
+                return None
         return [
             put.expected + 1 if put.expected else version
             for put, version in zip(puts, versions, strict=True)
         ]
 
-    def _changed_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> bool:
-        """Whether each has changed a row."""
+    def _change_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> int:
+        """How many rows were changed."""
         before = self._connection.total_changes()
         self._connection.executemany(sql, values)
-        return self._connection.total_changes() - before == len(values)
+        return self._connection.total_changes() - before
 
     def _insert(self, expected: int | None, values: tuple[Any, ...], fresh: int) -> int | None:
         """The version of one that is new, or that replaces another if none is expected."""
@@ -172,9 +177,7 @@ class SqliteRecords:
         return self._connection.changes() > 0
 
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
-        return self._changed(
-            "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?", (kind, key, now)
-        )
+        return self._changed(_DROP_EXPIRED, (kind, key, now))
 
     def _conflict(self, kind: str, key: str, expected: int, now: float) -> None:
         found = self.find(kind, [key], now).get(key)
@@ -205,7 +208,7 @@ class SqliteRecords:
         taken = [(one.key, one.holder, one.until, now) for one in keys if isinstance(one, Take)]
         freed = [(one.key, one.holder) for one in keys if isinstance(one, Free)]
         self._connection.executemany(_FREE, freed)
-        return self._changed_many(_TAKE, taken)
+        return self._change_many(_TAKE, taken) == len(taken)
 
     def holders(self, keys: Collection[str], now: float) -> dict[str, str]:
         return dict(
