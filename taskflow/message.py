@@ -44,7 +44,7 @@ CAUSED_BY = "taskflow.caused_by"
 """The attribute of a message that was made of a dead letter: the id of that."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, gc=False, frozen=True):
     """A body with an identity, on its way into a topic or queue.
 
     `id` together with the topic names the message: a queue that still holds it does not store

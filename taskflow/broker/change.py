@@ -9,21 +9,21 @@ from taskflow.errors import BrokerError
 from taskflow.message import Delivery, Message
 
 
-class Hide(msgspec.Struct, frozen=True):
+class Hide(msgspec.Struct, gc=False, frozen=True):
     """Hide a message for so many seconds from now: its holder is done with it for this time."""
 
     delivery: Delivery
     seconds: float
 
 
-class Keep(msgspec.Struct, frozen=True):
+class Keep(msgspec.Struct, gc=False, frozen=True):
     """Keep the lease of a message that is being run for so many seconds from now."""
 
     delivery: Delivery
     seconds: float
 
 
-class GiveBack(msgspec.Struct, frozen=True):
+class GiveBack(msgspec.Struct, gc=False, frozen=True):
     """Make a message visible at once, as if it had not been received. `slot`: from now on it counts
     there (`Message.slot`)."""
 
@@ -31,7 +31,7 @@ class GiveBack(msgspec.Struct, frozen=True):
     slot: str | None = None
 
 
-class Bury(msgspec.Struct, frozen=True):
+class Bury(msgspec.Struct, gc=False, frozen=True):
     """Move a message to its queue's DLQ with a failure record (JSON text)."""
 
     delivery: Delivery
@@ -43,21 +43,21 @@ Settlement = Finish | Hide | Keep | GiveBack | Bury
 is answered False."""
 
 
-class Send(msgspec.Struct, frozen=True):
+class Send(msgspec.Struct, gc=False, frozen=True):
     """Store messages in a queue."""
 
     queue: str
     messages: Sequence[Message]
 
 
-class Publish(msgspec.Struct, frozen=True):
+class Publish(msgspec.Struct, gc=False, frozen=True):
     """Store messages in the queues that subscribe to a topic."""
 
     topic: str
     messages: Sequence[Message]
 
 
-class Put(msgspec.Struct, frozen=True, kw_only=True):
+class Put(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Write a record; the fields are those of `Record`.
 
     `expected` is the version that it must have: None for any or none, 0 for none (it is new).
@@ -76,7 +76,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     rings: bool = False
 
 
-class Remove(msgspec.Struct, frozen=True):
+class Remove(msgspec.Struct, gc=False, frozen=True):
     """Remove a record with what it counts; `expected` as in `Put`. None there is no error."""
 
     kind: str
@@ -84,7 +84,7 @@ class Remove(msgspec.Struct, frozen=True):
     expected: int | None = None
 
 
-class Add(msgspec.Struct, frozen=True):
+class Add(msgspec.Struct, gc=False, frozen=True):
     """Add to the count of a record, whatever its version, which stays as it is.
 
     `then` happens too if the count is 0 after it: so the last of many to count down does what all
@@ -97,7 +97,7 @@ class Add(msgspec.Struct, frozen=True):
     then: "Sequence[Put | Send]" = ()
 
 
-class Take(msgspec.Struct, frozen=True):
+class Take(msgspec.Struct, gc=False, frozen=True):
     """Take a key for `holder`, until then (epoch seconds) or for good. Who has it may take it
     again."""
 
@@ -106,14 +106,14 @@ class Take(msgspec.Struct, frozen=True):
     until: float | None = None
 
 
-class Free(msgspec.Struct, frozen=True):
+class Free(msgspec.Struct, gc=False, frozen=True):
     """Free a key, if this holder has it."""
 
     key: str
     holder: str
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Everything in it happens, or nothing, in the order of the fields.
 
     (So what is sent under the id of a message that is settled here is held still, and is not stored

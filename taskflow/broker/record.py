@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A record as it is stored. Times in epoch seconds.
 
     `version` is a number that no other state of a record of this kind and key had: it is what a
@@ -29,7 +29,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: float = 0.0
 
 
-class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RecordQuery(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Which records of a kind to list: those that fit all that is given.
 
     `states` is any of them; `due_by` those whose `due_at` is not later. `order`: `newest` or

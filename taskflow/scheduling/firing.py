@@ -33,6 +33,11 @@ class Firing:
     tick sends: so whoever else fires it at the same time, one of them does.
     """
 
+    __slots__ = (
+        *("_broker", "_failure", "_holder", "_missed", "_next", "_now", "_record", "_row"),
+        *("_skipped", "_ticks", "_tries", "_waiting", "lost"),
+    )
+
     def __init__(self, broker: Broker, record: Record, now: float) -> None:
         self._broker = broker
         self._record = record
@@ -153,8 +158,18 @@ class Firing:
         state = "ended" if due_at is None else row.state
         sent = [self._fire(row.name, stored.spec, tick) for tick in self._ticks]
         put = put_row(row.name, stored, state, row.version, due_at, now)
+        id = None if self._broker.features.atomic else f"tick/{row.name}/{row.version}"
+        if len(sent) == 1:
+            (one,) = sent
+            return Change(
+                id=id,
+                keys=one.keys,
+                records=[put, *one.records],
+                counters=one.counters,
+                sends=one.sends,
+            )
         return Change(
-            id=None if self._broker.features.atomic else f"tick/{row.name}/{row.version}",
+            id=id,
             keys=[key for one in sent for key in one.keys],
             records=[put, *(record for one in sent for record in one.records)],
             counters=[counter for one in sent for counter in one.counters],

@@ -14,7 +14,7 @@ MISSED: tuple[Missed, ...] = get_args(Missed)
 OVERLAPS: tuple[Overlap, ...] = get_args(Overlap)
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Spec(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """`task` is called with `args` and `kwargs`, or `payload` is published to `topic`. `catchup`
     None is its default (`missed_ticks.what_is_due`). Durations in seconds."""
 

@@ -19,7 +19,7 @@ State = Literal["active", "paused", "ended", "unreadable"]
 Source = Literal["code", "put"]
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stored(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """The value of a schedule's record. Times in epoch seconds.
 
     `next_tick` is planned, and the record's `due_at` is later than it by the jitter. `waiting` is a
@@ -43,7 +43,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paused_for: str = ""
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, gc=False, frozen=True):
     """A schedule as it was found. `failed` counts how often it could not be fired."""
 
     name: str

@@ -11,7 +11,7 @@ from taskflow.scheduling.cron_times import cron_after
 WINDOW = 60.0  # seconds before a moment in which its last ticks are looked for first
 
 
-class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Timing(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """One of `every` (seconds), `cron` (in `tz`) and `at` (epoch seconds) is given.
 
     Ticks are epoch seconds, and depend on nothing else than this: not on when anything was put,

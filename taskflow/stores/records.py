@@ -1,9 +1,9 @@
 """The seam for records: what a store keeps beside messages, inside the same transaction."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from taskflow.broker.change import Add, Put, Remove
+from taskflow.broker.change import Add, Free, Put, Remove, Take
 from taskflow.broker.record import Record, RecordQuery
 
 
@@ -38,6 +38,14 @@ class Records(Protocol):
         VersionConflict."""
         ...
 
+    def put_all(
+        self, puts: Sequence[Put], fresh: Callable[[], int], now: float
+    ) -> list[int] | None:
+        """As `put` of each, of which none is of the same record as another, and all expect some
+        version; `fresh` is asked for each. None, or VersionConflict, when any is in another one:
+        then the caller undoes what was written."""
+        ...
+
     def remove(self, remove: Remove, now: float) -> None:
         """Remove a record. Raises VersionConflict."""
         ...
@@ -52,6 +60,11 @@ class Records(Protocol):
 
     def free(self, key: str, holder: str) -> None:
         """Free a key of this holder."""
+        ...
+
+    def change_keys(self, keys: Sequence[Take | Free], now: float) -> bool:
+        """Take and free keys, each another one; False, or KeyTaken, when any is somebody else's:
+        then the caller undoes it."""
         ...
 
     def holders(self, keys: Collection[str], now: float) -> dict[str, str]:

@@ -27,7 +27,7 @@ KEEP_FAILED = 14 * 86400.0
 """How long a failed run is kept: as long as its message may be in the dead-letter queue."""
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, gc=False, frozen=True):
     """A task as a caller knows it: its queues, the usual one first, and how long (seconds) what
     became of it is kept; 0 for not at all. `flow`: its limits. `defaults`: the options of its calls
     that are not said otherwise. `durable`: its runs may wait and go on."""
@@ -57,7 +57,7 @@ def queue_of(target: Target, options: Checked) -> str:
     return queue
 
 
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+class Prepared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What a call stores. `message` is None for a run that is due later than a message may be."""
 
     id: str

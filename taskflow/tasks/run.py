@@ -34,7 +34,7 @@ NULL = msgspec.Raw(b"null")
 NO_ARGS, NO_KWARGS = msgspec.Raw(b"[]"), msgspec.Raw(b"{}")
 
 
-class RunError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunError(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """What a run failed with, as text: `type` is the exception's name with its module."""
 
     type: str
@@ -42,7 +42,7 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceback: str = ""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """The value of a run's record. Times in epoch seconds, durations in seconds.
 
     `generation` tells this life of the run from those before (`retry`): a message of another one
@@ -82,7 +82,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     durable: Durable | None = None
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, gc=False, frozen=True):
     """A run as it was found: its id, its state, the version that it had, and the rest of it."""
 
     id: str

@@ -138,7 +138,8 @@ class Worker:
                     raise error
                 jobs.append(job)
         finally:
-            settler.give_back(inflight.return_all(), "the step has ended")
+            if inflight:
+                settler.give_back(inflight.return_all(), "the step has ended")
         if not inflight:  # else what it holds is nobody's to settle
             self._idle = table
         return jobs

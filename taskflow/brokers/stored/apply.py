@@ -23,6 +23,7 @@ from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
 from taskflow.brokers.stored.joiner import Joiner
+from taskflow.brokers.stored.like_changes import are_alike, make_alike
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.stores.rows import Rows
 
@@ -36,6 +37,10 @@ class _Refused(Exception):
     def __init__(self, why: BrokerError | None = None) -> None:
         self.why = why
         super().__init__()
+
+
+class _Unlike(Exception):
+    """One of some changes that are alike is refused, which is found out one by one."""
 
 
 class Applier:
@@ -126,16 +131,19 @@ class Applier:
     ) -> list[Applied]:
         core = self._core
         core.settle(one.delivery for change in changes for one in change.settlements)
-        careful = False
+        waits = can_wait(changes)
+        alike, careful = are_alike(changes, waits), False
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
-            answers: list[Applied] = []
             rings: set[str] = set()
             handled: Counter[int] = Counter()
             now = core.now()
             self._prepare(rows, changes, now)
-            finishing = Finishing() if not careful and can_wait(changes) else None
-            for change in changes:
+            finishing = Finishing() if waits and not careful else None
+            answers: list[Applied] = []
+            if alike:
+                answers = self._make_alike(rows, changes, now, rings, finishing)
+            for change in () if alike else changes:
                 one = Application(rows, change, self._intake, wanted, now, core.fresh_version)
                 one.fenced_first, one.finishing = careful, finishing
                 try:
@@ -157,20 +165,41 @@ class Applier:
                 rows.tally(queue, count, 0)
             return answers, rings
 
-        def transact() -> tuple[list[Applied], set[str]]:
-            return core.store.transact(work, durable=durable, committed=self._announce)
-
-        try:
-            answers, _ = transact()
-        except _Refused:  # as few are: once more, so that it can be undone by itself
-            careful = True
-            answers, _ = transact()
+        while True:
+            try:
+                answers, _ = core.store.transact(work, durable=durable, committed=self._announce)
+                break
+            except _Unlike:
+                alike = False
+            except _Refused:  # as few are: once more, so that it can be undone by itself
+                alike, careful = False, True
         now = core.now()
         for change, answer in zip(changes, answers, strict=True):
             for entry, ok in zip(change.settlements, answer.settled, strict=False):
                 if ok and isinstance(entry, _HIDING) and not answer.repeated:
                     entry.delivery.visible_at = now + entry.seconds
         return answers
+
+    def _make_alike(
+        self,
+        rows: Rows,
+        changes: Sequence[Change],
+        now: float,
+        rings: set[str],
+        finishing: Finishing | None,
+    ) -> list[Applied]:
+        core = self._core
+        try:
+            made = make_alike(
+                rows, changes, self._intake, core.fresh_version, now, rings, finishing
+            )
+        except BrokerUnavailable:
+            raise
+        except BrokerError as refused:
+            raise _Unlike from refused
+        if made is None:
+            raise _Unlike
+        return made
 
 
 def _written(changes: Sequence[Change]) -> int:

@@ -61,7 +61,7 @@ class Lending:
         limit = min(limit, self._allowed(rows, queue, limit, now))
         if limit <= 0:
             return [], False, ()
-        receipt = new_lease(now, self._draw())
+        receipt = new_lease(now, self.draw())
         new: set[int] = set()
         taken, receipt, more = self._take(
             rows, queue, limit, receipt, until, now, woken, holding, new
@@ -90,7 +90,7 @@ class Lending:
         if self._room[queue.id] <= 0:
             return None, False
         until = now + (queue.settings.visibility_timeout if visibility is None else visibility)
-        bits = self._draw()
+        bits = self.draw()
         receipt = new_lease(now, bits)
         if holding is not None and holding.messages:
             receipt |= AHEAD
@@ -101,7 +101,7 @@ class Lending:
         self._room[queue.id] -= 1
         return self._hand_out(rows, lone.row, queue, 1, receipt, until, now), lone.finished
 
-    def _draw(self) -> int:
+    def draw(self) -> int:
         """What no receipt of the same millisecond has, in all likelihood."""
         try:
             return self._bits.pop()

@@ -19,6 +19,8 @@ class Receiver:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._lending = Lending(core.random, core.mark)
+        self.draw = self._lending.draw
+        """The random bits of the next receipt, for who lends beside it."""
         self._known: dict[str, QueueRow] = {}  # as last looked at
 
     def receive(

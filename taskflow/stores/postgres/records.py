@@ -1,9 +1,9 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from taskflow.broker.change import Add, Put, Remove
+from taskflow.broker.change import Add, Free, Put, Remove, Take
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import KeyTaken, VersionConflict
 from taskflow.stores.postgres.locks import lock_names
@@ -125,6 +125,9 @@ class PostgresRecords:
         version = int(found[0][0])
         return version
 
+    def put_all(self, puts: Sequence[Put], fresh: Callable[[], int], now: float) -> list[int]:
+        return [self.put(put, fresh(), now) for put in puts]
+
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
         gone = self._session.change(
             "DELETE FROM tf.record WHERE kind = $1 AND key = $2 AND expires_at <= $3::float8",
@@ -161,6 +164,14 @@ class PostgresRecords:
 
     def free(self, key: str, holder: str) -> None:
         self._session.change("DELETE FROM tf.holding WHERE key = $1 AND holder = $2", (key, holder))
+
+    def change_keys(self, keys: Sequence[Take | Free], now: float) -> bool:
+        for key in keys:
+            if isinstance(key, Take):
+                self.take(key.key, key.holder, key.until, now)
+            else:
+                self.free(key.key, key.holder)
+        return True
 
     def holders(self, keys: Collection[str], now: float) -> dict[str, str]:
         return dict(

@@ -1,19 +1,16 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import apsw
 
-from taskflow.broker.change import Add, Put, Remove
+from taskflow.broker.change import Add, Free, Put, Remove, Take
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import KeyTaken, VersionConflict
 from taskflow.stores.sqlite.columns import encode
+from taskflow.stores.sqlite.record_statements import ALIVE, COLUMNS, page_of
 
-_FIELDS = Record.__struct_fields__
-_COLUMNS = ", ".join(f"r.{name}" for name in _FIELDS)
-_ALIVE = "(r.expires_at IS NULL OR r.expires_at > :now)"
 _GONE = "(record.expires_at IS NOT NULL AND record.expires_at <= ?10)"
 # ?1 kind, key, value, parent, ?5 label, state, due_at, expires_at, expected, ?10 now, fresh version
 _PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, label, state, due_at,
@@ -35,9 +32,14 @@ _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state
              ON CONFLICT (kind, key) DO NOTHING"""
 
 
+_TAKE = """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
+           SET holder = excluded.holder, until = excluded.until
+           WHERE holder = excluded.holder OR until <= ?4"""
+_DROP_EXPIRED = "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?"
+_FREE = "DELETE FROM holding WHERE key = ? AND holder = ?"
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
-_FIND = f"SELECT {_COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
-_FIND_MANY = f"""SELECT {_COLUMNS} FROM json_each(?2) j CROSS JOIN record r
+_FIND = f"SELECT {COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
+_FIND_MANY = f"""SELECT {COLUMNS} FROM json_each(?2) j CROSS JOIN record r
                  ON r.kind = ?1 AND r.key = j.value WHERE {_LIVES}"""
 _TEXT = "SELECT value FROM record WHERE kind = ? AND key = ?"
 _ADD = f"""UPDATE record AS r SET count = count + ?4
@@ -81,7 +83,7 @@ class SqliteRecords:
         self, query: RecordQuery, after: tuple[float, int] | None, now: float
     ) -> list[tuple[int, Record]]:
         found = self._execute(
-            _page_of(
+            page_of(
                 query.order,
                 query.label is not None,
                 len(query.states),
@@ -111,17 +113,14 @@ class SqliteRecords:
         return dict(
             self._execute(
                 f"""SELECT r.state, count(*) FROM record r
-                    WHERE r.kind = :kind AND r.state IS NOT NULL AND {_ALIVE}
+                    WHERE r.kind = :kind AND r.state IS NOT NULL AND {ALIVE}
                       AND (:label IS NULL OR r.label = :label) GROUP BY r.state""",
                 {"kind": kind, "label": label, "now": now},
             )
         )
 
     def put(self, put: Put, fresh: int, now: float) -> int:
-        values = (
-            *(put.kind, put.key, put.value, put.parent, put.label, put.state),
-            *(put.due_at, put.expires_at, put.expected, now),
-        )
+        values = _values(put, now)
         # (What version it has then is asked only where it is not known: RETURNING takes as long
         # again as the change.)
         version: int | None
@@ -138,6 +137,34 @@ class SqliteRecords:
         assert version is not None
         return version
 
+    def put_all(
+        self, puts: Sequence[Put], fresh: Callable[[], int], now: float
+    ) -> list[int] | None:
+        there = [_values(put, now) for put in puts if put.expected]
+        if self._change_many(_REPLACE, there) < len(there):
+            return None
+        versions = [fresh() for _ in puts]
+        new = [
+            (*_values(put, now), version)
+            for put, version in zip(puts, versions, strict=True)
+            if not put.expected
+        ]
+        inserted = self._change_many(_INSERT, new)
+        if inserted < len(new):  # what has expired under the same key is there still
+            self._change_many(_DROP_EXPIRED, [(*one[:2], now) for one in new])
+            if inserted + self._change_many(_INSERT, new) < len(new):
+                return None
+        return [
+            put.expected + 1 if put.expected else version
+            for put, version in zip(puts, versions, strict=True)
+        ]
+
+    def _change_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> int:
+        """How many rows were changed."""
+        before = self._connection.total_changes()
+        self._connection.executemany(sql, values)
+        return self._connection.total_changes() - before
+
     def _insert(self, expected: int | None, values: tuple[Any, ...], fresh: int) -> int | None:
         """The version of one that is new, or that replaces another if none is expected."""
         if expected is None:
@@ -150,9 +177,7 @@ class SqliteRecords:
         return self._connection.changes() > 0
 
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
-        return self._changed(
-            "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?", (kind, key, now)
-        )
+        return self._changed(_DROP_EXPIRED, (kind, key, now))
 
     def _conflict(self, kind: str, key: str, expected: int, now: float) -> None:
         found = self.find(kind, [key], now).get(key)
@@ -171,18 +196,19 @@ class SqliteRecords:
         return found
 
     def take(self, key: str, holder: str, until: float | None, now: float) -> None:
-        self._execute(
-            """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
-               SET holder = excluded.holder, until = excluded.until
-               WHERE holder = excluded.holder OR until <= ?4""",
-            (key, holder, until, now),
-        )
+        self._execute(_TAKE, (key, holder, until, now))
         if not self._connection.changes():
             taken = self._execute("SELECT holder, until FROM holding WHERE key = ?", (key,)).get
             raise KeyTaken(key, *taken)
 
     def free(self, key: str, holder: str) -> None:
-        self._execute("DELETE FROM holding WHERE key = ? AND holder = ?", (key, holder))
+        self._execute(_FREE, (key, holder))
+
+    def change_keys(self, keys: Sequence[Take | Free], now: float) -> bool:
+        taken = [(one.key, one.holder, one.until, now) for one in keys if isinstance(one, Take)]
+        freed = [(one.key, one.holder) for one in keys if isinstance(one, Free)]
+        self._connection.executemany(_FREE, freed)
+        return self._change_many(_TAKE, taken) == len(taken)
 
     def holders(self, keys: Collection[str], now: float) -> dict[str, str]:
         return dict(
@@ -218,48 +244,11 @@ class SqliteRecords:
         return gone
 
 
-@lru_cache(256)
-def _page_of(
-    ordered: str,
-    by_label: bool,
-    states: int,
-    by_parent: bool,
-    since: bool,
-    before: bool,
-    by_due: bool,
-    goes_on: bool,
-) -> str:
-    """The statement for a page of records."""
-    index = "record_newest"
-    conditions = ["r.kind = :kind", _ALIVE]
-    if by_label:
-        conditions.append("r.label = :label")
-        index = "record_label"
-    if states == 1:
-        conditions.append("r.state = :states ->> 0")
-        index = "record_state"
-    elif states:
-        conditions.append("r.state IN (SELECT value FROM json_each(:states))")
-    if by_parent:
-        conditions.append("r.parent = :parent")
-        index = "record_parent"
-    if since:
-        conditions.append("r.created_at >= :created_from")
-    if before:
-        conditions.append("r.created_at < :created_before")
-    if by_due:
-        conditions.append("r.due_at <= :due_by")
-    order = "r.number DESC" if ordered == "newest" else "r.number"
-    seen = f"r.number {'<' if ordered == 'newest' else '>'} :number"
-    if ordered == "due":
-        conditions.append("r.due_at IS NOT NULL")
-        index = "record_due"
-        order = "r.due_at, r.number"
-        seen = "(r.due_at, r.number) > (:due, :number)"
-    if goes_on:
-        conditions.append(seen)
-    return f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
-               WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit"""
+def _values(put: Put, now: float) -> tuple[Any, ...]:
+    return (
+        *(put.kind, put.key, put.value, put.parent, put.label, put.state),
+        *(put.due_at, put.expires_at, put.expected, now),
+    )
 
 
 def _record(row: Any) -> Record:

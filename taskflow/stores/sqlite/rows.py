@@ -24,6 +24,7 @@ from taskflow.stores.sqlite.lone_lender import LoneLender
 from taskflow.stores.sqlite.move_rows import MoveRows
 from taskflow.stores.sqlite.placed import PlacedRows
 from taskflow.stores.sqlite.process_rows import ProcessRows
+from taskflow.stores.sqlite.put_away import PutAwayRows
 from taskflow.stores.sqlite.records import SqliteRecords
 from taskflow.stores.sqlite.removal import Removal
 from taskflow.stores.sqlite.slot_rows import SlotRows
@@ -91,6 +92,7 @@ class SqliteRows:
         self.tenants_in_flight = due.tenants_in_flight
 
         self.placed = PlacedRows(connection)
+        self.kept = PutAwayRows(connection)
         deduplications = Deduplications(connection, due)
         self.deduplicated = deduplications.deduplicated
         self.deduplicate = deduplications.deduplicate

@@ -1,11 +1,12 @@
 """The records that are due next, asked of the broker only when they may be others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from taskflow.broker.change import Applied, Change, Put, Remove
+from taskflow.broker.change import Change, Put
 from taskflow.broker.record import RecordPage, RecordQuery
 from taskflow.tasks.cancelling import ANY_CANCELLED, CANCEL
 
+MOST = 64  # pages that are kept
 Ask = Callable[[RecordQuery], RecordPage]
 
 
@@ -19,7 +20,8 @@ class DuePages:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._pages: dict[RecordQuery, RecordPage] = {}
+        self._pages: dict[int, tuple[RecordQuery, RecordPage]] = {}
+        """By the query itself: nobody makes another one each time."""
         self._keys: dict[str, set[str]] = {}
         self._none_cancelled = False
 
@@ -31,36 +33,32 @@ class DuePages:
             found = self._ask(query)
             self._none_cancelled = not found.records
             return found
+        if (known := self._pages.get(id(query))) is not None:
+            return known[1]
         if query.order != "due" or query.states or query.after is not None:
             return self._ask(query)
-        page = self._pages.get(query)
-        if page is None:
-            page = self._pages[query] = self._ask(query)
-            self._keys.setdefault(query.kind, set()).update(one.key for one in page.records)
+        page = self._ask(query)
+        self._keys.setdefault(query.kind, set()).update(one.key for one in page.records)
+        if len(self._pages) < MOST:
+            self._pages[id(query)] = query, page
         return page
 
-    def applied(self, changes: Sequence[Change], answers: Sequence[Applied]) -> bool:
-        """These were made; whether what is due may be something else now."""
+    def applied(self, change: Change) -> bool:
+        """It was made; whether what is due may be something else now."""
         changed = False
-        for change, answer in zip(changes, answers, strict=True):
-            if answer.refused is None:
-                for one in change.records:
-                    changed |= self._wrote(one)
-                for counter in change.counters:
-                    for after in counter.then:
-                        if isinstance(after, Put):
-                            changed |= self._wrote(after)
+        for one in change.records:
+            kind = one.kind
+            if kind == CANCEL:
+                self._none_cancelled = False
+            keys = self._keys.get(kind)
+            if (type(one) is Put and one.due_at is not None) or (keys and one.key in keys):
+                self.forget(kind)
+                changed = True
+        for counter in change.counters:
+            for after in counter.then:
+                if isinstance(after, Put):
+                    changed |= self.applied(Change(records=[after]))
         return changed
-
-    def _wrote(self, one: Put | Remove) -> bool:
-        kind = one.kind
-        if kind == CANCEL:
-            self._none_cancelled = False
-        is_due = isinstance(one, Put) and one.due_at is not None
-        if not is_due and one.key not in self._keys.get(kind, ()):
-            return False
-        self.forget(kind)
-        return True
 
     def forget(self, kind: str | None = None) -> None:
         """Ask again, about this kind or all."""
@@ -70,5 +68,5 @@ class DuePages:
             self._keys.clear()
             return
         self._keys.pop(kind, None)
-        for query in [one for one in self._pages if one.kind == kind]:
-            del self._pages[query]
+        for number in [at for at, (one, _) in self._pages.items() if one.kind == kind]:
+            del self._pages[number]

@@ -19,6 +19,7 @@ from taskflow.sealing.sealed_broker import sealed
 from taskflow.tasks.task import TaskBase
 from taskflow.testing.simulation.attempt import Attempt, history, span, story
 from taskflow.testing.simulation.fault_rates import Faults
+from taskflow.testing.simulation.foreground import Foreground
 from taskflow.testing.simulation.found_letters import Letter, letters_in
 from taskflow.testing.simulation.hazards import Hazards
 from taskflow.testing.simulation.known_names import Names
@@ -82,7 +83,8 @@ class Sim:
         opened = open_address("memory://", clock=self.clock, random=random.Random(seed))
         assert isinstance(opened, StoredBroker)
         inner = sealed(opened, registry.codec)
-        self._broker = SimulatedBroker(inner, opened.receiver.first_due, script.quiet)
+        foreground = Foreground(opened) if inner is opened else None
+        self._broker = SimulatedBroker(inner, opened.receiver.first_due, script.quiet, foreground)
         for topic in topics:
             inner.create_topic(topic)
         self._stage = Stage(

@@ -11,6 +11,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change, Publish, Send
 from taskflow.message import Message
 from taskflow.testing.simulation.due_pages import DuePages
+from taskflow.testing.simulation.foreground import Foreground
 
 _QUIET = (
     "wake",
@@ -50,10 +51,15 @@ class SimulatedBroker:
     both are None while nothing can befall them. `outbox` are the events that it took.
 
     `quiet`: nothing ever will. `first_due`: a verb that it has beside those of `broker`.
+    `foreground` does what it can in the place of `broker`.
     """
 
     def __init__(
-        self, broker: Broker, first_due: Callable[[str], float | None], quiet: bool
+        self,
+        broker: Broker,
+        first_due: Callable[[str], float | None],
+        quiet: bool,
+        foreground: Foreground | None = None,
     ) -> None:
         self._broker = broker
         self._quiet = quiet
@@ -62,16 +68,19 @@ class SimulatedBroker:
         self.delayed: Delayed | None = None
         self.changed = True
         """Records may be due at other times since somebody set it to False."""
-        self._due = DuePages(broker.list_records)
         self._notes = {"publish": self._published, "apply": self._applied}
         for name in dir(broker):
             if name.startswith("_"):
                 continue
             found = getattr(broker, name)
             verb = callable(found) and name not in _QUIET
+            if foreground is not None and callable(found):
+                found = foreground.verb(name, found)
             if name == "list_records":
-                found = self._due
+                found = self._due = DuePages(found)
             setattr(self, name, self._watched(name, found) if verb else found)
+        if foreground is not None:
+            first_due = foreground.verb("first_due", first_due)
         self.first_due = self._watched("first_due", first_due)
 
     @property
@@ -113,10 +122,12 @@ class SimulatedBroker:
         self.outbox += [Published(topic, one.id, one.body, now) for one in messages]
 
     def _applied(self, args: Sequence[Any], answers: Sequence[Applied]) -> None:
-        if self._due.applied(args[0], answers):
-            self.changed = True
         for change, answer in zip(args[0], answers, strict=True):
-            if answer.refused is None and not answer.repeated:
+            if answer.refused is not None:
+                continue
+            if self._due.applied(change):
+                self.changed = True
+            if change.sends and not answer.repeated:
                 for one in change.sends:
                     if isinstance(one, Publish):
                         self._published((one.topic, one.messages), None)

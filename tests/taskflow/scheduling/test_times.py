@@ -56,6 +56,20 @@ def test_cases_43_and_46_the_changes_of_clocks(
     assert times(cron, tz, begin, hours) == expected
 
 
+@pytest.mark.parametrize("minutes", ["*", "0", "59", "*/7", "3-50/11", "1,2,58"])
+@given(st.floats(BEGIN - DAY, BEGIN + DAY) | st.integers(-2, 50).map(lambda n: BEGIN + 30.0 * n))
+def test_what_is_due_in_each_hour_is_what_cronsim_finds(minutes: str, moment: float) -> None:
+    """With 24 hours named, each of them is searched for."""
+    searched = cron_after(f"{minutes} 0-23 * * *", "UTC", moment)
+    found = cron_after(f"{minutes} * * * *", "UTC", moment)
+    assert list(islice(found, 70)) == list(islice(searched, 70))
+
+
+def test_hours_end_with_the_year_9999() -> None:
+    last = datetime(9999, 12, 31, 23, 30, tzinfo=UTC).timestamp()
+    assert [tick - last for tick in cron_after("15,45 * * * *", "UTC", last)] == [900.0]
+
+
 def test_sunday_is_0_and_7() -> None:
     for day in ("0", "7", "sun"):
         (first,) = islice(cron_after(f"0 0 * * {day}", "UTC", BEGIN), 1)
