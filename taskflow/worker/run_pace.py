@@ -36,7 +36,7 @@ class RunPace:
         """A run has ended, while so many others ran; times are the clock's `elapsed`."""
         if began < self._since:
             return
-        at = self._count % LENGTH
+        at, was_short = self._count % LENGTH, self.is_short
         self._count += 1
         seconds = max(1e-6, now - began)
         share = seconds / (beside + 1)
@@ -44,10 +44,14 @@ class RunPace:
         self.seconds = _median(self._last)
         if self._tries:
             self._judge(now)
-        elif not self.is_short and now >= self._trial_from and _median(self._shares) <= SHORT:
+        elif not was_short and (self.is_short or now >= self._trial_from):
+            self._try(now)
+
+    def _try(self, now: float) -> None:
+        """Begin a trial, if runs might be short alone."""
+        if (share := _median(self._shares)) <= SHORT:
             self._tries, self._since = True, now
-            self._last = list(self._shares)
-            self.seconds = _median(self._last)
+            self._last, self.seconds = list(self._shares), share
 
     def _judge(self, now: float) -> None:
         """See whether the trial is over."""
