@@ -15,6 +15,7 @@ from taskflow.errors import BrokerUnavailable
 
 _UNMADE = Exception("not made yet")
 PATIENCE = 30.0  # seconds to wait for locks of others, as a change does by itself
+QUICK = 0.002  # seconds: a disk that takes longer is waited for together, at more transactions
 
 
 class _Waiting:
@@ -47,12 +48,13 @@ class GroupCommit:
         self._waiting: deque[_Waiting] = deque()
         self._has_company = False  # of late
         self._syncs = True  # whether there is a disk to wait for, as far as is known
+        self._is_slow = False  # whether that took long, the last time
         self._wait: Callable[[], None] | None = None
         """What is owed before anybody is told of what was committed; its owner's."""
 
     def apply(self, broker: Broker, change: Change) -> Applied:
         """Make a change, on disk when this returns, or refuse it. Raises what the broker does."""
-        if not (self._has_company and self._syncs):
+        if not (self._has_company and self._syncs and self._is_slow):
             me = object()
             try:
                 if self._begin(me):  # nobody else is here
@@ -128,7 +130,7 @@ class GroupCommit:
 
     def _make_waiting(self, broker: Broker, mine: Sequence[_Waiting]) -> None:
         """Make those of all that wait, `mine` among them, and of those that come meanwhile, if
-        there is a disk to wait for; then tell them."""
+        there is a slow disk to wait for; then tell them."""
         some: list[_Waiting] = []
         try:
             while more := self._take():
@@ -136,7 +138,7 @@ class GroupCommit:
                 self._make(broker, [one for one in more if one.answer is _UNMADE])
                 if self._wait is None:
                     break
-            self._secure(some)
+            self._secure(broker, some)
             for one in some:
                 one.outcome = one.answer
         finally:
@@ -175,7 +177,7 @@ class GroupCommit:
 
     def _commit(self, broker: Broker, changes: Sequence[Change]) -> Sequence[Applied]:
         """Make them in one transaction; they are on disk, or that is owed."""
-        if self._syncs and isinstance(broker, Gathered):
+        if self._syncs and self._is_slow and isinstance(broker, Gathered):
             try:
                 outcomes, wait = broker.gathered([lambda: broker.apply(changes)], PATIENCE)
             except WouldWait:
@@ -186,18 +188,23 @@ class GroupCommit:
             self._syncs, self._wait = wait is not None, wait or self._wait
             made: Sequence[Applied] = answers
             return made
-        return broker.apply(changes)
+        began = broker.clock.elapsed()
+        made = broker.apply(changes)
+        self._is_slow = broker.clock.elapsed() - began > QUICK
+        return made
 
-    def _secure(self, some: Sequence[_Waiting]) -> None:
+    def _secure(self, broker: Broker, some: Sequence[_Waiting]) -> None:
         """What was committed is on disk from here on."""
         if self._wait is None:
             return
+        began = broker.clock.elapsed()
         try:
             self._wait()
         except Exception as error:
             for one in some:
                 if isinstance(one.answer, Applied) and one.answer.refused is None:
                     one.answer = error
+        self._is_slow = broker.clock.elapsed() - began > QUICK
         self._wait = None
 
 

@@ -13,8 +13,8 @@ from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.broker.change import Applied, Change, Put
 from taskflow.broker.prompt import Gathered, Outcome
 from taskflow.errors import BrokerUnavailable, HandlerInterrupt, VersionConflict
-from taskflow.testing import memory_broker
-from taskflow.workflows.group_commit import GroupCommit, group_of
+from taskflow.testing import ManualClock, memory_broker
+from taskflow.workflows.group_commit import QUICK, GroupCommit, group_of
 
 WAIT = 30.0
 
@@ -38,6 +38,7 @@ class Slow:
 
     def __init__(self, broker: Broker, until: threading.Event) -> None:
         self._broker, self._until = broker, until
+        self.clock = broker.clock
         self.groups: list[int] = []
 
     def apply(self, changes: Sequence[Change]) -> list[Applied]:
@@ -169,6 +170,8 @@ def test_who_is_interrupted_while_it_leads_leaves_that_to_the_next(
     found: dict[str, object] = {}
 
     class Deadly:
+        clock = taskflow_broker.clock
+
         def apply(self, changes: Sequence[Change]) -> list[Applied]:
             began.set()
             if len(changes) > 1 and not found.get("died"):
@@ -226,6 +229,7 @@ class Disk:
         self, broker: Broker, during: Callable[[], None], waiting: Callable[[int], None]
     ) -> None:
         self._broker, self._during, self._waiting = broker, during, waiting
+        self.clock = broker.clock
         self.groups: list[int] = []
         self.waits: list[int] = []
 
@@ -254,7 +258,7 @@ class Friends:
     def __init__(self, broker: Broker, waiting: Callable[[int], None] = lambda number: None):
         self.found: dict[str, object] = {}
         self.group = GroupCommit()
-        self.group._has_company = True  # as it had of late
+        self.group._has_company = self.group._is_slow = True  # as it was of late
         self.disk = Disk(broker, self._come, waiting)
         self.threads = [threading.Thread(target=self.keep, args=(name,)) for name in "abc"]
 
@@ -324,3 +328,34 @@ def test_where_there_is_no_disk_to_wait_for_nobody_waits_for_others(
     assert isinstance(friends.found["first"], Applied)
     friends.end()
     assert (sum(friends.disk.groups), friends.disk.waits) == (4, [])
+
+
+@pytest.mark.parametrize("took", [QUICK / 2, 2 * QUICK])
+def test_only_a_slow_disk_is_worth_more_transactions(
+    taskflow_broker: Broker, taskflow_clock: ManualClock, took: float
+) -> None:
+    friends = Friends(taskflow_broker, lambda number: taskflow_clock.advance(took))
+    friends.keep("first")
+    friends.end()
+    again = friends.disk.groups.copy(), friends.disk.waits.copy()
+    friends.keep("later")
+    assert friends.disk.groups == [*again[0], 1]
+    assert len(friends.disk.waits) == len(again[1]) + (took > QUICK)
+
+
+def test_it_is_seen_when_the_disk_is_slow(
+    taskflow_broker: Broker, taskflow_clock: ManualClock
+) -> None:
+    friends = Friends(taskflow_broker)
+    friends.group._is_slow = False
+    apply = friends.disk.apply
+
+    def slow(changes: Sequence[Change]) -> list[Applied]:
+        taskflow_clock.advance(2 * QUICK)
+        return apply(changes)
+
+    friends.disk.apply = slow  # type: ignore[method-assign]
+    friends.keep("first")
+    friends.end()
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [])
+    assert friends.group._is_slow

@@ -125,7 +125,7 @@ def test_steps_of_several_runs_are_kept_together(watched: Any, taskflow_registry
 
 
 def test_where_the_loop_would_wait_a_thread_does(watched: Any, taskflow_registry: Registry) -> None:
-    def would_wait(verb: Callable[[], Any], patience: float | None = None) -> Any:
+    def would_wait(verb: Callable[[], Any]) -> Any:
         raise WouldWait
 
     watched.gathered = would_wait
@@ -200,7 +200,7 @@ def test_where_the_disk_is_waited_for_a_thread_keeps_all_but_the_first(
     assert made.get(0) == 24
     here = threading.current_thread().name
     assert [thread == here for _, thread in watched.groups] == [True, False, False]
-    assert watched.waits == 3  # once for each group, whoever makes it
+    assert watched.waits == 1
 
 
 def test_one_thread_at_a_time_keeps_what_the_loop_cannot(
