@@ -71,8 +71,8 @@ def _is_plain(change: Change) -> bool:
     """Whether it does nothing beside that."""
     records = change.records
     if (
-        not 1 <= len(records) <= 2
-        or change.settlements
+        change.settlements
+        or not 1 <= len(records) <= 2
         or change.sends
         or change.counters
         or change.keys
