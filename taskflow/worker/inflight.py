@@ -15,9 +15,10 @@ from taskflow.retry import Done, Outcome
 from taskflow.worker.job import Job, State
 from taskflow.worker.lineup import Lineup
 from taskflow.worker.observer import Calls, Observers
+from taskflow.worker.run_pace import RunPace
 from taskflow.worker.slots import Slots
 
-PACES = 5  # runs whose median is the pace of handlers
+SOON = 0.005  # seconds after which who runs something short should have come for the next
 RECEIVED, WAITING, READY, RUNNING, ENDED, RETURNED, TELLING, GONE = State
 
 
@@ -58,11 +59,7 @@ class Inflight:
         self.upkeep_rests = False
         """The upkeep sleeps until something is received; else it looks again soon by itself, and
         waking it for each batch would cost more than a tenth of a drain."""
-        self.pace = 1.0
-        """Seconds that a handler takes: the median of the last few, since one that waited for the
-        processor says nothing of it. Slow until proven short."""
-        self._paces = [1.0] * PACES
-        self._ended = 0
+        self.pace = RunPace()
         self.finished = 0
         self.suspects = 0  # held and not ended; nothing that lapsed is received meanwhile
 
@@ -126,13 +123,19 @@ class Inflight:
         with self.lock:
             if job.state is not RUNNING:
                 return False
-            seconds = max(0.0, self._clock.elapsed() - job.started)
-            paces = self._paces
-            paces[self._ended % PACES] = max(1e-6, seconds)
-            self._ended += 1
-            self.pace = sorted(paces)[PACES // 2]
-            self._end(job, outcome, at, seconds)
+            now = self._clock.elapsed()
+            beside = sum(map(_is_in_thread, self.running)) - 1 if _is_in_thread(job) else 0
+            self.pace.note(job.started, now, beside)
+            self._end(job, outcome, at, max(0.0, now - job.started))
             return True
+
+    def is_busy(self) -> bool:
+        """Whether a thread runs something short, and will soon come for the next."""
+        with self.lock:
+            if not self.pace.is_short:
+                return False
+            since = self._clock.elapsed() - SOON
+            return any(job.started > since and _is_in_thread(job) for job in self.running)
 
     def give_up(self, job: Job, outcome: Outcome, at: float) -> bool:
         """Wait for a run no longer; False when it has just ended by itself."""
@@ -339,3 +342,8 @@ class Inflight:
             assert self._lost == sum(not job.lease for job in self._held)
             unsettled = [job for job in self._held if job.state not in (ENDED, TELLING)]
             assert self.suspects == sum(job.delivery.suspect for job in unsettled)
+
+
+def _is_in_thread(job: Job) -> bool:
+    """Whether a thread is what it takes: of a coroutine's it only waits."""
+    return job.entry is None or not job.entry.is_async

@@ -17,7 +17,7 @@ from taskflow.worker.job import Job
 from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.orders import Told
-from taskflow.worker.receiver import LONG_POLL, SHORT, Receiver
+from taskflow.worker.receiver import LONG_POLL, Receiver
 from taskflow.worker.reporter import Reporter
 from taskflow.worker.run_tally import Tally
 from taskflow.worker.run_times import RunTimes, kind_of
@@ -129,7 +129,7 @@ class Pool:
         self._loop_thread = LoopThread(self._clock)
         self._announce(self._observers.worker_started)
         hooks = Hooks(self._help, self._replace, self._reporter.beat, self._scaler.look)
-        upkeep = Upkeep(self._inflight, self._settler, self._broker, SHORT, hooks)
+        upkeep = Upkeep(self._inflight, self._settler, self._broker, hooks)
         upkeep.start()
         self._reporter.ticker.start()
         with self._inflight.lock:
@@ -272,6 +272,12 @@ class Pool:
     def _next(self) -> Job | None:
         """The next job for this thread, leading if need be; None to stop."""
         inflight = self._inflight
+        with inflight.lock:
+            if inflight.ready and inflight.is_busy() and not self._receiver.stopping:
+                inflight.upkeep_due.notify()  # should that one be slow after all
+                self._idle += 1
+                self._clock.wait(inflight.jobs_ready, None)
+                self._idle -= 1
         while True:
             with inflight.lock:
                 while not inflight.ready and self._receiver.leading and not self._receiver.stopping:
@@ -294,7 +300,7 @@ class Pool:
 
     def _call_others(self) -> None:
         """Wake (or start) another thread when there is work for it. The lock is held."""
-        slow = self._inflight.pace > SHORT  # else whoever is done soon goes on by itself
+        slow = not self._inflight.pace.is_short  # else whoever is done soon goes on by itself
         waiting = bool(self._inflight.ready) and slow
         leaderless = not (self._inflight.ready or self._receiver.leading) and (
             self._receiver.drained or slow
@@ -306,8 +312,10 @@ class Pool:
                 self._start_thread()
 
     def _help(self) -> None:
-        if self._idle and (self._inflight.ready or not self._receiver.leading):
-            self._inflight.jobs_ready.notify()
+        inflight = self._inflight
+        waits = not (inflight.is_busy() if inflight.ready else self._receiver.leading)
+        if self._idle and waits:
+            inflight.jobs_ready.notify()
 
     def _replace(self) -> None:
         with self._inflight.lock:

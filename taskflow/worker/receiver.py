@@ -14,7 +14,6 @@ from taskflow.worker.worker import Worker
 log = logging.getLogger("taskflow.worker")
 
 LONG_POLL = 20.0
-SHORT = 0.001  # handlers faster than this (on average) run in one thread
 MOST_PREFETCHED = 100  # messages
 FIRST_OUTAGE_WAIT, LAST_OUTAGE_WAIT = 0.5, 30.0
 
@@ -129,8 +128,8 @@ class Receiver:
         with inflight.lock:
             prefetched = 0
             economy = self._broker.economy
-            if inflight.pace <= SHORT or economy.batch > 1:
-                prefetched = min(MOST_PREFETCHED, int(economy.prefetch / inflight.pace))
+            if inflight.pace.is_short or economy.batch > 1:
+                prefetched = min(MOST_PREFETCHED, int(economy.prefetch / inflight.pace.seconds))
             rooms = {name: self._slots.room(name, prefetched) for name in names}
             self.room_made = False
             self.limited = any(room <= 0 for room in rooms.values()) or inflight.suspects > 0

@@ -41,14 +41,11 @@ class Hooks:
 class Upkeep:
     """Wakes every TICK seconds while messages are held, else once every BEAT."""
 
-    def __init__(
-        self, inflight: Inflight, settler: Settler, broker: Broker, short: float, hooks: Hooks
-    ) -> None:
+    def __init__(self, inflight: Inflight, settler: Settler, broker: Broker, hooks: Hooks) -> None:
         self._inflight = inflight
         self._settler = settler
         self._broker = broker
         self._clock: Clock = broker.clock
-        self._short = short
         self._hooks = hooks
         self._closed = False
         self._next_beat = self._clock.now()
@@ -75,7 +72,7 @@ class Upkeep:
                     self._clock.wait(inflight.upkeep_due, self._next_beat - self._clock.now())
                     inflight.upkeep_rests = False
                 if inflight and not self._closed:
-                    helping = inflight.ready and inflight.pace <= self._short
+                    helping = inflight.ready and inflight.pace.is_short
                     asleep = self._clock.elapsed()
                     self._clock.wait(inflight.upkeep_due, HELP_AFTER if helping else TICK)
                     held = self._clock.elapsed() - asleep

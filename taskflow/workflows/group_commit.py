@@ -1,5 +1,5 @@
 """Checkpoints of several runs in one transaction: whoever comes while one is made goes with the
-next."""
+next, and who comes before the disk is waited for waits for it with the others."""
 
 import os
 import threading
@@ -14,14 +14,18 @@ from taskflow.broker.prompt import Gathered, WouldWait, at_once
 from taskflow.errors import BrokerUnavailable
 
 _UNMADE = Exception("not made yet")
+PATIENCE = 30.0  # seconds to wait for locks of others, as a change does by itself
+QUICK = 0.002  # seconds: a disk that takes longer is waited for together, at more transactions
 
 
 class _Waiting:
     """A change, and what became of it. `told` is released when that is known, and when who waits
-    for it `leads`: it is to make those of all that wait."""
+    for it `leads`: it is to make those of all that wait. `answer` is what the broker says of it,
+    which becomes its `outcome` when that is on disk."""
 
     def __init__(self, change: Change) -> None:
         self.change = change
+        self.answer: Applied | Exception = _UNMADE
         self.outcome: Applied | Exception = _UNMADE
         self.leads = False
         self.told = threading.Lock()
@@ -42,15 +46,21 @@ class GroupCommit:
         self._mutex = threading.Lock()  # for a moment
         self._owner: object = None  # who makes changes, or is told to; a thread may be interrupted
         self._waiting: deque[_Waiting] = deque()
+        self._has_company = False  # of late
+        self._syncs = True  # whether there is a disk to wait for, as far as is known
+        self._is_slow = False  # whether that took long, the last time
+        self._wait: Callable[[], None] | None = None
+        """What is owed before anybody is told of what was committed; its owner's."""
 
     def apply(self, broker: Broker, change: Change) -> Applied:
         """Make a change, on disk when this returns, or refuse it. Raises what the broker does."""
-        me = object()
-        try:
-            if self._begin(me):  # nobody else is here
-                return broker.apply((change,))[0]
-        finally:
-            self._end(me)
+        if not (self._has_company and self._syncs and self._is_slow):
+            me = object()
+            try:
+                if self._begin(me):  # nobody else is here
+                    return broker.apply((change,))[0]
+            finally:
+                self._end(me)
         (made,) = self.apply_all(broker, (change,))
         if isinstance(made, Exception):
             raise made
@@ -102,6 +112,7 @@ class GroupCommit:
 
     def _hand_on(self) -> None:
         self._owner = self._waiting[0] if self._waiting else None
+        self._has_company = self._has_company or bool(self._waiting)
         if self._waiting:
             self._waiting[0].leads = True
             self._waiting[0].told.release()
@@ -118,13 +129,18 @@ class GroupCommit:
                 self._hand_on()
 
     def _make_waiting(self, broker: Broker, mine: Sequence[_Waiting]) -> None:
-        """Make those of all that wait, `mine` among them, and tell them."""
+        """Make those of all that wait, `mine` among them, and of those that come meanwhile, if
+        there is a slow disk to wait for; then tell them."""
         some: list[_Waiting] = []
         try:
-            with self._mutex:
-                some = list(self._waiting)
-                self._waiting.clear()
-            self._make(broker, some)
+            while more := self._take():
+                some += more
+                self._make(broker, [one for one in more if one.answer is _UNMADE])
+                if self._wait is None:
+                    break
+            self._secure(broker, some)
+            for one in some:
+                one.outcome = one.answer
         finally:
             with self._mutex:
                 again = [one for one in some if not one.made and one not in mine]
@@ -134,21 +150,62 @@ class GroupCommit:
                         one.told.release()
                 for one in mine:
                     one.leads = False
+                self._has_company = len(some) > len(mine)
                 self._hand_on()
 
+    def _take(self) -> list[_Waiting]:
+        with self._mutex:
+            some = list(self._waiting)
+            self._waiting.clear()
+        return some
+
     def _make(self, broker: Broker, some: Sequence[_Waiting]) -> None:
+        if not some:
+            return
         try:
-            answers = broker.apply([one.change for one in some])
+            answers = self._commit(broker, [one.change for one in some])
         except Exception as error:
             if len(some) == 1 or isinstance(error, BrokerUnavailable):
                 for one in some:
-                    one.outcome = error
+                    one.answer = error
                 return
             for one in some:  # one of them spoils the others: each by itself
                 self._make(broker, [one])
             return
         for one, answer in zip(some, answers, strict=True):
-            one.outcome = answer
+            one.answer = answer
+
+    def _commit(self, broker: Broker, changes: Sequence[Change]) -> Sequence[Applied]:
+        """Make them in one transaction; they are on disk, or that is owed."""
+        if self._syncs and self._is_slow and isinstance(broker, Gathered):
+            try:
+                outcomes, wait = broker.gathered([lambda: broker.apply(changes)], PATIENCE)
+            except WouldWait:
+                return broker.apply(changes)
+            ((answers, error),) = outcomes
+            if error is not None:
+                raise error
+            self._syncs, self._wait = wait is not None, wait or self._wait
+            made: Sequence[Applied] = answers
+            return made
+        began = broker.clock.elapsed()
+        made = broker.apply(changes)
+        self._is_slow = broker.clock.elapsed() - began > QUICK
+        return made
+
+    def _secure(self, broker: Broker, some: Sequence[_Waiting]) -> None:
+        """What was committed is on disk from here on."""
+        if self._wait is None:
+            return
+        began = broker.clock.elapsed()
+        try:
+            self._wait()
+        except Exception as error:
+            for one in some:
+                if isinstance(one.answer, Applied) and one.answer.refused is None:
+                    one.answer = error
+        self._is_slow = broker.clock.elapsed() - began > QUICK
+        self._wait = None
 
 
 _groups: WeakKeyDictionary[Broker, GroupCommit] = WeakKeyDictionary()

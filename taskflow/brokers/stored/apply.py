@@ -24,6 +24,7 @@ from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
 from taskflow.brokers.stored.joiner import Joiner
 from taskflow.brokers.stored.like_changes import are_alike, make_alike
+from taskflow.brokers.stored.plain_changes import PlainChanges
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.stores.rows import Rows
 
@@ -44,10 +45,14 @@ class _Unlike(Exception):
 
 
 class Applier:
-    """Thread-safe. What many changes ask for is one transaction: one wait for the disk for all."""
+    """Thread-safe. What many changes ask for is one transaction: one wait for the disk for all.
+    `plain`: a shorter way for checkpoints, where there is one."""
 
-    def __init__(self, core: Core, intake: Intake, joiner: Joiner) -> None:
+    def __init__(
+        self, core: Core, intake: Intake, joiner: Joiner, plain: PlainChanges | None
+    ) -> None:
         self._core = core
+        self._plain = plain
         self._intake = intake
         self._joiner = joiner
         self._written = 0  # of records, keys and ids, since the last look for expired ones
@@ -76,15 +81,27 @@ class Applier:
     def _keep(self, change: Change, durable: bool) -> Applied:
         """Make a change that writes records and nothing else, as nearly every step of a workflow
         does. It is alone, so that what refuses it may undo the transaction."""
-        core, fence = self._core, change.fence
+        core, fence, plain = self._core, change.fence, self._plain
+        written = self._written + len(change.records)
+        if (
+            plain is not None
+            and written < HOUSEKEEPING
+            and (made := plain.make(change, durable=durable)) is not None
+        ):
+            self._written = written
+            return made
 
-        def work(rows: Rows) -> tuple[list[int], set[str]]:
+        def work(rows: Rows) -> tuple[Sequence[int], set[str]]:
             now, rings = core.now(), set[str]()
             self._prepare(rows, (change,), now)
+            if plain is not None and (made := plain.make_within(change, now)) is not None:
+                return made.versions, rings
             try:
                 check_change(change)
                 if fence is not None:
                     check_fence(rows, fence, now)
+                    if plain is not None:
+                        plain.learn(rows, change)
                 versions = write_records(rows, change.records, core.fresh_version, now, rings)
             except BrokerUnavailable:
                 raise
@@ -129,7 +146,9 @@ class Applier:
     def _apply(
         self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
     ) -> list[Applied]:
-        core = self._core
+        core, plain = self._core, self._plain
+        if plain is not None:
+            plain.prepare(changes)
         core.settle(one.delivery for change in changes for one in change.settlements)
         waits = can_wait(changes)
         alike, careful = are_alike(changes, waits), False
@@ -144,6 +163,9 @@ class Applier:
             if alike:
                 answers = self._make_alike(rows, changes, now, rings, finishing)
             for change in () if alike else changes:
+                if plain is not None and (made := plain.make_within(change, now)) is not None:
+                    answers.append(made)
+                    continue
                 one = Application(rows, change, self._intake, wanted, now, core.fresh_version)
                 one.fenced_first, one.finishing = careful, finishing
                 try:
@@ -155,6 +177,8 @@ class Applier:
                         raise _Refused from refused
                     answer = Applied(refused=refused)
                 else:
+                    if plain is not None:
+                        plain.learn(rows, change)
                     rings |= one.rings
                     if one.handled:
                         handled.update(one.handled)

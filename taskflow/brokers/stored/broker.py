@@ -21,6 +21,7 @@ from taskflow.brokers.stored.joiner import Joiner
 from taskflow.brokers.stored.mending import Mending
 from taskflow.brokers.stored.moves import Moves
 from taskflow.brokers.stored.operate import Operator
+from taskflow.brokers.stored.plain_changes import PlainChanges
 from taskflow.brokers.stored.publish import Publisher
 from taskflow.brokers.stored.receipts import received_at
 from taskflow.brokers.stored.receive import Receiver
@@ -32,6 +33,7 @@ from taskflow.stores.base import Store
 from taskflow.stores.gathers import Gathers
 from taskflow.stores.joinable import Joinable
 from taskflow.stores.plain import TakesPlain
+from taskflow.stores.plain_keeping import KeepsPlain
 
 
 class StoredBroker:
@@ -88,7 +90,10 @@ class StoredBroker:
         self.change_visibility, self.extend = settler.change_visibility, settler.extend
         self.give_back, self.leases = settler.give_back, settler.leases
         self.received_at = received_at
-        self.apply = Applier(core, intake, joiner).apply
+        checkpoints = None
+        if alone and isinstance(store, KeepsPlain):
+            checkpoints = PlainChanges(core, store.plain_keeping())
+        self.apply = Applier(core, intake, joiner, checkpoints).apply
 
         declared = Declarations(core)
         self.together = declared.together

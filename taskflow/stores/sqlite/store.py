@@ -16,6 +16,7 @@ from taskflow.stores.sqlite.file_copy import back_up
 from taskflow.stores.sqlite.gathering import Gathering
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.own_sql import SqliteSql
+from taskflow.stores.sqlite.plain_keeping import SqlitePlainKeeping
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.rows import SqliteRows
 
@@ -139,6 +140,9 @@ class SqliteStore:
             count=count,
             announce=announce,
         )
+
+    def plain_keeping(self) -> SqlitePlainKeeping:
+        return SqlitePlainKeeping(self._database, self._durability)
 
     def gathering(self, patience: float | None) -> Gathering:
         return Gathering(self._writing, self._haste, patience, self._settle_gathering)

@@ -7,7 +7,7 @@ import pytest
 from taskflow import Broker, Registry, Worker, publish
 from taskflow.retry import Done, Retry
 from taskflow.testing import ManualClock
-from taskflow.worker.inflight import Inflight
+from taskflow.worker.inflight import SOON, Inflight
 from taskflow.worker.job import Job, State
 from taskflow.worker.slots import SYNC, Slots
 from tests.taskflow.worker.hands import Hands
@@ -123,3 +123,41 @@ def test_what_goes_back_while_its_claims_are_asked_does_not_start(
     inflight.place([job])
     assert inflight.start() is None
     inflight.check()
+
+
+def test_who_runs_something_short_soon_comes_for_the_next(
+    inflight: Inflight, add: Callable[..., list[Job]], taskflow_clock: ManualClock
+) -> None:
+    def begin(name: str) -> Job:
+        add(name)
+        job = inflight.start()
+        assert job is not None
+        return job
+
+    assert not inflight.is_busy()
+    first = begin("a1")
+    assert not inflight.is_busy()  # nobody knows how long it takes
+    for job in (first, begin("b1"), begin("c1")):
+        inflight.end(job, Done(), taskflow_clock.now())
+    assert not inflight.is_busy()
+    begin("d1")
+    assert inflight.is_busy()
+    taskflow_clock.advance(2 * SOON)
+    assert not inflight.is_busy()  # it is a slow one after all
+
+
+def test_of_a_coroutine_a_thread_only_waits(
+    worker: Worker, inflight: Inflight, add: Callable[..., list[Job]], taskflow_clock: ManualClock
+) -> None:
+    for job in (*add("a1"), *add("b1"), *add("c1"), *add("d1")):
+        assert inflight.start() is job
+        if job.delivery.group != "d":
+            inflight.end(job, Done(), taskflow_clock.now())
+    assert inflight.is_busy()
+
+    async def handler(payload: object) -> None: ...
+
+    worker.registry.subscribe("other", queue="others")(handler)
+    (job,) = inflight.running
+    job.entry = worker.registry.find("others", "other")
+    assert not inflight.is_busy()

@@ -4,17 +4,17 @@ import gc
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
 
 from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.broker.change import Applied, Change, Put
-from taskflow.broker.prompt import Gathered
+from taskflow.broker.prompt import Gathered, Outcome
 from taskflow.errors import BrokerUnavailable, HandlerInterrupt, VersionConflict
-from taskflow.testing import memory_broker
-from taskflow.workflows.group_commit import GroupCommit, group_of
+from taskflow.testing import ManualClock, memory_broker
+from taskflow.workflows.group_commit import QUICK, GroupCommit, group_of
 
 WAIT = 30.0
 
@@ -38,6 +38,7 @@ class Slow:
 
     def __init__(self, broker: Broker, until: threading.Event) -> None:
         self._broker, self._until = broker, until
+        self.clock = broker.clock
         self.groups: list[int] = []
 
     def apply(self, changes: Sequence[Change]) -> list[Applied]:
@@ -169,6 +170,8 @@ def test_who_is_interrupted_while_it_leads_leaves_that_to_the_next(
     found: dict[str, object] = {}
 
     class Deadly:
+        clock = taskflow_broker.clock
+
         def apply(self, changes: Sequence[Change]) -> list[Applied]:
             began.set()
             if len(changes) > 1 and not found.get("died"):
@@ -214,3 +217,145 @@ def test_a_thread_that_is_interrupted_as_it_takes_its_turn_leaves_it_to_others(
             group.at_once(cast(Gathered, broker), [change("a")])
     assert group._owner is None
     assert group.apply(broker, change("a")).refused is None
+
+
+# ---- the disk ------------------------------------------------------------------------------------
+class Disk:
+    """A broker with a disk to wait for: how many changes each transaction had, and how many
+    transactions were made before each wait. `during` is called in the first transaction, `waiting`
+    in each wait."""
+
+    def __init__(
+        self, broker: Broker, during: Callable[[], None], waiting: Callable[[int], None]
+    ) -> None:
+        self._broker, self._during, self._waiting = broker, during, waiting
+        self.clock = broker.clock
+        self.groups: list[int] = []
+        self.waits: list[int] = []
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied]:
+        self.groups.append(len(changes))
+        if len(self.groups) == 1:
+            self._during()
+        return self._broker.apply(changes)
+
+    def gathered(
+        self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
+    ) -> tuple[list[Outcome], Callable[[], None]]:
+        """As of a broker."""
+        assert patience is not None
+
+        def wait() -> None:
+            self.waits.append(len(self.groups))
+            self._waiting(len(self.waits))
+
+        return [(verb(), None) for verb in verbs], wait
+
+
+class Friends:
+    """Threads that keep something while the first one's is being made."""
+
+    def __init__(self, broker: Broker, waiting: Callable[[int], None] = lambda number: None):
+        self.found: dict[str, object] = {}
+        self.group = GroupCommit()
+        self.group._has_company = self.group._is_slow = True  # as it was of late
+        self.disk = Disk(broker, self._come, waiting)
+        self.threads = [threading.Thread(target=self.keep, args=(name,)) for name in "abc"]
+
+    def keep(self, name: str) -> None:
+        try:
+            self.found[name] = self.group.apply(cast(Broker, self.disk), change(name))
+        except Exception as error:
+            self.found[name] = error
+
+    def _come(self) -> None:
+        waiting = self.group._waiting = Watched(len(self.threads))
+        for thread in self.threads:
+            thread.start()
+        assert waiting.full.wait(WAIT)
+
+    def end(self) -> None:
+        for thread in self.threads:
+            thread.join(WAIT)
+
+
+def test_who_comes_before_the_disk_is_waited_for_waits_with_the_others(
+    taskflow_broker: Broker,
+) -> None:
+    told: list[int] = []
+    friends = Friends(taskflow_broker, lambda number: told.append(len(friends.found)))
+    friends.keep("first")
+    friends.end()
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2])
+    assert told == [0]  # nobody, before it was on disk
+    assert len(taskflow_broker.records("test", ["first", *"abc"])) == 4
+
+
+def test_what_the_disk_fails_is_not_kept_for_anybody(taskflow_broker: Broker) -> None:
+    def fail(number: int) -> None:
+        raise BrokerUnavailable("the disk is gone")
+
+    friends = Friends(taskflow_broker, fail)
+    friends.keep("first")
+    friends.end()
+    assert {type(one) for one in friends.found.values()} == {BrokerUnavailable}
+    assert friends.found.keys() == {"first", *"abc"}
+
+
+def test_what_was_committed_when_its_maker_was_interrupted_is_waited_for_and_not_made_again(
+    taskflow_broker: Broker,
+) -> None:
+    def interrupt(number: int) -> None:
+        if number == 1:
+            raise Interrupt
+
+    friends = Friends(taskflow_broker, interrupt)
+    with pytest.raises(Interrupt):
+        friends.keep("first")
+    friends.end()
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2, 2])
+    refused = [one.refused for one in friends.found.values() if isinstance(one, Applied)]
+    assert refused == [None] * 3
+
+
+def test_where_there_is_no_disk_to_wait_for_nobody_waits_for_others(
+    taskflow_broker: Broker,
+) -> None:
+    friends = Friends(taskflow_broker)
+    gathered = friends.disk.gathered
+    friends.disk.gathered = lambda *given: (gathered(*given)[0], None)  # type: ignore[method-assign,assignment]
+    friends.keep("first")
+    assert isinstance(friends.found["first"], Applied)
+    friends.end()
+    assert (sum(friends.disk.groups), friends.disk.waits) == (4, [])
+
+
+@pytest.mark.parametrize("took", [QUICK / 2, 2 * QUICK])
+def test_only_a_slow_disk_is_worth_more_transactions(
+    taskflow_broker: Broker, taskflow_clock: ManualClock, took: float
+) -> None:
+    friends = Friends(taskflow_broker, lambda number: taskflow_clock.advance(took))
+    friends.keep("first")
+    friends.end()
+    again = friends.disk.groups.copy(), friends.disk.waits.copy()
+    friends.keep("later")
+    assert friends.disk.groups == [*again[0], 1]
+    assert len(friends.disk.waits) == len(again[1]) + (took > QUICK)
+
+
+def test_it_is_seen_when_the_disk_is_slow(
+    taskflow_broker: Broker, taskflow_clock: ManualClock
+) -> None:
+    friends = Friends(taskflow_broker)
+    friends.group._is_slow = False
+    apply = friends.disk.apply
+
+    def slow(changes: Sequence[Change]) -> list[Applied]:
+        taskflow_clock.advance(2 * QUICK)
+        return apply(changes)
+
+    friends.disk.apply = slow  # type: ignore[method-assign]
+    friends.keep("first")
+    friends.end()
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [])
+    assert friends.group._is_slow
