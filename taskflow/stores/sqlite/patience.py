@@ -6,10 +6,8 @@ from taskflow.stores.sqlite.haste import Haste
 
 LONGEST = 30.0  # seconds
 HURRIED = 1.0  # seconds, once the process is leaving
-SHORT, MANY = 0.001, 1000  # seconds of the first pauses, and how many those are
+SHORT, MANY = 0.001, 1000  # seconds between the first tries, and how many those are
 LONG = 0.01
-FEW = 2  # pauses of who has waited for no longer than is usual
-LOOKS, EAGER = 8, 60  # tries at once behind each of the next pauses, and how many those are
 MOMENT, A_WHILE = 0.0002, 0.001  # seconds between two tries in haste, and together on a loop
 
 
@@ -20,10 +18,8 @@ class Patience:
     Who commits is back for the lock within some 15 microseconds, so who looks once in a while
     finds it taken nearly always: with SQLite's own pauses, which grow to a tenth of a second, one
     of four senders waited for most of a second at times. Once a millisecond is often enough: 30 ms
-    were the longest then, at the same rate; twice as often costs a fifth of the rate. Who has
-    waited for longer than most looks several times each time it is awake, without a pause: for as
-    long as somebody else's transaction takes, so that it is there when that ends. A thread in haste
-    looks more often, and gives up soon: to hand its work to another costs more than most
+    were the longest then, at the same rate; twice as often costs a fifth of the rate. A thread in
+    haste looks more often, and gives up soon: to hand its work to another costs more than most
     transactions take.
     """
 
@@ -43,8 +39,7 @@ class Patience:
         hurried = self._hurried.is_set()
         if self.waited(tries) >= (HURRIED if hurried else LONGEST):
             return False
-        if pause := self.pause(tries):
-            (self._never if hurried else self._hurried).wait(pause)
+        (self._never if hurried else self._hurried).wait(self.pause(tries))
         return True
 
     def _wait_a_moment(self, tries: int) -> bool:
@@ -54,28 +49,15 @@ class Patience:
         self._never.wait(MOMENT)
         return True
 
-    @classmethod
-    def pause(cls, tries: int) -> float:
-        """Seconds before the next try; 0 for at once."""
-        pauses = cls.pauses(tries)
-        if cls.pauses(tries + 1) == pauses:
-            return 0.0
-        return SHORT if pauses < MANY else LONG
-
-    @classmethod
-    def waited(cls, tries: int) -> float:
-        """Seconds that so many tries have waited together."""
-        pauses = cls.pauses(tries)
-        return min(pauses, MANY) * SHORT + max(0, pauses - MANY) * LONG
+    @staticmethod
+    def pause(tries: int) -> float:
+        """Seconds before the next try."""
+        return SHORT if tries < MANY else LONG
 
     @staticmethod
-    def pauses(tries: int) -> int:
-        """How often so many tries have paused."""
-        more = tries - FEW
-        if more <= 0:
-            return tries
-        eager = min(more, EAGER * (LOOKS + 1))
-        return FEW + eager // (LOOKS + 1) + more - eager
+    def waited(tries: int) -> float:
+        """Seconds that so many tries have waited together."""
+        return min(tries, MANY) * SHORT + max(0, tries - MANY) * LONG
 
     def hurry(self) -> None:
         """Wait no longer than a second from now on."""

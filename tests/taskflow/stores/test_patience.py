@@ -9,40 +9,13 @@ import pytest
 from taskflow.config import open_broker
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
-from taskflow.stores.sqlite.patience import (
-    EAGER,
-    FEW,
-    HURRIED,
-    LONG,
-    LONGEST,
-    LOOKS,
-    MANY,
-    SHORT,
-    Patience,
-)
+from taskflow.stores.sqlite.patience import HURRIED, LONGEST, Patience
 
 
 def test_it_gives_up_after_half_a_minute() -> None:
     tries = next(number for number in range(10_000) if Patience.waited(number) >= LONGEST)
     assert not Patience()(tries)
     assert Patience.waited(tries - 1) < LONGEST
-
-
-def test_who_has_waited_for_long_looks_several_times_each_time_it_is_awake() -> None:
-    pauses = [Patience.pause(number) for number in range(10_000)]
-    awake = [SHORT, *[0.0] * LOOKS]
-    assert pauses[:FEW] == [SHORT] * FEW
-    eager = pauses[FEW:][: EAGER * len(awake)]
-    assert eager == [*awake[1:], awake[0]] * EAGER
-    rest = pauses[FEW + len(eager) :]
-    assert rest[: MANY - FEW - EAGER] == [SHORT] * (MANY - FEW - EAGER)
-    assert set(rest[MANY - FEW - EAGER :]) == {LONG}  # who holds it that long is not done soon
-
-
-def test_what_was_waited_is_the_sum_of_the_pauses() -> None:
-    pauses = [Patience.pause(number) for number in range(3000)]
-    for tries in range(0, 3000, 7):
-        assert Patience.waited(tries) == pytest.approx(sum(pauses[:tries]))
 
 
 def test_in_a_hurry_it_gives_up_after_a_second() -> None:
