@@ -1,17 +1,23 @@
 """Settings: a command-line flag, else a TASKFLOW_ variable, else `[taskflow]` in setup.cfg."""
 
-import configparser
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from taskflow.broker import Broker
 from taskflow.brokers import DEFAULT_ADDRESS, open_address
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
+from taskflow.later import Later
+
+if TYPE_CHECKING:
+    import configparser
+else:
+    configparser = Later("configparser")
 
 FILE = "setup.cfg"
 SECTION = "taskflow"

@@ -46,8 +46,14 @@ TaskflowError
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from taskflow.later import Later
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = Later("difflib")
 
 
 class TaskflowError(Exception):
@@ -177,7 +183,7 @@ class _NotFound(BrokerError):
         text = f"no {self.kind} named {name!r}"
         if self.known:
             text += f"; known: {', '.join(self.known)}"
-        if near := get_close_matches(name, self.known, n=1):
+        if near := difflib.get_close_matches(name, self.known, n=1):
             text += f" (did you mean {near[0]!r}?)"
         super().__init__(text)
 

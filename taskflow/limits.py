@@ -34,7 +34,9 @@ _STORED_TOPIC = re.compile(r"[A-Za-z0-9_.]{1,256}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]+")
 _REGION = re.compile(r"\A[a-z0-9-]{1,40}/")
 _GROUP = re.compile(r"[\x21-\x7e]{1,128}")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# All but tab, line ends, U+0020 to U+D7FF, U+E000 to U+FFFD, and what is above. Said the other way
+# round it takes eight times as long to compile.
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def check_topic(name: str) -> str:
@@ -149,7 +151,7 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
     if not body:
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
     quick = body.isascii() and body.isprintable()  # as most are
-    if not quick and (found := _FORBIDDEN.search(body)):
+    if not quick and (found := FORBIDDEN.search(body)):
         raise LimitExceeded(
             f"the message body holds {character(found[0])} at {found.start()}: tab, newline, "
             "return, U+0020 to U+D7FF, U+E000 to U+FFFD and what is above U+FFFF are allowed"

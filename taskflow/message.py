@@ -1,14 +1,14 @@
 """What travels: Message (as sent) and Delivery (as received). Frozen data, no behaviour."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
 from taskflow.errors import LimitExceeded
+from taskflow.later import Later
 from taskflow.limits import (
     MAX_MESSAGE_BYTES,
     check_group,
@@ -18,6 +18,11 @@ from taskflow.limits import (
     check_seconds,
     check_slot,
 )
+
+if TYPE_CHECKING:
+    import base64
+else:
+    base64 = Later("base64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def plain_text(value: str | Attribute) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value.value, bytes):
-        return b64encode(value.value).decode()
+        return base64.b64encode(value.value).decode()
     return value.value
 
 

@@ -3,8 +3,9 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from taskflow.errors import RegistrationError
 from taskflow.event import Context, Event
@@ -14,8 +15,7 @@ Handler = Callable[..., Any]
 _AS_IT_IS: dict[type, Decode] = {bytes: bytes, str: lambda body: bytes(body).decode()}
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """How to call a handler: the decoder of its payload, and what goes into each parameter.
 
     `payload` is the annotation of the payload.

@@ -17,7 +17,8 @@ from taskflow.brokers.aws.pointers import find_pointer
 from taskflow.brokers.aws.receipts import Receipt
 from taskflow.errors import ConfigError
 from taskflow.message import Attribute, Delivery
-from taskflow.wire.message_attributes import from_text, write_sqs_attributes
+from taskflow.wire.attribute_text import from_text
+from taskflow.wire.message_attributes import write_sqs_attributes
 
 
 class Received(NamedTuple):

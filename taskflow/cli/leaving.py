@@ -6,8 +6,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import thread as executors
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from taskflow.later import Later
+
+if TYPE_CHECKING:
+    from concurrent.futures import thread as executors
+else:
+    executors = Later("concurrent.futures.thread")
 
 FAREWELL = 5.0  # seconds for what must be heard at the end
 

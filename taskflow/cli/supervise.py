@@ -7,47 +7,21 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from taskflow.cli.log_lines import log_flags
 from taskflow.cli.service_manager import managed
 from taskflow.cli.stop_signals import signals_to
+from taskflow.cli.worker_options import Options
 from taskflow.clock import SystemClock
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
-from taskflow.worker.bounds import Bounds
-from taskflow.worker.health import HealthServer
+from taskflow.worker.health_server import HealthServer
 from taskflow.worker.metrics_file import read_metrics
 from taskflow.worker.metrics_server import MetricsServer
 from taskflow.worker.supervisor import STALE_AFTER, Supervisor
 
 log = logging.getLogger("taskflow.worker.supervisor")
-
-
-@dataclass(frozen=True)
-class Options:
-    """The flags of `taskflow worker`."""
-
-    queues: tuple[tuple[str, float], ...]
-    concurrency: Bounds | None
-    async_concurrency: Bounds
-    processes: int | None
-    strict: bool
-    grace: float | None
-    burst: bool
-    max_tasks: int | None
-    max_memory: int | None
-    health_port: int | None
-    health_host: str
-    metrics_port: int | None
-    metrics_host: str
-    metrics_file: Path | None
-    heartbeat_file: Path | None
-    reload: bool
-    supervised: int | None
-    modules: tuple[str, ...]
-    address: str | None
 
 
 def supervise(options: Options, processes: int) -> None:

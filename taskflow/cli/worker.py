@@ -18,22 +18,28 @@ from taskflow.cli.parameter_types import Bytes, Seconds, WeightedQueue
 from taskflow.cli.repeating import every
 from taskflow.cli.service_manager import managed
 from taskflow.cli.stop_signals import signals_to
-from taskflow.cli.supervise import Options, supervise
+from taskflow.cli.worker_options import Options
 from taskflow.clock import Clock
 from taskflow.config import setting, shown_address
 from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.later import Later
 from taskflow.publisher import using
 from taskflow.registry import Registry
 from taskflow.worker.bounds import Bounds, read_bounds
-from taskflow.worker.health import HealthServer, write_heartbeat
-from taskflow.worker.metrics_file import write_metrics
-from taskflow.worker.metrics_server import MetricsServer
+from taskflow.worker.health import write_heartbeat
 from taskflow.worker.pool import Pool
-from taskflow.worker.supervisor import RECYCLED
 from taskflow.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from taskflow.cli.worker_metrics import WorkerMetrics
+    from taskflow.cli import supervise, worker_metrics
+    from taskflow.worker import health_server, metrics_file, metrics_server, supervisor
+else:
+    supervise = Later("taskflow.cli.supervise")
+    worker_metrics = Later("taskflow.cli.worker_metrics")
+    health_server = Later("taskflow.worker.health_server")
+    metrics_file = Later("taskflow.worker.metrics_file")
+    metrics_server = Later("taskflow.worker.metrics_server")
+    supervisor = Later("taskflow.worker.supervisor")
 
 log = logging.getLogger("taskflow.worker")
 
@@ -119,7 +125,7 @@ def worker(**flags: Any) -> None:
             raise ConfigError(
                 "--heartbeat-file is about one process; ask --health-port about several"
             )
-        supervise(options, processes)
+        supervise.supervise(options, processes)
     else:
         work(options, registry)
 
@@ -153,7 +159,9 @@ def work(options: Options, registry: Registry) -> None:
             replaceable=options.supervised is not None,
         )
         if options.health_port is not None:
-            server = HealthServer(pool.problems, options.health_host, options.health_port)
+            server = health_server.HealthServer(
+                pool.problems, options.health_host, options.health_port
+            )
             around.callback(server.close)
             log.info("health on http://%s:%d/ready", options.health_host, server.port)
         if metrics is not None:
@@ -177,30 +185,31 @@ def work(options: Options, registry: Registry) -> None:
         log.info("stopped")
     stragglers = threads_since(before)
     if len(seen) > 1 or pool.recycled or pool.left_behind or stragglers:
-        code = 128 + seen[-1] if len(seen) > 1 else RECYCLED if pool.recycled else 0
+        code = 128 + seen[-1] if len(seen) > 1 else supervisor.RECYCLED if pool.recycled else 0
         leave(code, 0.0 if len(seen) > 1 else pool.grace_left(), stragglers)
 
 
-def _metrics(options: Options, broker: Broker) -> "WorkerMetrics | None":
-    """Only whoever wants metrics imports what makes them."""
+def _metrics(options: Options, broker: Broker) -> "worker_metrics.WorkerMetrics | None":
     if options.metrics_port is None and options.metrics_file is None:
         return None
-    from taskflow.cli.worker_metrics import WorkerMetrics
-
-    return WorkerMetrics(broker)
+    return worker_metrics.WorkerMetrics(broker)
 
 
-def _told(metrics: "WorkerMetrics", options: Options, clock: Clock) -> Iterator[Callable[[], None]]:
+def _told(
+    metrics: "worker_metrics.WorkerMetrics", options: Options, clock: Clock
+) -> Iterator[Callable[[], None]]:
     """Serve the metrics, or write them for the supervisor; yields how to end each. Not at the
     heartbeats: a broker that hangs must not make this process look dead."""
     if options.metrics_port is not None:
-        page = MetricsServer(metrics.families, options.metrics_host, options.metrics_port)
+        page = metrics_server.MetricsServer(
+            metrics.families, options.metrics_host, options.metrics_port
+        )
         yield page.close
     if (path := options.metrics_file) is not None:
 
         def write() -> None:
             try:
-                write_metrics(path, metrics.families(), clock.now())
+                metrics_file.write_metrics(path, metrics.families(), clock.now())
             except Exception:
                 log.exception("the metrics were not written")
 

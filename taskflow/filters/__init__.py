@@ -6,9 +6,10 @@ https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeGuard
+
+import msgspec
 
 from taskflow.errors import InvalidFilterPolicy
 from taskflow.filters.budget import spend
@@ -123,8 +124,7 @@ def _read_policy(policy: str) -> dict[str, Any]:
     return keys
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(msgspec.Struct, frozen=True):
     """A part of a policy and what it costs.
 
     `keys` counts the leaf keys that apply together: the branches of a `$or` do not add up.
@@ -156,7 +156,7 @@ def _compile_key(key: str, value: object, on_key: _OnKey, prefix: str, depth: in
         return _compile_or([_compile(branch, on_key, prefix, depth) for branch in value])
     if isinstance(value, dict):
         inside = _compile(value, on_key, f"{prefix}{key}.", depth + 1)
-        return replace(inside, nested=True)
+        return msgspec.structs.replace(inside, nested=True)
     if isinstance(value, list):
         rule = compile_rule(value)
         check = on_key(prefix + key, rule)

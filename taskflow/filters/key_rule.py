@@ -5,8 +5,9 @@ https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from taskflow.filters.operators import (
     OPERATORS,
@@ -22,8 +23,7 @@ from taskflow.filters.values import Scalar
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """The compiled array of one key.
 
     `accepts` asks one value of the message; `present` and `absent` say whether the array holds

@@ -1,14 +1,19 @@
 """A codec: a pair of functions over bytes, and how what they make is written into JSON."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from taskflow.errors import RegistrationError, SealFailed
+from taskflow.later import Later
 from taskflow.payload import SEALED
+
+if TYPE_CHECKING:
+    import base64
+else:
+    base64 = Later("base64")
 
 Convert = Callable[[bytes], bytes]
 _AS_IT_IS = re.compile(rb"[A-Za-z0-9_=+/.~-]+")
@@ -37,7 +42,7 @@ class Codec:
         except Exception as error:  # its text may hold what was to be sealed
             raise SealFailed(f"codec= cannot seal it: {type(error).__name__}") from None
         if not _AS_IT_IS.fullmatch(sealed):
-            sealed = _BASE64.encode() + urlsafe_b64encode(sealed)
+            sealed = _BASE64.encode() + base64.urlsafe_b64encode(sealed)
         return f'"{SEALED}{sealed.decode()}"'.encode()
 
     def open(self, text: str) -> str:
@@ -48,7 +53,7 @@ class Codec:
     def _open_one(self, found: re.Match[str]) -> str:
         encoded, text = found.groups()
         try:
-            sealed = urlsafe_b64decode(text) if encoded else text.encode()
+            sealed = base64.urlsafe_b64decode(text) if encoded else text.encode()
             return bytes(self._unseal(sealed)).decode()
         except Exception:  # whatever it raises, this is not to be read here
             return found.group()

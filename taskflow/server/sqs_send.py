@@ -9,7 +9,7 @@ from typing import Any
 from taskflow.broker import QueueSettings
 from taskflow.broker.settings import Sent
 from taskflow.errors import LimitExceeded
-from taskflow.limits import MAX_MESSAGE_BYTES, check_group, is_fifo
+from taskflow.limits import FORBIDDEN, MAX_MESSAGE_BYTES, check_group, is_fifo
 from taskflow.message import Message, new_id
 from taskflow.placing import new_place
 from taskflow.server.backend import Backend
@@ -24,7 +24,6 @@ from taskflow.wire.error_codes import (
     service_error,
 )
 from taskflow.wire.message_attributes import (
-    FORBIDDEN,
     md5_of_attributes,
     md5_of_body,
     read_sqs_attributes,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from taskflow.message import NO_ATTRIBUTES, Attribute, Attributes, Message, Priority
-from taskflow.wire.message_attributes import from_text, to_text
+from taskflow.wire.attribute_text import from_text, to_text
 
 
 class Extra(msgspec.Struct, omit_defaults=True):

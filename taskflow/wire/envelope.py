@@ -13,7 +13,7 @@ from taskflow.clock import rfc3339
 from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.wire.arns import write_arn
-from taskflow.wire.message_attributes import to_text
+from taskflow.wire.attribute_text import to_text
 from taskflow.wire.topic_names import to_sns
 
 ACCOUNT, REGION = "000000000000", "us-east-1"

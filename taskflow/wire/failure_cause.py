@@ -1,12 +1,17 @@
 """What a message died of, read from its failure record: by this dead letters are counted."""
 
-import hashlib
 import json
 import re
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from taskflow.later import Later
 from taskflow.message import FAILURE
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = Later("hashlib")
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (\S+))?')
 _FOREIGN = re.compile(

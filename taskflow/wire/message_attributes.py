@@ -5,12 +5,11 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from hashlib import md5
 from typing import Any
 
-from taskflow.limits import MAX_ATTRIBUTES
+from taskflow.limits import FORBIDDEN, MAX_ATTRIBUTES
 from taskflow.message import Attribute, Attributes
 from taskflow.wire.error_codes import WireError, common_error, service_error
 
@@ -20,7 +19,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.-]")
 _RESERVED = ("aws.", "amazon.")
 # Each part can match in one way only: a long text that is no number is refused at once.
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PREFIXES = ("Binary", "Number", "String")
 _LONGEST = 256
 
@@ -127,22 +125,6 @@ def _take(value: Mapping[str, Any]) -> str | Attribute:
     kind = value["DataType"]
     content = value["BinaryValue"] if "BinaryValue" in value else value.get("StringValue", "")
     return content if kind == "String" else Attribute(kind, content)
-
-
-# ---- JSON: SNS envelopes, Lambda events, what is put aside --------------------------------------
-def to_text(value: str | Attribute) -> tuple[str, str]:
-    """(type, value) of an attribute where only text goes: bytes in base64."""
-    if isinstance(value, str):
-        return "String", value
-    content = value.value
-    return value.type, b64encode(content).decode() if isinstance(content, bytes) else content
-
-
-def from_text(kind: str, text: str) -> str | Attribute:
-    """The attribute of a type and a value that `to_text` wrote."""
-    if kind == "String":
-        return text
-    return Attribute(kind, b64decode(text) if kind.partition(".")[0] == "Binary" else text)
 
 
 # ---- SNS ----------------------------------------------------------------------------------------

@@ -1,16 +1,15 @@
 """One delivery through one handler: decode, middleware, run, outcome."""
 
-import asyncio
 import inspect
 import logging
+import sys
 import threading
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
-from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import replace
 from random import Random
 from types import GeneratorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskflow.broker import Broker
 from taskflow.clock import Clock
@@ -27,6 +26,7 @@ from taskflow.event import (
     running,
     to_event,
 )
+from taskflow.later import Later
 from taskflow.message import Delivery
 from taskflow.middleware import Middleware, wrap
 from taskflow.registry import Registry
@@ -35,10 +35,16 @@ from taskflow.subscription import Subscription
 from taskflow.telemetry.tracing import active
 from taskflow.worker.job import Job
 
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent import futures
+else:
+    asyncio = Later("asyncio")
+    futures = Later("concurrent.futures")
+
 Invoke = Callable[[Entry, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
 NO_HANDLER = RetryPolicy()
-_UNFINISHED = (Future, asyncio.Future, GeneratorType)
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
@@ -103,9 +109,7 @@ def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1, thread_name_prefix="taskflow-coroutine") as apart:
+    with futures.ThreadPoolExecutor(1, thread_name_prefix="taskflow-coroutine") as apart:
         return apart.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
@@ -230,11 +234,19 @@ def _refuse_unfinished(entry: Entry, result: object) -> None:
         raise TypeError(
             f"{entry.name} returned a coroutine that nobody awaits; make it `async def`"
         )
-    if isinstance(result, _UNFINISHED):
+    if isinstance(result, GeneratorType) or _is_future(result):
         raise TypeError(
             f"{entry.name} returned a {type(result).__name__}, whose work nobody waits for; "
             "wait for it in the handler"
         )
+
+
+def _is_future(result: object) -> bool:
+    """Of whichever kind; who has not imported them has none."""
+    loaded = sys.modules
+    return ("concurrent.futures" in loaded and isinstance(result, futures.Future)) or (
+        "asyncio" in loaded and isinstance(result, asyncio.Future)
+    )
 
 
 def _in_main_thread() -> bool:

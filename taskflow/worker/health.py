@@ -1,4 +1,4 @@
-"""Whether a process is alive and ready: as a file that keeps being written, and over HTTP."""
+"""Whether a process is alive and ready, as a file that keeps being written; and what it uses."""
 
 import json
 import resource
@@ -6,25 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from taskflow.worker.http_server import Answer, HttpServer
-
 Problems = Callable[[], tuple[list[str], list[str]]]
 """Why not alive, and why not ready (which includes the former); empty lists when it is."""
-
-
-class HealthServer(HttpServer):
-    """`/live` and `/ready` (and `/`, the same as ready): 200, or 503 with the reasons, as JSON."""
-
-    def __init__(self, problems: Problems, host: str, port: int) -> None:
-        def answer(path: str) -> Answer:
-            dead, unready = problems()
-            reasons = {"/live": dead, "/ready": unready, "/": unready}.get(path)
-            found = reasons if reasons is not None else ["ask /live or /ready"]
-            status = 404 if reasons is None else 503 if found else 200
-            body = json.dumps({"ok": status == 200, "reasons": found}).encode()
-            return Answer(status, "application/json", body)
-
-        super().__init__("health", answer, host, port)
 
 
 def write_heartbeat(path: Path, problems: Problems, now: float) -> None:

@@ -1,24 +1,29 @@
 """One handler in a pool thread: its time limit, and how it is stopped from outside."""
 
-import asyncio
-import ctypes
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskflow.clock import Clock
 from taskflow.entry import Arguments, Entry
 from taskflow.errors import HandlerInterrupt, HandlerTimeout
 from taskflow.event import Context
+from taskflow.later import Later
+
+if TYPE_CHECKING:
+    import asyncio
+    import ctypes
+    from concurrent import futures
+else:
+    asyncio = Later("asyncio")
+    ctypes = Later("ctypes")
+    futures = Later("concurrent.futures")
 
 log = logging.getLogger("taskflow.worker")
 
 LAST_WORDS = 1.0  # seconds a cancelled coroutine has when the worker stops
-
-_raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 class Running:
@@ -43,7 +48,7 @@ class Running:
         self._thread = threading.get_ident()
         self._inside = False
         self._task: asyncio.Task[Any] | None = None
-        self._future: Future[Any] | None = None
+        self._future: futures.Future[Any] | None = None
 
     def invoke(self, entry: Entry, context: Context) -> Any:
         """Call the handler here, or run it on the event loop and wait."""
@@ -61,9 +66,9 @@ class Running:
                 with self._lock:
                     self._inside = False
                     if self.expired_at is not None:  # too late now
-                        _raise_in_thread(ctypes.c_ulong(self._thread), None)
-        except (HandlerInterrupt, asyncio.CancelledError, CancelledError) as error:
-            if self.expired_at is None:
+                        _raise_in_thread(self._thread, None)
+        except BaseException as error:
+            if self.expired_at is None or not _interrupted(error):
                 raise
             raise self.timeout() from error
 
@@ -90,7 +95,7 @@ class Running:
         self.interrupted_at = now
         with self._lock:
             if self._inside:
-                _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(HandlerInterrupt))
+                _raise_in_thread(self._thread, HandlerInterrupt)
         if self._task is not None:
             self._loop.call(self._task.cancel)
 
@@ -111,6 +116,17 @@ class Running:
         return HandlerTimeout(f"ran longer than its timeout of {self.seconds:g} s")
 
 
+def _interrupted(error: BaseException) -> bool:
+    kinds = (HandlerInterrupt, asyncio.CancelledError, futures.CancelledError)
+    return isinstance(error, kinds)
+
+
+def _raise_in_thread(thread: int, kind: type[BaseException] | None) -> None:
+    """Raise it in this thread, at its next bytecode; None: what was to be raised is not."""
+    raised = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
 class _Left:
     """What a coroutine raised to leave the process."""
 
@@ -119,34 +135,52 @@ class _Left:
 
 
 class LoopThread:
-    """The event loop of a worker process, in a thread of its own; for `async def` handlers."""
+    """The event loop of a worker process, in a thread of its own, for `async def` handlers: from
+    the first coroutine on. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._loop = asyncio.new_event_loop()
+        self._begins = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._closed = False
         self._asked_at: float | None = None
-        self._thread = threading.Thread(target=self._run, name="taskflow-loop", daemon=True)
-        self._thread.start()
 
-    def _run(self) -> None:
+    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> "futures.Future[Any]":
+        """Run it on the loop. Raises RuntimeError when that is closed."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop or self._begin())
+
+    def _begin(self) -> "asyncio.AbstractEventLoop":
+        with self._begins:
+            if self._closed:
+                raise RuntimeError("the event loop of this worker is closed")
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._run, args=(loop,), name="taskflow-loop", daemon=True
+                )
+                self._thread.start()
+                self._loop = loop
+            return self._loop
+
+    def _run(self, loop: "asyncio.AbstractEventLoop") -> None:
         while not self._closed:
             try:
-                self._loop.run_forever()
+                loop.run_forever()
             except BaseException:  # a task that a handler made called sys.exit
                 log.exception("a task ended the event loop, which goes on")
 
-    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> "Future[Any]":
-        """Run it on the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
     def call(self, callback: Callable[[], object]) -> None:
-        """Call it on the loop, if that still turns."""
+        """Call it on the loop, if that turns."""
+        if self._loop is None:
+            return
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback)
 
     def silent_for(self) -> float:
         """Asks the loop to answer; for how many seconds it has owed one."""
+        if self._loop is None:
+            return 0.0
         if self._asked_at is None:
             self._asked_at = self._clock.elapsed()
             self.call(self._answer)
@@ -159,6 +193,10 @@ class LoopThread:
     def close(self) -> bool:
         """Cancel what still runs, and end the loop. False when it is stuck, or a coroutine refuses:
         what is left behind ends with the process."""
+        with self._begins:
+            if self._loop is None or self._thread is None:
+                self._closed = True
+                return True
         try:
             ended = self.submit(self._cancel_all()).result(LAST_WORDS + 1)
         except TimeoutError:

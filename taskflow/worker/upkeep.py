@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from taskflow.broker import Broker
 from taskflow.clock import Clock
@@ -24,8 +25,7 @@ HELD = 5.0  # seconds the upkeep may be late before it says so
 BEAT = 10.0  # seconds between two reports
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
+class Hooks(msgspec.Struct, frozen=True):
     """What the upkeep asks of its pool."""
 
     help: Callable[[], None]

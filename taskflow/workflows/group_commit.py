@@ -110,6 +110,13 @@ class GroupCommit:
             with self._mutex:
                 self._hand_on()
 
+    def begin_in_child(self) -> None:
+        """This is a fork: of the threads that have the turn or wait for it none is here, unless it
+        was the one that forked, which hands on nothing."""
+        self._mutex = threading.Lock()
+        self._owner = None
+        self._waiting = deque()
+
     def _hand_on(self) -> None:
         self._owner = self._waiting[0] if self._waiting else None
         self._has_company = self._has_company or bool(self._waiting)
@@ -125,7 +132,7 @@ class GroupCommit:
             for one in mine:
                 if one in self._waiting:
                     self._waiting.remove(one)
-            if any(one.leads for one in mine):
+            if self._owner in mine:
                 self._hand_on()
 
     def _make_waiting(self, broker: Broker, mine: Sequence[_Waiting]) -> None:
@@ -143,15 +150,16 @@ class GroupCommit:
                 one.outcome = one.answer
         finally:
             with self._mutex:
-                again = [one for one in some if not one.made and one not in mine]
-                self._waiting.extendleft(reversed(again))
                 for one in some:
                     if one.made and one.told.locked():
                         one.told.release()
                 for one in mine:
                     one.leads = False
-                self._has_company = len(some) > len(mine)
-                self._hand_on()
+                if self._owner in mine:
+                    again = [one for one in some if not one.made and one not in mine]
+                    self._waiting.extendleft(reversed(again))
+                    self._has_company = len(some) > len(mine)
+                    self._hand_on()
 
     def _take(self) -> list[_Waiting]:
         with self._mutex:
@@ -209,7 +217,14 @@ class GroupCommit:
 
 
 _groups: WeakKeyDictionary[Broker, GroupCommit] = WeakKeyDictionary()
-os.register_at_fork(after_in_child=_groups.clear)  # a thread that is not here may have the turn
+
+
+def _begin_in_child() -> None:
+    for group in list(_groups.values()):  # runs that go on in the fork have theirs
+        group.begin_in_child()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def group_of(broker: Broker) -> GroupCommit:

@@ -15,12 +15,8 @@ import msgspec
 from taskflow.errors import LimitExceeded
 from taskflow.limits import MAX_ATTRIBUTES, MAX_VISIBILITY
 from taskflow.message import FAILURE, Attribute, Attributes, Delivery, Message, Priority
-from taskflow.wire.message_attributes import (
-    from_text,
-    take_sqs_attributes,
-    to_text,
-    write_sqs_attributes,
-)
+from taskflow.wire.attribute_text import from_text, to_text
+from taskflow.wire.message_attributes import take_sqs_attributes, write_sqs_attributes
 
 NAME = "taskflow"
 MAX_USER_ATTRIBUTES = MAX_ATTRIBUTES - 1

@@ -1,15 +1,21 @@
 """Which messages of a send to a FIFO queue or topic are new, by their deduplication ids."""
 
 from collections.abc import Sequence
-from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from taskflow.broker.settings import Sent
 from taskflow.errors import LimitExceeded
+from taskflow.later import Later
 from taskflow.limits import DEDUPLICATION_WINDOW
 from taskflow.message import Message
 from taskflow.stores.rows import Rows
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = Later("hashlib")
 
 
 def with_deduplication(
@@ -27,7 +33,7 @@ def with_deduplication(
                     f"{where} is FIFO: a message needs a deduplication id, or the "
                     f"{where.split()[0]} content-based deduplication"
                 )
-            digest = sha256(message.body.encode()).hexdigest()
+            digest = hashlib.sha256(message.body.encode()).hexdigest()
             message = replace(message, deduplication_id=digest)
         complete.append(message)
     return complete

@@ -1,7 +1,7 @@
 """From a publish to the messages of each queue: filters and envelopes."""
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -9,10 +9,18 @@ from msgspec.structs import replace
 from taskflow.broker.settings import Sent, TopicSettings, TopicSubscription
 from taskflow.filters import parse_filter
 from taskflow.filters.budget import limited
+from taskflow.later import Later
 from taskflow.limits import is_fifo
 from taskflow.message import NO_ATTRIBUTES, Message
 from taskflow.stores.row import Target
-from taskflow.wire.envelope import notification
+
+if TYPE_CHECKING:
+    import hashlib
+
+    from taskflow.wire import envelope
+else:
+    hashlib = Later("hashlib")
+    envelope = Later("taskflow.wire.envelope")
 
 
 class Wanted:
@@ -93,14 +101,14 @@ def _stored(
             return message
         body = message.bodies.get("sqs", message.body)
         return replace(message, body=body, subject=None, bodies={})
-    body = notification(message, subscription, settings, sent.sequence, now, identity)
+    body = envelope.notification(message, subscription, settings, sent.sequence, now, identity)
     id = _id_in_queue(message.id, subscription.id)  # the envelope says what it was published under
     return replace(message, id=id, body=body, attributes=NO_ATTRIBUTES, subject=None, bodies={})
 
 
 def _id_in_queue(published: str, subscription: str) -> str:
     """A UUID (version 8) of its own for every queue, the same whenever it is asked for."""
-    digest = bytearray(sha256(f"{published} {subscription}".encode()).digest()[:16])
+    digest = bytearray(hashlib.sha256(f"{published} {subscription}".encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(UUID(bytes=bytes(digest)))

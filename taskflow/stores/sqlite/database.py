@@ -125,6 +125,8 @@ class Database:
         if child:
             self._lock = threading.RLock()
             self._notifier.begin_in_child()
+            self._durability.begin_in_child()
+            self._patience.begin_in_child()
             return  # it is opened by the first who needs it here
         try:
             if self._rests:

@@ -41,6 +41,11 @@ class Durability:
         if self._checkpointer is not None:
             self._checkpointer.close()
 
+    def begin_in_child(self) -> None:
+        """This is a fork: what the parent's threads wait for, and with which locks, is theirs. What
+        is committed here is in what is opened here."""
+        self.disk = None
+
     def begin_another_file(self) -> None:
         """What was committed so far is in a file that is gone."""
         self._generation += 1
@@ -78,12 +83,15 @@ class Durability:
         """Return when what was committed survives a power cut, if that was asked for. `version`
         tells the database's, where what others committed is waited for, too. Raises
         BrokerFileError."""
-        disk = self.disk
-        if disk is None:
+        if not self.durable:
             return
         try:
-            if version is not None:
-                disk.seen(version())
+            seen = None if version is None else version()  # in a fork it opens the file first
+            disk = self.disk
+            if disk is None:  # of a fork, which has committed nothing
+                return
+            if seen is not None:
+                disk.seen(seen)
             disk.wait()
         except (apsw.Error, OSError) as error:
             raise translate(error, self._path) from error

@@ -28,6 +28,11 @@ class Patience:
         self._hurried = threading.Event()
         self._never = threading.Event()
 
+    def begin_in_child(self) -> None:
+        """This is a fork: a thread of the parent may be inside the events."""
+        self._hurried = threading.Event()
+        self._never = threading.Event()
+
     def __call__(self, tries: int) -> bool:
         if self._haste.on:
             return self._wait_a_moment(tries)

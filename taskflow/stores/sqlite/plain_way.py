@@ -19,7 +19,7 @@ from taskflow.message import NO_ATTRIBUTES, new_id
 from taskflow.stores.row import QueueRow
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
-from taskflow.stores.sqlite.shared_commit import SharedCommit
+from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
 # by itself, and costs half of what its four parts cost one by one.
@@ -120,7 +120,7 @@ class SqlitePlainWay:
         """The lock is held, and it is prepared."""
         try:
             self._execute(_PUBLISH, values)
-        except apsw.ConstraintError:  # declared anew since; or there is one of this id
+        except (apsw.ConstraintError, *CLOSED):  # declared anew since; or there is one of this id
             return False
         return True
 

@@ -13,6 +13,8 @@ from taskflow.stores.sqlite.durability import Durability
 
 Values = Sequence[Any]
 MOST = 100  # in one transaction: others wait for it
+CLOSED = (apsw.ConnectionClosedError, apsw.CursorClosedError)
+"""The connection is: for good, or for a fork (a handler of signals may make one anywhere)."""
 
 
 class _Entry:
@@ -96,6 +98,8 @@ class SharedCommit:
             execute("BEGIN IMMEDIATE")
             stored = [self._insert(one.values) for one in some]
             execute("COMMIT")
+        except CLOSED:  # for a fork that this thread made within: nothing of it is stored
+            return
         except BaseException as error:
             for one in some:  # an error of SQLite undoes all; what else comes may come after it
                 one.unknown = not isinstance(error, apsw.Error)

@@ -23,7 +23,7 @@ from taskflow.telemetry.exposition import write_families
 from taskflow.telemetry.family import Family, Sample
 from taskflow.testing import ManualClock
 from taskflow.testing.faults import FaultBroker
-from taskflow.worker.health import HealthServer
+from taskflow.worker.health_server import HealthServer
 from taskflow.worker.metrics_file import read_metrics, write_metrics
 from taskflow.worker.metrics_server import MetricsServer
 from tests.programs import promtool

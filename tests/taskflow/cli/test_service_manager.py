@@ -11,7 +11,7 @@ from click.testing import Result
 from taskflow.cli.service_manager import ServiceManager, managed
 from taskflow.clock import SystemClock
 from taskflow.testing import ManualClock
-from taskflow.worker.health import HealthServer
+from taskflow.worker.health_server import HealthServer
 from tests.taskflow.cli.test_worker import hear, listening
 
 Run = Callable[..., Result]

@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.message import Attribute, Attributes
+from taskflow.wire.attribute_text import from_text, to_text
 from taskflow.wire.error_codes import WireError
 from taskflow.wire.message_attributes import (
-    from_text,
     md5_of_attributes,
     md5_of_body,
     read_sns_attributes,
     read_sqs_attributes,
     take_sqs_attributes,
-    to_text,
     write_sqs_attributes,
 )
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from taskflow.errors import ConfigError
-from taskflow.worker.health import HealthServer, read_heartbeat, write_heartbeat
+from taskflow.worker.health import read_heartbeat, write_heartbeat
+from taskflow.worker.health_server import HealthServer
 
 
 def ask(port: int, path: str) -> tuple[int, Any]:
