@@ -223,5 +223,4 @@ def trace_child(parent: str | None, random: Random) -> str:
         known = version != "ff" and (version != "00" or rest is None)
         if known and int(trace, 16) and int(cause, 16):
             return f"00-{trace}-{random.getrandbits(64) or 1:016x}-{flags}"
-    made = random.randbytes(24).hex()
-    return f"00-{made[:32]}-{made[32:]}-01"
+    return f"00-{random.getrandbits(192).to_bytes(24, 'little').hex('-', -16)}-01"

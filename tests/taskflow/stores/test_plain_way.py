@@ -1,6 +1,7 @@
 """The plain way of a publish stores what the general way stores, and knows what it must decline."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,12 @@ from taskflow.broker import QueueSettings
 from taskflow.broker.settings import TopicSubscription
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.publish import Publisher
-from taskflow.errors import BrokerFileError, LimitExceeded, TaskflowError
+from taskflow.errors import BrokerFileError, FileReplaced, LimitExceeded, TaskflowError
 from taskflow.event import Event, current
 from taskflow.outgoing import Outgoing, outgoing
 from taskflow.publisher import EventId, using
 from taskflow.sealing.sealed_broker import SealedBroker
+from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.telemetry.tracing import trace_with
@@ -42,9 +44,13 @@ class Made:
     """A broker whose clock stands still, two queues, and a topic for the first of them; what the
     plain way was asked, and whether it did it."""
 
-    def __init__(self, path: Path | None = None, *, plain: bool = True) -> None:
+    def __init__(
+        self, path: Path | None = None, *, plain: bool = True, durable: bool | None = None
+    ) -> None:
         self.clock = ManualClock()
-        self.store = SqliteStore(path, durable=path is not None)
+        if durable is None:
+            durable = path is not None
+        self.store = SqliteStore(path, durable=durable)
         self.random = Numbered()
         self.broker = StoredBroker(self.store, clock=self.clock, random=self.random)
         self.taken: list[bool] = []
@@ -347,8 +353,13 @@ def test_what_is_too_large_is_refused_as_ever(made: Made) -> None:
 
 
 # ---- another's changes, another file -------------------------------------------------------------
-def test_what_others_declare_is_seen_at_once(tmp_path: Path) -> None:
-    made = Made(tmp_path / "broker.db")
+@pytest.fixture(params=[True, False], ids=["power", "process"])
+def durable(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def test_what_others_declare_is_seen_at_once(tmp_path: Path, durable: bool) -> None:
+    made = Made(tmp_path / "broker.db", durable=durable)
     made.warm()
     with closing(StoredBroker(SqliteStore(tmp_path / "broker.db", durable=False))) as other:
         made.publish(1)
@@ -363,10 +374,23 @@ def test_what_others_declare_is_seen_at_once(tmp_path: Path) -> None:
     made.broker.close()
 
 
-def test_what_goes_into_a_file_that_was_replaced_is_published_anew(tmp_path: Path) -> None:
+def settle(folder: Path) -> None:
+    """It last changed long ago, and not at a whole second: who looks at it is sure."""
+    os.utime(folder, ns=(0, 1_700_000_000_000_000_001))
+
+
+@pytest.mark.parametrize("seen", ["once", "surely"])
+def test_what_goes_into_a_file_that_was_replaced_is_published_anew(
+    tmp_path: Path, durable: bool, seen: str
+) -> None:
     path = tmp_path / "broker.db"
-    made = Made(path)
+    made = Made(path, durable=durable)
     made.warm()
+    if seen == "surely":
+        settle(tmp_path)
+        made.publish("before")
+        made.publish("before")
+        made.taken.clear()
     with closing(Made(tmp_path / "new.db").broker):
         pass
     for end in ("", "-wal", "-shm"):
@@ -376,6 +400,78 @@ def test_what_goes_into_a_file_that_was_replaced_is_published_anew(tmp_path: Pat
     made.publish("later")
     assert made.taken == [False, True]
     assert ["saved" in body or "later" in body for body in made.bodies()] == [True, True]
+    made.broker.close()
+
+
+def test_a_file_replaced_by_another_thread_after_the_commit_is_told_of(tmp_path: Path) -> None:
+    """That one has opened the new file before this one has looked."""
+    path = tmp_path / "broker.db"
+    made = Made(path, durable=False)
+    made.warm()
+    database = made.store._database
+    file = database.file
+    assert file is not None
+    look = file.look
+
+    def late() -> object | None:
+        del file.look
+        with closing(Made(tmp_path / "new.db").broker):
+            pass
+        for end in ("", "-wal", "-shm"):
+            Path(f"{path}{end}").unlink()
+        (tmp_path / "new.db").rename(path)
+        with pytest.raises(FileReplaced):
+            made.store.check()
+        assert database.file is not file
+        return look()
+
+    file.look = late  # type: ignore[method-assign]
+    made.publish("saved")
+    assert made.taken == [False]
+    assert ["saved" in body for body in made.bodies()] == [True]
+    made.broker.close()
+
+
+def test_who_begins_to_listen_is_told_of_the_next_publish(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "broker.db"
+    made = Made(path, durable=durable)
+    made.warm()
+    settle(tmp_path)
+    for _ in range(2):  # the second looks for nobody: the folder is as it was
+        made.publish("before")
+    for number in range(2):
+        listener = Doorbell(path)
+        listener.listen()
+        made.publish(number)
+        assert listener.hear(0.0) == ["work"]
+        listener.close()
+    assert made.taken == [True] * 4
+    made.broker.close()
+
+
+def test_of_listeners_it_is_sure_as_long_as_the_folder_stays_as_it_is(tmp_path: Path) -> None:
+    made = Made(tmp_path / "broker.db", durable=False)
+    made.warm()
+    rung: list[Any] = []
+    assert isinstance(made.way, SqlitePlainWay)
+    reaches = made.way._reaches
+
+    def noted(queues: Sequence[str]) -> bool:
+        rung.append(queues)
+        return reaches(queues)
+
+    made.way._reaches = noted
+    settle(tmp_path)
+    for changed in (False, False, True, False, False):
+        if changed:
+            (tmp_path / "beside it").touch()
+            os.utime(tmp_path, ns=(0, 1_700_000_000_000_000_002))
+        made.publish(1)
+    assert rung == [["work"], ["work"]]
+    os.utime(tmp_path, ns=(0, 1_700_000_000_000_000_000))  # a file system of whole seconds
+    made.publish(1)
+    made.publish(1)
+    assert len(rung) == 4
     made.broker.close()
 
 
