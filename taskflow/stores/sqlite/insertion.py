@@ -15,6 +15,7 @@ from taskflow.stores.sqlite.columns import LEVEL_OF, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.letters import SqliteLetters
+from taskflow.stores.sqlite.plain_batch import PlainBatch, is_plain
 from taskflow.stores.sqlite.removal import Removal
 
 _INSERT = """INSERT INTO message
@@ -44,6 +45,7 @@ class Insertion:
         self._lanes = lanes
         self._removal = removal
         self._letters = letters
+        self._plain = PlainBatch(connection)
 
     def add(
         self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
@@ -51,6 +53,11 @@ class Insertion:
         if len(messages) == 1:
             return [self._add_one(queue, topic, messages[0], now)]
         first = self.next_numbers(queue, len(messages), now)
+        if not queue.fifo and all(map(is_plain, messages)):
+            due = now + queue.settings.delay
+            if self._plain.add(queue.id, topic, first, due, now, messages) == len(messages):
+                self._plain.add_bodies(first, messages)
+                return list(range(first, first + len(messages)))
         numbered = list(enumerate(messages, first))
         stored = self._add(queue, topic, numbered, now)
         if len(stored) < len(numbered):

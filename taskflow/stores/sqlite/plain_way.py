@@ -21,6 +21,7 @@ from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.shared_commit import SharedCommit
 from taskflow.stores.sqlite.transaction import translate
+from taskflow.text import is_simple
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
 # by itself, and costs half of what its four parts cost one by one.
@@ -178,7 +179,7 @@ class SqlitePlainWay:
             f'{{"specversion":"1.0","id":"{id}{plan.between}{rfc3339(now)}","traceparent":"'
             f'{trace_child(None, random)}","data":{data}}}'
         )
-        if body.isascii():
+        if is_simple(data):  # as all the rest is
             size = len(body)
         else:
             body = json.carried(body)

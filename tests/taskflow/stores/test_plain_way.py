@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, cast
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -339,6 +340,15 @@ def test_a_topic_that_is_no_text_of_its_own_goes_the_general_way(made: Made) -> 
     made.publish(1, Topic("made"))
     assert made.taken == [False]
     assert '"type":"made"' in made.bodies()[-1]
+
+
+def test_json_of_somebody_elses_is_refused_as_ever(made: Made) -> None:
+    """What is written as it is may hold what no message holds."""
+    with pytest.raises(LimitExceeded, match=r"holds U\+000B"):
+        made.publish({"raw": msgspec.Raw(b'"\x0b"')})
+    made.publish(msgspec.Raw(b"[1,\n 2]"))
+    assert made.taken == [True]
+    assert made.bodies()[-1].endswith('"data":[1,\n 2]}')
 
 
 def test_what_is_too_large_is_refused_as_ever(made: Made) -> None:
