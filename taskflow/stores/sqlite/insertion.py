@@ -95,6 +95,8 @@ class Insertion:
         ordered = sorted(places.values(), key=itemgetter(0))
         queues = [queue.id for queue, _ in entries]
         first = self._next_numbers_of(entries, len(ordered), now)
+        if self._add_plain_to_many(topic, entries, first, [one for _, one in ordered], now):
+            return [list(range(first, first + len(ordered))) for _ in entries]
         numbers = {id(message): seq for seq, (_, message) in enumerate(ordered, first)}
         holders: Counter[int] = Counter()
         answers = []
@@ -111,6 +113,29 @@ class Insertion:
             if shared := [seq for seq, count in holders.items() if count > 1]:
                 self._bodies.share(shared, queues)
         return answers
+
+    def _add_plain_to_many(
+        self,
+        topic: str,
+        entries: Sequence[tuple[QueueRow, Sequence[tuple[int, Message]]]],
+        first: int,
+        all_of_them: Sequence[Message],
+        now: float,
+    ) -> bool:
+        """Whether every queue was to get all messages, as they are, and has got them."""
+        count = len(all_of_them)
+        if any(queue.fifo or len(some) != count for queue, some in entries):
+            return False
+        if not all(map(is_plain, all_of_them)):
+            return False
+        for queue, _ in entries:
+            due = now + queue.settings.delay
+            if self._plain.add(queue.id, topic, first, due, now, all_of_them) < count:
+                return False
+        self._plain.add_bodies(first, all_of_them)
+        if len(entries) > 1:
+            self._bodies.share(range(first, first + count), [queue.id for queue, _ in entries])
+        return True
 
     def _add(
         self, queue: QueueRow, topic: str, messages: Sequence[tuple[int, Message]], now: float

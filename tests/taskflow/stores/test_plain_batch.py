@@ -15,6 +15,7 @@ from taskflow.stores.sqlite.plain_batch import is_plain
 from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
 
+TABLES = ("message", "body", "shared")
 MORE: list[dict[str, Any]] = [
     {"delay": 5.0},
     {"attributes": {"a": "b"}},
@@ -38,7 +39,9 @@ batches = st.lists(
 )
 
 
-def stored(chosen: list[tuple[int, int, int | None, float]], delay: float) -> list[Any]:
+def stored(
+    chosen: list[tuple[int, int, int | None, float]], delay: float, others: tuple[str, ...]
+) -> list[Any]:
     """What is in the tables after all that was published, and what was answered."""
     clock = ManualClock()
     store = SqliteStore(None, durable=False)
@@ -46,6 +49,9 @@ def stored(chosen: list[tuple[int, int, int | None, float]], delay: float) -> li
         broker.create_queue("work", QueueSettings(delay=delay))
         broker.create_topic("made")
         broker.subscribe("made", "work")
+        for other in others:
+            broker.create_queue(other)
+            broker.subscribe("made", other)
         told: list[Any] = []
         for count, first, more, seconds in chosen:
             some = [Message(str(n), f"ü {n}") for n in range(first, first + count)]
@@ -55,19 +61,19 @@ def stored(chosen: list[tuple[int, int, int | None, float]], delay: float) -> li
             told.append(broker.send("work", some[:7]))
             clock.advance(seconds)
         connection = store._database.connection
-        rows = [list(connection.execute(f"SELECT * FROM {table}")) for table in ("message", "body")]
+        rows = [list(connection.execute(f"SELECT * FROM {table}")) for table in TABLES]
         return [*rows, told]
 
 
 @settings(deadline=None)
-@given(batches, st.sampled_from([0.0, 7.0]))
+@given(batches, st.sampled_from([0.0, 7.0]), st.sampled_from([(), ("more",), ("more", "most")]))
 def test_they_are_stored_alike(
-    chosen: list[tuple[int, int, int | None, float]], delay: float
+    chosen: list[tuple[int, int, int | None, float]], delay: float, others: tuple[str, ...]
 ) -> None:
-    found = stored(chosen, delay)
+    found = stored(chosen, delay, others)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(insertion, "is_plain", lambda message: False)
-        assert found == stored(chosen, delay)
+        assert found == stored(chosen, delay, others)
 
 
 @pytest.mark.parametrize("more", MORE)
