@@ -47,7 +47,7 @@ class SystemClock:
 def rfc3339(seconds: float) -> str:
     """Epoch seconds as RFC 3339 in UTC with microseconds: `2026-01-31T12:00:00.000000Z`."""
     whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
-    return f"{_to_the_second(whole)}.{micros:06d}Z"
+    return "%s.%06dZ" % (_to_the_second(whole), micros)  # noqa: UP031  # quicker than f""
 
 
 @lru_cache(8)

@@ -5,7 +5,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import Random
@@ -19,7 +19,7 @@ from taskflow.clock import from_rfc3339, rfc3339
 from taskflow.errors import DecodeError
 from taskflow.limits import MAX_MESSAGE_BYTES, is_fifo
 from taskflow.message import Attributes, Delivery, Message, plain_text
-from taskflow.text import check_line
+from taskflow.text import check_line, is_simple
 from taskflow.wire.trace_header import header_parent
 
 T = TypeVar("T")
@@ -79,6 +79,11 @@ class Event(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     def _check(self) -> None:
         """Whoever gets it writes these into logs, headers and terminals."""
+        parent = self.traceparent
+        if self.subject is None and self.correlation_id is None and self.causation_id is None:
+            most = (self.id, self.source) if parent is None else (self.id, self.source, parent)
+            if all(most) and _are_simple(most):
+                return  # as most are, and this is quick
         lines = (
             self.id,
             self.source,
@@ -87,16 +92,17 @@ class Event(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
             self.causation_id,
             self.traceparent,
         )
-        try:
-            together = "".join([line for line in lines if line is not None])
-        except TypeError:
-            together = "\n"  # not all are text
-        fits = together.isprintable() and len(together) <= 1024
-        if fits and self.id and self.source and "" not in lines:
-            return  # as most are, and this is quick
         for name, line in zip(_LINES, lines, strict=True):
             if line is not None or name in ("id", "source"):
                 check_line(name, line)
+
+
+def _are_simple(lines: Sequence[str]) -> bool:
+    try:
+        together = "".join(lines)
+    except TypeError:  # not all are text
+        return False
+    return len(together) <= 1024 and is_simple(together)
 
 
 _LINES = ("id", "source", "subject", "correlation_id", "causation_id", "traceparent")
@@ -223,5 +229,4 @@ def trace_child(parent: str | None, random: Random) -> str:
         known = version != "ff" and (version != "00" or rest is None)
         if known and int(trace, 16) and int(cause, 16):
             return f"00-{trace}-{random.getrandbits(64) or 1:016x}-{flags}"
-    made = random.randbytes(24).hex()
-    return f"00-{made[:32]}-{made[32:]}-01"
+    return f"00-{random.getrandbits(192).to_bytes(24, 'little').hex('-', -16)}-01"

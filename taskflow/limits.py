@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskflow.errors import ConfigError, InvalidName, LimitExceeded
-from taskflow.text import character, check_line
+from taskflow.text import character, check_line, is_simple
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_PAYLOAD_BYTES = 2 * 1024**3  # of one that a broker keeps elsewhere (AWS: in S3)
@@ -150,7 +150,7 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
         raise TypeError(f"the message body is a {type(body).__name__}; text is wanted")
     if not body:
         raise LimitExceeded("the message body is empty; it holds 1 byte at least")
-    quick = body.isascii() and body.isprintable()  # as most are
+    quick = is_simple(body)  # as most are
     if not quick and (found := FORBIDDEN.search(body)):
         raise LimitExceeded(
             f"the message body holds {character(found[0])} at {found.start()}: tab, newline, "

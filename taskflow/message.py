@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -169,9 +170,19 @@ def plain_text(value: str | Attribute) -> str:
 def new_id(now: float, random: Random, place: int | None = None) -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time. The last ten bits
     say where what it names lies (`taskflow.placing`): in that place, or in any."""
-    bits = int(now * 1000) << 80 | 0x7 << 76 | random.getrandbits(76)
+    bits = random.getrandbits(76)
     if place is not None:
         bits = bits & ~0x3FF | place
-    bits = bits & ~(0x3 << 62) | 0x2 << 62
-    text = f"{bits:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = (bits & _FREE | _FIXED).to_bytes(10, "big").hex("-", 6)
+    return f"{_in_millisecond(int(now * 1000))}{text[:4]}-{text[4:]}"
+
+
+_FREE = (1 << 76) - 1 - (0x3 << 62)  # of the lower 80 bits: what is random
+_FIXED = 0x7 << 76 | 0x2 << 62  # what says that it is a UUIDv7
+
+
+@lru_cache(8)
+def _in_millisecond(number: int) -> str:
+    """What ids begin with that are made in this one."""
+    text = f"{number & 0xFFFF_FFFF_FFFF:012x}"
+    return f"{text[:8]}-{text[8:]}-"

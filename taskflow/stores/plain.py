@@ -34,8 +34,9 @@ class TakesPlain(Protocol):
         tidies_next: Callable[[], bool],
         count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
+        heard: Callable[[Sequence[str]], None],
     ) -> PlainWay:
         """A new one. `tidies_next` says whether the next send is to do some housekeeping, as the
         general way does it; `count` is told of each other one. `announce` tells who waits for these
-        queues."""
+        queues, `heard` only those of this process."""
         ...

@@ -36,6 +36,9 @@ class ShardWaiters:
     def announce(self, queues: Collection[str]) -> None:
         self._hub.waiters.announce(self._here(queues))
 
+    def heard(self, queues: Collection[str]) -> None:
+        self._hub.waiters.heard(self._here(queues))
+
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         self._hub.watch(heard)
 

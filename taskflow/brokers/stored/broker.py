@@ -78,6 +78,7 @@ class StoredBroker:
                 tidies_next=intake.tidies_next,
                 count=intake.count,
                 announce=lambda queues: core.waiters.announce(queues),
+                heard=lambda queues: core.waiters.heard(queues),
             )
         publisher = Publisher(core, intake, joiner, plain)
         self.publish, self.send = publisher.publish, publisher.send

@@ -18,8 +18,10 @@ class RingCondition(threading.Condition):
     held once by who waits.
     """
 
-    def __init__(self, store: Store, heard: Callable[[Collection[str]], None]) -> None:
-        super().__init__()
+    def __init__(
+        self, store: Store, heard: Callable[[Collection[str]], None], lock: threading.RLock
+    ) -> None:
+        super().__init__(lock)
         self._store = store
         self._heard = heard
         self._in_store = False

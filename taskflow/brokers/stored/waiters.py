@@ -45,7 +45,8 @@ class Waiters:
         self._store = store
         self._now = now
         self._clock = clock
-        self._parked = RingCondition(store, self._heard)
+        self._lock = threading.RLock()
+        self._parked = RingCondition(store, self.heard, self._lock)
         self._waiting = 0
         self._rings: Counter[str] = Counter()
         self._attended: Counter[str] = Counter()  # records that somebody here waits for
@@ -105,12 +106,13 @@ class Waiters:
             kept.update(queues)
             return
         self._store.ring(queues)  # first: those are farther away
-        self._heard(queues)
+        self.heard(queues)
 
-    def _heard(self, queues: Collection[str]) -> None:
-        with self._parked:
+    def heard(self, queues: Collection[str]) -> None:
+        """As `announce`, here only."""
+        with self._lock:  # the condition's, without what `with` that costs
             for name in queues:
-                if name[:1] != RECORD or name in self._attended:
+                if name[0] != RECORD or name in self._attended:
                     self._rings[name] += 1
             if self._waiting:
                 self._parked.notify_all()

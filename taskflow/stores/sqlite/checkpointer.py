@@ -25,13 +25,16 @@ class Checkpointer:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def wal_has(self, pages: int) -> None:
-        """Told after each commit how long the WAL is."""
+    def wal_has(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        """SQLite's hook, which tells after each commit how long the WAL is."""
         self._now = pages
         if pages < self._last:  # it started over
             self._last = 0
-        if pages < self._last + CHECKPOINT_PAGES:
-            return
+        if pages >= self._last + CHECKPOINT_PAGES:
+            self._ask(pages)
+        return apsw.SQLITE_OK
+
+    def _ask(self, pages: int) -> None:
         self._last = pages
         with self._condition:
             self._pages = pages

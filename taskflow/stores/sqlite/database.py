@@ -54,7 +54,8 @@ class Database:
         self._closed = False
         self._pid = os.getpid()
         self._rests = False  # before a fork
-        self._file: FileIdentity | None = None
+        self.file: FileIdentity | None = None
+        """Which one is open; None in memory."""
         self.connection: apsw.Connection
         """The one of now; within a block of `reading` or `writing` it stays the same."""
         haste = self.haste = Haste()
@@ -93,7 +94,7 @@ class Database:
         if path is not None and real is not None:
             self._notifier.open(real)
             self._durability.open(connection, real)
-            self._file = FileIdentity(path, real)
+            self.file = FileIdentity(path, real)
         self._pid = os.getpid()
         for block in (self.reading, self.writing):
             execute, idle = connection.cursor().execute, connection.get_autocommit
@@ -153,24 +154,24 @@ class Database:
 
     def is_there(self) -> bool:
         """Whether the path still means the file that is open."""
-        return self._file is None or self._file.holds()
+        return self.file is None or self.file.holds()
 
     def check(self) -> None:
         """Raise FileReplaced when the path means another file now, having opened that one."""
-        if self._file is None or self._file.holds() or self.writing.is_mine():
+        if self.file is None or self.file.holds() or self.writing.is_mine():
             return
         if self.haste.on:  # opening takes a while
             raise WouldWait
         with self._lock:
             if self._closed or self._rests:
                 return  # `_renew` opens it
-            if self._file.holds():
+            if self.file.holds():
                 return  # another thread has opened it
             log.error("%s was deleted or replaced while it was open: opening it anew", self.path)
             self._rests = True
             self._durability.begin_another_file()
             self._let_go(checkpoint=False)
-            self._file.leave_wal(Path(os.path.realpath(str(self.path))))
+            self.file.leave_wal(Path(os.path.realpath(str(self.path))))
             bell = self._notifier.leave()
             try:
                 self._renew()

@@ -53,11 +53,12 @@ class Doorbell:
             os.close(self._folder_file)
         return Doorbell(self._database)
 
-    def ring(self, queues: Collection[str]) -> None:
-        """Tell every listener beside this file, but the own one."""
+    def ring(self, queues: Collection[str]) -> bool:
+        """Tell every listener beside this file, but the own one. False when none can be there, as
+        long as the folder of the file has no new entry."""
         others = self._others()
         if not others:
-            return
+            return others is not None
         if self._sender is None:
             self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._sender.setblocking(False)
@@ -72,12 +73,14 @@ class Doorbell:
                     (self._folder / name).unlink()
             except OSError:
                 pass  # it left just now
+        return True
 
-    def _others(self) -> list[tuple[str, str]]:
-        """Who has a bell here. Asked at each publish: of an open folder that costs a third."""
+    def _others(self) -> list[tuple[str, str]] | None:
+        """Who has a bell here; None when there is no folder of bells. Asked at each publish: of an
+        open folder that costs a third."""
         try:
             if self._folder_file < 0 and not self._enter_folder():
-                return []
+                return None
             found = os.fstat(self._folder_file)
             self._asked += 1
             if not found.st_nlink or (self._asked % LOOK_AGAIN == 0 and self._is_another(found)):

@@ -27,13 +27,14 @@ class Durability:
         self.disk: DiskSync | None = None
         """Of the file that is open, where its commits are waited for."""
         self._checkpointer: Checkpointer | None = None
-        self._generation = 0  # of the file; one more each time it was found to be another
+        self.generation = 0
+        """Of the file: one more each time it was found to be another."""
         self._committed_in = threading.local()
 
     def open(self, connection: apsw.Connection, real: Path) -> None:
         """Commits go into this file from now on. Raises OSError."""
         self._checkpointer = Checkpointer(lambda: connect(real, checkpoints=False))
-        connection.set_wal_hook(self._wal_grew)
+        connection.set_wal_hook(self._checkpointer.wal_has)
         self.disk = DiskSync(real) if self.durable else None
 
     def leave(self) -> None:
@@ -48,17 +49,12 @@ class Durability:
 
     def begin_another_file(self) -> None:
         """What was committed so far is in a file that is gone."""
-        self._generation += 1
+        self.generation += 1
 
     def close(self) -> None:
         """Let the file go, for good."""
         if self.disk is not None:
             self.disk.close()
-
-    def _wal_grew(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        assert self._checkpointer is not None
-        self._checkpointer.wal_has(pages)
-        return apsw.SQLITE_OK
 
     def next_commit_syncs(self) -> bool:
         """Whether SQLite itself waits for the disk in the next commit."""
@@ -66,7 +62,7 @@ class Durability:
 
     def count_commit(self) -> None:
         """This thread has committed; called while the store's lock is held."""
-        self._committed_in.number = self._generation  # of this thread's last change
+        self._committed_in.number = self.generation  # of this thread's last change
         if self.disk is not None:
             self.disk.committed()
 
@@ -98,7 +94,7 @@ class Durability:
 
     def check_commit(self) -> None:
         """Raise FileReplaced when this thread's last change is in a file that is gone."""
-        if getattr(self._committed_in, "number", self._generation) != self._generation:
+        if getattr(self._committed_in, "number", self.generation) != self.generation:
             del self._committed_in.number
             raise FileReplaced(f"{self._path} was replaced just after the change: repeat it")
 

@@ -8,6 +8,7 @@ from taskflow.clock import Clock, SystemClock
 Numbers = tuple[int, int]
 TICK = 50_000_000  # nanoseconds, longer than between two times that a file system tells apart
 SECOND = 1_000_000_000  # nanoseconds
+_NOTHING: tuple[int, int, int, object] = (-1, -1, -1, None)
 
 
 class FileIdentity:
@@ -24,7 +25,7 @@ class FileIdentity:
         self._wal = f"{real}-wal"
         # Behind a link the names lie in several folders.
         self._folder = os.fspath(real.parent) if named.absolute() == real else None
-        self._seen: tuple[int, int, int] | None = None
+        self._seen = _NOTHING  # of the folder, and its sight
         self._clock = clock or SystemClock()
         self._opened = self._look()
 
@@ -48,18 +49,27 @@ class FileIdentity:
 
     def holds(self) -> bool:
         """Whether the names still mean what was opened."""
+        return self.look() is not None
+
+    def look(self) -> object | None:
+        """None when the names mean something else than was opened. Else a sight of the folder: as
+        long as the same object is answered, it has no more and no fewer entries than it had."""
         if self._folder is None:
-            return self._look() == self._opened
+            return self._fresh()
         try:
             found = os.stat(self._folder)  # noqa: PTH116
         except OSError:
-            return self._look() == self._opened
-        seen = found.st_dev, found.st_ino, found.st_mtime_ns
-        if seen == self._seen:
-            return True
+            return self._fresh()
+        device, file, changed, sight = self._seen
+        time = found.st_mtime_ns
+        if time == changed and found[1] == file and found[2] == device:
+            return sight
         # A folder that changes again within the same tick shows the same time: it is sure when that
         # is over. (On old file systems it lasts a second, or two.)
-        over = self._clock.now() * 1e9 - found.st_mtime_ns > TICK and found.st_mtime_ns % SECOND
-        holds = self._look() == self._opened
-        self._seen = seen if over and holds else None
-        return holds
+        over = self._clock.now() * 1e9 - time > TICK and time % SECOND
+        sight = self._fresh()
+        self._seen = (found[2], found[1], time, sight) if over and sight else _NOTHING
+        return sight
+
+    def _fresh(self) -> object | None:
+        return object() if self._look() == self._opened else None

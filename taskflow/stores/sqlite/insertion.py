@@ -15,6 +15,7 @@ from taskflow.stores.sqlite.columns import LEVEL_OF, encode
 from taskflow.stores.sqlite.declared import DeclaredRows
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.letters import SqliteLetters
+from taskflow.stores.sqlite.plain_batch import PlainBatch, is_plain
 from taskflow.stores.sqlite.removal import Removal
 
 _INSERT = """INSERT INTO message
@@ -44,6 +45,7 @@ class Insertion:
         self._lanes = lanes
         self._removal = removal
         self._letters = letters
+        self._plain = PlainBatch(connection)
 
     def add(
         self, queue: QueueRow, topic: str, messages: Sequence[Message], now: float
@@ -51,6 +53,11 @@ class Insertion:
         if len(messages) == 1:
             return [self._add_one(queue, topic, messages[0], now)]
         first = self.next_numbers(queue, len(messages), now)
+        if not queue.fifo and all(map(is_plain, messages)):
+            due = now + queue.settings.delay
+            if self._plain.add(queue.id, topic, first, due, now, messages) == len(messages):
+                self._plain.add_bodies(first, messages)
+                return list(range(first, first + len(messages)))
         numbered = list(enumerate(messages, first))
         stored = self._add(queue, topic, numbered, now)
         if len(stored) < len(numbered):
@@ -88,6 +95,8 @@ class Insertion:
         ordered = sorted(places.values(), key=itemgetter(0))
         queues = [queue.id for queue, _ in entries]
         first = self._next_numbers_of(entries, len(ordered), now)
+        if self._add_plain_to_many(topic, entries, first, [one for _, one in ordered], now):
+            return [list(range(first, first + len(ordered))) for _ in entries]
         numbers = {id(message): seq for seq, (_, message) in enumerate(ordered, first)}
         holders: Counter[int] = Counter()
         answers = []
@@ -104,6 +113,29 @@ class Insertion:
             if shared := [seq for seq, count in holders.items() if count > 1]:
                 self._bodies.share(shared, queues)
         return answers
+
+    def _add_plain_to_many(
+        self,
+        topic: str,
+        entries: Sequence[tuple[QueueRow, Sequence[tuple[int, Message]]]],
+        first: int,
+        all_of_them: Sequence[Message],
+        now: float,
+    ) -> bool:
+        """Whether every queue was to get all messages, as they are, and has got them."""
+        count = len(all_of_them)
+        if any(queue.fifo or len(some) != count for queue, some in entries):
+            return False
+        if not all(map(is_plain, all_of_them)):
+            return False
+        for queue, _ in entries:
+            due = now + queue.settings.delay
+            if self._plain.add(queue.id, topic, first, due, now, all_of_them) < count:
+                return False
+        self._plain.add_bodies(first, all_of_them)
+        if len(entries) > 1:
+            self._bodies.share(range(first, first + count), [queue.id for queue, _ in entries])
+        return True
 
     def _add(
         self, queue: QueueRow, topic: str, messages: Sequence[tuple[int, Message]], now: float

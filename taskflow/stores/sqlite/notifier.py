@@ -41,8 +41,12 @@ class Notifier:
 
     def ring(self, queues: Collection[str]) -> None:
         """As `Store.ring`."""
-        if self._bell is not None:
-            self._bell.ring(queues)
+        self.reaches(queues)
+
+    def reaches(self, queues: Collection[str]) -> bool:
+        """As `ring`. False when nobody else can hear it, now and as long as the folder of the file
+        has no new entry."""
+        return self._bell is not None and self._bell.ring(queues)
 
     def listen(self) -> None:
         """As `Store.listen`."""

@@ -20,6 +20,8 @@ from taskflow.stores.row import QueueRow
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
+from taskflow.stores.sqlite.transaction import translate
+from taskflow.text import is_simple
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
 # by itself, and costs half of what its four parts cost one by one.
@@ -62,21 +64,28 @@ class SqlitePlainWay:
         tidies_next: Callable[[], bool],
         count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
+        heard: Callable[[Sequence[str]], None],
+        reaches: Callable[[Sequence[str]], bool],
     ) -> None:
-        """`sync` is called as after any other commit that is to last."""
+        """`sync` is called as after any other commit that is to last, and `reaches` is
+        `Notifier.reaches`."""
         self._database = database
         self._reading, self._writing = database.reading, database.writing
         self._haste = database.haste
-        self._count_commit = durability.count_commit
-        self._store: Callable[[Sequence[Any]], bool] = self._store_alone
+        self._durability = durability
+        self._store: Callable[[Sequence[str], Sequence[Any]], bool] = self._store_alone
         if durability.durable:  # else a wait for others costs as much as it saves
-            self._store = SharedCommit(database, durability, self._prepare, self._insert).store
+            self._shared = SharedCommit(database, durability, self._prepare, self._insert)
+            self._store = self._store_together
         self._sync = sync
         self._now = now
         self._random = random
         self._tidies_next = tidies_next
         self._count = count
         self._announce = announce
+        self._heard = heard
+        self._reaches = reaches
+        self._silent: object = self  # the sight of a folder in which nobody could hear
         self._plans: dict[str, _Plan] = {}
         self._connection: apsw.Connection | None = None  # which has the view
         self._execute: Callable[[str, Sequence[Any]], Any]
@@ -106,15 +115,48 @@ class SqlitePlainWay:
         self._execute = connection.cursor().execute
         self._connection = connection
 
-    def _store_alone(self, values: Sequence[Any]) -> bool:
-        with self._reading:
+    def _store_alone(self, queues: Sequence[str], values: Sequence[Any]) -> bool:
+        """Where no disk is waited for: written out, and the folder is looked at once, after the
+        commit. If it is as it was, the file still has its name, and nobody new can hear."""
+        reading = self._reading
+        if not reading.is_open():
+            return False
+        with reading.lock:
             if self._writing.depth:
                 return False
-            self._prepare()
-            stored = self._insert(values)
-            if stored:
-                self._count_commit()
-        return stored
+            database = self._database
+            if self._connection is not database.connection:
+                with reading:
+                    self._prepare()
+            try:
+                self._execute(_PUBLISH, values)
+            except (apsw.ConstraintError, *CLOSED):  # as for `_insert`
+                return False
+            except apsw.Error as error:
+                raise translate(error, database.path) from error
+            file = database.file
+            if self._durability.generation:
+                self._durability.count_commit()
+        if file is not None:
+            sight = file.look()
+            if sight is None:  # nobody was answered: into the new file with it
+                return False
+            if sight is not self._silent and not self._reaches(queues):
+                self._silent = sight
+        self._count()
+        self._heard(queues)
+        return True
+
+    def _store_together(self, queues: Sequence[str], values: Sequence[Any]) -> bool:
+        if not self._shared.store(values):
+            return False
+        self._count()
+        self._announce(queues)
+        try:
+            self._sync()
+        except FileReplaced:  # as above
+            return False
+        return True
 
     def _insert(self, values: Sequence[Any]) -> bool:
         """The lock is held, and it is prepared."""
@@ -128,16 +170,16 @@ class SqlitePlainWay:
         plan = self._plans.get(topic)
         if plan is None or type(topic) is not str:
             return None
-        data = json.encode(payload)
+        data = json.encode(payload).decode()
         if self._tidies_next():
             return None
         now, random = self._now(), self._random
         id = new_id(now, random)
         body = (
             f'{{"specversion":"1.0","id":"{id}{plan.between}{rfc3339(now)}","traceparent":"'
-            f'{trace_child(None, random)}","data":{data.decode()}}}'
+            f'{trace_child(None, random)}","data":{data}}}'
         )
-        if body.isascii():
+        if is_simple(data):  # as all the rest is
             size = len(body)
         else:
             body = json.carried(body)
@@ -146,12 +188,6 @@ class SqlitePlainWay:
             return None
         seq, due = int(now * 1e6), now + plan.delay
         values = (plan.stamp, plan.queue, seq, due, now, id, topic, body)
-        if self._haste.on or not self._store(values):
-            return None
-        self._count()
-        self._announce(plan.announced)
-        try:
-            self._sync()
-        except FileReplaced:  # nobody was answered: into the new file with it
+        if self._haste.on or not self._store(plan.announced, values):
             return None
         return id

@@ -129,6 +129,7 @@ class SqliteStore:
         tidies_next: Callable[[], bool],
         count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
+        heard: Callable[[Sequence[str]], None],
     ) -> SqlitePlainWay:
         return SqlitePlainWay(
             self._database,
@@ -139,6 +140,8 @@ class SqliteStore:
             tidies_next=tidies_next,
             count=count,
             announce=announce,
+            heard=heard,
+            reaches=self._notifier.reaches,
         )
 
     def plain_keeping(self) -> SqlitePlainKeeping:

@@ -31,7 +31,8 @@ class Reading:
         self._haste = haste
         self._renew = renew
         self._pid = 0
-        self._lock: threading.RLock
+        self.lock: threading.RLock
+        """Of the connection."""
         self.rows: SqliteRows
         """Within a block: the rows, with what only SQLite has."""
         self._execute: Execute
@@ -47,36 +48,40 @@ class Reading:
     ) -> None:
         """Work on this connection from now on, in this process. The lock is held. `idle`: whether
         SQLite is in no transaction."""
-        self._lock, self.rows, self._execute, self._idle = lock, rows, execute, idle
+        self.lock, self.rows, self._execute, self._idle = lock, rows, execute, idle
         self._pid = pid
 
     def leave(self) -> None:
         """The connection is gone: `renew` before the next block."""
         self._pid = 0
 
+    def is_open(self) -> bool:
+        """Whether a block would begin at once, but for others who are in one."""
+        return forking.pid == self._pid
+
     def __enter__(self) -> Rows:
         if self._haste.on or forking.pid != self._pid:
             self._acquire()
         else:
-            self._lock.acquire()
+            self.lock.acquire()
         return self.rows
 
     def _acquire(self) -> None:
         if self._haste.on:
             patience = self._haste.patience
             if forking.pid != self._pid or not (
-                self._lock.acquire(blocking=False)
+                self.lock.acquire(blocking=False)
                 if patience is None
-                else self._lock.acquire(timeout=patience)
+                else self.lock.acquire(timeout=patience)
             ):
                 raise WouldWait
             return
         if forking.pid != self._pid:
             self._renew()
-        self._lock.acquire()
+        self.lock.acquire()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._lock.release()
+        self.lock.release()
         if error is None:
             return
         if isinstance(error, apsw.BusyError) and self._haste.on:
@@ -195,7 +200,7 @@ class Writing(Reading):
                 self._undo()
                 super().__exit__(None, failure, None)
                 raise
-            self._lock.release()
+            self.lock.release()
             return
         self._undo()
         super().__exit__(kind, error, trace)

@@ -1,6 +1,7 @@
 """The plain way of a publish stores what the general way stores, and knows what it must decline."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from random import Random
 from typing import Any, cast
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,11 +19,12 @@ from taskflow.broker import QueueSettings
 from taskflow.broker.settings import TopicSubscription
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.publish import Publisher
-from taskflow.errors import BrokerFileError, LimitExceeded, TaskflowError
+from taskflow.errors import BrokerFileError, FileReplaced, LimitExceeded, TaskflowError
 from taskflow.event import Event, current
 from taskflow.outgoing import Outgoing, outgoing
 from taskflow.publisher import EventId, using
 from taskflow.sealing.sealed_broker import SealedBroker
+from taskflow.stores.sqlite.doorbell import Doorbell
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.telemetry.tracing import trace_with
@@ -42,9 +45,13 @@ class Made:
     """A broker whose clock stands still, two queues, and a topic for the first of them; what the
     plain way was asked, and whether it did it."""
 
-    def __init__(self, path: Path | None = None, *, plain: bool = True) -> None:
+    def __init__(
+        self, path: Path | None = None, *, plain: bool = True, durable: bool | None = None
+    ) -> None:
         self.clock = ManualClock()
-        self.store = SqliteStore(path, durable=path is not None)
+        if durable is None:
+            durable = path is not None
+        self.store = SqliteStore(path, durable=durable)
         self.random = Numbered()
         self.broker = StoredBroker(self.store, clock=self.clock, random=self.random)
         self.taken: list[bool] = []
@@ -335,6 +342,15 @@ def test_a_topic_that_is_no_text_of_its_own_goes_the_general_way(made: Made) -> 
     assert '"type":"made"' in made.bodies()[-1]
 
 
+def test_json_of_somebody_elses_is_refused_as_ever(made: Made) -> None:
+    """What is written as it is may hold what no message holds."""
+    with pytest.raises(LimitExceeded, match=r"holds U\+000B"):
+        made.publish({"raw": msgspec.Raw(b'"\x0b"')})
+    made.publish(msgspec.Raw(b"[1,\n 2]"))
+    assert made.taken == [True]
+    assert made.bodies()[-1].endswith('"data":[1,\n 2]}')
+
+
 def test_what_is_too_large_is_refused_as_ever(made: Made) -> None:
     made.broker.set_queue("work", QueueSettings(max_message_bytes=1024))
     made.warm()
@@ -347,8 +363,13 @@ def test_what_is_too_large_is_refused_as_ever(made: Made) -> None:
 
 
 # ---- another's changes, another file -------------------------------------------------------------
-def test_what_others_declare_is_seen_at_once(tmp_path: Path) -> None:
-    made = Made(tmp_path / "broker.db")
+@pytest.fixture(params=[True, False], ids=["power", "process"])
+def durable(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def test_what_others_declare_is_seen_at_once(tmp_path: Path, durable: bool) -> None:
+    made = Made(tmp_path / "broker.db", durable=durable)
     made.warm()
     with closing(StoredBroker(SqliteStore(tmp_path / "broker.db", durable=False))) as other:
         made.publish(1)
@@ -363,10 +384,23 @@ def test_what_others_declare_is_seen_at_once(tmp_path: Path) -> None:
     made.broker.close()
 
 
-def test_what_goes_into_a_file_that_was_replaced_is_published_anew(tmp_path: Path) -> None:
+def settle(folder: Path) -> None:
+    """It last changed long ago, and not at a whole second: who looks at it is sure."""
+    os.utime(folder, ns=(0, 1_700_000_000_000_000_001))
+
+
+@pytest.mark.parametrize("seen", ["once", "surely"])
+def test_what_goes_into_a_file_that_was_replaced_is_published_anew(
+    tmp_path: Path, durable: bool, seen: str
+) -> None:
     path = tmp_path / "broker.db"
-    made = Made(path)
+    made = Made(path, durable=durable)
     made.warm()
+    if seen == "surely":
+        settle(tmp_path)
+        made.publish("before")
+        made.publish("before")
+        made.taken.clear()
     with closing(Made(tmp_path / "new.db").broker):
         pass
     for end in ("", "-wal", "-shm"):
@@ -376,6 +410,77 @@ def test_what_goes_into_a_file_that_was_replaced_is_published_anew(tmp_path: Pat
     made.publish("later")
     assert made.taken == [False, True]
     assert ["saved" in body or "later" in body for body in made.bodies()] == [True, True]
+    made.broker.close()
+
+
+def test_a_file_replaced_by_another_thread_after_the_commit_is_told_of(tmp_path: Path) -> None:
+    """That one has opened the new file before this one has looked."""
+    path = tmp_path / "broker.db"
+    made = Made(path, durable=False)
+    made.warm()
+    database = made.store._database
+    file = database.file
+
+    def replace() -> int:
+        made.way._durability = made.store._durability  # type: ignore[union-attr]
+        with closing(Made(tmp_path / "new.db").broker):
+            pass
+        for end in ("", "-wal", "-shm"):
+            Path(f"{path}{end}").unlink()
+        (tmp_path / "new.db").rename(path)
+        with pytest.raises(FileReplaced):
+            made.store.check()
+        assert database.file is not file
+        return 0  # as it was before
+
+    late = type("Late", (), {"generation": property(lambda self: replace())})()
+    made.way._durability = late  # type: ignore[union-attr]  # asked after the commit
+    made.publish("saved")
+    assert made.taken == [False]
+    assert ["saved" in body for body in made.bodies()] == [True]
+    made.broker.close()
+
+
+def test_who_begins_to_listen_is_told_of_the_next_publish(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "broker.db"
+    made = Made(path, durable=durable)
+    made.warm()
+    for number in range(2):  # at first there is no folder of bells, then an empty one
+        settle(tmp_path)
+        for _ in range(2):  # the second looks for nobody, if the folder is as it was
+            made.publish("before")
+        listener = Doorbell(path)
+        listener.listen()
+        made.publish(number)
+        assert listener.hear(0.0) == ["work"]
+        listener.close()
+    assert made.taken == [True] * 6
+    made.broker.close()
+
+
+def test_of_listeners_it_is_sure_as_long_as_the_folder_stays_as_it_is(tmp_path: Path) -> None:
+    made = Made(tmp_path / "broker.db", durable=False)
+    made.warm()
+    rung: list[Any] = []
+    assert isinstance(made.way, SqlitePlainWay)
+    reaches = made.way._reaches
+
+    def noted(queues: Sequence[str]) -> bool:
+        rung.append(queues)
+        return reaches(queues)
+
+    made.way._reaches = noted
+    settle(tmp_path)
+    for changed in (False, False, True, False, False):
+        if changed:
+            (tmp_path / "beside it").touch()
+            os.utime(tmp_path, ns=(0, 1_700_000_000_000_000_002))
+        made.publish(1)
+    assert rung == [["work"], ["work"]]
+    os.utime(tmp_path, ns=(0, 1_700_000_000_000_000_000))  # a file system of whole seconds
+    made.publish(1)
+    made.publish(1)
+    assert len(rung) == 4
     made.broker.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
-from taskflow.stores.sqlite.shared_commit import MOST, SharedCommit
+from taskflow.stores.sqlite.shared_commit import MOST
 from tests.taskflow.stores.test_plain_way import Made
 
 SECONDS = 10.0
@@ -28,7 +28,7 @@ class Threads:
         made.random.getrandbits = Random(1).getrandbits  # type: ignore[assignment]  # another at each call
         self._came = threading.Semaphore(0)
         way = cast(SqlitePlainWay, made.way)
-        self.shared = cast(SharedCommit, cast(Any, way._store).__self__)
+        self.shared = way._shared
 
         class Waiting(deque[Any]):
             def append(waiting, one: Any) -> None:
