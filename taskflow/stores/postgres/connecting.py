@@ -121,8 +121,8 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
         )
     if any(sign in reason for sign in _READ_ONLY):
         return BrokerUnavailable(
-            f"{server.shown} takes no writes: a standby, or default_transaction_read_only is on "
-            f"({reason}); name the server that does, or all of them: postgresql://a,b/database"
+            f"{server.shown} takes no writes: a standby, or default_transaction_read_only is on; "
+            f"the address names the server that does, or all: postgresql://a,b/database ({reason})"
         )
     if "unsupported startup parameter" in reason:
         return BrokerUnavailable(
