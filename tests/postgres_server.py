@@ -7,9 +7,11 @@ POSTGRES_SERVER.
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -27,28 +29,25 @@ SETTINGS = {
 
 class PostgresServer:
     """Started by `initdb` and `postgres` of the path, or of Debian's package. As root, it runs as
-    the user `postgres`, or `nobody`: the server refuses to be root's."""
+    the user `postgres`, or `nobody`: the server refuses to be root's. One that `follows` another is
+    its standby: a copy of it that goes on being one."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, follows: "PostgresServer | None" = None, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="taskflow-pg-"))
         self._user = _unprivileged()
         if self._user is not None:
             shutil.chown(self._folder, self._user)
         self._data = self._folder / "data"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._call(
-            "initdb",
-            "-D",
-            self._data,
-            "-U",
-            "taskflow",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-N",
-        )
+        if follows is None:
+            self._call(
+                *("initdb", "-D", self._data, "-U", "taskflow", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C", "-N"),
+            )
+        else:
+            self._call(
+                *("pg_basebackup", "-D", self._data, "-U", "taskflow", "-h", follows.host),
+                *("-R", "-X", "stream", "-c", "fast", "-N"),
+            )
         with (self._data / "postgresql.conf").open("a") as file:
             for name, value in {
                 **SETTINGS,
@@ -116,10 +115,34 @@ class PostgresServer:
         """Stop it: `smart`, `fast`, or `immediate` as a crash."""
         self._call("pg_ctl", "-D", self._data, "-w", "-s", "-m", mode, "stop")
 
+    def kill(self) -> None:
+        """SIGKILL to each process of it, at once."""
+        leader = self.pid()
+        children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
+        for process in (leader, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        note = self._data / "postmaster.pid"
+        _, memory = note.read_text().splitlines()[6].split()  # which nobody else gives back
+        subprocess.run(["ipcrm", "--shmem-id", memory], stderr=subprocess.DEVNULL, check=False)
+        note.unlink()
+
+    def promote(self) -> None:
+        """Let a standby take writes."""
+        self._call("pg_ctl", "-D", self._data, "-w", "-t", "60", "-s", "promote")
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting, while it runs."""
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            text = sql.SQL("ALTER SYSTEM SET {} = {}")
+            connection.execute(text.format(sql.Identifier(name), sql.Literal(value)))
+            connection.execute("SELECT pg_reload_conf()")
+
     def close(self) -> None:
-        """Stop it and remove its folder."""
+        """Stop it, if it runs, and remove its folder."""
         try:
-            self.stop()
+            if (self._data / "postmaster.pid").exists():
+                self.stop()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -85,7 +85,7 @@ def _difference(visit: Visit, old: str, new: str) -> list[DiffLine]:
         shown = _shown(value if is_json else new, read_json(old)[0] if is_json else old, visit)
         after = write_json(shown, 2) if is_json else str(shown)
     except RecursionError:
-        raise Refused(422, "The body is nested too deep. Nothing was sent.") from None
+        raise _too_deep() from None
     found = []
     for line in unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2):
         if not line.startswith(("---", "+++", "@@")):
@@ -119,7 +119,7 @@ def _mark(value: Any, old: Any) -> str:
 
 def _edited_body(text: str, original: str) -> str:
     """What was typed, with the hidden values of the original in their places. Raises Refused where
-    a letter that is JSON would no longer be."""
+    a letter that is JSON would no longer be, and for what is nested too deep."""
     old, was_json = read_json(original)
     if not was_json:
         return original if text == HIDDEN_MARK else text
@@ -128,4 +128,11 @@ def _edited_body(text: str, original: str) -> str:
         raise Refused(
             422, "The body is no JSON any more. Nothing was sent.", ("Go back and mend it.",)
         )
-    return write_json(restored(new, old))
+    try:
+        return write_json(restored(new, old))
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> Refused:
+    return Refused(422, "The body is nested too deep. Nothing was sent.")

@@ -1,6 +1,6 @@
 """Who the message of a task is for, and whether it may run: before anything does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,11 +18,13 @@ from taskflow.tasks.canvas.following import kept_parts
 from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.nudging import nudge
 from taskflow.tasks.preparing import message_id, put_run
-from taskflow.tasks.run import FINAL, Row, as_durable, load
+from taskflow.tasks.run import FINAL, RUN, Row, as_durable, row_of
 from taskflow.tasks.task_body import TaskBody, read_body
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Reader:
@@ -42,14 +44,14 @@ class Reader:
             except DecodeError as error:
                 bodies.append(error)
         runs = {body.run for body in bodies if not isinstance(body, DecodeError) and body.run}
-        rows = {} if broker is None or not runs else load(broker, list(runs))
+        rows, unread = ({}, {}) if broker is None or not runs else _load(broker, runs)
         wanted = [
             (delivery, body)
             for delivery, body in zip(deliveries, bodies, strict=True)
             if not isinstance(body, DecodeError) and self._wants_run(delivery, body)
         ]
         made = {} if broker is None or not wanted else make_runs(broker, self._tasks, wanted)
-        taken, over = ({}, set()) if broker is None else _in_plans(broker, rows)
+        taken, over = ({}, set()) if broker is None else _in_plans(broker, rows, unread)
         gone = self._cancelled(broker, deliveries)
         found = []
         for delivery, body in zip(deliveries, bodies, strict=True):
@@ -57,6 +59,9 @@ class Reader:
                 found.append(Found(None, refusal=body, work=None))
                 continue
             id = body.run or ""
+            if id in unread:
+                found.append(Found(None, refusal=DecodeError(unread[id]), work=None))
+                continue
             work = Work(delivery, body.task or "", body, row=rows.get(id), taken=taken.get(id))
             if isinstance(one := made.get((delivery.queue, delivery.id)), Row):
                 work.row = one
@@ -153,19 +158,41 @@ class Reader:
         return set(broker.records(CANCEL, [one.id for one in deliveries]))
 
 
-def _in_plans(broker: Broker, rows: Mapping[str, Row]) -> tuple[dict[str, msgspec.Raw], set[str]]:
+def _load(broker: Broker, ids: Collection[str]) -> tuple[dict[str, Row], dict[str, str]]:
+    """Runs by their ids, without those that are not there; and why others cannot be read here: one
+    of another release, or nested deeper than this Python reads. They keep nobody else waiting."""
+    rows, unread = {}, {}
+    for id, record in broker.records(RUN, ids).items():
+        try:
+            rows[id] = row_of(record)
+        except _UNREADABLE as error:
+            unread[id] = _why(id, error)
+    return rows, unread
+
+
+def _why(id: str, error: Exception) -> str:
+    return f"run {id!r} cannot be read here: {error}"
+
+
+def _in_plans(
+    broker: Broker, rows: Mapping[str, Row], unread: dict[str, str]
+) -> tuple[dict[str, msgspec.Raw], set[str]]:
     """What runs of plans take from what was before them, by their ids; and which of them are not
-    wanted any more, since the chain that they are in has ended."""
+    wanted any more, since the chain that they are in has ended. Those that take what cannot be read
+    become `unread`."""
     places = {id: row.run.place for id, row in rows.items() if row.run.place is not None}
     if not places:
         return {}, set()
     asked = {one for place in places.values() for one in (place.takes, place.tail) if one}
-    found = load(broker, asked) if asked else {}
-    values = {
-        id: value_of(broker, found[id])
-        for id in {place.takes for place in places.values()}
-        if id in found
-    }
+    found, lost = _load(broker, asked) if asked else ({}, {})
+    values = {}
+    for id in {place.takes for place in places.values()}:
+        if id is not None and id in found:
+            try:
+                values[id] = value_of(broker, found[id])
+            except _UNREADABLE as error:
+                lost[id] = _why(id, error)
+    unread |= {id: lost[one.takes] for id, one in places.items() if one.takes in lost}
     taken = {id: values[place.takes] for id, place in places.items() if place.takes in values}
     over = {
         id

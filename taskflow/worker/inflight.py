@@ -77,14 +77,20 @@ class Inflight:
                 for tell in calls:
                     tell(job)
 
-    def place(self, jobs: Sequence[Job]) -> None:
-        """Received ones may run here. What waits for its group takes no slot."""
+    def place(self, jobs: Sequence[Job]) -> list[Job]:
+        """Received ones may run here. What waits for its group takes no slot. Those whose slot was
+        taken since they were asked for are returned, and answered."""
         with self.lock:
             self.placed_at = self._clock.now()
+            denied: list[Job] = []
             for job in jobs:
                 if job.state is not RECEIVED:
                     continue  # given back meanwhile: the worker stops
-                job.state = READY if self._lineup.enter(job) else WAITING
+                if self._lineup.denies(job, denied):
+                    denied.append(job)
+                else:
+                    job.state = READY if self._lineup.enter(job) else WAITING
+            return self._return(denied)
 
     def leave(self, jobs: Sequence[Job]) -> None:
         """Received ones run elsewhere already, and are left to whoever runs them."""

@@ -69,7 +69,9 @@ class Intake:
             back = self._inflight.return_received(jobs)
             self._settler.give_back(back, "whether they may run here is not known")
             raise
-        self._inflight.place(chosen)
+        if denied := self._inflight.place(chosen):
+            self._settler.give_back(denied, "what came before them took their slots")
+            chosen = [job for job in chosen if job not in denied]
         return chosen, any(job.slot is not None for job in jobs)
 
     def _sort(self, jobs: list[Job]) -> list[Job]:

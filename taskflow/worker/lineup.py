@@ -4,9 +4,10 @@ Pure: no threads, no broker.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from taskflow.worker.job import Job
-from taskflow.worker.ordering import Groups
+from taskflow.worker.ordering import Groups, lane_of
 from taskflow.worker.slots import Slots
 
 
@@ -18,6 +19,16 @@ class Lineup:
         self._groups = Groups()
         self.ready: deque[Job] = deque()
         """Those that a thread may start, in order; each has a slot."""
+
+    def denies(self, job: Job, denied: Sequence[Job]) -> bool:
+        """Whether it must not be held: since it was asked for, the next of a group has taken the
+        slot that a limit left; or one before it in its own group is among the denied."""
+        if job.delivery.group is not None and (lane := lane_of(job.delivery)) is not None:
+            if any(lane_of(one.delivery) == lane for one in denied):
+                return True
+            if self._groups.holds(lane):
+                return False  # it waits without a slot
+        return self._slots is not None and not self._slots.fits(job)
 
     def enter(self, job: Job) -> bool:
         """Take it in. True when it may start now, else it waits for its group, without a slot."""

@@ -63,6 +63,10 @@ class Groups:
         held.append(job)
         return len(held) == 1
 
+    def holds(self, lane: Lane) -> bool:
+        """Whether what comes of this group waits."""
+        return lane in self._held
+
     def advance(self, job: Job) -> Job | None:
         """The first of its group has been handled: the next one, which may run now."""
         held = self._led_by(job)

@@ -55,6 +55,13 @@ class Slots:
         for key in self._keys_of(job):
             self._taken[key] -= 1
 
+    def fits(self, job: Job) -> bool:
+        """Whether the limits of its own handler let it start. Of threads any number may be held."""
+        for key in self._keys_of(job):
+            if key != SYNC and self._taken[key] >= self._most[key]:
+                return False
+        return True
+
     def _keys_of(self, job: Job) -> tuple[str, ...]:
         if job.entry is None:
             return _UNHANDLED

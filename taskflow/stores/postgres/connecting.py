@@ -25,8 +25,12 @@ _NETWORK = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,  # milliseconds
+    "target_session_attrs": "read-write",
 }
-"""What is not said in the address: a host that is gone without a word is given up in a minute."""
+"""What is not said in the address: a host that is gone without a word is given up in a minute, and
+of several hosts the one is meant that takes writes."""
+_READ_ONLY = ("session is read-only", "server is in hot standby mode")
+"""What libpq says of a server that is not what `target_session_attrs` asks for."""
 
 
 class Server(NamedTuple):
@@ -115,6 +119,11 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
             "thread that is busy, and two more; raise max_connections, or put a pooler before it "
             "and ?pooled=true into the address"
         )
+    if any(sign in reason for sign in _READ_ONLY):
+        return BrokerUnavailable(
+            f"{server.shown} takes no writes: a standby, or default_transaction_read_only is on; "
+            f"the address names the server that does, or all: postgresql://a,b/database ({reason})"
+        )
     if "unsupported startup parameter" in reason:
         return BrokerUnavailable(
             f"{server.shown} is a pooler ({reason}): put ?pooled=true into the address"
@@ -123,7 +132,8 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
         case errors.ReadOnlySqlTransaction():
             return BrokerUnavailable(
                 f"{server.shown} is read-only: a standby, or default_transaction_read_only is on; "
-                "with several hosts in the address, add target_session_attrs=read-write"
+                "leave target_session_attrs out of the address, or name the server that takes "
+                "writes"
             )
         case errors.InsufficientPrivilege():
             return BrokerUnavailable(

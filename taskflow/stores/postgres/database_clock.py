@@ -37,6 +37,10 @@ class DatabaseClock:
         if child:  # a thread that is not here may hold it
             self._lock = threading.Lock()
 
+    def ask_anew(self) -> None:
+        """The server may be another one."""
+        self._asked_at = None
+
     def now(self) -> float:
         """Epoch seconds. Raises BrokerUnavailable when the server never answered."""
         elapsed = self._clock.elapsed()

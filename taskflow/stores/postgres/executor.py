@@ -42,6 +42,8 @@ class Executor:
         self._mine = threading.local()
         self._hurried = False
         self._closed = False
+        self.lost: Callable[[], None] = lambda: None
+        """Called when a connection was lost: the server may be another one now."""
 
     # ---- sessions ----------------------------------------------------------------------------
     def inside(self) -> Session | None:
@@ -83,8 +85,15 @@ class Executor:
         else:
             self._free[durable and self._server.durable].append(session)
 
+    def _lose_all(self) -> None:
+        """A server that dropped one connection has dropped the others; the next one may be a copy
+        of it that lacks the last it did, and numbers anew what that was."""
+        self._drop_all()
+        self._declarations.forget()
+        self._watermarks.forget()
+        self.lost()
+
     def _drop_all(self) -> None:
-        """A server that dropped one connection has dropped the others."""
         for free in self._free.values():
             while free:
                 free.pop().connection.close()
@@ -144,7 +153,7 @@ class Executor:
                 self._undo(session)
                 if lost:
                     session.connection.close()
-                    self._drop_all()
+                    self._lose_all()
                 again = is_conflict(error) or (lost and not ending)
                 if not again or session.committed or not left:
                     raise self._translated(error, lost and ending) from error

@@ -47,6 +47,7 @@ class PostgresStore:
         self.poll_interval: float | None = POLL
         self.durable = server.durable
         self._closed = False
+        self._clocks: list[DatabaseClock] = []
         self._open_anew()
         connection = connect(server, False)
         try:
@@ -68,6 +69,7 @@ class PostgresStore:
         self._watermarks = Watermarks(self._clock)
         self._tallies = TallyBook(self._clock)
         self._executor = Executor(server, self._declarations, self._watermarks, self._tallies)
+        self._executor.lost = self._ask_time_anew
         ask = partial(self.look, self._identity, kept=True)
         self._joining = Joining(server.schema, self._declarations, self._executor.fill, ask)
         open_one = partial(connect, server, False)
@@ -163,7 +165,13 @@ class PostgresStore:
     def time(self, clock: Clock) -> Callable[[], float]:
         if not isinstance(clock, SystemClock):
             return clock.now
-        return DatabaseClock(clock, self._server_time).now
+        there = DatabaseClock(clock, self._server_time)
+        self._clocks.append(there)
+        return there.now
+
+    def _ask_time_anew(self) -> None:
+        for one in self._clocks:
+            one.ask_anew()
 
     def _server_time(self) -> float:
         def ask(rows: Rows) -> float:

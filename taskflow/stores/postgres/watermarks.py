@@ -29,6 +29,12 @@ class Watermarks:
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
+    def forget(self) -> None:
+        """Look from the beginning."""
+        self._due.clear()
+        self._stored.clear()
+        self.kinds.clear()
+
     def elapsed(self) -> float:
         """Seconds since some moment."""
         return self._clock.elapsed()

@@ -59,6 +59,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _came_back(self, future: object) -> None:
         self._threads -= 1
 
+    async def shutdown_default_executor(self, *timeout: Any, **options: Any) -> None:
+        """As any loop does: a limit of time, which Python has from 3.12 on, is of real time."""
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor(*timeout, **options)
+        finally:
+            self._threads -= 1
+
 
 class _Selector(selectors.DefaultSelector):
     """Skips what it would wait, where nobody else could end the wait."""

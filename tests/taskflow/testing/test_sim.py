@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -491,6 +492,26 @@ def test_a_real_thread_of_a_coroutine_is_waited_for(
 
     sim = taskflow_sim(taskflow_registry)
     assert sim.call(work) == "False"
+
+
+def test_the_end_of_its_threads_is_waited_for(
+    taskflow_registry: Registry, taskflow_sim: MakeSim
+) -> None:
+    class Late(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            given_up.wait(0.05)  # real seconds, in which the loop must not turn its clock
+            super().shutdown(wait, cancel_futures=cancel_futures)
+
+    @task(registry=taskflow_registry, result="1d")
+    async def work() -> str:
+        asyncio.get_running_loop().set_default_executor(Late())
+        return await asyncio.to_thread(str, 1)
+
+    given_up = threading.Event()
+    sim = taskflow_sim(taskflow_registry)
+    began = sim.clock.now()
+    assert sim.call(work) == "1"
+    assert sim.clock.now() == began
 
 
 def test_a_note_tells_the_history_of_a_block_that_failed(taskflow_registry: Registry) -> None:

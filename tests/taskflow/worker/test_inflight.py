@@ -161,3 +161,35 @@ def test_of_a_coroutine_a_thread_only_waits(
     (job,) = inflight.running
     job.entry = worker.registry.find("others", "other")
     assert not inflight.is_busy()
+
+
+def test_what_the_next_of_a_group_took_is_not_given_twice(
+    taskflow_broker: Broker, taskflow_registry: Registry
+) -> None:
+    """A leader asks for one, for there is a slot; before it comes, a1 ends and a2 begins."""
+    on = taskflow_registry.subscribe
+    on("any.fifo", queue=QUEUE)(lambda payload: None)
+
+    @on("limited.fifo", queue=QUEUE, concurrency=1)
+    def limited(payload: str) -> None: ...
+
+    slots = Slots(taskflow_registry, {SYNC: SLOTS})
+    hands = Hands(Worker(taskflow_broker, registry=taskflow_registry), slots)
+
+    def add(*names: str) -> None:
+        for name in names:
+            topic = "any.fifo" if name in ("a1", "b2") else "limited.fifo"
+            publish(topic, name, id=name, group=name[0], broker=taskflow_broker)
+        hands.take(len(names))
+
+    add("a1", "a2")
+    first = hands.inflight.start()
+    assert first is not None
+    assert slots.room(QUEUE) == 1
+    assert hands.inflight.end(first, Done(), 0.0)
+    add("b1", "b2", "c1")
+    assert ids(list(hands.inflight.ready)) == ["a2"], "and b2 does not pass b1"
+    hands.inflight.check()
+    back = taskflow_broker.receive(QUEUE, limit=10)
+    assert sorted((one.id, one.receive_count) for one in back) == [("b1", 1), ("b2", 1), ("c1", 1)]
+    assert slots.room(QUEUE) == 0

@@ -225,6 +225,21 @@ def test_a_host_whose_clock_is_wrong_goes_by_the_database(
     assert "3600.0 s ahead of that of the database" in caplog.text
 
 
+def test_who_lost_the_server_asks_the_next_one_for_its_time(
+    open_one: Open, admin: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    broker = open_one()
+    broker.create_queue("q")
+    store = broker.store
+    assert isinstance(store, PostgresStore)
+    (clock,) = store._clocks
+    right = clock.now()
+    clock._ahead += 3600  # as the server said that was there before
+    kill_all(admin)
+    broker.send("q", [Message("1", "x")])
+    assert clock.now() - right < 1800
+
+
 def test_what_the_server_does_not_store_is_refused(open_one: Open) -> None:
     broker = open_one()
     broker.create_queue("q")
