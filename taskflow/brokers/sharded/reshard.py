@@ -20,7 +20,7 @@ from taskflow.brokers.sharded.shard_map import (
     read_map,
     runs_of,
 )
-from taskflow.brokers.sharded.step import KEPT, placed
+from taskflow.brokers.sharded.step import KEPT, check_all_stay, placed
 from taskflow.clock import Clock
 from taskflow.placing import PLACES
 from taskflow.stores.rows import Rows
@@ -57,10 +57,13 @@ class Resharding:
 
     def run(self, files: int, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Let the broker have so many files. Raises BrokerFileError for a file that is in the
-        way."""
+        way, ConfigError while its messages are copied to another broker."""
         assert 1 <= files <= MOST_SHARDS
         course = self._course
         course.refresh()
+        if course.map.shards != files:
+            for shard in self._shards:  # before a file is made
+                check_all_stay(shard)
         self._counts.clear()
         while True:
             tell(self.progress(files))

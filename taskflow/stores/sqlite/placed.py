@@ -274,7 +274,7 @@ class PlacedRows:
         functions: dict[str, tuple[Any, int]] = {
             "place_of": (place_of, 1),
             "place_of_key": (place_of_key, 1),
-            "place_of_row": (_place_of_row, 4),
+            "place_of_row": (place_of_row, 4),
             "hash_of": (hash_of, 1),
         }
         for name, (function, count) in functions.items():
@@ -282,7 +282,7 @@ class PlacedRows:
         self._knows = True
 
 
-def _place_of_row(id: str, topic: str, slot: str | None, extra: str | None) -> int:
+def place_of_row(id: str, topic: str, slot: str | None, extra: str | None) -> int:
     """As a message of a standard queue was placed when it was sent. (One that came from a topic and
     has a limit of its handler's lies where it did.)"""
     sent = read_extra(extra).slot
