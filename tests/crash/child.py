@@ -51,18 +51,26 @@ def consume_for_ever(broker: Broker) -> None:
 
 
 def pass_on_for_ever(broker: Broker) -> None:
-    """Receive, and settle each in one change with a record and a message of other ids, which lie in
-    other files if there are several; say what was passed on."""
+    """Receive, and settle each in one change with a record and messages of other ids, which lie in
+    other files if there are several; say what was passed on. One of the messages is to be passed on
+    in its turn, so that there is as much to do as there was."""
     while True:
         for held in broker.receive("work", limit=5, wait=5):
+            sent = {"done": f"s-{held.id}", "work": next_of(held.id)}
             change = Change(
                 fence=held,
                 records=[Put(kind="run", key=f"r-{held.id}", value="x", expected=0)],
-                sends=[Send("done", [Message(f"s-{held.id}", "x")])],
+                sends=[Send(queue, [Message(id, "x")]) for queue, id in sent.items()],
                 settlements=[Finish(held, remember=600)],
             )
             broker.apply([change])[0].or_raise()
             say(held.id)
+
+
+def next_of(id: str) -> str:
+    """`a-1` of `a-0`."""
+    name, _, number = id.rpartition("-")
+    return f"{name}-{int(number) + 1}"
 
 
 def fire_for_ever(broker: Broker) -> None:
