@@ -8,7 +8,7 @@ from taskflow.brokers.sharded.shard_map import ShardMap, owners_of
 from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.placing import FIFO_PLACE, hash_of, place_of, place_of_key
-from taskflow.stores.sqlite.placed import place_of_row
+from taskflow.stores.sqlite.place_conditions import place_of_row
 
 
 class Placement:
