@@ -243,6 +243,34 @@ def test_rows_that_leave_are_found_by_the_indexes(opening: Open) -> None:
     assert {one.split()[1] for one in scans} <= {"json_each", "queue"}
 
 
+def test_fifo_lies_in_the_file_that_leads_whatever_its_scope(opening: Open) -> None:
+    """So that order, numbers and deduplication hold although a scope is changed while messages
+    wait, or a queue is tied to another."""
+    broker = opening(3)
+    by_group = QueueSettings(
+        deduplication_scope="messageGroup", throughput_limit="perMessageGroupId"
+    )
+    broker.create_queue("lanes.fifo", by_group)
+
+    def send() -> list[str]:
+        messages = [Message(f"{id}-{at}", "x", group=id, deduplication_id=str(at))
+                    for at in range(3) for id in IDS[:20]]  # fmt: skip
+        return [one.id for one in broker.send("lanes.fifo", messages)]
+
+    sent = send()
+    for files in (3, 5, 1, 2):
+        broker.resharding.run(files)
+        assert len(broker.shards[0].broker.peek("lanes.fifo", 100)) == 60
+        assert send() == sent, "each is a duplicate, in its group"
+    broker.set_queue("lanes.fifo", QueueSettings())
+    ordered: dict[str, list[str]] = {}
+    while some := broker.receive("lanes.fifo", limit=10):
+        broker.delete([Finish(one) for one in some])
+        for one in some:
+            ordered.setdefault(one.group or "", []).append(one.id)
+    assert ordered == {id: [f"{id}-{at}" for at in range(3)] for id in IDS[:20]}
+
+
 def test_shares_move_no_more_than_they_must() -> None:
     for before, after in ((1, 8), (8, 9), (9, 8), (8, 1), (3, 64)):
         owners = owners_of(even_map("x", before))
