@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from taskflow.broker.change import Applied, Change, Put, Remove, Send
+from taskflow.broker.prompt import WouldWait
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.parcel import Noted
@@ -103,6 +104,8 @@ class Applier:
 
     def _apply_across(self, change: Change, files: set[int]) -> Applied:
         shards = [self._shards[number] for number in sorted(files)]
+        if shards[0].store.in_haste():  # what one owes the other is to be committed by itself
+            raise WouldWait
         again = change.id is not None
         while True:
             try:

@@ -140,6 +140,10 @@ class SqliteStore:
             announce=announce,
         )
 
+    def in_haste(self) -> bool:
+        """Whether this thread gathers calls here."""
+        return self._haste.on
+
     def gathering(self, patience: float | None) -> Gathering:
         return Gathering(self._writing, self._haste, patience, self._settle_gathering)
 
