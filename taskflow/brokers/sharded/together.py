@@ -62,6 +62,9 @@ class _Round:
                 self._call(verbs)
         except Exception as error:  # such as WouldWait, for a lock that is not to be had now
             return [(None, error)] * len(verbs)
+        finally:
+            for part in self._parts:  # else each round were a cycle, for the collector to find
+                part.begins = None
         return self._outcomes
 
     def _call(self, verbs: Sequence[Callable[[], Any]]) -> None:
