@@ -35,10 +35,11 @@ class Handed(msgspec.Struct, frozen=True):
 
 class Place(NamedTuple):
     """How far a queue was looked through, and which of its message groups stay, since one before
-    them does."""
+    them does. (Of a broker over several files: how far in which of them.)"""
 
     after: int = -1
     groups: frozenset[str] = frozenset()
+    file: int = 0
 
 
 START = Place()
@@ -109,7 +110,8 @@ class Handover(Protocol):
     def take_in(self, batch: str, queue: str, messages: Sequence[Handed]) -> list[int]:
         """Store messages of another broker, all or none, as they are and in this order, but for
         those that the queue holds (same id and topic); answers their numbers. A batch that was
-        taken in within 14 days is not stored again, and is answered as it was then."""
+        taken in within 14 days is not stored again, and is answered as it was then. (Over several
+        files all or none of each file, and the rest when it is repeated.)"""
         ...
 
     def let_go(self, batch: str, numbers: Collection[int]) -> None:

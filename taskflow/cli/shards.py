@@ -1,6 +1,7 @@
 """`taskflow shards`: how many files a broker has, and another number of them."""
 
 import json
+from typing import cast
 
 import click
 
@@ -15,6 +16,7 @@ from taskflow.cli.options import broker_option, progress, table
 from taskflow.config import address_of, open_broker, shown_address
 from taskflow.errors import BrokerUnavailable, ConfigError
 from taskflow.placing import PLACES
+from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.version import VERSION
 
 REPORTED_WITHIN = 30.0
@@ -22,7 +24,11 @@ REPORTED_WITHIN = 30.0
 
 @click.command()
 @click.argument("number", required=False, type=click.IntRange(1, MOST_SHARDS))
-@click.option("--force", is_flag=True, help="Also while workers of another release report.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also while workers of another release report, or with tables of yours in the file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
 @broker_option
 def shards(number: int | None, force: bool, as_json: bool, address: str | None) -> None:
@@ -47,6 +53,8 @@ def shards(number: int | None, force: bool, as_json: bool, address: str | None) 
             if not force:
                 _refuse_others(broker)
             if isinstance(broker, StoredBroker) and number > 1:
+                if not force:
+                    _refuse_tables(broker)
                 broker.close()
                 broker = open_address(address_of(address), create=False, lead=True)
             if isinstance(broker, ShardedBroker):
@@ -63,6 +71,17 @@ def _refuse_others(broker: Broker) -> None:
         raise BrokerUnavailable(
             f"{len(others)} workers of another release are at work, and this is "
             f"{VERSION}: stop them first, or say --force if they are gone"
+        )
+
+
+def _refuse_tables(broker: StoredBroker) -> None:
+    """Steps that change them would fail over several files."""
+    tables = broker.store.look(lambda rows: cast(SqliteRows, rows).own_tables())
+    if tables:
+        raise ConfigError(
+            f"{', '.join(tables)} in this file are no tables of taskflow: ctx.transaction, which "
+            "changes such tables, is refused over several files. Have them in a database of your "
+            "own (ctx.transaction_on), or say --force if no workflow uses them"
         )
 
 

@@ -20,7 +20,8 @@ def run_transaction(step: StepRun) -> Any:
     clock, within = journal.broker.clock, getattr(journal.broker, "within", None)
     if within is None:
         raise WorkflowError(
-            "this broker has no file for tables of the application; "
+            "this broker has no file for tables of the application: one over one file has (of "
+            "several each run lies in another, and would go without them to another still); "
             "ctx.transaction_on(database, …) is for a database of its own"
         )
     step.prepare()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 import threading
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 from taskflow import Event, Pool, Registry, Worker, open_broker
 from taskflow.broker import Broker, Finish
 from taskflow.broker.change import Change, Put, Send
+from taskflow.brokers.copying import copy as copying
+from taskflow.brokers.copying.copy import Copy
 from taskflow.message import Message
 from taskflow.scheduling.due_schedules import fire, look
+from taskflow.stores.sqlite.store import SqliteStore
 
 
 def say(*words: object) -> None:
@@ -41,24 +45,32 @@ def consume_for_ever(broker: Broker) -> None:
     """Receive, delete, and say what was deleted."""
     while True:
         taken = broker.receive("work", limit=5, wait=5)
-        broker.delete([Finish(delivery, remember=60) for delivery in taken])
+        broker.delete([Finish(delivery, remember=600) for delivery in taken])
         for delivery in taken:
             say(delivery.id)
 
 
 def pass_on_for_ever(broker: Broker) -> None:
-    """Receive, and settle each in one change with a record and a message of other ids, which lie in
-    other files if there are several; say what was passed on."""
+    """Receive, and settle each in one change with a record and messages of other ids, which lie in
+    other files if there are several; say what was passed on. One of the messages is to be passed on
+    in its turn, so that there is as much to do as there was."""
     while True:
         for held in broker.receive("work", limit=5, wait=5):
+            sent = {"done": f"s-{held.id}", "work": next_of(held.id)}
             change = Change(
                 fence=held,
                 records=[Put(kind="run", key=f"r-{held.id}", value="x", expected=0)],
-                sends=[Send("done", [Message(f"s-{held.id}", "x")])],
+                sends=[Send(queue, [Message(id, "x")]) for queue, id in sent.items()],
                 settlements=[Finish(held, remember=600)],
             )
             broker.apply([change])[0].or_raise()
             say(held.id)
+
+
+def next_of(id: str) -> str:
+    """`a-1` of `a-0`."""
+    name, _, number = id.rpartition("-")
+    return f"{name}-{int(number) + 1}"
 
 
 def fire_for_ever(broker: Broker) -> None:
@@ -69,6 +81,27 @@ def fire_for_ever(broker: Broker) -> None:
         if due:
             say(len(due))
         broker.wait_record("bell", "due", 0, 0.01)
+
+
+def copy_and_die(source: Broker, target: Broker, at: str) -> None:
+    """Copy what waits to another broker, a few at a time; die at that transaction of any file,
+    before it is committed or after it."""
+    transact, left = SqliteStore.transact, int(at)
+
+    def dies(*given: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        last = left == 0
+        if last and int(at) % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = transact(*given, **options)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    SqliteStore.transact = dies  # type: ignore[method-assign]
+    copying.BATCH = 7
+    Copy(source, target).run()
 
 
 def die_inside_handler(broker: Broker) -> None:
@@ -170,5 +203,5 @@ def work(broker: Broker, handler: Any, queue: str = "work") -> None:
 
 
 if __name__ == "__main__":
-    role, address = sys.argv[1:]
-    globals()[role](open_broker(address))
+    role, *given = sys.argv[1:]
+    globals()[role](*(open_broker(one) if ":" in one else one for one in given))

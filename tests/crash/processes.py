@@ -20,14 +20,14 @@ CHILD = Path(__file__).with_name("child.py")
 
 
 @contextmanager
-def child(role: str, address: str) -> Iterator["subprocess.Popen[str]"]:
+def child(role: str, *given: str) -> Iterator["subprocess.Popen[str]"]:
     """A process in that role; killed, with all it has said, at the end of the block.
 
     It is heard all the time: one whose pipe is full would stand still, and others, who wait for
     what it does, with it.
     """
     with subprocess.Popen(
-        [sys.executable, str(CHILD), role, address], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(CHILD), role, *given], stdout=subprocess.PIPE, text=True
     ) as process:
         said = _heard[process] = Queue()
         reader = threading.Thread(target=_hear, args=(process, said))

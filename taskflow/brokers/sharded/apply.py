@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from taskflow.broker.change import Applied, Change, Put, Remove, Send
+from taskflow.broker.prompt import WouldWait
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.fence import MapChanged
+from taskflow.brokers.sharded.parcel import Noted
 from taskflow.brokers.sharded.parcels import Owing, Parcels
 from taskflow.brokers.sharded.publish import WHAT
 from taskflow.brokers.sharded.receipts import Receipts
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.sharded.slot_moves import SlotMoves
 from taskflow.brokers.sharded.splitting import Splitting, join
-from taskflow.brokers.stored.application import Answer, note, repeated
+from taskflow.brokers.stored.application import Answer, repeated, text_of
 from taskflow.errors import BrokerError
 from taskflow.limits import check_no_connection
 
@@ -102,10 +104,17 @@ class Applier:
 
     def _apply_across(self, change: Change, files: set[int]) -> Applied:
         shards = [self._shards[number] for number in sorted(files)]
+        if shards[0].store.in_haste():  # what one owes the other is to be committed by itself
+            raise WouldWait
+        again = change.id is not None
         while True:
             try:
                 answer, owed = locked(shards, lambda: self._make(change))
             except _Refused as refused:
+                if again:  # perhaps by itself, being made in part by who died
+                    again = False
+                    self._parcels.move()
+                    continue
                 return Applied(refused=refused.why)
             except Owing:
                 self._parcels.move()
@@ -124,14 +133,14 @@ class Applier:
             if (known := self._known(home, change.id)) is not None:
                 return repeated(known), None
         parts, later = self._splitting.split(change)
-        deeds: dict[int, list[Change]] = {}
+        deeds: dict[int, list[Change | Noted]] = {}
         made = {number: self._do(deeds, number, part.change()) for number, part in parts.items()}
         answer = join(change, parts, made)
         for at, then in later.items():
             if answer.counts[at] == 0:
                 self._follow(deeds, then)
         if home is not None:
-            self._note(home, change, answer)
+            deeds.setdefault(home.number, []).append(self._note(home, change, answer))
         owing = sorted(deeds)
         if len(owing) < 2:
             return answer, None
@@ -144,12 +153,16 @@ class Applier:
         return home.store.look(lambda rows: rows.records.applied(id, home.broker.core.now()))
 
     @staticmethod
-    def _note(home: Shard, change: Change, made: Applied) -> None:
+    def _note(home: Shard, change: Change, made: Applied) -> Noted:
+        """Note in its home that it was made; answers what it is to have of that."""
         sent = [list(some) for some in made.sent]
         answer = Answer(list(made.versions), list(made.counts), sent, list(made.settled))
-        home.store.transact(lambda rows: note(rows, change, answer, home.broker.core.now()))
+        now = home.broker.core.now()
+        noted = Noted(change.id or "", text_of(answer), now + change.remembered)
+        home.store.transact(lambda rows: rows.records.note_applied(*noted))
+        return noted
 
-    def _do(self, deeds: dict[int, list[Change]], number: int, change: Change) -> Applied:
+    def _do(self, deeds: dict[int, list[Change | Noted]], number: int, change: Change) -> Applied:
         answer = self._shards[number].broker.apply([change], durable=False)[0]
         if answer.refused is not None:
             raise _Refused(answer.refused)
@@ -157,7 +170,7 @@ class Applier:
             deeds.setdefault(number, []).append(change)
         return answer
 
-    def _follow(self, deeds: dict[int, list[Change]], then: Sequence[Put | Send]) -> None:
+    def _follow(self, deeds: dict[int, list[Change | Noted]], then: Sequence[Put | Send]) -> None:
         """What happens since a count is 0."""
         change = Change(
             records=[one for one in then if isinstance(one, Put)],

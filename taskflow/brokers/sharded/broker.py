@@ -13,6 +13,7 @@ from taskflow.brokers.sharded.coordination import Coordinator
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.declare import Declarations
 from taskflow.brokers.sharded.fence import Epoch, Fence
+from taskflow.brokers.sharded.handover import HandingOver
 from taskflow.brokers.sharded.homes import Homes
 from taskflow.brokers.sharded.housekeeping import Upkeep
 from taskflow.brokers.sharded.hub import Hub
@@ -144,6 +145,13 @@ class ShardedBroker:
         )
         self.find, self.causes, self.lend = inspecting.find, inspecting.causes, inspecting.lend
         self.resend, self.transfer = inspecting.resend, inspecting.transfer
+        handing = HandingOver(course, shards, placement)
+        self.batches, self.hand_out = handing.batches, handing.hand_out
+        self.hand_again, self.take_in = handing.hand_again, handing.take_in
+        self.let_go = handing.let_go
+        self.finished_after = handing.finished_after
+        self.remember_finished = handing.remember_finished
+        self.known_after, self.remember_known = handing.known_after, handing.remember_known
         self.history, self.note_history = journal.history, journal.note_history
         self.note_action, self.list_actions = journal.note_action, journal.list_actions
 

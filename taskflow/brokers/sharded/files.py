@@ -9,8 +9,6 @@ from uuid import uuid4
 import msgspec
 
 from taskflow.broker.change import Put
-from taskflow.broker.handover import HANDOVER
-from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.guard import Guard
 from taskflow.brokers.sharded.shard_map import (
     DECLARED,
@@ -20,8 +18,9 @@ from taskflow.brokers.sharded.shard_map import (
     read_map,
     write_map,
 )
+from taskflow.brokers.stored.handover import check_none_leaves
 from taskflow.clock import Clock
-from taskflow.errors import BrokerFileError, ConfigError
+from taskflow.errors import BrokerFileError
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.alone import change_alone
 from taskflow.stores.sqlite.store import SqliteStore
@@ -64,11 +63,7 @@ def make_lead(path: Path, now: float) -> None:
     def lead(rows: Rows) -> None:
         if read_map(rows) is not None:
             return
-        if rows.records.select(RecordQuery(kind=HANDOVER, limit=1), None, now):
-            raise ConfigError(
-                f"{path} is being moved to another broker: end `taskflow copy` first, or wait an "
-                "hour"
-            )
+        check_none_leaves(rows, now)
         rows.records.put(Put(kind=SHARD, key=DECLARED, value="1"), 1, now)  # as no new file has
         write_map(rows, msgspec.structs.replace(even_map(str(uuid4()), 1), made=True), now)
 

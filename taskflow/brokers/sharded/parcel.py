@@ -1,7 +1,7 @@
-"""A part of a change as text: what has to happen in another file."""
+"""What has to happen in another file, as text: parts of a change, and that it was made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,19 +30,30 @@ _LISTS = ("keys", "records", "counters", "sends", "settlements")
 _write = msgspec.json.Encoder().encode
 
 
-def write_parcel(changes: Sequence[Change]) -> str:
+class Noted(NamedTuple):
+    """That a change of this id was made, with what is answered when it is made again, until
+    then."""
+
+    id: str
+    answer: str
+    expires_at: float
+
+
+def write_parcel(deeds: Sequence[Change | Noted]) -> str:
     """Changes without ids. A fence is left out: it held when the parcel was made."""
-    return _write(
-        [
-            {name: [_entry(one) for one in getattr(change, name)] for name in _LISTS}
-            for change in changes
-        ]
-    ).decode()
+    return _write([one if isinstance(one, Noted) else _lists(one) for one in deeds]).decode()
 
 
-def read_parcel(text: str) -> Sequence[Change]:
+def read_parcel(text: str) -> Sequence[Change | Noted]:
     """What was written."""
-    return [_change(found) for found in msgspec.json.decode(text)]
+    return [
+        _change(found) if isinstance(found, dict) else Noted(*found)
+        for found in msgspec.json.decode(text)
+    ]
+
+
+def _lists(change: Change) -> dict[str, Any]:
+    return {name: [_entry(one) for one in getattr(change, name)] for name in _LISTS}
 
 
 def _change(found: dict[str, list[Any]]) -> Change:

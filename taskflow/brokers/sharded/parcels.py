@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from taskflow.broker.change import Change, Put, Remove
 from taskflow.broker.record import RecordQuery
-from taskflow.brokers.sharded.parcel import read_parcel, write_parcel
+from taskflow.brokers.sharded.parcel import Noted, read_parcel, write_parcel
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.errors import VersionConflict
 from taskflow.stores.rows import Rows
@@ -30,7 +30,9 @@ class Parcels:
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
 
-    def note(self, source: Shard, deeds: Mapping[int, Sequence[Change]]) -> Sequence[Remove]:
+    def note(
+        self, source: Shard, deeds: Mapping[int, Sequence[Change | Noted]]
+    ) -> Sequence[Remove]:
         """In the transactions in which these things were done, that of `source` the first that is
         committed: note there what the others did, and in each that it was done. Answers what is to
         be removed from `source` when all are committed. Raises Owing."""
@@ -62,10 +64,13 @@ class Parcels:
         number, last = map(int, key.split("/"))
         target = self._shards[number]
 
-        def do(_: Rows) -> None:
+        def do(rows: Rows) -> None:
             if self._received(target, source.number) >= last:
                 return
             for change in read_parcel(value):
+                if isinstance(change, Noted):
+                    rows.records.note_applied(*change)
+                    continue
                 refused = target.broker.apply([change], durable=False)[0].refused
                 if refused is not None:
                     log.error(

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from taskflow.broker.change import Publish, Send
+from taskflow.broker.handover import Finished, Handed
 from taskflow.brokers.sharded.shard_map import ShardMap, owners_of
 from taskflow.limits import is_fifo
 from taskflow.message import Message
 from taskflow.placing import FIFO_PLACE, hash_of, place_of, place_of_key
+from taskflow.stores.sqlite.place_conditions import place_of_row
 
 
 class Placement:
@@ -56,6 +58,17 @@ class Placement:
         if message.slot is not None:
             return self._owners[hash_of(message.slot)]
         return self._owners[place_of(message.id)]
+
+    def of_handed(self, queue: str, one: Handed) -> int:
+        """The file of a message that comes from another broker: where it would lie if it had been
+        sent here."""
+        if is_fifo(queue) or is_fifo(one.topic):
+            return self.fifo
+        return self._owners[place_of_row(one.id, one.topic, one.slot, one.extra)]
+
+    def of_finished(self, queue: str, one: Finished) -> int:
+        """The file in which it is remembered that an event is finished."""
+        return self.fifo if is_fifo(queue) or is_fifo(one.topic) else self.of_id(one.id)
 
     def spread(self, name: str, messages: Sequence[Message]) -> dict[int, list[int]]:
         """Where each message goes that is sent to the queue or topic of this name: their places

@@ -20,13 +20,19 @@ from taskflow.brokers.sharded.shard_map import (
     read_map,
     runs_of,
 )
-from taskflow.brokers.sharded.step import KEPT, placed
+from taskflow.brokers.sharded.step import KEPT, check_all_stay, placed
 from taskflow.clock import Clock
 from taskflow.placing import PLACES
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.place_conditions import INDEXES
 
 MOST_MESSAGES = 2000
 """That go in one step, while which nobody writes, unless one place has more."""
+
+
+INDEXED_FROM = 10_000
+"""Rows of a file from which on it is indexed by places while it gives some up: else each step would
+look through all of them."""
 
 
 class Progress(NamedTuple):
@@ -57,10 +63,13 @@ class Resharding:
 
     def run(self, files: int, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Let the broker have so many files. Raises BrokerFileError for a file that is in the
-        way."""
+        way, ConfigError while its messages are copied to another broker."""
         assert 1 <= files <= MOST_SHARDS
         course = self._course
         course.refresh()
+        if course.map.shards != files:
+            for shard in self._shards:  # before a file is made
+                check_all_stay(shard)
         self._counts.clear()
         while True:
             tell(self.progress(files))
@@ -69,6 +78,8 @@ class Resharding:
             if wanted is None:
                 break
             self._step(found, wanted)
+        for shard in self._shards:
+            shard.store.transact(lambda rows: placed(rows).unindex())
         with suppress(MapChanged):  # somebody wants another number still
             self._leading(
                 course.map,
@@ -138,8 +149,11 @@ class Resharding:
     def _few(self, source: int, places: Sequence[int]) -> tuple[int, ...]:
         """As many of the places as go in one step."""
         if source not in self._counts:  # about as many, then too
-            found = self._shards[source].store.look(lambda rows: placed(rows).counts())
-            self._counts[source] = found
+            store = self._shards[source].store
+            if store.look(lambda rows: placed(rows).size()) >= INDEXED_FROM:
+                for name in INDEXES:  # one by one, since nobody else writes meanwhile
+                    store.transact(lambda rows, name=name: placed(rows).index(name))  # type: ignore[misc]
+            self._counts[source] = store.look(lambda rows: placed(rows).counts())
         counts = self._counts[source]
         messages = few = 0
         for place in places:

@@ -13,6 +13,7 @@ from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.parcels import PARCEL, RECEIVED, Owing
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.sharded.shard_map import SHARD, Leaving, ShardMap, read_map, write_map
+from taskflow.brokers.stored.handover import check_none_leaves
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.placed import PlacedRows
 from taskflow.stores.sqlite.rows import SqliteRows
@@ -47,7 +48,8 @@ class Step:
         leaving: Leaving,
     ) -> None:
         """The first. `change` makes the next map of the known one. Raises MapChanged when it is not
-        that of now, and Owing when something is under way between two files."""
+        that of now, Owing when something is under way between two files, and ConfigError when
+        it is on its way to another broker."""
 
         def begin() -> None:
             for shard in shards:
@@ -56,6 +58,7 @@ class Step:
                     raise MapChanged
                 if shard.store.look(lambda rows: rows.records.select(_ANY_PARCEL, None, 0.0)):
                     raise Owing
+                check_all_stay(shard)
             said = msgspec.structs.replace(
                 change(known).of(source), epoch=known.epoch + 1, leaving=leaving
             )
@@ -95,6 +98,13 @@ def _write(shard: Shard, said: ShardMap) -> None:
         write_map(rows, said, shard.broker.core.now())
 
     shard.store.transact(write)
+
+
+def check_all_stay(shard: Shard) -> None:
+    """Raises ConfigError while messages leave a file for another broker: they would have to be
+    found again by whoever ends that."""
+    now = shard.broker.core.now()
+    shard.store.transact(lambda rows: check_none_leaves(rows, now))
 
 
 def placed(rows: Rows) -> PlacedRows:

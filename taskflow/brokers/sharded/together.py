@@ -1,45 +1,118 @@
 """Several verbs one after the other, where nobody may wait, over several files."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from taskflow.broker.prompt import Outcome
+from taskflow.broker.prompt import Outcome, WouldWait
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.brokers.stored.gatherer import Gatherer
+from taskflow.errors import FileReplaced
+from taskflow.stores.sqlite.gathering import Gathering
 
 
 class Together:
-    """Each verb is a transaction by itself: who holds one file while it wants another waits for who
-    holds that and wants this one, so eight processes over eight files did an eighth of what one
-    did. When the files have another map than the one it goes by nothing is done, and it is as if
-    something had to be waited for: whoever may looks for the new one."""
+    """Those that come one after the other in one file are one transaction there, which is committed
+    before another file is changed: who holds one file while it wants another waits for who holds
+    that and wants this one, so eight processes over eight files did an eighth of what one did. (A
+    verb of several files locks them in order, and all is committed after it.) When the files have
+    another map than the one it goes by nothing is done, and it is as if something had to be waited
+    for: whoever may looks for the new one."""
 
     def __init__(self, course: Course, shards: Sequence[Shard], hub: Hub) -> None:
         self._course = course
-        self._gatherer = Gatherer(
-            lambda: [shard.store for shard in shards], lambda: hub.waiters.keeping()
-        )
+        self._shards = shards
+        self._hub = hub
 
     def gathered(
         self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
     ) -> tuple[list[Outcome], Callable[[], None] | None]:
         """As `taskflow.broker.prompt.Gathered`."""
-        outcomes: list[Outcome] = []
-        waits: list[Callable[[], None]] = []
-        for verb in verbs:
-            try:
-                (outcome,), wait = self._course.once(
-                    partial(self._gatherer.gathered, [verb], patience)
-                )
-            except Exception as error:
-                outcome, wait = (None, error), None
-            outcomes.append(outcome)
-            if wait is not None:
-                waits.append(wait)
+        parts = [shard.store.gathering(patience) for shard in self._shards]
+        with self._hub.waiters.keeping():
+            outcomes = _Round(parts, self._course.once).run(verbs)
+        waits = [part.wait for part in parts if part.wait is not None]
         return outcomes, partial(_call_all, waits) if waits else None
+
+
+class _Round:
+    """One call of `gathered`."""
+
+    def __init__(
+        self,
+        parts: Sequence[Gathering],
+        once: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        self._parts = parts
+        self._once = once
+        self._outcomes: list[Outcome] = []
+        self._changed_by: list[list[int]] = [[] for _ in parts]
+        """Of each file, the verbs whose changes there are not committed."""
+        for number, part in enumerate(parts):
+            part.begins = partial(self._leave_others, number)
+
+    def run(self, verbs: Sequence[Callable[[], Any]]) -> list[Outcome]:
+        """Call them."""
+        try:
+            with ExitStack() as stack:
+                for part in self._parts:
+                    stack.enter_context(part)
+                self._call(verbs)
+        except Exception as error:  # such as WouldWait, for a lock that is not to be had now
+            return [(None, error)] * len(verbs)
+        finally:
+            for part in self._parts:  # else each round were a cycle, for the collector to find
+                part.begins = None
+        return self._outcomes
+
+    def _call(self, verbs: Sequence[Callable[[], Any]]) -> None:
+        for at, verb in enumerate(verbs):
+            for part in self._parts:
+                part.begin_call()
+            try:
+                self._outcomes.append((self._once(verb), None))
+            except Exception as error:
+                self._outcomes.append((None, error))
+            touched = [number for number, part in enumerate(self._parts) if part.touched()]
+            for number in touched:
+                self._changed_by[number].append(at)
+            reason = self._outcomes[at][1]
+            if isinstance(reason, WouldWait | FileReplaced):  # as if it had not come yet
+                for number in reversed(touched):
+                    self._end_part(number, reason)
+            elif any(self._parts[number].broken() for number in touched):
+                self._end(reason)
+            elif len(touched) > 1:
+                self._end()
+        self._end()
+
+    def _leave_others(self, number: int) -> None:
+        """A file is about to be changed: let others have those that earlier verbs changed."""
+        for other, part in enumerate(self._parts):
+            if other != number and part.rests() and not part.touched():
+                self._end_part(other, None)
+
+    def _end(self, error: Exception | None = None) -> None:
+        """Commit, the last file first, as `shard.locked` does; when one cannot be, undo the rest:
+        it may be of a change that is all or nothing."""
+        for number in reversed(range(len(self._parts))):
+            if self._changed_by[number] or self._parts[number].rests():
+                error = self._end_part(number, error)
+
+    def _end_part(self, number: int, error: Exception | None) -> Exception | None:
+        """Answers why what was changed there is not, if so."""
+        try:
+            self._parts[number].end_part(error)
+        except Exception as failed:
+            error = error or failed
+        verbs, self._changed_by[number] = self._changed_by[number], []
+        if error is not None:
+            for at in verbs:
+                if at < len(self._outcomes) and self._outcomes[at][1] is None:
+                    self._outcomes[at] = (None, error)
+        return error
 
 
 def _call_all(waits: Sequence[Callable[[], None]]) -> None:

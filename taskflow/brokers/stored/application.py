@@ -199,7 +199,12 @@ def write_records(
 def note(rows: Rows, change: Change, answer: Answer, now: float) -> None:
     """Keep what became of a change that has an id."""
     assert change.id is not None
-    rows.records.note_applied(change.id, _write(answer).decode(), now + change.remembered)
+    rows.records.note_applied(change.id, text_of(answer), now + change.remembered)
+
+
+def text_of(answer: Answer) -> str:
+    """As it is kept."""
+    return _write(answer).decode()
 
 
 def repeated(known: str) -> Applied:

@@ -60,7 +60,7 @@ class StoredBroker:
         )
         self.store = store
         if isinstance(store, Gathers):
-            self.gathered = Gatherer(lambda: [store], lambda: self.core.waiters.keeping()).gathered
+            self.gathered = Gatherer(store, lambda: self.core.waiters.keeping()).gathered
         if isinstance(store, OwnSql):
             self.within = store.within
         if isinstance(store, Backup):

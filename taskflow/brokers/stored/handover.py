@@ -7,16 +7,17 @@ import msgspec
 
 from taskflow.broker.change import Put, Remove
 from taskflow.broker.handover import HANDOVER, START, Batch, Finished, Handed, Known, Lot, Place
-from taskflow.broker.record import RecordQuery
+from taskflow.broker.record import Record, RecordQuery
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.lookup import find_queue, find_topic
 from taskflow.brokers.stored.receipts import new_lease
+from taskflow.brokers.stored.taken_batches import note_taken, numbers_of, store, taken_name
+from taskflow.errors import ConfigError
 from taskflow.stores.message_columns import read_extra
 from taskflow.stores.row import PACED, PARKED_AT, SPOKEN, Held, QueueRow, Row
 from taskflow.stores.rows import Rows
 
 HIDDEN_FOR = 3600.0  # seconds until what was handed out may be received here again
-REMEMBERED = 14 * 86400.0  # seconds: no message lives longer
 _VERSION_BITS = 31
 
 
@@ -39,7 +40,6 @@ class _Noted(msgspec.Struct):
 
 
 _read = msgspec.json.Decoder(_Noted).decode
-_read_numbers = msgspec.json.Decoder(list[int]).decode
 
 
 class HandingOver:
@@ -88,7 +88,7 @@ class HandingOver:
         """The messages of a batch that are still there."""
 
         def work(rows: Rows) -> list[Handed]:
-            noted = self._find(rows, batch)
+            noted = self._noted(rows, batch)
             queue = None if noted is None else rows.queue(noted.queue)
             if noted is None or queue is None:
                 return []
@@ -104,20 +104,17 @@ class HandingOver:
 
     def take_in(self, batch: str, queue: str, messages: Sequence[Handed]) -> list[int]:
         """Store messages of another broker, once."""
-        name = f"{HANDOVER}/{batch}"
+        name = taken_name(batch)
 
         def work(rows: Rows) -> list[int]:
             now = self._core.now()
             rows.records.lock([f"change/{name}"])
             answer = rows.records.applied(name, now)
             if answer is not None:
-                return _read_numbers(answer)
-            row = find_queue(rows, queue)
-            rows.expire(row.id, now - row.settings.retention)  # one of them may have the same id
-            rows.handover.add(row, [_row(rows, one) for one in messages], now)
-            numbers = [one.number for one in messages]
-            rows.records.note_applied(name, msgspec.json.encode(numbers).decode(), now + REMEMBERED)
-            return numbers
+                return numbers_of(answer)
+            store(rows, queue, messages, now)
+            note_taken(rows, name, messages, now)
+            return [one.number for one in messages]
 
         return self._core.store.transact(
             work, durable=True, committed=lambda _: self._core.waiters.announce([queue])
@@ -128,7 +125,7 @@ class HandingOver:
 
         def work(rows: Rows) -> str | None:
             rows.records.lock([f"record/{HANDOVER}/{batch}"])
-            noted = self._find(rows, batch)
+            noted = self._noted(rows, batch)
             if noted is None:
                 return None
             if (queue := rows.queue(noted.queue)) is not None:
@@ -142,8 +139,9 @@ class HandingOver:
 
         self._core.store.transact(work, committed=announce)
 
-    def _find(self, rows: Rows, batch: str) -> _Noted | None:
-        found = rows.records.find(HANDOVER, [batch], self._core.now()).get(batch)
+    @staticmethod
+    def _noted(rows: Rows, batch: str) -> _Noted | None:
+        found = find_batch(rows, batch)
         return None if found is None else _read(found.value)
 
     # ---- what is remembered -------------------------------------------------------------------
@@ -191,6 +189,24 @@ class HandingOver:
 
         if known:
             self._core.store.transact(work, durable=True)
+
+
+def find_batch(rows: Rows, batch: str) -> Record | None:
+    """The record of a batch that was handed out here, until it is let go."""
+    return rows.records.find(HANDOVER, [batch], 0.0).get(batch)
+
+
+def check_none_leaves(rows: Rows, now: float) -> None:
+    """Raises ConfigError while messages of this file are on their way to another broker. Batches
+    that nobody ended within an hour are forgotten: their messages are received here again."""
+    while page := rows.records.select(RecordQuery(kind=HANDOVER, limit=1000), None, now):
+        for _, record in page:
+            if record.created_at > now - HIDDEN_FOR:
+                raise ConfigError(
+                    "its messages are being moved to another broker: end `taskflow copy` first, or "
+                    "wait an hour"
+                )
+            rows.records.remove(Remove(kind=HANDOVER, key=record.key), now)
 
 
 def _owner(rows: Rows, kind: Literal["queue", "topic"], name: str) -> str:
@@ -243,24 +259,4 @@ def _handed(rows: Rows, row: Row, before: _Before) -> Handed:
         source=None if source is None else source.name,
         level=row.level,
         slot=row.slot,
-    )
-
-
-def _row(rows: Rows, one: Handed) -> Row:
-    source = None if one.source is None else rows.queue(one.source)
-    return Row(
-        one.number,
-        one.id,
-        one.topic,
-        one.receive_count,
-        one.first_received_at,
-        one.sent_at,
-        one.visible_at,
-        None if source is None else source.id,
-        one.body,
-        one.attributes,
-        one.extra,
-        one.receipt,
-        one.level,
-        one.slot,
     )

@@ -31,11 +31,13 @@ class Gathering:
         self._patience = patience
         self._settle = settle
         self.wait: Callable[[], None] | None = None
+        self.begins: Callable[[], None] | None = None
+        """What to call before a transaction begins here."""
 
     def __enter__(self) -> Self:
         self._haste.begin(self._patience)
         try:
-            self._writing.gather()
+            self._writing.gather(self.begins)
         except BaseException:
             self._haste.end()
             raise
@@ -43,7 +45,20 @@ class Gathering:
 
     def begin_call(self) -> None:
         """Another call follows."""
-        self._haste.changed = False
+        self._haste.changed = self._writing.touched = False
+
+    def touched(self) -> bool:
+        """Whether the call of now may have changed something here."""
+        return self._writing.touched
+
+    def rests(self) -> bool:
+        """Whether something was changed that is not committed, by calls that are over here."""
+        return self._writing.depth == 1
+
+    def end_part(self, error: BaseException | None = None) -> None:
+        """Commit what was changed so far, or undo it for an error; more may follow."""
+        if self._writing.end_part(error) and error is None:
+            self._tell()
 
     def broken(self) -> bool:
         """Whether SQLite has undone all of it by itself, as it does when the disk is full."""
@@ -57,9 +72,13 @@ class Gathering:
     ) -> None:
         try:
             if self._writing.end_gathering(error) and error is None:
-                later, self._writing.later = self._writing.later, []
-                for call in later:
-                    call()
-                self.wait = self._settle(self._writing.owes)
+                self._tell()
         finally:
             self._haste.end()
+
+    def _tell(self) -> None:
+        later, self._writing.later = self._writing.later, []
+        for call in later:
+            call()
+        if (wait := self._settle(self._writing.owes)) is not None:  # for those before it, too
+            self.wait = wait

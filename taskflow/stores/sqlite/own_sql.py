@@ -11,9 +11,7 @@ from taskflow.broker.own_sql import Values
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)")
 _PACKAGE = Path(__file__).parent
 OURS = frozenset(
-    name
-    for file in ("schema.sql", "records.sql")
-    for name in _TABLE.findall((_PACKAGE / file).read_text("utf-8"))
+    name for file in _PACKAGE.glob("*.sql") for name in _TABLE.findall(file.read_text("utf-8"))
 )
 """The tables of the broker."""
 

@@ -5,40 +5,26 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from taskflow.limits import FIFO_SUFFIX
-from taskflow.placing import PLACES, hash_of, place_of, place_of_key
-from taskflow.stores.message_columns import read_extra
 from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.letters import SqliteLetters
+from taskflow.stores.sqlite.place_conditions import (
+    APPLIED,
+    BUCKET,
+    FINISHED,
+    HOLDING,
+    INDEXES,
+    MESSAGES,
+    OTHER_KINDS,
+    PLACE_OF_MESSAGE,
+    RECORD,
+    STANDARD,
+    Functions,
+    given,
+)
 
-_MADE_HERE = " AND ".join(
-    [
-        *(f"substr({{0}}, {at}, 1) = '-'" for at in (9, 14, 19, 24)),
-        "substr({0}, 15, 1) = '7'",
-        "substr({0}, 34, 3) GLOB '[0-9a-f][0-9a-f][0-9a-f]'",
-    ]
-)
-"""As `place_of` knows an id that says its place: asked without Python, which is most of them."""
-_ID = (
-    f"CASE WHEN {_MADE_HERE} THEN substr({{0}}, 34, 3) IN (SELECT value FROM json_each(:tails)) "
-    "ELSE place_of({0}) IN (SELECT value FROM json_each(:places)) END"
-)
-_STANDARD = f"""m.queue IN (SELECT id FROM queue WHERE name NOT GLOB '*{FIFO_SUFFIX}')
-                AND m.topic NOT GLOB '*{FIFO_SUFFIX}'"""
-_EXTRA = "(SELECT extra FROM body b WHERE b.seq = m.seq)"
-_MESSAGE = f"""{_STANDARD} AND CASE WHEN m.slot IS NULL AND m.source IS NULL
-                   THEN {_ID.format("m.id")}
-                   ELSE place_of_row(m.id, m.topic, m.slot, {_EXTRA})
-                        IN (SELECT value FROM json_each(:places)) END"""
-_OTHER_KINDS = "kind NOT IN (SELECT value FROM json_each(:kept))"
-_RECORD = f"{_OTHER_KINDS} AND {_ID.format('key')}"
-_HOLDING = "key NOT GLOB '~*' AND place_of_key(key) IN (SELECT value FROM json_each(:places))"
-_BUCKET = "place_of_key(name) IN (SELECT value FROM json_each(:places))"
-_APPLIED = "hash_of(id) IN (SELECT value FROM json_each(:places))"
-_FINISHED = f"""queue IN (SELECT id FROM queue WHERE name NOT GLOB '*{FIFO_SUFFIX}')
-                AND topic NOT GLOB '*{FIFO_SUFFIX}' AND {_ID.format("id")}"""
 _RECORD_COLUMNS = """kind, key, version, value, parent, label, state, due_at, expires_at, count,
                      created_at, changed_at"""
+_ALL_MESSAGES, _ALL_FINISHED = "message m WHERE true", "finished f WHERE true"
 _LEASED = 1 << 20
 """From here on a receipt is a lease; a smaller one is a mark."""
 
@@ -73,32 +59,30 @@ class PlacedRows:
         self._connection = connection
         self._execute = connection.execute
         self._letters = SqliteLetters(connection)
-        self._knows = False
+        self._learn = Functions(connection).learn
 
     def counts(self) -> dict[int, int]:
         """How many messages lie in each place."""
         self._learn()
         return dict(
             self._execute(
-                f"""SELECT place_of_row(m.id, m.topic, m.slot, CASE WHEN m.slot IS NULL
-                           AND m.source IS NULL THEN NULL ELSE {_EXTRA} END) AS place, count(*)
-                    FROM message m WHERE {_STANDARD} GROUP BY place"""
+                f"""SELECT {PLACE_OF_MESSAGE} AS place, count(*)
+                    FROM message m WHERE {STANDARD} GROUP BY place"""
             )
         )
 
     def find(self, places: Collection[int] | None, kept: Collection[str]) -> Content:
         """What lies there."""
         self._learn()
-        given = _given(places, kept)
+        asked = given(places, kept)
         all_of_it = places is None
         messages = self._rows(
-            f"""SELECT q.name, m.seq, m.visible_at, m.receive_count, m.receipt,
-                       m.first_received_at, m.sent_at, m.id, m.topic,
+            f"""SELECT (SELECT name FROM queue q WHERE q.id = m.queue), m.seq, m.visible_at,
+                       m.receive_count, m.receipt, m.first_received_at, m.sent_at, m.id, m.topic,
                        (SELECT name FROM queue s WHERE s.id = m.source), m.lane, m.tenant,
                        m.level, m.slot
-                FROM message m JOIN queue q ON q.id = m.queue
-                WHERE {"true" if all_of_it else _MESSAGE} ORDER BY m.seq""",
-            given,
+                FROM {_ALL_MESSAGES if all_of_it else MESSAGES} ORDER BY m.seq""",
+            asked,
         )
         seqs = encode(sorted({row[1] for row in messages})).decode()
         bodies = {
@@ -114,37 +98,55 @@ class PlacedRows:
             bodies,
             self._rows(
                 f"""SELECT {_RECORD_COLUMNS} FROM record
-                    WHERE {_OTHER_KINDS if all_of_it else _RECORD} ORDER BY number""",
-                given,
+                    WHERE {OTHER_KINDS if all_of_it else RECORD} ORDER BY number""",
+                asked,
             ),
             self._rows(
                 f"""SELECT * FROM holding
-                    WHERE {"key NOT GLOB '~*'" if all_of_it else _HOLDING}""",
-                given,
+                    WHERE {"key NOT GLOB '~*'" if all_of_it else HOLDING}""",
+                asked,
             ),
-            self._rows(f"SELECT * FROM applied WHERE {all_of_it or _APPLIED}", given),
-            self._rows(f"SELECT * FROM bucket WHERE {all_of_it or _BUCKET}", given),
+            self._rows(f"SELECT * FROM applied WHERE {all_of_it or APPLIED}", asked),
+            self._rows(f"SELECT * FROM bucket WHERE {all_of_it or BUCKET}", asked),
             self._rows(
-                f"""SELECT (SELECT name FROM queue q WHERE q.id = f.queue), id, topic, expires_at
-                    FROM finished f WHERE {all_of_it or _FINISHED}""",
-                given,
+                f"""SELECT (SELECT name FROM queue q WHERE q.id = f.queue), f.id, f.topic,
+                           f.expires_at
+                    FROM {_ALL_FINISHED if all_of_it else FINISHED}""",
+                asked,
             ),
             self._rows("SELECT handled, dead_lettered, expired, name FROM queue", {})
             if all_of_it
             else [],
         )
 
+    def size(self) -> int:
+        """How many rows there are that may be many."""
+        found: int = self._execute(
+            """SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM record)
+                   + (SELECT count(*) FROM finished)"""
+        ).get
+        return found
+
+    def index(self, name: str) -> None:
+        """Have one of INDEXES, by which `find` and `drop` need not look through everything."""
+        self._execute(f"CREATE INDEX IF NOT EXISTS {name} ON {INDEXES[name]}")
+
+    def unindex(self) -> None:
+        """Have none of them any more."""
+        for name in INDEXES:
+            self._execute(f"DROP INDEX IF EXISTS {name}")
+
     def any(self, kept: Collection[str]) -> bool:
         """Whether `find` would find anything that is left of all."""
         return bool(
             self._execute(
                 f"""SELECT EXISTS (SELECT 1 FROM message) OR EXISTS (SELECT 1 FROM finished)
-                        OR EXISTS (SELECT 1 FROM record WHERE {_OTHER_KINDS})
+                        OR EXISTS (SELECT 1 FROM record WHERE {OTHER_KINDS})
                         OR EXISTS (SELECT 1 FROM holding WHERE key NOT GLOB '~*')
                         OR EXISTS (SELECT 1 FROM applied) OR EXISTS (SELECT 1 FROM bucket)
                         OR EXISTS (SELECT 1 FROM queue
                                    WHERE handled + dead_lettered + expired > 0)""",
-                _given(None, kept),
+                given(None, kept),
             ).get
         )
 
@@ -233,20 +235,17 @@ class PlacedRows:
     def drop(self, places: Collection[int] | None, kept: Collection[str]) -> None:
         """Remove what `find` finds."""
         self._learn()
-        given = _given(places, kept)
+        asked = given(places, kept)
         all_of_it = places is None
-        letters = self._rows(
-            f"""SELECT m.seq FROM message m
-                WHERE m.source IS NOT NULL AND {"true" if all_of_it else _MESSAGE}""",
-            given,
-        )
-        self._letters.uncount([seq for (seq,) in letters])
         gone = self._rows(
-            f"""DELETE FROM message AS m WHERE {"true" if all_of_it else _MESSAGE}
-                RETURNING seq""",
-            given,
+            f"""SELECT m.queue, m.seq, m.source
+                FROM {_ALL_MESSAGES if all_of_it else MESSAGES}""",
+            asked,
         )
-        seqs = encode(sorted({seq for (seq,) in gone})).decode()
+        self._letters.uncount([seq for _, seq, source in gone if source is not None])
+        remove = self._connection.executemany
+        remove("DELETE FROM message WHERE queue = ? AND seq = ?", [one[:2] for one in gone])
+        seqs = encode(sorted({seq for _, seq, _ in gone})).decode()
         for table in ("body", "shared"):
             self._execute(
                 f"""DELETE FROM {table} AS b WHERE seq IN (SELECT value FROM json_each(?))
@@ -255,46 +254,18 @@ class PlacedRows:
                 (seqs,),
             )
         for table, condition in (
-            ("record", _OTHER_KINDS if all_of_it else _RECORD),
-            ("holding", "key NOT GLOB '~*'" if all_of_it else _HOLDING),
-            ("applied", all_of_it or _APPLIED),
-            ("bucket", all_of_it or _BUCKET),
-            ("finished", all_of_it or _FINISHED),
+            ("record", OTHER_KINDS if all_of_it else RECORD),
+            ("holding", "key NOT GLOB '~*'" if all_of_it else HOLDING),
+            ("applied", all_of_it or APPLIED),
+            ("bucket", all_of_it or BUCKET),
         ):
-            self._execute(f"DELETE FROM {table} WHERE {condition}", given)
+            self._execute(f"DELETE FROM {table} WHERE {condition}", asked)
+        finished = self._rows(
+            f"SELECT f.queue, f.id, f.topic FROM {_ALL_FINISHED if all_of_it else FINISHED}", asked
+        )
+        remove("DELETE FROM finished WHERE queue = ? AND id = ? AND topic = ?", finished)
         if all_of_it:
             self._execute("UPDATE queue SET handled = 0, dead_lettered = 0, expired = 0")
 
-    def _rows(self, sql: str, given: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return list(self._execute(sql, given))
-
-    def _learn(self) -> None:
-        if self._knows:
-            return
-        functions: dict[str, tuple[Any, int]] = {
-            "place_of": (place_of, 1),
-            "place_of_key": (place_of_key, 1),
-            "place_of_row": (_place_of_row, 4),
-            "hash_of": (hash_of, 1),
-        }
-        for name, (function, count) in functions.items():
-            self._connection.create_scalar_function(name, function, count, deterministic=True)
-        self._knows = True
-
-
-def _place_of_row(id: str, topic: str, slot: str | None, extra: str | None) -> int:
-    """As a message of a standard queue was placed when it was sent. (One that came from a topic and
-    has a limit of its handler's lies where it did.)"""
-    sent = read_extra(extra).slot
-    limit = sent if topic or sent is not None else slot
-    return place_of(id) if limit is None else hash_of(limit)
-
-
-def _given(places: Collection[int] | None, kept: Collection[str]) -> dict[str, Any]:
-    some = sorted(places or ())
-    tails = [f"{high * PLACES | place:03x}" for place in some for high in range(4096 // PLACES)]
-    return {
-        "places": encode(some).decode(),
-        "tails": encode(tails).decode(),
-        "kept": encode(sorted(kept)).decode(),
-    }
+    def _rows(self, sql: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return list(self._execute(sql, asked))

@@ -225,6 +225,14 @@ class SqliteRecords:
         ).get
         return found
 
+    def applied_under(self, name: str) -> list[str]:
+        """What was noted of changes by this id, and by those that begin with it and a `/`."""
+        found = self._execute(
+            "SELECT answer FROM applied WHERE id = ?1 OR (id > ?1 || '/' AND id < ?1 || '0')",
+            (name,),
+        )
+        return [answer for (answer,) in found]
+
     def note_applied(self, id: str, answer: str, expires_at: float) -> None:
         self._execute("INSERT OR REPLACE INTO applied VALUES (?, ?, ?)", (id, answer, expires_at))
 

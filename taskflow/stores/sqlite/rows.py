@@ -22,6 +22,7 @@ from taskflow.stores.sqlite.lease_rows import LeaseRows
 from taskflow.stores.sqlite.letters import SqliteLetters
 from taskflow.stores.sqlite.lone_lender import LoneLender
 from taskflow.stores.sqlite.move_rows import MoveRows
+from taskflow.stores.sqlite.own_sql import OURS
 from taskflow.stores.sqlite.placed import PlacedRows
 from taskflow.stores.sqlite.process_rows import ProcessRows
 from taskflow.stores.sqlite.put_away import PutAwayRows
@@ -98,6 +99,14 @@ class SqliteRows:
         self.deduplicate = deduplications.deduplicate
         self.attempted = deduplications.attempted
         self.remember_attempt = deduplications.remember_attempt
+
+    def own_tables(self) -> list[str]:
+        """The tables in this file that are not the broker's."""
+        found = self._execute(
+            """SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')
+               AND name NOT GLOB 'sqlite_*' ORDER BY name"""
+        )
+        return [name for (name,) in found if name not in OURS]
 
     def undone(self) -> None:
         """What was changed since some moment is as it was then."""

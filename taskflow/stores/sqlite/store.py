@@ -147,6 +147,10 @@ class SqliteStore:
     def plain_keeping(self) -> SqlitePlainKeeping:
         return SqlitePlainKeeping(self._database, self._durability)
 
+    def in_haste(self) -> bool:
+        """Whether this thread gathers calls here."""
+        return self._haste.on
+
     def gathering(self, patience: float | None) -> Gathering:
         return Gathering(self._writing, self._haste, patience, self._settle_gathering)
 

@@ -110,7 +110,10 @@ class Writing(Reading):
         self._syncs = syncs  # whether the next commit waits for the disk by itself
         self.depth = 0  # of blocks; guarded by the lock
         self.owes = False  # whether a part wants it on disk; guarded by the lock
+        self.touched = False
+        """Whether there was a block since somebody said that there was none."""
         self._gathers = False
+        self._begins: Callable[[], None] | None = None
         self._bare = False  # whether the second block has no savepoint
         self.later: list[Callable[[], None]] = []
         """What to call when the outermost block is committed; guarded by the lock."""
@@ -125,7 +128,10 @@ class Writing(Reading):
                     raise WouldWait
                 self._haste.changed = True
             if self._gathers and not self.depth:
+                if self._begins is not None:
+                    self._begins()
                 self._begin()
+            self.touched = True
             if self.depth:
                 if self._haste.bare and self._gathers and self.depth == 1:
                     self._bare = True
@@ -153,16 +159,27 @@ class Writing(Reading):
         gathered."""
         return self.depth == 1 + self._gathers
 
-    def gather(self) -> None:
+    def gather(self, begins: Callable[[], None] | None = None) -> None:
         """The blocks of this thread until `end_gathering` are parts of one transaction, which the
-        first of them begins."""
+        first of them begins, after a call of `begins`."""
         self._acquire()
         assert not self.depth
-        self._gathers = True
+        self._gathers, self._begins = True, begins
+
+    def end_part(self, error: BaseException | None) -> bool:
+        """As `end_gathering`, but what follows is gathered, too: in another transaction."""
+        if not self.depth:
+            return False
+        self._lock.acquire()  # it stays this thread's
+        begins = self._begins
+        try:
+            return self.end_gathering(error)
+        finally:
+            self._gathers, self._begins = True, begins
 
     def end_gathering(self, error: BaseException | None) -> bool:
         """Commit it, or undo it when there was an error; whether it had begun."""
-        self._gathers = False
+        self._gathers, self._begins = False, None
         if self.depth:
             self.__exit__(None if error is None else type(error), error, None)
             return True

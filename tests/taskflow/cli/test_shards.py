@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from click.testing import Result
 
@@ -34,6 +35,19 @@ def test_a_plain_file_gets_others_once_it_is_closed_and_loses_them_again(
     assert len(json.loads(run("shards", "1", "--force", "--json").output)) == 1
     assert sorted(one.id for one in reopened.peek("plain")) == sorted(IDS)
     reopened.close()
+
+
+def test_a_file_with_tables_of_the_application_stays_one(
+    run: Run, broker: Broker, folder: Path
+) -> None:
+    broker.within(lambda sql: sql.execute("CREATE TABLE ledger (cents INTEGER)"))  # type: ignore[attr-defined]
+    broker.close()
+    refused = run("shards", "2")
+    assert (refused.exit_code, "ledger in this file" in refused.output) == (2, True)
+    assert "ctx.transaction_on" in refused.output
+    assert not (folder / "taskflow.db.shard1").exists()
+    assert run("shards", "1").exit_code == 0
+    assert run("shards", "2", "--force").exit_code == 0
 
 
 def test_what_has_no_files_is_refused(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,13 +20,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def opened(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Open]:
-    """Open a broker by a short name: `memory`, or a schema of the PostgreSQL server."""
+def opened(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[Open]:
+    """Open a broker by a short name: `memory`, so many `files`, or a schema of the PostgreSQL
+    server."""
     brokers: list[Broker] = []
 
     def open_one(name: str) -> Broker:
         address = "memory://"
-        if name != "memory":
+        if name.endswith("files"):
+            files = name.partition(" ")[0]
+            address = f"sqlite:///{tmp_path}/{len(brokers)}.db?shards={files}&durability=process"
+        elif name != "memory":
             address = request.getfixturevalue("postgres").address(schema=name)
         seeded = random.Random(len(brokers))
         brokers.append(open_broker(address, clock=clock, random=seeded))
@@ -38,7 +43,17 @@ def opened(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Open]
         request.getfixturevalue("postgres").empty()
 
 
-WAYS = ("memory>memory", "memory>taskflow", "taskflow>memory", "taskflow>other")
+WAYS = (
+    "memory>memory",
+    "memory>taskflow",
+    "taskflow>memory",
+    "taskflow>other",
+    "memory>3 files",
+    "3 files>memory",
+    "3 files>2 files",
+    "3 files>taskflow",
+    "taskflow>3 files",
+)
 
 
 @pytest.fixture(params=WAYS)

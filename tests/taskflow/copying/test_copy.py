@@ -11,6 +11,7 @@ from taskflow.brokers.copying import copy as copying
 from taskflow.brokers.copying.copy import Copy
 from taskflow.brokers.copying.queue_copy import QueueCopy
 from taskflow.errors import ConfigError, QueueNotFound
+from taskflow.limits import is_fifo
 from taskflow.message import FAILURE, Attribute, Delivery, Message
 from taskflow.testing import ManualClock
 from tests.taskflow.copying.conftest import Open, Pair
@@ -67,12 +68,15 @@ def fill(broker: Broker, clock: ManualClock) -> None:
 
 
 def held_by(broker: Broker) -> dict[str, list[dict[str, Any]]]:
-    """All messages, without what is each broker's own: numbers, and where a queue is."""
-    names = [*broker.queues(), "~s2"]
-    return {
-        name: [asdict(replace(one, sequence=0)) for one in broker.peek(name, 1000)]
-        for name in names
-    }
+    """All messages, without what is each broker's own: numbers, where a queue is, and the order
+    of a standard one."""
+    found = {}
+    for name in (*broker.queues(), "~s2"):
+        held = [asdict(replace(one, sequence=0)) for one in broker.peek(name, 1000)]
+        if not is_fifo(name):
+            held.sort(key=lambda one: (one["id"], one["topic"]))
+        found[name] = held
+    return found
 
 
 def declared_by(broker: Broker) -> Any:

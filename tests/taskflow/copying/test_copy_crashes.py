@@ -77,9 +77,10 @@ class Mortal:
 class World:
     """Two brokers, of which one is full, and what their workers handled."""
 
-    def __init__(self, opened: Open, clock: ManualClock) -> None:
+    def __init__(self, opened: Open, clock: ManualClock, way: str) -> None:
         self.clock = clock
-        self.source, self.target = opened("memory"), opened("memory")
+        source, _, target = way.partition(">")
+        self.source, self.target = opened(source), opened(target)
         declare(self.source)
         fill(self.source, clock)
         self.was = held_by(self.source)
@@ -107,14 +108,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "PAGE", 3)
 
 
+WAYS = pytest.mark.parametrize("way", ["memory>memory", "2 files>memory", "memory>2 files"])
+
+
 @pytest.mark.slow
+@WAYS
 def test_a_copy_that_died_anywhere_is_whole_once_it_is_repeated(
-    opened: Open, clock: ManualClock
+    opened: Open, clock: ManualClock, way: str
 ) -> None:
-    calls = World(opened, clock).copy().calls
+    calls = World(opened, clock, way).copy().calls
     assert calls > 20
     for at in range(1, calls + 1):
-        world = World(opened, clock)
+        world = World(opened, clock, way)
         assert world.copy(at).dead
         world.copy()
         assert held_by(world.target) == world.was, at
@@ -126,14 +131,15 @@ def test_a_copy_that_died_anywhere_is_whole_once_it_is_repeated(
 
 
 @pytest.mark.slow
+@WAYS
 def test_what_workers_of_both_handle_meanwhile_is_handled_once(
-    opened: Open, clock: ManualClock
+    opened: Open, clock: ManualClock, way: str
 ) -> None:
     expected = {
-        (name, one["id"]) for name, held in World(opened, clock).was.items() for one in held
+        (name, one["id"]) for name, held in World(opened, clock, way).was.items() for one in held
     }
-    for at in range(1, World(opened, clock).copy().calls + 1):
-        world = World(opened, clock)
+    for at in range(1, World(opened, clock, way).copy().calls + 1):
+        world = World(opened, clock, way)
         world.copy(at)
         world.work(world.target)
         world.work(world.source)

@@ -79,13 +79,18 @@ class Load:
             one.join()
 
 
-@pytest.mark.parametrize("back", [False, True], ids=["to postgresql", "to sqlite"])
+@pytest.mark.parametrize(
+    "way", ["file>server", "server>file", "file>files", "files>file", "files>server"]
+)
 def test_all_is_handled_once_and_in_order_while_it_moves(
-    tmp_path: Path, postgres: PostgresServer, back: bool
+    tmp_path: Path, postgres: PostgresServer, way: str
 ) -> None:
-    file = open_broker(f"sqlite:///{tmp_path}/broker.db")
-    server = open_broker(postgres.address())
-    source, target = (server, file) if back else (file, server)
+    addresses = {
+        "file": f"sqlite:///{tmp_path}/broker.db",
+        "files": f"sqlite:///{tmp_path}/several.db?shards=3",
+        "server": postgres.address(),
+    }
+    source, target = (open_broker(addresses[name]) for name in way.split(">"))
     try:
         for name in ("plain", "lanes.fifo"):
             source.create_queue(name)
@@ -98,6 +103,6 @@ def test_all_is_handled_once_and_in_order_while_it_moves(
         assert set(load.handled.values()) == {1}
         assert load.ordered == {group: list(range(0, COUNT, 4)) for group in "abcd"}
     finally:
-        file.close()
-        server.close()
+        source.close()
+        target.close()
         postgres.empty()

@@ -28,7 +28,7 @@ from taskflow.broker.prompt import Outcome, WouldWait
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Holding, Limit
 from taskflow.brokers.sharded.broker import ShardedBroker
-from taskflow.brokers.sharded.parcel import read_parcel, write_parcel
+from taskflow.brokers.sharded.parcel import Noted, read_parcel, write_parcel
 from taskflow.brokers.sharded.parcels import PARCEL
 from taskflow.errors import KeyTaken, LimitExceeded, QueueNotFound, VersionConflict
 from taskflow.message import Attribute, Delivery, Message
@@ -264,6 +264,37 @@ def test_one_with_an_id_is_made_once_whatever_it_says(broker: ShardedBroker) -> 
     assert broker.records("run", [id_in(0, "o"), id_in(1, "o")]) == {}
 
 
+@pytest.mark.parametrize("home", [0, 1])
+def test_one_with_an_id_is_made_once_though_its_maker_dies_between_two_commits(
+    broker: ShardedBroker, opened: Open, home: int
+) -> None:
+    id = next(id for at in count() if PLACEMENT.of_text(id := f"change-{at}") == home)
+    sent = [Send("work", [Message(id_in(0), "x"), Message(id_in(1), "x")])]
+    change = Change(id=id, sends=sent, counters=[Add("run", id_in(1), 1)])
+    broker.apply([Change(records=[_put(id_in(1), "1")])])
+    with dying_before_the_commit_of(broker, 0):
+        apply(broker, change)
+    other = opened()
+    handled = other.receive("work", limit=10)
+    assert other.delete([Finish(one) for one in handled]) == [True, True]
+    again = apply(other, change).or_raise()
+    assert (again.repeated, again.counts) == (True, [1])
+    assert [one.id for one in again.sent[0]] == [id_in(0), id_in(1)]
+    assert other.peek("work") == []
+
+
+def test_its_maker_repeats_it_and_is_not_refused_for_what_it_has_made(
+    broker: ShardedBroker,
+) -> None:
+    """Nobody has made up for it yet."""
+    id = next(id for at in count() if PLACEMENT.of_text(id := f"change-{at}") == 0)
+    change = Change(id=id, records=[_put(id_in(1), "1"), _put(id_in(0), "1")])
+    with dying_before_the_commit_of(broker, 0):
+        apply(broker, change)
+    assert apply(broker, change).or_raise().repeated
+    assert isinstance(apply(broker, Change(records=change.records)).refused, VersionConflict)
+
+
 def test_messages_of_several_files_are_stored_together_or_not(broker: ShardedBroker) -> None:
     good, bad = Message(id_in(1), "x"), Message(id_in(0), "x", delay=1e9)
     with pytest.raises(LimitExceeded):
@@ -292,7 +323,8 @@ def test_a_parcel_says_all() -> None:
             Bury(held, "{}"),
         ],
     )
-    assert read_parcel(write_parcel([change])) == [change]
+    deeds: list[Change | Noted] = [change, Noted("id", "{}", 5.0)]
+    assert read_parcel(write_parcel(deeds)) == deeds
 
 
 def test_a_message_goes_to_the_file_of_its_limit(broker: ShardedBroker) -> None:

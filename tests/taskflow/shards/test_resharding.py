@@ -13,11 +13,13 @@ from taskflow.broker import Finish, QueueSettings
 from taskflow.broker.change import Add, Change, Hide, Put, Send, Take
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Holding, Limit
+from taskflow.brokers.sharded import reshard
 from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.brokers.sharded.reshard import goal_of
 from taskflow.brokers.sharded.shard_map import even_map, owners_of, read_map
-from taskflow.message import Delivery, Message
+from taskflow.message import Delivery, Message, new_id
 from taskflow.placing import place_of
+from taskflow.stores.sqlite.place_conditions import FINISHED, INDEXES, MESSAGES, RECORD, given
 from taskflow.testing import ManualClock
 from tests.taskflow.shards.dying import Died
 
@@ -26,6 +28,12 @@ IDS = [f"n-{number}" for number in range(COUNT)]
 KEYS = [f"key-{number}" for number in range(20)]
 
 Open = Callable[..., ShardedBroker]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These few rows are as many."""
+    monkeypatch.setattr(reshard, "INDEXED_FROM", 100)
 
 
 @pytest.fixture
@@ -111,6 +119,17 @@ def whole(broker: ShardedBroker, files: int) -> None:
                 assert place(broker, one.id) == shard.number
 
 
+def indexes(broker: ShardedBroker) -> set[str]:
+    """Those of all files by which places are found."""
+    found = set[str]()
+    for shard in broker.shards:
+        names = shard.store.look(
+            lambda rows: list(cast(Any, rows)._execute("SELECT name FROM sqlite_schema"))
+        )
+        found |= {name for (name,) in names if name in INDEXES}
+    return found
+
+
 def place(broker: ShardedBroker, id: str) -> int:
     return owners_of(broker.course.map)[place_of(id)]
 
@@ -156,6 +175,100 @@ def test_who_slept_meanwhile_finds_other_files_of_the_same_names(opening: Open) 
     assert other.purge("done", ["more"]) == 1
     assert seen(other) == was
     whole(other, 3)
+
+
+@pytest.mark.parametrize("indexed_from", [1, 1_000_000])
+def test_a_large_file_is_indexed_by_places_while_it_gives_some_up(
+    opening: Open, monkeypatch: pytest.MonkeyPatch, indexed_from: int
+) -> None:
+    """Others who write meanwhile keep the indexes, and what is found by them is the same."""
+    monkeypatch.setattr(reshard, "INDEXED_FROM", indexed_from)
+    monkeypatch.setattr(reshard, "MOST_MESSAGES", 20)
+    broker, other = opening(1), opening()
+    fill(broker)
+    made = [new_id(other.clock.now() + at, other.random) for at in range(60)]
+    seen_indexes, at = set[str](), 0
+
+    def tell(_: Any) -> None:
+        nonlocal at
+        seen_indexes.update(indexes(broker))
+        for id in made[at : at + 5]:
+            other.send("done", [Message(id, "x"), Message(f"{id}.child", "x")])
+            put = Put(kind="run", key=f"{id}.step", value=id)
+            other.apply([Change(records=[put], keys=[Take(id, "me")])])[0].or_raise()
+        for held in other.receive("done", limit=3):
+            other.delete([Finish(held, remember=1000.0)])
+            deleted.add(held.id)
+        at += 5
+
+    deleted = set[str]()
+    broker.resharding.run(3, tell)
+    assert seen_indexes == ({*INDEXES} if indexed_from == 1 else set())
+    assert indexes(broker) == set()
+    whole(broker, 3)
+    sent = {id for one in made[:at] for id in (one, f"{one}.child")}
+    held = [one.id for one in broker.peek("done", 1000)]
+    assert len(held) == len({*held})
+    assert (sent - deleted) <= {*held}
+    assert broker.records("run", [f"{id}.step" for id in made[:at]]).keys() == {
+        f"{id}.step" for id in made[:at]
+    }
+    for shard in broker.shards:
+        for record in shard.broker.list_records(RecordQuery(kind="run", limit=1000)).records:
+            assert place(broker, record.key) == shard.number
+
+
+def test_rows_that_leave_are_found_by_the_indexes(opening: Open) -> None:
+    """Not by a look at all rows, which each step would pay for."""
+    store = opening(1).shards[0].store
+
+    def plans(rows: Any) -> list[str]:
+        rows.placed.counts()  # it knows our functions from here on
+        for name in INDEXES:
+            rows.placed.index(name)
+        found = []
+        for sql in (
+            f"SELECT m.seq FROM {MESSAGES}",
+            f"SELECT f.id FROM {FINISHED}",
+            f"DELETE FROM record WHERE {RECORD}",
+        ):
+            for *_, text in rows._execute(f"EXPLAIN QUERY PLAN {sql}", given([1], ["kept"])):
+                found.append(text)
+        return found
+
+    said = store.transact(plans)
+    for name in INDEXES:
+        assert any(text.partition(" (")[0].endswith(f"INDEX {name}") for text in said), name
+    scans = [one for one in said if one.startswith("SCAN") and "leaving_" not in one]
+    assert {one.split()[1] for one in scans} <= {"json_each", "queue"}
+
+
+def test_fifo_lies_in_the_file_that_leads_whatever_its_scope(opening: Open) -> None:
+    """So that order, numbers and deduplication hold although a scope is changed while messages
+    wait, or a queue is tied to another."""
+    broker = opening(3)
+    by_group = QueueSettings(
+        deduplication_scope="messageGroup", throughput_limit="perMessageGroupId"
+    )
+    broker.create_queue("lanes.fifo", by_group)
+
+    def send() -> list[str]:
+        messages = [Message(f"{id}-{at}", "x", group=id, deduplication_id=str(at))
+                    for at in range(3) for id in IDS[:20]]  # fmt: skip
+        return [one.id for one in broker.send("lanes.fifo", messages)]
+
+    sent = send()
+    for files in (3, 5, 1, 2):
+        broker.resharding.run(files)
+        assert len(broker.shards[0].broker.peek("lanes.fifo", 100)) == 60
+        assert send() == sent, "each is a duplicate, in its group"
+    broker.set_queue("lanes.fifo", QueueSettings())
+    ordered: dict[str, list[str]] = {}
+    while some := broker.receive("lanes.fifo", limit=10):
+        broker.delete([Finish(one) for one in some])
+        for one in some:
+            ordered.setdefault(one.group or "", []).append(one.id)
+    assert ordered == {id: [f"{id}-{at}" for at in range(3)] for id in IDS[:20]}
 
 
 def test_shares_move_no_more_than_they_must() -> None:

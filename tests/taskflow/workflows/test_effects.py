@@ -182,6 +182,7 @@ def test_a_death_inside_leaves_one_effect(kind: str, tmp_path: Path) -> None:
         ("DELETE FROM message", "the broker's own table 'message'"),
         ("INSERT INTO record (kind) VALUES (1)", "the broker's own table 'record'"),
         ("UPDATE queue SET paused = 1", "the broker's own table 'queue'"),
+        ("UPDATE cause SET count = 0", "the broker's own table 'cause'"),
         ("DROP TABLE topic", "the broker's own table 'topic'"),
         ("CREATE INDEX mine ON message (id)", "the broker's own table 'message'"),
     ],
