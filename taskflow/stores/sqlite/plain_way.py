@@ -85,7 +85,7 @@ class SqlitePlainWay:
         self._announce = announce
         self._heard = heard
         self._reaches = reaches
-        self._silent: object = self  # the sight of a folder in which nobody could hear
+        self._silent: object = None  # the sight of a folder in which nobody could hear
         self._plans: dict[str, _Plan] = {}
         self._connection: apsw.Connection | None = None  # which has the view
         self._execute: Callable[[str, Sequence[Any]], Any]
@@ -134,18 +134,29 @@ class SqlitePlainWay:
                 return False
             except apsw.Error as error:
                 raise translate(error, database.path) from error
-            file = database.file
-            if self._durability.generation:
+            file, generation = database.file, self._durability.generation
+            if generation:
                 self._durability.count_commit()
         if file is not None:
             sight = file.look()
-            if sight is None:  # nobody was answered: into the new file with it
-                return False
+            if sight is None:
+                if self._was_replaced(generation):  # nobody was answered: into the new file with it
+                    return False
+                sight = object()
             if sight is not self._silent and not self._reaches(queues):
                 self._silent = sight
         self._count()
         self._heard(queues)
         return True
+
+    def _was_replaced(self, generation: int) -> bool:
+        """Whether what was committed in this generation of the file is gone. (Else that was only
+        closed, as before a fork, and its WAL is another.)"""
+        try:
+            self._database.check()
+        except FileReplaced:
+            return True
+        return self._durability.generation != generation
 
     def _store_together(self, queues: Sequence[str], values: Sequence[Any]) -> bool:
         if not self._shared.store(values):

@@ -170,7 +170,7 @@ class Writing(Reading):
         """As `end_gathering`, but what follows is gathered, too: in another transaction."""
         if not self.depth:
             return False
-        self._lock.acquire()  # it stays this thread's
+        self.lock.acquire()  # it stays this thread's
         begins = self._begins
         try:
             return self.end_gathering(error)
