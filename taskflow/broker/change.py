@@ -57,7 +57,7 @@ class Publish(msgspec.Struct, frozen=True):
     messages: Sequence[Message]
 
 
-class Put(msgspec.Struct, frozen=True, kw_only=True):
+class Put(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Write a record; the fields are those of `Record`.
 
     `expected` is the version that it must have: None for any or none, 0 for none (it is new).
@@ -113,7 +113,7 @@ class Free(msgspec.Struct, frozen=True):
     holder: str
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything in it happens, or nothing, in the order of the fields.
 
     (So what is sent under the id of a message that is settled here is held still, and is not stored

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A record as it is stored. Times in epoch seconds.
 
     `version` is a number that no other state of a record of this kind and key had: it is what a

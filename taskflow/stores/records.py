@@ -1,6 +1,6 @@
 """The seam for records: what a store keeps beside messages, inside the same transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from taskflow.broker.change import Add, Put, Remove
@@ -36,6 +36,12 @@ class Records(Protocol):
     def put(self, put: Put, fresh: int, now: float) -> int:
         """Write a record; answers its version. A new one gets the version `fresh`. Raises
         VersionConflict."""
+        ...
+
+    def replace(self, puts: Sequence[Put], now: float) -> bool:
+        """Write records that are there, each in the version expected; whether all were written.
+        When one was not, the caller undoes the others: `put` says why, or does it. (It may want
+        them to have the parent, label and due time that they had.)"""
         ...
 
     def remove(self, remove: Remove, now: float) -> None:

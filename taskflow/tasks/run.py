@@ -42,7 +42,7 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceback: str = ""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The value of a run's record. Times in epoch seconds, durations in seconds.
 
     `generation` tells this life of the run from those before (`retry`): a message of another one
@@ -82,7 +82,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     durable: Durable | None = None
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A run as it was found: its id, its state, the version that it had, and the rest of it."""
 
     id: str

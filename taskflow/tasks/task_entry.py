@@ -60,6 +60,8 @@ class TaskEntry(Entry):
     def arguments(self, context: Context) -> Arguments:
         """What the message says, and the context where it is wanted."""
         assert isinstance(context, TaskContext)
+        if self.parameters.context is None:
+            return context.arguments
         return self.parameters.with_context(context.arguments, context)
 
 

@@ -19,6 +19,7 @@ from taskflow.brokers.stored.application import (
 )
 from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.ending import end_all, only_end
 from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
@@ -93,6 +94,23 @@ class Applier:
             return Applied(refused=refused.why)
         return Applied(versions=versions)
 
+    @staticmethod
+    def _end_all(
+        rows: Rows, changes: Sequence[Change], now: float, handled: Counter[int], rings: set[str]
+    ) -> list[Applied]:
+        """Make changes that only end runs."""
+        try:
+            answers = end_all(rows, changes, now, handled, rings)
+        except BrokerUnavailable:
+            raise
+        except BrokerError as refused:
+            raise _Refused from refused
+        if answers is None:
+            raise _Refused
+        for queue, count in handled.items():
+            rows.tally(queue, count, 0)
+        return answers
+
     def _prepare(self, rows: Rows, changes: Sequence[Change], now: float) -> None:
         """What comes before all changes of a transaction."""
         if not rows.records.one_writer and (names := _names(changes)):
@@ -134,6 +152,9 @@ class Applier:
             handled: Counter[int] = Counter()
             now = core.now()
             self._prepare(rows, changes, now)
+            if not careful and only_end(changes):
+                answers = self._end_all(rows, changes, now, handled, rings)
+                return answers, rings
             finishing = Finishing() if not careful and can_wait(changes) else None
             for change in changes:
                 one = Application(rows, change, self._intake, wanted, now, core.fresh_version)

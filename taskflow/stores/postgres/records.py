@@ -1,6 +1,6 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from taskflow.broker.change import Add, Put, Remove
@@ -124,6 +124,16 @@ class PostgresRecords:
             raise VersionConflict(put.kind, put.key, put.expected or 0, version)
         version = int(found[0][0])
         return version
+
+    def replace(self, puts: Sequence[Put], now: float) -> bool:
+        for put in puts:
+            values = (
+                *(put.kind, put.key, put.value, put.parent, put.label, put.state),
+                *(put.due_at, put.expires_at, put.expected, now),
+            )
+            if not self._session.write(_REPLACE, values):
+                return False
+        return True
 
     def _drop_expired(self, kind: str, key: str, now: float) -> bool:
         gone = self._session.change(

@@ -1,6 +1,6 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,12 @@ _REPLACE = """UPDATE record AS r SET version = r.version + 1, value = ?3, parent
                   label = ?5, state = ?6, due_at = ?7, expires_at = ?8, changed_at = ?10
               WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
                 AND (r.expires_at IS NULL OR r.expires_at > ?10)"""
+# Without what indexes have that stay as they are: those are written for each column named here.
+_GO_ON = """UPDATE record AS r SET version = r.version + 1, value = ?3, state = ?6,
+                expires_at = ?8, changed_at = ?10
+            WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
+              AND (r.expires_at IS NULL OR r.expires_at > ?10)
+              AND r.parent IS ?4 AND r.label IS ?5 AND r.due_at IS ?7"""
 _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state, due_at,
                                  expires_at, created_at, changed_at)
              VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
@@ -55,6 +61,7 @@ class SqliteRecords:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
+        self._executemany = connection.cursor().executemany
         self._ask = connection.cursor().execute
 
     def lock(self, names: Collection[str]) -> None:
@@ -137,6 +144,20 @@ class SqliteRecords:
             self._conflict(put.kind, put.key, put.expected or 0, now)
         assert version is not None
         return version
+
+    def replace(self, puts: Sequence[Put], now: float) -> bool:
+        before = self._connection.total_changes()
+        self._executemany(
+            _GO_ON,
+            [
+                (
+                    *(put.kind, put.key, put.value, put.parent, put.label, put.state),
+                    *(put.due_at, put.expires_at, put.expected, now),
+                )
+                for put in puts
+            ],
+        )
+        return self._connection.total_changes() - before == len(puts)
 
     def _insert(self, expected: int | None, values: tuple[Any, ...], fresh: int) -> int | None:
         """The version of one that is new, or that replaces another if none is expected."""
