@@ -1,7 +1,6 @@
 """The store verbs for records, keys and applied changes, in SQL."""
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -10,10 +9,8 @@ from taskflow.broker.change import Add, Put, Remove
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import KeyTaken, VersionConflict
 from taskflow.stores.sqlite.columns import encode
+from taskflow.stores.sqlite.record_listing import ALIVE, COLUMNS, page_of
 
-_FIELDS = Record.__struct_fields__
-_COLUMNS = ", ".join(f"r.{name}" for name in _FIELDS)
-_ALIVE = "(r.expires_at IS NULL OR r.expires_at > :now)"
 _GONE = "(record.expires_at IS NOT NULL AND record.expires_at <= ?10)"
 # ?1 kind, key, value, parent, ?5 label, state, due_at, expires_at, expected, ?10 now, fresh version
 _PUT = f"""INSERT INTO record AS record (kind, key, version, value, parent, label, state, due_at,
@@ -42,8 +39,8 @@ _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state
 
 
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
-_FIND = f"SELECT {_COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
-_FIND_MANY = f"""SELECT {_COLUMNS} FROM json_each(?2) j CROSS JOIN record r
+_FIND = f"SELECT {COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
+_FIND_MANY = f"""SELECT {COLUMNS} FROM json_each(?2) j CROSS JOIN record r
                  ON r.kind = ?1 AND r.key = j.value WHERE {_LIVES}"""
 _TEXT = "SELECT value FROM record WHERE kind = ? AND key = ?"
 _ADD = f"""UPDATE record AS r SET count = count + ?4
@@ -88,7 +85,7 @@ class SqliteRecords:
         self, query: RecordQuery, after: tuple[float, int] | None, now: float
     ) -> list[tuple[int, Record]]:
         found = self._execute(
-            _page_of(
+            page_of(
                 query.order,
                 query.label is not None,
                 len(query.states),
@@ -118,7 +115,7 @@ class SqliteRecords:
         return dict(
             self._execute(
                 f"""SELECT r.state, count(*) FROM record r
-                    WHERE r.kind = :kind AND r.state IS NOT NULL AND {_ALIVE}
+                    WHERE r.kind = :kind AND r.state IS NOT NULL AND {ALIVE}
                       AND (:label IS NULL OR r.label = :label) GROUP BY r.state""",
                 {"kind": kind, "label": label, "now": now},
             )
@@ -237,50 +234,6 @@ class SqliteRecords:
             )
             gone += self._connection.changes()
         return gone
-
-
-@lru_cache(256)
-def _page_of(
-    ordered: str,
-    by_label: bool,
-    states: int,
-    by_parent: bool,
-    since: bool,
-    before: bool,
-    by_due: bool,
-    goes_on: bool,
-) -> str:
-    """The statement for a page of records."""
-    index = "record_newest"
-    conditions = ["r.kind = :kind", _ALIVE]
-    if by_label:
-        conditions.append("r.label = :label")
-        index = "record_label"
-    if states == 1:
-        conditions.append("r.state = :states ->> 0")
-        index = "record_state"
-    elif states:
-        conditions.append("r.state IN (SELECT value FROM json_each(:states))")
-    if by_parent:
-        conditions.append("r.parent = :parent")
-        index = "record_parent"
-    if since:
-        conditions.append("r.created_at >= :created_from")
-    if before:
-        conditions.append("r.created_at < :created_before")
-    if by_due:
-        conditions.append("r.due_at <= :due_by")
-    order = "r.number DESC" if ordered == "newest" else "r.number"
-    seen = f"r.number {'<' if ordered == 'newest' else '>'} :number"
-    if ordered == "due":
-        conditions.append("r.due_at IS NOT NULL")
-        index = "record_due"
-        order = "r.due_at, r.number"
-        seen = "(r.due_at, r.number) > (:due, :number)"
-    if goes_on:
-        conditions.append(seen)
-    return f"""SELECT r.number, {_COLUMNS} FROM record r INDEXED BY {index}
-               WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit"""
 
 
 def _record(row: Any) -> Record:
