@@ -21,6 +21,7 @@ from taskflow.broker.change import (
 from taskflow.engine import Ended, Found
 from taskflow.errors import BrokerError, LimitExceeded, VersionConflict, WorkflowError
 from taskflow.limits import is_fifo
+from taskflow.outgoing import place_of_work
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.canvas.conducting import conduct
@@ -29,7 +30,7 @@ from taskflow.tasks.durable import STEP, Suspended, life_of
 from taskflow.tasks.preparing import Target, prepare, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, RUN, Row, Run, RunError, State
 from taskflow.tasks.succeeding import end_of, only_ends
-from taskflow.tasks.task_entry import TaskEntry, place_of_work
+from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
 
 OVERDUE = 60.0
