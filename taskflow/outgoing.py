@@ -6,7 +6,13 @@ from contextvars import ContextVar
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Publish, Put, Remove, Send
 from taskflow.broker.traffic import Traffic
-from taskflow.message import Message, new_id
+from taskflow.message import Delivery, Message, new_id
+from taskflow.placing import place_beside
+
+
+def place_of_work(delivery: Delivery) -> int:
+    """Where a message lies (`taskflow.placing`), and what is sent by who handles it."""
+    return place_beside(delivery.queue, delivery.run or delivery.id, delivery.slot)
 
 
 class Outgoing:
@@ -15,11 +21,10 @@ class Outgoing:
     `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
     """
 
-    def __init__(self, broker: Broker, place: Callable[[], int] | None = None) -> None:
-        """`place`: where (`taskflow.placing`) what is sent under new ids is to lie; most runs send
-        nothing."""
+    def __init__(self, broker: Broker, beside: Delivery | None = None) -> None:
+        """`beside`: what is sent under new ids is to lie where that message does."""
         self.broker = broker
-        self._place = place
+        self._beside = beside
         self.sends: list[Send | Publish] = []
         self.records: list[Put | Remove] = []
         self.counters: list[Add] = []
@@ -44,7 +49,7 @@ class Outgoing:
 
     def new_id(self, what: str) -> str:
         """The id of something that is to be sent; `what` as for `add`."""
-        place = None if self._place is None else self._place()
+        place = None if self._beside is None else place_of_work(self._beside)
         return new_id(self.broker.clock.now(), self.broker.random, place)
 
     def once(self, what: str, call: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:

@@ -94,6 +94,19 @@ def decoder(annotation: Any, *, opened: bool = False) -> Decode:
     return decode
 
 
+def list_decoder(annotations: Sequence[Any]) -> Decode | None:
+    """A function from the JSON of a list, of so many values as there are annotations, to a tuple of
+    these types; None where one of them takes more than msgspec. What is sealed its caller has
+    refused. The function raises what msgspec does: `decoder`, value by value, says more."""
+    try:
+        whole = tuple.__class_getitem__(tuple(annotations))
+        if _foreign_types(whole):
+            return None
+        return msgspec.json.Decoder(whole).decode
+    except (TypeError, NameError):
+        return None
+
+
 def refuse_sealed(raw: msgspec.Raw) -> None:
     """Raise PayloadSealed for a value that is sealed, or holds one that is."""
     if _SEALED in bytes(raw):

@@ -8,7 +8,7 @@ from taskflow.message import NO_ATTRIBUTES, Attribute, Attributes, Message, Prio
 from taskflow.wire.attribute_text import from_text, to_text
 
 
-class Extra(msgspec.Struct, omit_defaults=True):
+class Extra(msgspec.Struct, omit_defaults=True, gc=False):
     """The rare fields of a message. `failure` is not among them: it is an attribute."""
 
     group: str | None = None

@@ -36,6 +36,8 @@ class Parameters:
     named_others: json.Decode | None
     context: tuple[str, int | None] | None
     returns: Any
+    whole: json.Decode | None = None
+    """Decodes all arguments at once, when they are given by position and none may be left out."""
 
     def check(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError for a call that the function would not take."""
@@ -76,6 +78,14 @@ class Parameters:
     ) -> Arguments:
         """The arguments in JSON, those `before` first, as the annotated types. Raises DecodeError
         for what does not fit the function as it is now."""
+        if kwargs == NO_KWARGS:
+            kwargs = NO_KWARGS
+        if self.whole is not None and kwargs is NO_KWARGS and not before:
+            json.refuse_sealed(args)
+            try:
+                return Arguments(self.whole(args))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # what is wrong is found one by one
         for raw in (args, *before) if kwargs is NO_KWARGS else (args, kwargs, *before):
             json.refuse_sealed(raw)
         try:
@@ -112,9 +122,8 @@ class Parameters:
             raise DecodeError(f"argument {name!r}: {error}") from None
 
     def with_context(self, arguments: Arguments, context: Context) -> Arguments:
-        """The arguments, and the context where it is wanted."""
-        if self.context is None:
-            return arguments
+        """The arguments, and the context, which is wanted."""
+        assert self.context is not None
         name, place = self.context
         args = list(arguments.args)
         if place is None or len(args) < place:
@@ -171,6 +180,9 @@ def read_parameters(function: Callable[..., Any], name: str) -> Parameters:
     required = [one for one in kept if one.default is one.empty]
     named_only = any(one.kind is one.KEYWORD_ONLY for one in required)
     by_place = [one for one in required if one.name in positions]
+    whole = None
+    if not named_only and others is None and len(by_place) == len(positions):
+        whole = json.list_decoder([hints.get(position, Any) for position in positions])
     return Parameters(
         without,
         2**31 if named_only else len(by_place),
@@ -181,6 +193,7 @@ def read_parameters(function: Callable[..., Any], name: str) -> Parameters:
         named_others,
         context,
         hints.get("return", Any),
+        whole,
     )
 
 

@@ -13,7 +13,7 @@ from taskflow.placing import place_of_call
 from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
-from taskflow.tasks.run import RUN, Row, Run, State, write_run
+from taskflow.tasks.run import NO_KWARGS, RUN, Row, Run, State, write_run
 from taskflow.tasks.task_body import run_body, task_body
 from taskflow.telemetry.tracing import carried_header
 
@@ -140,7 +140,7 @@ def prepare(
         task=target.name,
         queue=queue,
         args=msgspec.Raw(args),
-        kwargs=msgspec.Raw(kwargs),
+        kwargs=NO_KWARGS if kwargs == b"{}" else msgspec.Raw(kwargs),
         keep=keep or DEFAULT_KEEP,
         keep_failed=options.keep_failed or target.keep_failed or max(keep, KEEP_FAILED),
         key=None if options.throttle else key,

@@ -26,6 +26,8 @@ class Step(NamedTuple):
 class Progress:
     """Stores what a run says of itself; the last word goes with its end. Thread-safe."""
 
+    __slots__ = ("_broker", "_lock", "_run", "_stored_at", "_unsaid")
+
     def __init__(self, broker: Broker, run: str) -> None:
         self._broker = broker
         self._run = run
@@ -47,6 +49,11 @@ class Progress:
                 self._broker.apply([Change(records=[put])], durable=False)
             except BrokerError:
                 return
+
+    @property
+    def said(self) -> bool:
+        """Whether all that was said is stored."""
+        return self._unsaid is None
 
     def unsaid(self) -> Put | None:
         """What was said last, if it is not stored: as a record."""

@@ -38,31 +38,40 @@ class Reader:
     def find(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> list[Found]:
         """The task of each message, and its run if it has one."""
         bodies: list[TaskBody | DecodeError] = []
+        runs: dict[str, None] = {}
+        wanted: list[tuple[Delivery, TaskBody]] = []
         for delivery in deliveries:
             try:
-                bodies.append(read_body(delivery))
+                body = read_body(delivery)
             except DecodeError as error:
                 bodies.append(error)
-        runs = {body.run for body in bodies if not isinstance(body, DecodeError) and body.run}
+                continue
+            bodies.append(body)
+            if body.run:
+                runs[body.run] = None
+            if (body.result is not None or self._tasks.any_durable) and self._wants_run(
+                delivery, body
+            ):
+                wanted.append((delivery, body))
         rows, unread = ({}, {}) if broker is None or not runs else _load(broker, runs)
-        wanted = [
-            (delivery, body)
-            for delivery, body in zip(deliveries, bodies, strict=True)
-            if not isinstance(body, DecodeError) and self._wants_run(delivery, body)
-        ]
         made = {} if broker is None or not wanted else make_runs(broker, self._tasks, wanted)
         taken, over = ({}, set()) if broker is None else _in_plans(broker, rows, unread)
         gone = self._cancelled(broker, deliveries)
         found = []
-        for delivery, body in zip(deliveries, bodies, strict=True):
-            if isinstance(body, DecodeError):
-                found.append(Found(None, refusal=body, work=None))
+        for delivery, read in zip(deliveries, bodies, strict=True):
+            if isinstance(read, DecodeError):
+                found.append(Found(None, refusal=read, work=None))
+                continue
+            body = read
+            work = Work(delivery, body.task or "", body)
+            if body.run is None and not made:
+                found.append(self._begins(delivery, work, broker, delivery.id in gone))
                 continue
             id = body.run or ""
             if id in unread:
                 found.append(Found(None, refusal=DecodeError(unread[id]), work=None))
                 continue
-            work = Work(delivery, body.task or "", body, row=rows.get(id), taken=taken.get(id))
+            work.row, work.taken = rows.get(id), taken.get(id)
             if isinstance(one := made.get((delivery.queue, delivery.id)), Row):
                 work.row = one
             elif one is not None:
@@ -99,6 +108,13 @@ class Reader:
             if work.is_group:
                 over = row.state in FINAL
                 return Found(None, decided=Done(duplicate=over), work=work)
+        return self._begins(delivery, work, broker, cancelled)
+
+    def _begins(
+        self, delivery: Delivery, work: Work, broker: Broker | None, cancelled: bool
+    ) -> Found:
+        """Who runs a call, or its run; whether it is too late for that."""
+        row = work.row
         entry = self._tasks.get(delivery.queue, work.task)
         found = Found(entry, None if entry is None else entry.policy, work=work)
         if entry is None:
@@ -111,7 +127,7 @@ class Reader:
         elif entry.durable is not None:
             work.row = row = as_durable(row, entry.durable)
             found.refusal = _too_new(row, entry)
-        expires_at = body.expires if row is None else row.run.expires_at
+        expires_at = work.body.expires if row is None else row.run.expires_at
         if row is not None and row.run.durable is not None and row.run.started_at is not None:
             expires_at = None  # it has begun, and waits
         if cancelled or (row is not None and row.run.stop):

@@ -21,6 +21,7 @@ from taskflow.broker.change import (
 from taskflow.engine import Ended, Found
 from taskflow.errors import BrokerError, LimitExceeded, VersionConflict, WorkflowError
 from taskflow.limits import is_fifo
+from taskflow.outgoing import place_of_work
 from taskflow.retry import Dead, Done, Outcome, Retry, describe
 from taskflow.tasks.call_options import Checked
 from taskflow.tasks.canvas.conducting import conduct
@@ -28,7 +29,8 @@ from taskflow.tasks.canvas.following import Following, sweep_life
 from taskflow.tasks.durable import STEP, Suspended, life_of
 from taskflow.tasks.preparing import Target, prepare, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, RUN, Row, Run, RunError, State
-from taskflow.tasks.task_entry import TaskEntry, place_of_work
+from taskflow.tasks.succeeding import end_of, only_ends
+from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
 
 OVERDUE = 60.0
@@ -49,6 +51,8 @@ def settlement(
     if isinstance(refused, VersionConflict) and _is_taken(refused, row, outcome):
         why = f"it calls run {refused.key!r}, and there is another run of that id"
         outcome = Dead(why, WorkflowError(why))
+    if row is not None and isinstance(outcome, Done) and only_ends(broker, ended, row, outcome):
+        return end_of(ended, row, outcome)
     settling = _Settling(broker, ended, work)
     if row is not None and work.is_group and row.state not in FINAL:
         return settling.conducted(row)
@@ -80,7 +84,9 @@ def _is_taken(refused: VersionConflict, row: Row | None, outcome: Outcome) -> bo
 def says_more(found: Found) -> bool:
     """Whether more follows from a success without a run than that its message goes."""
     out, entry = found.work.outgoing, found.entry
-    return bool(out) or (isinstance(entry, TaskEntry) and entry.on_success is not None)
+    if out is not None and (out.sends or out.records):
+        return True
+    return isinstance(entry, TaskEntry) and entry.on_success is not None
 
 
 def _lives_again(row: Row, outcome: Outcome) -> bool:

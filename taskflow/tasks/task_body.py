@@ -19,10 +19,11 @@ from taskflow.errors import DecodeError
 from taskflow.message import Delivery
 from taskflow.tasks.run import NO_ARGS, NO_KWARGS
 
-_TASK, _RUN = '{"task":', '{"run":'
+BEGINNINGS = _TASK, _RUN = '{"task":', '{"run":'
+"""How the bodies that are written here begin."""
 
 
-class TaskBody(msgspec.Struct, kw_only=True):
+class TaskBody(msgspec.Struct, kw_only=True, gc=False):
     """A call of a task without a run; or, with `run` and `generation`, one that has one."""
 
     task: str | None = None
@@ -55,7 +56,7 @@ def run_body(run: str, generation: int) -> str:
 
 def is_task_body(body: str) -> bool:
     """Whether a body is a task's: an event has a `specversion`, and no task."""
-    if body.startswith((_TASK, _RUN)):
+    if body.startswith(BEGINNINGS):
         return True
     if not ('"task"' in body or '"run"' in body) or '"specversion"' in body:
         return False

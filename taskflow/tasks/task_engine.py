@@ -10,7 +10,7 @@ from taskflow.broker.change import Change
 from taskflow.engine import Begins, Ended, Found
 from taskflow.entry import Arguments
 from taskflow.errors import BrokerError, ConfigError, Reject
-from taskflow.event import NO_TEXTS, Context, Event
+from taskflow.event import Context, Event
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.message import Delivery
 from taskflow.retry import Done, Outcome
@@ -20,15 +20,17 @@ from taskflow.tasks.durable import Leaving
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.progress import Progress
 from taskflow.tasks.reading import Reader
-from taskflow.tasks.run import FINAL, Row, as_durable, load
+from taskflow.tasks.run import FINAL, Row, Run, as_durable, load
 from taskflow.tasks.settling import says_more, settlement
-from taskflow.tasks.task_body import is_task_body
+from taskflow.tasks.task_body import BEGINNINGS, TaskBody, is_task_body
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
 from taskflow.tasks.workflow_names import note_workflows
 from taskflow.wire.trace_header import header_parent
+
+_NO_CALL, _NO_ARGUMENTS = TaskBody(), Arguments()
 
 
 class TaskEngine:
@@ -41,7 +43,8 @@ class TaskEngine:
     # ---- before it runs -----------------------------------------------------------------------
     def takes(self, delivery: Delivery) -> bool:
         """Whether it is a task's message."""
-        return is_task_body(delivery.body)
+        body = delivery.body
+        return body.startswith(BEGINNINGS) or is_task_body(body)
 
     def find(self, broker: Broker | None, deliveries: Sequence[Delivery]) -> list[Found]:
         """The task of each message, and its run if it has one."""
@@ -53,51 +56,49 @@ class TaskEngine:
     ) -> Context:
         """The context of a task; its event's payload are the arguments."""
         work: Work | None = found.work
-        row = None if work is None else work.row
-        arguments = Arguments()
-        if work is not None and found.refusal is None and isinstance(found.entry, TaskEntry):
-            args, kwargs = work.body.args, work.body.kwargs
-            if row is not None:
-                args, kwargs = row.run.args, row.run.kwargs
+        entry = found.entry if isinstance(found.entry, TaskEntry) else None
+        call: TaskBody | Run = _NO_CALL if work is None else work.body
+        id, trace, run = delivery.id, delivery.trace, None
+        if work is not None and (row := work.row) is not None:
+            call, id = row.run, row.id
+            trace = trace or call.trace
+            if broker is not None:
+                run, work.progress = id, Progress(broker, id)
+        arguments = _NO_ARGUMENTS
+        if work is not None and found.refusal is None and entry is not None:
+            before = () if work.taken is None else (work.taken,)
             try:
-                arguments = found.entry.parameters.decode(
-                    found.entry.name, args, kwargs, () if work.taken is None else (work.taken,)
-                )
+                arguments = entry.parameters.decode(entry.name, call.args, call.kwargs, before)
             except Exception as error:  # a type may raise anything when it is made
                 found.refusal = error
+        attempt, tick = delivery.receive_count, call.tick
         event = Event(
             topic="" if work is None else work.task,
             payload=arguments,
-            id=delivery.id if row is None else row.id,
+            id=id,
             time=delivery.sent_at,
-            traceparent=header_parent(delivery.trace or (None if row is None else row.run.trace)),
-            attempt=delivery.receive_count,
+            traceparent=None if trace is None else header_parent(trace),
+            attempt=attempt,
             group=delivery.group,
         )
-        entry = found.entry
-        kind = entry.context_type if isinstance(entry, TaskEntry) else TaskContext
-        context = kind(
+        late = 0.0
+        if tick is not None and broker is not None:
+            late = max(0.0, broker.clock.now() - tick)
+        return (TaskContext if entry is None else entry.context_type)(
             event,
             delivery.queue,
             begins.handler,
-            delivery.receive_count,
+            attempt,
             begins.deadline,
             begins.logger,
             delivery,
-            run=None,
-            headers=NO_TEXTS if work is None else work.body.headers,
+            run=run,
+            headers=call.headers,
+            tick=tick,
+            late=late,
             arguments=arguments,
             work=work,
         )
-        if work is None:
-            return context
-        context.tick = work.body.tick
-        if row is not None and broker is not None:
-            work.progress = Progress(broker, row.id)
-            context.run, context.headers, context.tick = row.id, row.run.headers, row.run.tick
-        if context.tick is not None and broker is not None:
-            context.late = max(0.0, broker.clock.now() - context.tick)
-        return context
 
     def begin(self, found: Found, broker: Broker | None) -> None:
         """From here on what it sends is kept until it ends."""

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskflow.broker import Broker
 from taskflow.entry import Arguments, Entry
 from taskflow.event import Context
-from taskflow.message import Delivery
 from taskflow.outgoing import Outgoing, outgoing
-from taskflow.placing import place_beside
 from taskflow.tasks.call_options import NOTHING, Checked
 from taskflow.tasks.durable import Durable
 from taskflow.tasks.flow import Flow
@@ -49,7 +46,7 @@ class TaskEntry(Entry):
     def begin(self, work: Work, broker: Broker) -> None:
         """An attempt begins: from here on what it sends is kept until it ends."""
         if broker.features.atomic:
-            work.outgoing = Outgoing(broker, partial(place_of_work, work.delivery))
+            work.outgoing = Outgoing(broker, work.delivery)
             outgoing.set(work.outgoing)
 
     @property
@@ -60,12 +57,9 @@ class TaskEntry(Entry):
     def arguments(self, context: Context) -> Arguments:
         """What the message says, and the context where it is wanted."""
         assert isinstance(context, TaskContext)
+        if self.parameters.context is None:
+            return context.arguments
         return self.parameters.with_context(context.arguments, context)
-
-
-def place_of_work(delivery: Delivery) -> int:
-    """Where a message lies (`taskflow.placing`), and what is sent by who handles it."""
-    return place_beside(delivery.queue, delivery.run or delivery.id, delivery.slot)
 
 
 def target_of(entry: TaskEntry, queues: Sequence[str]) -> Target:

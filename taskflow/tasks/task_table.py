@@ -8,9 +8,12 @@ class TaskTable:
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, str], TaskEntry] = {}
+        self.any_durable = False
+        """Whether one of them may wait and go on."""
 
     def add(self, entry: TaskEntry) -> None:
         """Know a task, by its name and those it had before."""
+        self.any_durable = self.any_durable or entry.durable is not None
         for name in entry.names:
             self._tasks[entry.queue, name] = entry
 

@@ -45,6 +45,7 @@ else:
 Invoke = Callable[[Entry, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
 NO_HANDLER = RetryPolicy()
+_VALUES = frozenset((int, float, str, bool, list, dict, tuple))
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
@@ -220,7 +221,7 @@ def _run(
         result = invoke(entry, context)
     finally:
         current.reset(token)
-    if result is not None:
+    if result is not None and type(result) not in _VALUES:
         _refuse_unfinished(entry, result)
     if job.engine is not None and job.found is not None:
         return Done(value=job.engine.value(job.found, result))

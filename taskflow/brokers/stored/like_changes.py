@@ -27,7 +27,7 @@ def are_alike(changes: Sequence[Change], waits: bool) -> bool:
         for key in change.keys:
             touched.append(key.key)
         for put in change.records:
-            if type(put) is not Put or put.expected is None:
+            if type(put) is not Put or not _is_version(put.expected):
                 return False
             touched.append((put.kind, put.key))
         for send in change.sends:
@@ -107,3 +107,8 @@ def _send(
         rings.add(name)
         sent[name] = iter(intake.add(rows, queue, "", messages, now))
     return sent
+
+
+def _is_version(expected: int | None) -> bool:
+    """Whether it may be one that a record has, or 0."""
+    return expected is not None and 0 <= expected < 2**63

@@ -25,6 +25,7 @@ from taskflow.errors import (
     LimitExceeded,
     QueueNotFound,
     TopicNotFound,
+    VersionConflict,
 )
 from taskflow.message import Delivery, Message
 from taskflow.testing import ManualClock
@@ -236,6 +237,45 @@ def test_a_change_whose_queue_is_gone_spoils_no_other(broker: Broker, queue: str
     answers = broker.apply([Change(settlements=[Finish(one)]) for one in (kept, lost)])
     assert [type(answer.refused).__name__ for answer in answers] == ["NoneType", "QueueNotFound"]
     assert list(answers[0].settled) == [True]
+
+
+@needs("atomic")
+def test_runs_that_end_together_end_each_by_itself(broker: Broker, queue: str) -> None:
+    broker.send(queue, [Message(f"m{at}", "x") for at in range(4)])
+    received = [one for _ in range(4) for one in broker.receive(queue, limit=4)]
+    held = {one.id: one for one in received}
+    keys = sorted(held)
+    new = [
+        Change(
+            records=[Put(kind="run", key=key, value="a", expected=0, label="t", state="waiting")]
+        )
+        for key in keys
+    ]
+    versions = [one.or_raise().versions[0] for one in broker.apply(new)]
+    broker.apply([Change(records=[Put(kind="run", key="m1", value="b", label="t")])])
+    broker.give_back([held["m2"]])
+    ends = [
+        Change(
+            fence=held[key],
+            records=[
+                Put(kind="run", key=key, value="c", expected=version, label=label, state="done")
+            ],
+            settlements=[Finish(held[key])],
+        )
+        for key, version, label in zip(keys, versions, ("t", "t", "t", "u"), strict=True)
+    ]
+    answers = broker.apply(ends)
+    assert [type(one.refused) for one in answers] == [
+        *(type(None), VersionConflict, LeaseLost, type(None))
+    ]
+    assert [list(one.settled) for one in answers] == [[True], [], [], [True]]
+    found = broker.records("run", keys)
+    assert [found[key].value for key in keys] == ["c", "b", "a", "c"]
+    for at, key in ((0, "m0"), (3, "m3")):
+        assert list(answers[at].versions) == [found[key].version]
+    assert found["m3"].label == "u"
+    assert sorted(one.id for one in broker.peek(queue)) == ["m1", "m2"]
+    assert broker.counts(queue).handled == 2
 
 
 __all__ = collected(globals())
