@@ -395,7 +395,7 @@ def forks(sql, values):
     return execute(sql, values)
 
 came = threading.Semaphore(0)
-shared = way._store.__self__
+shared = way._shared
 
 class Waiting(type(shared._waiting)):
     def append(self, one):
@@ -442,6 +442,8 @@ def change(key):
     return Change(records=[Put(kind="test", key=key, value="{}", expected=0)])
 
 class Slow:
+    clock = broker.clock
+
     def __init__(self):
         self.began, self.go = threading.Event(), threading.Event()
 
@@ -500,6 +502,8 @@ def test_who_forks_while_it_makes_the_changes_of_a_group_leaves_none_behind(addr
         + GROUP
         + """
 class Forks:
+    clock = broker.clock
+
     def apply(self, changes):
         if os.fork() == 0:
             raise SystemExit  # as a daemon's child may end
