@@ -239,7 +239,7 @@ def test_a_change_whose_queue_is_gone_spoils_no_other(broker: Broker, queue: str
     assert list(answers[0].settled) == [True]
 
 
-@needs("atomic")
+@needs("atomic", "runs")
 def test_runs_that_end_together_end_each_by_itself(broker: Broker, queue: str) -> None:
     broker.send(queue, [Message(f"m{at}", "x") for at in range(4)])
     received = [one for _ in range(4) for one in broker.receive(queue, limit=4)]
