@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taskflow import Broker, Registry, chain, chord, group, send_task, task
+from taskflow import Broker, Registry, Result, chain, chord, group, send_task, task
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import LimitExceeded, RunFailed
 from taskflow.tasks.canvas import early_rows
@@ -13,7 +13,8 @@ from taskflow.tasks.canvas import group as groups
 from taskflow.tasks.canvas.group import Errors, Group
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.canvas.sweeping import sweep
-from taskflow.tasks.run import RUN
+from taskflow.tasks.lost import end_if_lost
+from taskflow.tasks.run import FINAL, RUN, Row, row_of
 from taskflow.tasks.task import Task
 from taskflow.testing import ManualClock
 
@@ -157,6 +158,40 @@ def test_what_a_killed_sender_left_goes_within_the_hour(
     taskflow_clock.advance(3600)
     sweep(taskflow_broker)
     assert stored(taskflow_broker) == 0
+
+
+@pytest.mark.parametrize("end", ["cancel", "forget", "lost"])
+@pytest.mark.parametrize("errors", ["stop", "collect"])
+def test_nobody_ends_what_has_not_begun(
+    errors: Errors, end: str, add: Task[..., int], drain: Drain, taskflow_broker: Broker
+) -> None:
+    def early() -> list[Row]:
+        rows = map(row_of, every(taskflow_broker))
+        return [row for row in rows if row.state not in FINAL]
+
+    def try_to_end() -> None:
+        rows = early()
+        assert {row.state for row in rows} == {"waiting", "suspended"}
+        for row in rows:
+            if end == "lost":
+                assert end_if_lost(taskflow_broker, row) == row
+            elif end == "forget":
+                Result(row.id, broker=taskflow_broker).forget()
+            else:
+                assert not Result(row.id, broker=taskflow_broker).cancel()
+        assert early() == rows
+
+    def nodes() -> Iterator[Node]:
+        yield from (add.s(n) for n in range(15))
+        try_to_end()
+
+    inside = group([group(nodes(), errors=errors), add.s(1)]).delay()  # its root is there early
+    drain()
+    after = chain(add.s(0), group(nodes(), errors=errors)).delay()
+    drain()
+    begun = group(add.s(n) for n in range(15)).delay()
+    assert begun.cancel()
+    assert [inside.state, after.state, begun.state] == ["done", "done", "cancelled"]
 
 
 @pytest.mark.parametrize("named", [False, True])
