@@ -5,6 +5,7 @@ from taskflow.broker.change import Change, Put
 from taskflow.broker.record import RecordQuery
 from taskflow.errors import VersionConflict
 from taskflow.tasks.canvas.conducting import called_by, stop_all
+from taskflow.tasks.canvas.early_rows import is_early
 from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.preparing import stop_run
 from taskflow.tasks.run import FINAL, RUN, row_of
@@ -18,11 +19,11 @@ KEPT = 14 * 86400.0  # seconds: no message waits longer
 def cancel(broker: Broker, id: str, *, without_run: bool = False) -> bool:
     """Cancel a call. A run that waits has ended when this returns; one that runs is told within a
     second, and ends by itself. For a call `without_run` the word is kept until its message comes:
-    it counts for what starts more than a second later. False when it has ended before, or there is
-    nothing of that id."""
+    it counts for what starts more than a second later. False when it has ended before, there is
+    nothing of that id, or its plan is being stored, and has not begun."""
     while (record := broker.records(RUN, [id]).get(id)) is not None:
         row, now = row_of(record), broker.clock.now()
-        if row.state in FINAL:
+        if row.state in FINAL or is_early(broker, row.run):
             return False
         if row.state == "running":
             change = Change(records=[stop_run(row, now)[0]])

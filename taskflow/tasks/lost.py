@@ -4,6 +4,7 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.errors import QueueNotFound
+from taskflow.tasks.canvas.early_rows import is_early
 from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.preparing import message_id
 from taskflow.tasks.run import Row, RunError, load
@@ -15,6 +16,8 @@ def end_if_lost(broker: Broker, row: Row) -> Row | None:
     """The run as it is; one that nobody will ever run, since its message is gone, ends as failed by
     this. None when the run itself is gone. (On AWS nobody can tell: nothing is done.)"""
     if row.state not in _HAVE_MESSAGES or not broker.features.atomic:
+        return row
+    if is_early(broker, row.run):  # asked first: the last change brings the message
         return row
     try:
         held = broker.peek(row.run.queue, 1, [message_id(row.id, row.run.generation)])

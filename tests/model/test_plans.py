@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from taskflow import Broker, Registry, Worker, chain, group, task
@@ -22,18 +22,32 @@ EXAMPLES = int(os.environ.get("TASKFLOW_PLANS", "40"))  # `make plans` takes tho
 EVENTS = ("clean", "lost", "apply before", "apply after", "received")
 Made = tuple[str, Any]
 
+PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
+NOTHING: Made = ("group", ([], None, "collect"))
+
 calls = st.integers(0, 9).map(lambda n: ("call", n))
 failing = st.just(("fail", 0))
-parts = st.recursive(
-    calls | failing,
-    lambda inner: (
-        st.lists(inner, min_size=1, max_size=3).map(lambda nodes: ("chain", nodes))
-        | st.tuples(st.lists(inner, max_size=3), st.sampled_from([None, 1, 2])).map(
-            lambda one: ("group", one)
-        )
-    ),
-    max_leaves=7,
-)
+deaths_of_workers = st.lists(st.sampled_from(EVENTS), max_size=25)
+
+
+def plans(*errors: str) -> st.SearchStrategy[Made]:
+    """Any plan, whose groups see failures in one of these ways."""
+    limits, policies = st.sampled_from([None, 1, 2]), st.sampled_from(errors)
+    return st.recursive(
+        calls | failing,
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=3).map(lambda nodes: ("chain", nodes))
+            | st.tuples(st.lists(inner, max_size=3), limits, policies).map(
+                lambda one: ("group", one)
+            )
+        ),
+        max_leaves=7,
+    )
+
+
+def made_of(*nodes: Made) -> Made:
+    """A group in the examples."""
+    return ("group", (list(nodes), None, "collect"))
 
 
 class Failed(Exception):
@@ -51,8 +65,11 @@ def model(made: Made, before: Any = None) -> Any:
         for one in what:
             before = model(one, before)
         return before
+    nodes, _, errors = what
+    if errors == "stop":
+        return [model(one, before) for one in nodes]
     members = []
-    for one in what[0]:
+    for one in nodes:
         try:
             members.append({"state": "done", "value": model(one, before)})
         except Failed:
@@ -67,14 +84,6 @@ def weight(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(weight, value), len(value))
     return value or 0
-
-
-def calls_in(made: Made) -> bool:
-    """Whether there is anything to run at all."""
-    kind, what = made
-    if kind in ("call", "fail"):
-        return True
-    return any(map(calls_in, what if kind == "chain" else what[0]))
 
 
 def without_errors(value: Any) -> Any:
@@ -114,8 +123,8 @@ class System:
             return self.fail.s()
         if kind == "chain":
             return chain(*map(self.node, what))
-        members, limit = what
-        return group(map(self.node, members), errors="collect", limit=limit)
+        members, limit, errors = what
+        return group(map(self.node, members), errors=errors, limit=limit)
 
     def run(
         self, made: Made, draw: Callable[[], str], **options: Any
@@ -154,32 +163,36 @@ class System:
             self.broker.close()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate, Phase.shrink])
-@given(made=parts.filter(calls_in), data=st.data())
-def test_deaths_change_nothing(made: Made, data: st.DataObject) -> None:
+@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
+@given(made=plans("collect"), events=deaths_of_workers)
+@example(made=NOTHING, events=[])
+@example(made=made_of(NOTHING, NOTHING), events=[])
+@example(made=("chain", [made_of(NOTHING), NOTHING]), events=[])
+def test_deaths_change_nothing(made: Made, events: list[str]) -> None:
     try:
         wanted = model(made)
     except Failed:
         wanted = None
     value, clean = System().run(made, lambda: "clean", id="plan")
     assert value == wanted
-    deaths = iter(data.draw(st.lists(st.sampled_from(EVENTS), max_size=25)))
+    deaths = iter(events)
     value, rows = System().run(made, lambda: next(deaths, "clean"), id="plan")
     assert value == wanted
     assert rows == clean
 
 
-@settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate, Phase.shrink])
-@given(made=parts.filter(calls_in), data=st.data())
-def test_nor_do_they_where_groups_are_stored_some_at_a_time(
-    made: Made, data: st.DataObject
-) -> None:
+@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
+@given(made=plans("collect", "stop"), events=deaths_of_workers)
+@example(made=made_of(NOTHING, NOTHING, ("call", 0)), events=[])
+@example(made=("chain", [made_of(NOTHING, NOTHING, ("fail", 0))]), events=[])
+@example(made=made_of(NOTHING, NOTHING, NOTHING), events=[])
+def test_nor_do_they_where_groups_are_stored_some_at_a_time(made: Made, events: list[str]) -> None:
     """A group of three is a long one here, and each of its rows is stored by itself."""
     try:
         wanted = model(made)
     except Failed:
         wanted = None
-    deaths = iter(data.draw(st.lists(st.sampled_from(EVENTS), max_size=25)))
+    deaths = iter(events)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "HELD", 2)
         patch.setattr(early_rows, "AT_ONCE", 1)

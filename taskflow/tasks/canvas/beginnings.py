@@ -1,5 +1,7 @@
 """Where the parts of a plan begin."""
 
+from collections.abc import Iterator
+
 from taskflow.tasks.canvas.call import Call
 from taskflow.tasks.canvas.chain import Chain
 from taskflow.tasks.canvas.group import Group
@@ -16,13 +18,15 @@ def link_of(id: str, queue: str, node: Node) -> Link:
 
 def queue_of_node(node: Node) -> str:
     """Where the message of a part goes: a group's to where its first call does, "" for none."""
-    left = [node]
+    left: list[Iterator[Node]] = [iter((node,))]
     while left:
-        node = left.pop()
-        if isinstance(node, Call):
-            return node.queue
-        if isinstance(node, Chain):
-            left += reversed(node.parts)
-        elif isinstance(node, Group):
-            left += reversed(node.members)
+        part = next(left[-1], None)
+        if part is None:
+            left.pop()
+        elif isinstance(part, Call):
+            return part.queue
+        elif isinstance(part, Chain):
+            left.append(iter(part.parts))
+        elif isinstance(part, Group):
+            left.append(part.walk())
     return ""

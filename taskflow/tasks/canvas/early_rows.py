@@ -7,10 +7,22 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put, Remove
 from taskflow.errors import LimitExceeded
 from taskflow.tasks.canvas.following import SWEEP
+from taskflow.tasks.run import Run
 
 AT_ONCE = 1000  # rows of one change
 ABANDONED = 3600.0
 """Seconds after which the rows of a plan go that nobody has added to, nor begun."""
+EARLY = '{"early":true}'
+"""The value of the record that says so: that of a plan that has ended has another."""
+
+
+def is_early(broker: Broker, run: Run) -> bool:
+    """Whether a run is there before its plan is whole. It has not begun, and cannot end: what it
+    would tell of that, its group's counter, comes with the plan's last change."""
+    if run.place is None:
+        return False
+    goes = broker.records(SWEEP, [run.place.root]).get(run.place.root)
+    return goes is not None and goes.value == EARLY
 
 
 class EarlyRows:
@@ -60,5 +72,5 @@ class EarlyRows:
 
     def _goes(self, at: float) -> Put:
         return Put(
-            kind=SWEEP, key=self._root, value="{}", due_at=at, expected=self._version or None
+            kind=SWEEP, key=self._root, value=EARLY, due_at=at, expected=self._version or None
         )

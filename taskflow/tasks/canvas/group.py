@@ -22,7 +22,7 @@ class Group(Node):
 
     def __init__(
         self,
-        members: tuple[Node, ...],
+        members: list[Node],
         errors: Errors = "stop",
         tolerate: int | str = 0,
         min_success: int | None = None,
@@ -61,10 +61,22 @@ class Group(Node):
         self._taken = True
         return joined(self.members, self.rest)
 
+    def walk(self) -> Iterator[Node]:
+        """The members as far as somebody looks at them; those that are made for that are kept."""
+        yield from self.members
+        while self.rest is not None and not self._taken:
+            self._taken = True  # an iterator that raises has not made all of them, and never will
+            node = next(self.rest, None)
+            self._taken = False
+            if node is None:
+                return
+            self.members.append(node)
+            yield node
+
     def held(self) -> Sequence[Node]:
         """All members, which are kept from now on."""
         if self.rest is not None:
-            self.members, self.rest = tuple(self.each()), None
+            self.members, self.rest = list(self.each()), None
         return self.members
 
     def __repr__(self) -> str:
@@ -96,7 +108,7 @@ def group(
         raise ValueError(f"limit is {limit!r}; a whole number, 1 or more")
     every = map(_checked, joined.from_iterable(map(_spread, nodes)))
     lazy = any(isinstance(one, Iterator) for one in nodes)
-    members = tuple(islice(every, HELD) if lazy else every)
+    members = list(islice(every, HELD) if lazy else every)
     more = next(every, None)
     rest = None if more is None else joined([more], every)
     return Group(members, errors, tolerate, min_success, limit, rest)

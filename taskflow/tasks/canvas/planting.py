@@ -115,8 +115,6 @@ class _Planting:
         """Write the runs of `node`, and start what can begin."""
         left: deque[_Part] = deque()
         head = self._spread(left, _Part(node, self._root))
-        if not head.queue and not isinstance(node, Group):
-            raise ValueError("a plan has one call at least, or is an empty group")
         self._started.add(head.id)
         self._write_all(left)
 
@@ -248,7 +246,7 @@ class _Planting:
         self._write_group_itself(part, members)
 
     def _write_group_itself(self, part: _Part, members: Members) -> None:
-        running = part.id in self._started and members.size > 0
+        running = part.id in self._started and members.size > 0 and part.queue != ""
         run = Run(
             task=GROUP,
             queue=part.queue,
@@ -258,7 +256,7 @@ class _Planting:
             place=self._place(part, part.takes, members),
         )
         self._write(part, run, starts=not running)
-        if members.size:
+        if members.size and part.queue:
             self._counters.append(Add(RUN, part.id, members.size))
 
     def _heads_of(self, ids: list[str], begins: list[Link]) -> None:
@@ -284,11 +282,11 @@ class _Planting:
         )
 
     def _write(self, part: _Part, run: Run, starts: bool = True) -> None:
-        begins = part.id in self._started and starts
-        if begins and not run.queue:  # an empty group alone: there is nothing to wait for
+        if not run.queue:  # there is no call in all of the plan, and nothing to wait for
             put, _ = end_run(part.id, 0, run, "done", self._now)
             self.records.append(put)
             return
+        begins = part.id in self._started and starts
         put = put_run(part.id, run, "waiting" if begins else "suspended", 0)
         check_message(put.value, {}, self._most)
         self.records.append(put)

@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from taskflow import Broker, Registry, RetryPolicy, Task, chain, chord, group, task
+from taskflow.broker.record import RecordQuery
 from taskflow.errors import RunCancelled, RunExists, RunFailed
+from taskflow.tasks.canvas.group import Errors
 from taskflow.tasks.canvas.node import Node
+from taskflow.tasks.run import RUN
+from taskflow.testing import ManualClock
 
 Drain = Callable[[], int]
 Later = Callable[[float], int]
@@ -96,10 +100,26 @@ def test_groups_of_none_and_of_one(size: int, t: Tasks, drain: Drain) -> None:
 def test_a_plan_of_nothing(t: Tasks) -> None:
     with pytest.raises(ValueError, match="one part at least"):
         chain()
-    with pytest.raises(ValueError, match="one call at least"):
-        chain(group(), group()).delay()
     with pytest.raises(TypeError, match="is no part of a plan"):
         group(1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{}, {"id": "nothing"}])
+@pytest.mark.parametrize("errors", ["stop", "collect"])
+def test_a_plan_without_a_call_has_ended_when_it_is_stored(
+    errors: Errors, options: dict[str, Any], t: Tasks, taskflow_clock: ManualClock
+) -> None:
+    def ended(value: object) -> object:
+        return value if errors == "stop" else {"state": "done", "value": value, "error": None}
+
+    inner = group(chain(group(), group()), errors=errors)
+    result = group(group(), inner, errors=errors, limit=1).delay(**options)
+    assert result.get(0) == [ended([]), ended([ended([])])]
+    assert chain(inner, group()).delay().get(0) == []
+    rows = result.broker.list_records(RecordQuery(kind=RUN, parent=result.id)).records
+    assert {(one.state, one.count) for one in rows} == {("done", 0)}
+    taskflow_clock.advance(86400)
+    assert not result.broker.list_records(RecordQuery(kind=RUN)).records
 
 
 def test_plans_in_plans(t: Tasks, drain: Drain) -> None:

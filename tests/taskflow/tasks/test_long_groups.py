@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from taskflow import Broker, Registry, chain, chord, group, send_task, task
-from taskflow.broker.record import RecordQuery
+from taskflow import Broker, Registry, Result, chain, chord, group, send_task, task
+from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import LimitExceeded, RunFailed
 from taskflow.tasks.canvas import early_rows
 from taskflow.tasks.canvas import group as groups
+from taskflow.tasks.canvas.group import Errors, Group
 from taskflow.tasks.canvas.node import Node
 from taskflow.tasks.canvas.sweeping import sweep
-from taskflow.tasks.run import RUN
+from taskflow.tasks.lost import end_if_lost
+from taskflow.tasks.run import FINAL, RUN, Row, row_of
 from taskflow.tasks.task import Task
 from taskflow.testing import ManualClock
 
@@ -43,8 +45,12 @@ def add(taskflow_registry: Registry, drain: Drain) -> Task[..., int]:
     return add
 
 
+def every(broker: Broker) -> list[Record]:
+    return list(broker.list_records(RecordQuery(kind=RUN, limit=1000)).records)
+
+
 def stored(broker: Broker) -> int:
-    return len(broker.list_records(RecordQuery(kind=RUN, limit=1000)).records)
+    return len(every(broker))
 
 
 @pytest.mark.parametrize("limit", [None, 1, 3, 100])
@@ -151,6 +157,89 @@ def test_what_a_killed_sender_left_goes_within_the_hour(
     assert stored(taskflow_broker) > 0
     taskflow_clock.advance(3600)
     sweep(taskflow_broker)
+    assert stored(taskflow_broker) == 0
+
+
+@pytest.mark.parametrize("end", ["cancel", "forget", "lost"])
+@pytest.mark.parametrize("errors", ["stop", "collect"])
+def test_nobody_ends_what_has_not_begun(
+    errors: Errors, end: str, add: Task[..., int], drain: Drain, taskflow_broker: Broker
+) -> None:
+    def early() -> list[Row]:
+        rows = map(row_of, every(taskflow_broker))
+        return [row for row in rows if row.state not in FINAL]
+
+    def try_to_end() -> None:
+        rows = early()
+        assert {row.state for row in rows} == {"waiting", "suspended"}
+        for row in rows:
+            if end == "lost":
+                assert end_if_lost(taskflow_broker, row) == row
+            elif end == "forget":
+                Result(row.id, broker=taskflow_broker).forget()
+            else:
+                assert not Result(row.id, broker=taskflow_broker).cancel()
+        assert early() == rows
+
+    def nodes() -> Iterator[Node]:
+        yield from (add.s(n) for n in range(15))
+        try_to_end()
+
+    inside = group([group(nodes(), errors=errors), add.s(1)]).delay()  # its root is there early
+    drain()
+    after = chain(add.s(0), group(nodes(), errors=errors)).delay()
+    drain()
+    begun = group(add.s(n) for n in range(15)).delay()
+    assert begun.cancel()
+    assert [inside.state, after.state, begun.state] == ["done", "done", "cancelled"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("errors", ["stop", "collect"])
+@pytest.mark.parametrize("limit", [None, 1])
+def test_the_first_call_may_come_late(
+    limit: int | None, errors: Errors, named: bool, add: Task[..., int], drain: Drain
+) -> None:
+    """As long as no call is known, no queue is."""
+
+    def late(listed: bool, *last: Node) -> Group:
+        many = [*(group(chain(group(), group())) for _ in range(HELD)), *last]
+        return group(many if listed else iter(many), errors=errors, limit=limit)
+
+    def values(listed: bool) -> list[object]:
+        plans: list[Node] = [
+            late(listed, add.s(7)),
+            late(listed, late(listed, add.s(7))),
+            late(listed, late(listed, group()), group()),
+            chain(late(listed, add.s(7))),
+            chord(late(listed, group(), add.s(7)), add.si(1)),
+            group(late(listed, group(), add.s(7)), late(listed, group())),
+        ]
+        ids = [f"{listed}-{n}" for n in range(len(plans))]
+        results = [
+            plan.delay(id=id) if named else plan.delay()
+            for plan, id in zip(plans, ids, strict=True)
+        ]
+        drain()
+        return [result.get(0) for result in results]
+
+    of_lists = values(True)
+    assert values(False) == of_lists
+    if errors == "stop":
+        assert of_lists[0] == [[[]]] * HELD + [7]
+
+
+def test_an_iterator_that_raises_before_the_first_call_is_not_half_a_group(
+    add: Task[..., int], taskflow_broker: Broker
+) -> None:
+    def nodes() -> Iterator[Node]:
+        yield from (group() for _ in range(HELD + 1))
+        raise KeyError("gone")
+
+    broken = group(nodes())
+    for error in (KeyError, RuntimeError):
+        with pytest.raises(error):
+            broken.delay()
     assert stored(taskflow_broker) == 0
 
 
