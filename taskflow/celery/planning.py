@@ -45,7 +45,7 @@ def plant(canvas: "Canvas", app: "Celery") -> AsyncResult:
         if isinstance(canvas, Group):
             raise refuse("link in a canvas")
         linked = [_node(one, app, {}, alone=False) for one in canvas.links]
-        node = chains.chain(node, linked[0] if len(linked) == 1 else Members(tuple(linked)))
+        node = chains.chain(node, linked[0] if len(linked) == 1 else Members(linked))
     elif id is not None:
         options["id"] = id
     native = node.delay(**options)
@@ -74,7 +74,7 @@ def _node(canvas: "Canvas", app: "Celery", defaults: Mapping[str, Any], *, alone
     defaults = {**defaults, **{name: canvas.options[name] for name in _given(canvas)}}
     if isinstance(canvas, Group):
         members = [_node(one, app, defaults, alone=False) for one in canvas.tasks]
-        return Members(tuple(members), min_success=len(members))
+        return Members(members, min_success=len(members))
     assert isinstance(canvas, Chain)
     last = len(canvas.tasks) - 1
     parts = [
