@@ -174,8 +174,8 @@ class Result(Generic[R]):
     # ---- changing -----------------------------------------------------------------------------
     def cancel(self) -> bool:
         """End it before its time: at once while it waits; while it runs it is told within about a
-        second (`ctx.cancelled`; a coroutine is cancelled). False when it has ended before, or
-        there is no such run."""
+        second (`ctx.cancelled`; a coroutine is cancelled). False when it has ended before, there
+        is no such run, or its plan is being stored, and has not begun."""
         return cancel(self.broker, self.id, without_run=not self._kept)
 
     def forget(self) -> None:
