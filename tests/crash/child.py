@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from taskflow import Event, Pool, Registry, Worker, open_broker
@@ -12,7 +13,7 @@ from taskflow.broker import Broker, Finish
 from taskflow.broker.change import Change, Put, Send
 from taskflow.brokers.copying import copy as copying
 from taskflow.brokers.copying.copy import Copy
-from taskflow.message import Message
+from taskflow.message import Delivery, Message
 from taskflow.scheduling.due_schedules import fire, look
 from taskflow.stores.sqlite.store import SqliteStore
 
@@ -51,20 +52,30 @@ def consume_for_ever(broker: Broker) -> None:
 
 
 def pass_on_for_ever(broker: Broker) -> None:
-    """Receive, and settle each in one change with a record and messages of other ids, which lie in
-    other files if there are several; say what was passed on. One of the messages is to be passed on
-    in its turn, so that there is as much to do as there was."""
+    """Receive, and settle each in one change with a record and a message of other ids, which lie in
+    other files if there are several; say what was passed on."""
     while True:
         for held in broker.receive("work", limit=5, wait=5):
-            sent = {"done": f"s-{held.id}", "work": next_of(held.id)}
-            change = Change(
-                fence=held,
-                records=[Put(kind="run", key=f"r-{held.id}", value="x", expected=0)],
-                sends=[Send(queue, [Message(id, "x")]) for queue, id in sent.items()],
-                settlements=[Finish(held, remember=600)],
-            )
-            broker.apply([change])[0].or_raise()
-            say(held.id)
+            _pass_on(broker, held, {"done": f"s-{held.id}"})
+
+
+def pass_on_in_turn(broker: Broker) -> None:
+    """As `pass_on_for_ever`; what is sent with it is to be passed on in its turn, so that there is
+    as much to do as there was."""
+    while True:
+        for held in broker.receive("work", limit=5, wait=5):
+            _pass_on(broker, held, {"done": f"s-{held.id}", "work": next_of(held.id)})
+
+
+def _pass_on(broker: Broker, held: Delivery, sent: Mapping[str, str]) -> None:
+    change = Change(
+        fence=held,
+        records=[Put(kind="run", key=f"r-{held.id}", value="x", expected=0)],
+        sends=[Send(queue, [Message(id, "x")]) for queue, id in sent.items()],
+        settlements=[Finish(held, remember=600)],
+    )
+    broker.apply([change])[0].or_raise()
+    say(held.id)
 
 
 def next_of(id: str) -> str:

@@ -28,7 +28,7 @@ def test_changes_of_several_files_are_whole_whoever_is_killed(tmp_path: Path) ->
     dice, said = random.Random(3), list[str]()
     for _ in range(2):
         with ExitStack() as both:
-            processes = [both.enter_context(child("pass_on_for_ever", address)) for _ in "12"]
+            processes = [both.enter_context(child("pass_on_in_turn", address)) for _ in "12"]
             for process in processes:
                 said += lines(process, dice.randrange(1, 40))
             for process in processes:
