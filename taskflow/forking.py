@@ -4,9 +4,10 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from random import Random
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 
 class Forkable(Protocol):
@@ -26,15 +27,17 @@ pid = os.getpid()
 RANDOM = Random()
 """For ids: seeded by the system, and anew in every child: no two processes make the same."""
 
-_told: WeakSet[Forkable] = WeakSet()
+_told: WeakValueDictionary[int, Forkable] = WeakValueDictionary()
+_numbers = count()
 _resting: list[Forkable] = []
 _lock = threading.RLock()
 
 
 def tell(one: Forkable) -> None:
-    """Tell `one` of forks from now on, for as long as it lives."""
+    """Tell `one` of forks from now on, for as long as it lives. Who was here first is told first:
+    in that order the files of one broker are locked by others, too."""
     with _lock:
-        _told.add(one)
+        _told[next(_numbers)] = one
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def quiet() -> Iterator[None]:
 
 def _before() -> None:
     _lock.acquire()
-    for one in list(_told):
+    for one in list(_told.values()):
         one.before_fork()
         _resting.append(one)
 

@@ -21,4 +21,6 @@ class Later:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what Python asks of any object, such as to copy it
+            raise AttributeError(name)
         return getattr(import_module(self._name), name)

@@ -529,3 +529,35 @@ print(*sorted(broker.records("test", ["first", "second", "third", "child"])))
         address,
     )
     assert out == "child first second third\n"
+
+
+def test_forks_beside_threads_that_change_several_files_hang_nobody(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/broker.db?durability=process&shards=4"
+    broker = open_broker(address)
+    broker.create_queue("work", QueueSettings())
+    broker.close()
+    program(
+        """
+        over = threading.Event()
+
+        def go(name):
+            number = 0
+            while not over.is_set():
+                number += 1
+                ids = [f"{name}-{number}-{at}" for at in range(8)]
+                broker.send("work", [Message(id, "x") for id in ids])
+
+        threads = [threading.Thread(target=go, args=(name,)) for name in "ab"]
+        for one in threads:
+            one.start()
+        for _ in range(40):
+            child = os.fork()
+            if not child:
+                os._exit(0)
+            os.waitpid(child, 0)
+        over.set()
+        for one in threads:
+            one.join()
+        """,
+        address,
+    )

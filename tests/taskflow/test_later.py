@@ -1,5 +1,6 @@
 """Modules that are imported when something of them is first used."""
 
+import copy
 import sys
 from pathlib import Path
 
@@ -29,3 +30,10 @@ def test_what_is_not_there_is_said_where_it_is_used() -> None:
         nowhere.value  # noqa: B018
     with pytest.raises(AttributeError, match=r"taskflow\.later.*nosuch"):
         Later("taskflow.later").nosuch  # noqa: B018
+
+
+def test_what_python_asks_of_any_object_imports_nothing() -> None:
+    nowhere = Later("taskflow.nowhere")
+    assert not hasattr(nowhere, "__wrapped__")
+    with pytest.raises(ModuleNotFoundError, match=r"taskflow\.nowhere"):
+        copy.copy(nowhere).value  # noqa: B018

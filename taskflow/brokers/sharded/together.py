@@ -48,8 +48,9 @@ class _Round:
         self._parts = parts
         self._once = once
         self._outcomes: list[Outcome] = []
-        self._changed_by: list[list[int]] = [[] for _ in parts]
-        """Of each file, the verbs whose changes there are not committed."""
+        self._rests_on: list[list[int]] = [[] for _ in parts]
+        """Of each file, the verbs whose changes there are not committed, or that may have seen
+        them."""
         for number, part in enumerate(parts):
             part.begins = partial(self._leave_others, number)
 
@@ -76,8 +77,9 @@ class _Round:
             except Exception as error:
                 self._outcomes.append((None, error))
             touched = [number for number, part in enumerate(self._parts) if part.touched()]
-            for number in touched:
-                self._changed_by[number].append(at)
+            for number, part in enumerate(self._parts):
+                if part.rests():
+                    self._rests_on[number].append(at)
             reason = self._outcomes[at][1]
             if isinstance(reason, WouldWait | FileReplaced):  # as if it had not come yet
                 for number in reversed(touched):
@@ -98,7 +100,7 @@ class _Round:
         """Commit, the last file first, as `shard.locked` does; when one cannot be, undo the rest:
         it may be of a change that is all or nothing."""
         for number in reversed(range(len(self._parts))):
-            if self._changed_by[number] or self._parts[number].rests():
+            if self._rests_on[number] or self._parts[number].rests():
                 error = self._end_part(number, error)
 
     def _end_part(self, number: int, error: Exception | None) -> Exception | None:
@@ -107,7 +109,7 @@ class _Round:
             self._parts[number].end_part(error)
         except Exception as failed:
             error = error or failed
-        verbs, self._changed_by[number] = self._changed_by[number], []
+        verbs, self._rests_on[number] = self._rests_on[number], []
         if error is not None:
             for at in verbs:
                 if at < len(self._outcomes) and self._outcomes[at][1] is None:

@@ -112,7 +112,7 @@ class Waiters:
         """As `announce`, here only."""
         with self._lock:  # the condition's, without what `with` that costs
             for name in queues:
-                if name[0] != RECORD or name in self._attended:
+                if name[:1] != RECORD or name in self._attended:
                     self._rings[name] += 1
             if self._waiting:
                 self._parked.notify_all()

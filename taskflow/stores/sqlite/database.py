@@ -109,6 +109,16 @@ class Database:
             self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self.connection.close()
 
+    def _leave_file(self) -> None:
+        """As `_let_go`, whatever the path means by now: a change of a file that is not there any
+        more is told of, and its WAL goes with it."""
+        if self.file is None or self.file.holds():
+            self._let_go(checkpoint=True)
+            return
+        self._durability.begin_another_file()
+        self._let_go(checkpoint=False)
+        self.file.leave_wal(Path(os.path.realpath(str(self.path))))
+
     def never_create(self) -> None:
         """From now on a file that is missing is an error, and is not made anew."""
         self._create = False
@@ -119,8 +129,11 @@ class Database:
         if self.path is None or self._closed or self._rests:
             return
         if not self.writing.is_mine():
-            self._let_go(checkpoint=True)
             self._rests = True
+            try:
+                self._leave_file()
+            except OSError as error:  # else others would not be told
+                log.warning("before a fork: %s", error)
 
     def after_fork(self, child: bool) -> None:
         if child:
@@ -169,9 +182,7 @@ class Database:
                 return  # another thread has opened it
             log.error("%s was deleted or replaced while it was open: opening it anew", self.path)
             self._rests = True
-            self._durability.begin_another_file()
-            self._let_go(checkpoint=False)
-            self.file.leave_wal(Path(os.path.realpath(str(self.path))))
+            self._leave_file()
             bell = self._notifier.leave()
             try:
                 self._renew()
@@ -195,7 +206,7 @@ class Database:
                 self._notifier.close()
             finally:
                 if not self._rests:
-                    self._let_go(checkpoint=self.is_there())
+                    self._leave_file()
                 self._durability.close()
 
     @contextmanager

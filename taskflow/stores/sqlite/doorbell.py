@@ -60,7 +60,10 @@ class Doorbell:
         if not others:
             return others is not None
         if self._sender is None:
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            except OSError:  # this process has too many files open: they look for themselves
+                return True
             self._sender.setblocking(False)
         text = "\n".join(queues).encode()
         for name, address in others:

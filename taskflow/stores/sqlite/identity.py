@@ -38,8 +38,12 @@ class FileIdentity:
         return (database.st_dev, database.st_ino), (wal.st_dev, wal.st_ino)
 
     def leave_wal(self, real: Path) -> None:
-        """Before the new file is opened: take away the WAL that belongs to the old one, if it still
-        lies beside it. SQLite would play it into a database that it was not written for."""
+        """When it is closed, before anybody opens the new file: take away the WAL that belongs to
+        the old one, if it still lies beside it. SQLite would play it into a database that it was
+        not written for. (Behind a link the new file may have another name, and a WAL of its own.)
+        """
+        if self._wal != f"{real}-wal":
+            return
         now = self._look()
         if now is None or self._opened is None or now[0] == self._opened[0]:
             return

@@ -1,6 +1,7 @@
 """Verbs of one round over several files: a transaction in each, and never two files at once."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,36 @@ def test_it_is_heard_once_and_when_others_can_see_it(
     assert heard == [(["work"], 3)]
     lent = broker.receive("work", limit=10)
     assert broker.delete([Finish(one) for one in lent]) == [True] * 3
+
+
+@pytest.mark.parametrize("end", ["an error", "a wait"])
+def test_a_look_at_what_is_not_committed_after_all_is_not_answered(
+    broker: ShardedBroker, end: str
+) -> None:
+    def twice() -> None:
+        for name in ("b", "c"):
+            broker.send("work", [Message(id_in(0, name), "x")])
+
+    verbs: list[Callable[[], Any]] = [send(broker, 0, "a"), partial(broker.peek, "work", 10)]
+    if end == "an error":
+        failing(broker, 0)
+    else:
+        verbs.append(twice)
+    outcomes, _ = broker.gathered(verbs)
+    assert [error is not None for _, error in outcomes] == [True] * len(verbs)
+    assert held(broker) == set()
+
+
+def test_an_interrupt_leaves_no_file_locked(broker: ShardedBroker) -> None:
+    """What was committed before it stays."""
+
+    def interrupted() -> None:
+        broker.send("work", [Message(id_in(1, "b"), "x")])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broker.gathered([send(broker, 0, "a"), interrupted, send(broker, 0, "c")])
+    with ThreadPoolExecutor(1) as apart:
+        assert apart.submit(held, broker).result(10) == {id_in(0, "a")}
+        apart.submit(send(broker, 1, "d")).result(10)
+    assert held(broker) == {id_in(0, "a"), id_in(1, "d")}

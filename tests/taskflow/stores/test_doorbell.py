@@ -1,5 +1,6 @@
 """Rings between brokers on one file."""
 
+import errno
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -139,3 +140,36 @@ def test_who_hears_is_let_go(tmp_path: Path, end: str) -> None:
     assert bell.hear(0.0) == (None if end == "wake" else ())
     bell.close()
     bell.wake()
+
+
+def test_a_ring_that_names_nothing_is_survived(tmp_path: Path) -> None:
+    """Anybody who may write into the folder may send one."""
+    broker = open_broker(f"sqlite:///{tmp_path}/broker.db?durability=process")
+    broker.create_queue("work")
+    broker.store.listen()  # type: ignore[attr-defined]
+    (bell,) = (tmp_path / "broker.db-bells").iterdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        for nothing in (b"", b"\n"):
+            stranger.sendto(nothing, str(bell))
+    assert broker.store.hear(0.0) == ["", "", ""]  # type: ignore[attr-defined]
+    broker.core.waiters.heard(["", "work"])  # type: ignore[attr-defined]
+    broker.close()
+
+
+def test_a_ring_for_which_there_are_no_files_left_never_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it tells of is stored."""
+    listener, ringer = Doorbell(tmp_path / "broker.db"), Doorbell(tmp_path / "broker.db")
+    listener.listen()
+
+    def full(*_: object) -> object:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as few:
+        few.setattr(socket, "socket", full)
+        assert ringer.ring(["lost"])
+    assert ringer.ring(["work"])
+    assert listener.hear(0.0) == ["work"]
+    for bell in (listener, ringer):
+        bell.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.broker.settings import Finish
 from taskflow.config import open_broker
@@ -261,3 +262,68 @@ def test_however_often_it_was_looked_at_a_change_is_seen(
         os.utime(tmp_path, ns=(seen, seen))
     assert identity.holds() == (change == "beside it")
     assert identity.holds() == (change == "beside it")
+
+
+@pytest.mark.parametrize("then", ["a change", "a fork", "the end"])
+def test_a_wal_that_is_left_goes_into_no_other_file(
+    broker: Broker, path: Path, tmp_path: Path, then: str
+) -> None:
+    """As when a copy is put back by its name alone, whatever comes next."""
+    broker.send("work", [Message(f"old {at}", "x" * 1000) for at in range(50)])
+    copy = open_broker(f"sqlite:///{tmp_path}/copy.db")
+    declare(copy)
+    copy.send("work", [Message(f"saved {at}", "x" * 1000) for at in range(40)])
+    copy.close()
+    (tmp_path / "copy.db").rename(path)
+    if then == "a change":
+        broker.create_queue("third")
+    elif then == "a fork":
+        for act in (forking._before, forking._after_in_parent):
+            act()
+    else:
+        broker.close()
+        broker = open_broker(f"sqlite:///{path}")
+    assert {one.id.split()[0] for one in broker.peek("work", 100)} == {"saved"}
+    assert broker.waiting("work", 100) == 40
+    broker.close()
+
+
+def test_a_link_that_is_turned_leaves_the_other_file_its_wal(tmp_path: Path) -> None:
+    link = tmp_path / "broker.db"
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    link.symlink_to(tmp_path / "old" / "old.db")
+    broker = open_broker(f"sqlite:///{link}")
+    other = open_broker(f"sqlite:///{tmp_path}/new/new.db")
+    declare(broker)
+    declare(other)
+    other.send("work", [Message("theirs", "x")])
+    (tmp_path / "turned").symlink_to(tmp_path / "new" / "new.db")
+    (tmp_path / "turned").rename(link)
+    broker.create_queue("third")
+    assert [one.id for one in broker.peek("work", 10)] == ["theirs"]
+    for one in (broker, other):
+        one.close()
+
+
+def test_a_file_replaced_and_left_for_a_fork_after_the_commit_is_told(
+    broker: Broker, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open anew before the one who committed has looked."""
+    copy = open_broker(f"sqlite:///{tmp_path}/copy.db")
+    declare(copy)
+    copy.close()
+    wait = DiskSync.wait
+
+    def late(disk: DiskSync) -> None:
+        monkeypatch.setattr(DiskSync, "wait", wait)
+        for end in ("-wal", "-shm"):
+            Path(f"{path}{end}").unlink()
+        (tmp_path / "copy.db").rename(path)
+        for act in (forking._before, forking._after_in_parent):
+            act()
+        wait(disk)
+
+    monkeypatch.setattr(DiskSync, "wait", late)
+    broker.send("work", [Message("saved", "x")])
+    assert [one.id for one in broker.peek("work", 10)] == ["saved"]
