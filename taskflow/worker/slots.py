@@ -65,7 +65,12 @@ class Slots:
     def _keys_of(self, job: Job) -> tuple[str, ...]:
         if job.entry is None:
             return _UNHANDLED
-        return self._keys.get(job.entry.name) or self._learn(job.entry)
+        known = self._keys.get(job.entry.name)
+        if known is None:
+            known, queue = self._learn(job.entry), job.delivery.queue
+            # Else it would be received, and given back, again and again.
+            self._limits[queue] = tuple({*self._limits.get(queue, ()), *known})
+        return known
 
     def room(self, queue: str, prefetched: int = 0) -> int:
         """How many more messages of this queue can be started.

@@ -46,11 +46,13 @@ class GroupCommit:
         self._mutex = threading.Lock()  # for a moment
         self._owner: object = None  # who makes changes, or is told to; a thread may be interrupted
         self._waiting: deque[_Waiting] = deque()
+        self._taken: list[_Waiting] = []  # which the owner makes, until they are told
         self._has_company = False  # of late
         self._syncs = True  # whether there is a disk to wait for, as far as is known
         self._is_slow = False  # whether that took long, the last time
-        self._wait: Callable[[], None] | None = None
-        """What is owed before anybody is told of what was committed; its owner's."""
+        self._waits: list[Callable[[], None]] = []
+        """What is owed before anybody is told of what was committed; its owner's. (One for each
+        transaction: between two of them the file may have become another.)"""
 
     def apply(self, broker: Broker, change: Change) -> Applied:
         """Make a change, on disk when this returns, or refuse it. Raises what the broker does."""
@@ -115,7 +117,7 @@ class GroupCommit:
         was the one that forked, which hands on nothing."""
         self._mutex = threading.Lock()
         self._owner = None
-        self._waiting = deque()
+        self._waiting, self._taken, self._waits = deque(), [], []
 
     def _hand_on(self) -> None:
         self._owner = self._waiting[0] if self._waiting else None
@@ -126,46 +128,55 @@ class GroupCommit:
 
     def _leave(self, mine: Sequence[_Waiting]) -> None:
         """Nobody waits for these any more; whoever was to lead leaves that to the next one."""
-        if not any(one.leads or not one.made for one in mine):
+        if self._owner not in mine and all(one.made and not one.leads for one in mine):
             return
         with self._mutex:
             for one in mine:
                 if one in self._waiting:
                     self._waiting.remove(one)
-            if self._owner in mine:
-                self._hand_on()
+            self._end_turn(mine)
 
     def _make_waiting(self, broker: Broker, mine: Sequence[_Waiting]) -> None:
         """Make those of all that wait, `mine` among them, and of those that come meanwhile, if
         there is a slow disk to wait for; then tell them."""
-        some: list[_Waiting] = []
+        some = self._taken
         try:
-            while more := self._take():
-                some += more
+            while more := self._take(some):
                 self._make(broker, [one for one in more if one.answer is _UNMADE])
-                if self._wait is None:
+                if not self._waits:
                     break
             self._secure(broker, some)
             for one in some:
                 one.outcome = one.answer
         finally:
             with self._mutex:
-                for one in some:
-                    if one.made and one.told.locked():
-                        one.told.release()
-                for one in mine:
-                    one.leads = False
-                if self._owner in mine:
-                    again = [one for one in some if not one.made and one not in mine]
-                    self._waiting.extendleft(reversed(again))
-                    self._has_company = len(some) > len(mine)
-                    self._hand_on()
+                self._end_turn(mine)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self, some: list[_Waiting]) -> list[_Waiting]:
+        """Those that wait, which are among `some` from here on: whoever is interrupted now leaves
+        them there."""
+        before = len(some)
         with self._mutex:
-            some = list(self._waiting)
+            some += self._waiting
             self._waiting.clear()
-        return some
+        return some[before:]
+
+    def _end_turn(self, mine: Sequence[_Waiting]) -> None:
+        """Tell those that were made; the next one makes the others, if it is still the turn of one
+        of `mine`. The mutex is held. Who is interrupted in it does it again."""
+        for one in self._taken:
+            if one.made and one.told.locked():
+                one.told.release()
+        for one in mine:
+            one.leads = False
+        if self._owner not in mine:
+            return
+        self._has_company = len(self._taken) > len(mine)
+        if again := [one for one in self._taken if not one.made and one not in mine]:
+            self._waiting, self._taken = deque([*again, *self._waiting]), []
+        else:
+            self._taken = []
+        self._hand_on()
 
     def _make(self, broker: Broker, some: Sequence[_Waiting]) -> None:
         if not some:
@@ -193,7 +204,9 @@ class GroupCommit:
             ((answers, error),) = outcomes
             if error is not None:
                 raise error
-            self._syncs, self._wait = wait is not None, wait or self._wait
+            self._syncs = wait is not None
+            if wait is not None:
+                self._waits.append(wait)
             made: Sequence[Applied] = answers
             return made
         began = broker.clock.elapsed()
@@ -203,17 +216,18 @@ class GroupCommit:
 
     def _secure(self, broker: Broker, some: Sequence[_Waiting]) -> None:
         """What was committed is on disk from here on."""
-        if self._wait is None:
+        if not self._waits:
             return
         began = broker.clock.elapsed()
         try:
-            self._wait()
+            for wait in self._waits:
+                wait()
         except Exception as error:
             for one in some:
                 if isinstance(one.answer, Applied) and one.answer.refused is None:
                     one.answer = error
         self._is_slow = broker.clock.elapsed() - began > QUICK
-        self._wait = None
+        self._waits.clear()
 
 
 _groups: WeakKeyDictionary[Broker, GroupCommit] = WeakKeyDictionary()

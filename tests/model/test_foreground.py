@@ -7,8 +7,10 @@ import pytest
 
 from benchmarks.month import application
 from taskflow import Registry, task
+from taskflow.broker.change import Change, Put
 from taskflow.broker.record import RecordQuery
-from taskflow.errors import BrokerUnavailable
+from taskflow.broker.settings import Holding
+from taskflow.errors import BrokerUnavailable, LimitExceeded, VersionConflict
 from taskflow.testing import Sim
 from taskflow.testing.simulation import sim as simulation
 from taskflow.testing.simulation.fault_rates import CHAOS, Faults
@@ -230,3 +232,23 @@ def test_little_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(sim.attempts) > 240
         assert not any(one.messages for one in written)
         assert len([one for one in written if any(one)]) < 60
+
+
+def test_what_went_when_it_was_over_is_not_there_when_the_clock_is_set_back() -> None:
+    with Sim(application(0)) as sim:
+        broker, clock, start = sim.broker, sim.clock, sim.clock.now()
+        put = Put(kind="kind", key="key", value="", expected=0, expires_at=start + 5)
+        version = broker.apply([Change(records=[put])])[0].versions[0]
+        broker.list_records(RecordQuery(kind="kind"))
+        assert list(broker.records("kind", ["key"])) == ["key"]
+        clock.set(start + 6)
+        broker.upkeep()
+        clock.set(start)
+        assert not broker.records("kind", ["key"])
+        again = Put(kind="kind", key="key", value="", expected=version)
+        assert isinstance(broker.apply([Change(records=[again])])[0].refused, VersionConflict)
+
+
+def test_a_receive_of_nothing_is_checked() -> None:
+    with Sim(application(0)) as sim, pytest.raises(LimitExceeded):
+        sim.broker.receive("work", visibility=-1.0, holding=Holding())

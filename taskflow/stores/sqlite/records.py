@@ -42,6 +42,7 @@ _TAKE = """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
            SET holder = excluded.holder, until = excluded.until
            WHERE holder = excluded.holder OR until <= ?4"""
 _DROP_EXPIRED = "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?"
+_DROP_BEFORE = f"{_DROP_EXPIRED} AND version <> ?"  # not what was just written, and is over
 _FREE = "DELETE FROM holding WHERE key = ? AND holder = ?"
 _LIVES = "(r.expires_at IS NULL OR r.expires_at > ?3)"
 _FIND = f"SELECT {COLUMNS} FROM record r WHERE r.kind = ?1 AND r.key = ?2 AND {_LIVES}"
@@ -162,7 +163,7 @@ class SqliteRecords:
         ]
         inserted = self._change_many(_INSERT, new)
         if inserted < len(new):  # what has expired under the same key is there still
-            self._change_many(_DROP_EXPIRED, [(*one[:2], now) for one in new])
+            self._change_many(_DROP_BEFORE, [(*one[:2], now, one[-1]) for one in new])
             if inserted + self._change_many(_INSERT, new) < len(new):
                 return None
         return [

@@ -46,6 +46,7 @@ class Foreground:
         self._lock = threading.RLock()
         self._aside = 0
         self._moves = False
+        self._latest = float("-inf")  # that the clock has shown
         self._general: dict[str, Verb] = {}
         look = self._store.look
         self._messages = KeptMessages(look, broker.receiver.draw)
@@ -90,6 +91,15 @@ class Foreground:
             )
             self._records.forget()
             self._keys.forget()
+
+    def _now(self) -> float:
+        """The time. When the clock was set back, the store says what is over, and what went since
+        it was. The lock is held."""
+        now = self._core.now()
+        if now < self._latest:
+            self.put_away()
+        self._latest = now
+        return now
 
     def _write(self, kept: PutAway) -> None:
         """And the keys with it."""
@@ -141,7 +151,7 @@ class Foreground:
         """As of a broker."""
         with self._lock:
             if not self._aside:
-                now = self._core.now()
+                now = self._now()
                 known = [self._messages.is_finished(one, now) for one in deliveries]
                 if None not in known:
                     return ["finished" if one else "free" for one in known]
@@ -213,7 +223,7 @@ class Foreground:
         """As of a broker."""
         with self._lock:
             if not self._aside:
-                now, found = self._core.now(), {}
+                now, found = self._now(), {}
                 for key in keys:
                     record = self._records.find(kind, key, now).record
                     if record is not None and lives(record, now):
@@ -226,9 +236,10 @@ class Foreground:
         kind = query.kind
         with self._lock:
             if not self._aside:
+                now = self._now()
                 if not (query.order == "due" and self._records.knows_due(kind)):
                     self._write(self._records.put_away(kind))
-                page = self._records.list_due(query, self._core.now())
+                page = self._records.list_due(query, now)
                 if page is not None:
                     return page
                 self._write(self._records.put_away(kind))
@@ -237,7 +248,7 @@ class Foreground:
     def hold(self, name: str, holder: str, seconds: float) -> bool:
         """As of a broker."""
         with self._lock:
-            now = self._core.now()
+            now = self._now()
             may = None if self._aside else self._keys.may_take(name, holder, now)
             if may is not None:
                 if may:
@@ -251,7 +262,7 @@ class Foreground:
         if not named:
             rings: set[str] = set()
             with self._lock:
-                now = self._core.now()
+                now = self._now()
                 ready = None if self._aside else self._changes.prepare(changes, now)
                 if ready is not None:
                     if self._core.unfinished:
@@ -269,7 +280,7 @@ class Foreground:
         """As of a broker."""
         with self._lock:
             if not self._aside:
-                now = self._core.now()
+                now = self._now()
                 if self._moves or self._messages.hold_old(now):
                     self.put_away()
                 self._records.expire(now)

@@ -7,7 +7,7 @@ from taskflow.broker.change import Publish, Send
 from taskflow.broker.settings import Finish, Holding, Sent
 from taskflow.brokers.stored.fanout import is_plain
 from taskflow.brokers.stored.receipts import new_lease
-from taskflow.limits import is_fifo
+from taskflow.limits import check_receive, is_fifo
 from taskflow.message import Delivery, Message
 from taskflow.stores.row import AHEAD
 from taskflow.stores.sqlite.put_away import PutAway
@@ -97,6 +97,8 @@ class KeptMessages:
         self, queue: KeptQueue, holding: Holding, visibility: float | None, now: float
     ) -> list[Delivery] | None:
         """The message whose turn it is, if any is due; None when the store is to judge."""
+        if visibility is not None:
+            check_receive([queue.name], 1, 0.0, visibility)
         one = queue.first(now)
         if one is None:
             return []

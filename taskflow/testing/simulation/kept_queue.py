@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from taskflow.limits import check_receive
 from taskflow.message import NO_ATTRIBUTES, Delivery, Message
 from taskflow.stores.row import SPOKEN, QueueRow
 from taskflow.stores.sqlite.put_away import KeptMessage
@@ -123,8 +122,6 @@ class KeptQueue:
         """Hide it under this receipt."""
         if visibility is None:
             visibility = self.queue.settings.visibility_timeout
-        else:
-            check_receive([self.name], 1, 0.0, visibility)
         until = one.visible_at = now + visibility
         one.receipt = receipt
         one.receipt_text = text = f"{one.seq}.{receipt}"

@@ -10,6 +10,7 @@ from taskflow.broker.settings import Finish, Holding
 from taskflow.brokers import open_address
 from taskflow.brokers.stored import apply
 from taskflow.brokers.stored.like_changes import are_alike
+from taskflow.errors import VersionConflict
 from taskflow.message import Message
 from taskflow.testing import ManualClock
 
@@ -139,3 +140,16 @@ def test_what_touches_another_is_not_alike(change: Change) -> None:
     )
     assert not are_alike([first, change], waits=True)
     assert are_alike([first, Change(sends=[Send("queue", [Message("other", "body")])])], waits=True)
+
+
+def test_what_is_over_when_it_is_written_is_not_counted_for_another() -> None:
+    broker, now = open_address("memory://", clock=ManualClock(START)), START
+
+    def new(key: str, expires_at: float | None = None) -> Change:
+        return Change(
+            records=[Put(kind="t", key=key, value="new", expected=0, expires_at=expires_at)]
+        )
+
+    broker.apply([new("there")])
+    made = broker.apply([new("over", now - 1), new("there")])
+    assert [type(one.refused) for one in made] == [type(None), VersionConflict]

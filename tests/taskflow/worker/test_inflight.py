@@ -193,3 +193,26 @@ def test_what_the_next_of_a_group_took_is_not_given_twice(
     back = taskflow_broker.receive(QUEUE, limit=10)
     assert sorted((one.id, one.receive_count) for one in back) == [("b1", 1), ("b2", 1), ("c1", 1)]
     assert slots.room(QUEUE) == 0
+
+
+def test_the_limit_of_what_came_later_keeps_its_queue_back(
+    taskflow_broker: Broker, taskflow_registry: Registry
+) -> None:
+    """It is not received, and given back, again and again while one runs."""
+    on = taskflow_registry.subscribe
+    on("early", queue="work")(lambda payload: None)
+    slots = Slots(taskflow_registry, {SYNC: SLOTS})
+    worker = Worker(taskflow_broker, registry=taskflow_registry)
+    hands = Hands(worker, slots)
+
+    @on("late", queue="work", concurrency=1)  # as a handler may import it
+    def late(payload: str) -> None: ...
+
+    worker.declare()
+    for name in "abc":
+        publish("late", name, id=name, broker=taskflow_broker)
+    hands.take()
+    assert ids(list(hands.inflight.ready)) == ["a"]
+    assert slots.room("work") == 0
+    hands.run()
+    assert slots.room("work") == 1

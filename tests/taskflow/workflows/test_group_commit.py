@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.broker.change import Applied, Change, Put
 from taskflow.broker.prompt import Gathered, Outcome
-from taskflow.errors import BrokerUnavailable, HandlerInterrupt, VersionConflict
+from taskflow.brokers import open_address
+from taskflow.errors import BrokerUnavailable, FileReplaced, HandlerInterrupt, VersionConflict
 from taskflow.testing import ManualClock, memory_broker
 from taskflow.workflows.group_commit import QUICK, GroupCommit, group_of
 
@@ -286,8 +288,8 @@ def test_who_comes_before_the_disk_is_waited_for_waits_with_the_others(
     friends = Friends(taskflow_broker, lambda number: told.append(len(friends.found)))
     friends.keep("first")
     friends.end()
-    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2])
-    assert told == [0]  # nobody, before it was on disk
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2, 2])
+    assert told == [0, 0]  # nobody, before it was on disk
     assert len(taskflow_broker.records("test", ["first", *"abc"])) == 4
 
 
@@ -313,7 +315,7 @@ def test_what_was_committed_when_its_maker_was_interrupted_is_waited_for_and_not
     with pytest.raises(Interrupt):
         friends.keep("first")
     friends.end()
-    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2, 2])
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2, 2, 2])
     refused = [one.refused for one in friends.found.values() if isinstance(one, Applied)]
     assert refused == [None] * 3
 
@@ -359,3 +361,105 @@ def test_it_is_seen_when_the_disk_is_slow(
     friends.end()
     assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [])
     assert friends.group._is_slow
+
+
+def test_each_transaction_is_waited_for_since_the_file_may_have_become_another(
+    tmp_path: Path,
+) -> None:
+    opened: Any = open_address(f"sqlite:///{tmp_path}/broker.db")
+    group = GroupCommit()
+    group._has_company = group._is_slow = True
+    found: dict[str, object] = {}
+
+    def keep(name: str) -> None:
+        try:
+            found[name] = group.apply(opened, change(name))
+        except FileReplaced as error:
+            found[name] = error
+
+    second = threading.Thread(target=keep, args=("second",))
+    gathered = opened.gathered
+
+    def replaced(*given: Any) -> Any:
+        made = gathered(*given)
+        if second.ident is None:
+            waiting = group._waiting = Watched(1)
+            second.start()
+            assert waiting.full.wait(WAIT)
+            for file in tmp_path.glob("broker.db*"):
+                file.unlink()
+            with pytest.raises(FileReplaced):
+                opened.store.check()
+        return made
+
+    opened.gathered = replaced
+    keep("first")
+    second.join(WAIT)
+    there = opened.records("test", ["first", "second"]).keys()
+    opened.close()
+    told = {name for name, one in found.items() if isinstance(one, Applied)}
+    assert "first" not in there
+    assert told <= there
+
+
+class Fatal(Watched):
+    """Interrupts who takes all that wait, when they are taken."""
+
+    def clear(self) -> None:
+        """None waits."""
+        super().clear()
+        raise Interrupt
+
+
+def test_who_is_interrupted_as_it_takes_those_that_wait_leaves_them_to_the_next(
+    taskflow_broker: Broker,
+) -> None:
+    group = GroupCommit()
+    waiting = group._waiting = Fatal(2)
+    slow: Any = Slow(taskflow_broker, waiting.full)
+    began = threading.Event()
+    found: dict[str, object] = {}
+    make = slow.apply
+
+    def noted(changes: Sequence[Change]) -> list[Applied]:
+        began.set()
+        answers: list[Applied] = make(changes)
+        return answers
+
+    slow.apply = noted
+
+    def apply(name: str) -> None:
+        try:
+            found[name] = group.apply(slow, change(name))
+        except Interrupt:
+            found[name] = "interrupted"
+
+    threads = [
+        threading.Thread(target=apply, args=(name,), daemon=True) for name in ("first", "a", "b")
+    ]
+    threads[0].start()
+    assert began.wait(WAIT)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert sorted(type(found.get(name)).__name__ for name in "ab") == ["Applied", "str"]
+
+
+def test_a_turn_that_was_not_ended_is_ended_after_all(
+    taskflow_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = GroupCommit()
+    group._has_company = group._is_slow = True
+    hand_on, count = group._hand_on, [0]
+
+    def interrupted() -> None:
+        count[0] += 1
+        if count[0] == 1:
+            raise Interrupt
+        hand_on()
+
+    monkeypatch.setattr(group, "_hand_on", interrupted)
+    with pytest.raises(Interrupt):
+        group.apply(taskflow_broker, change("a"))
+    assert group._owner is None
