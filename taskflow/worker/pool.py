@@ -257,11 +257,12 @@ class Pool:
             return decide(error, job.delivery.receive_count, job.policy, self._broker.random)
 
     def _after_run(self) -> None:
-        if self._receiver.stopping or self._burst:
+        ends_burst = self._burst and not self._inflight.ready  # perhaps: else others come by
+        if self._receiver.stopping or ends_burst:
             self._settler.flush()
         elif self._receiver.polling:
             self._settler.flush_full()  # no leader comes by soon
-        if self._receiver.limited or self._burst:
+        if self._receiver.limited or ends_burst:
             with self._inflight.lock:
                 self._receiver.room_made = True
                 self._inflight.jobs_ready.notify_all()

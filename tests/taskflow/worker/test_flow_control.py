@@ -1,13 +1,13 @@
 """Concurrency limits, rates, weights, bursts, recycling: what a pool may start."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from taskflow import Pool, Registry, Worker, publish
-from taskflow.broker import Broker
+from taskflow.broker import Broker, Finish
 from taskflow.entry_options import parse_rate
 from taskflow.errors import ConfigError, RegistrationError
 from taskflow.message import Delivery
@@ -261,6 +261,29 @@ def test_a_burst_handles_what_is_due_and_what_follows_then_ends(
     assert not thread.is_alive()
     assert seen == [5, 4, 3, 2, 1, 0]
     assert taskflow_broker.counts("work").delayed == 1
+
+
+def test_a_burst_settles_many_at_once(
+    taskflow_broker: Broker, taskflow_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    taskflow_registry.subscribe("t", queue="q")(done.append)
+    worker = Worker(taskflow_broker, registry=taskflow_registry)
+    worker.declare()
+    for number in range(200):
+        publish("t", number, broker=taskflow_broker)
+    settled: list[int] = []
+    delete = taskflow_broker.delete
+
+    def counted(entries: Sequence[Finish], **named: Any) -> list[bool]:
+        settled.append(len(entries))
+        return delete(entries, **named)
+
+    monkeypatch.setattr(taskflow_broker, "delete", counted)
+    Pool(worker, concurrency=1, burst=True).run()
+    assert sorted(done) == list(range(200))
+    assert sum(settled) == 200
+    assert len(settled) < 50  # the first few, one by one: nobody knows how long they take
 
 
 def test_a_burst_looks_once_more_before_it_ends(
