@@ -1,5 +1,6 @@
 """Where a thread is: in a store's own step, in a user's function that it called, or elsewhere."""
 
+import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,7 +101,12 @@ def in_file(tmp_path: Path) -> Iterator[StoredBroker]:
 
 
 def until(is_so: Callable[[], bool]) -> bool:
-    return any(is_so() for _ in range(LOOKS))
+    """Whether it becomes so; other threads get their turn between two looks."""
+    for _ in range(LOOKS):
+        if is_so():
+            return True
+        select.select([], [], [], 0)
+    return False
 
 
 def test_who_waits_for_the_file_is_inside_and_sql_of_a_user_is_not(in_file: StoredBroker) -> None:
