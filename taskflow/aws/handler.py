@@ -30,6 +30,7 @@ from taskflow.worker.ordering import Lane, lane_of
 from taskflow.worker.timeouts import LoopThread, Running
 
 MARGIN = 1.0  # seconds of Lambda's time limit that are kept for settling and the answer
+INTERRUPT_SOON = 0.05  # seconds until a handler in a store's own step is interrupted after all
 
 
 class LambdaContext(Protocol):
@@ -189,10 +190,9 @@ class LambdaHandler:
             with ended:
                 while not over:
                     left = deadline - self._clock.elapsed()
-                    if left <= 0:
-                        running.expire(self._clock.elapsed())
+                    if left <= 0 and running.expire(self._clock.elapsed()):
                         return
-                    self._clock.wait(ended, left)
+                    self._clock.wait(ended, left if left > 0 else INTERRUPT_SOON)
 
         thread = threading.Thread(target=watch, name="taskflow-limit", daemon=True)
         thread.start()

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from taskflow.clock import Clock
@@ -11,6 +12,7 @@ from taskflow.entry import Arguments, Entry
 from taskflow.errors import HandlerInterrupt, HandlerTimeout
 from taskflow.event import Context
 from taskflow.later import Later
+from taskflow.uninterrupted import is_inside
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,8 +32,9 @@ class Running:
     """A handler that a pool thread works in. Times are the clock's `elapsed`.
 
     At its deadline `expire` interrupts the handler: a thread at its next bytecode, a coroutine at
-    its next await; said again, it does so again. A handler stuck in C code notices neither; its
-    owner then gives it up (`abandoned`) and puts a new thread in its place.
+    its next await; said again, it does so again. A thread inside a store's own step is let end that
+    first. A handler stuck in C code notices neither; its owner then gives it up (`abandoned`) and
+    puts a new thread in its place.
     """
 
     def __init__(self, seconds: float | None, loop: "LoopThread", now: float) -> None:
@@ -40,7 +43,7 @@ class Running:
         """How long it may take."""
         self.deadline: float | None = None
         self.expired_at: float | None = None
-        self.interrupted_at = 0.0
+        self.interrupted_at = -inf
         self.abandoned = False
         self._cancelled = False
         self._loop = loop
@@ -88,16 +91,18 @@ class Running:
             raise result.error
         return result
 
-    def expire(self, now: float) -> None:
-        """Interrupt the handler."""
+    def expire(self, now: float) -> bool:
+        """Interrupt the handler; False when its thread is where it must not be interrupted: then
+        say it again soon."""
         if self.expired_at is None:
             self.expired_at = now
-        self.interrupted_at = now
         with self._lock:
-            if self._inside:
-                _raise_in_thread(self._thread, HandlerInterrupt)
+            if self._inside and not _interrupt(self._thread):
+                return False
+        self.interrupted_at = now
         if self._task is not None:
             self._loop.call(self._task.cancel)
+        return True
 
     def cancel(self) -> None:
         """Cancel a coroutine, once. (A thread goes on: its context tells it, if it asks.)"""
@@ -119,6 +124,17 @@ class Running:
 def _interrupted(error: BaseException) -> bool:
     kinds = (HandlerInterrupt, asyncio.CancelledError, futures.CancelledError)
     return isinstance(error, kinds)
+
+
+def _interrupt(thread: int) -> bool:
+    """Whether it is; it is not in the midst of what leaves things half done."""
+    if is_inside(thread):
+        return False
+    _raise_in_thread(thread, HandlerInterrupt)
+    if not is_inside(thread):
+        return True
+    _raise_in_thread(thread, None)  # it has got there meanwhile
+    return False
 
 
 def _raise_in_thread(thread: int, kind: type[BaseException] | None) -> None:

@@ -12,6 +12,7 @@ from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change
 from taskflow.broker.prompt import Gathered, WouldWait, at_once
 from taskflow.errors import BrokerUnavailable
+from taskflow.uninterrupted import uninterrupted
 
 _UNMADE = Exception("not made yet")
 PATIENCE = 30.0  # seconds to wait for locks of others, as a change does by itself
@@ -54,6 +55,7 @@ class GroupCommit:
         """What is owed before anybody is told of what was committed; its owner's. (One for each
         transaction: between two of them the file may have become another.)"""
 
+    @uninterrupted
     def apply(self, broker: Broker, change: Change) -> Applied:
         """Make a change, on disk when this returns, or refuse it. Raises what the broker does."""
         if not (self._has_company and self._syncs and self._is_slow):
@@ -68,6 +70,7 @@ class GroupCommit:
             raise made
         return made
 
+    @uninterrupted
     def apply_all(self, broker: Broker, changes: Sequence[Change]) -> list[Applied | Exception]:
         """Make or refuse several, as `apply`; for each what that answers or raises."""
         mine = [_Waiting(change) for change in changes]
@@ -87,6 +90,7 @@ class GroupCommit:
             self._leave(mine)
         return [one.outcome for one in mine]
 
+    @uninterrupted
     def at_once(
         self, broker: Gathered, changes: Sequence[Change]
     ) -> tuple[list[Applied], Callable[[], None] | None]:

@@ -17,6 +17,7 @@ from taskflow.tasks.durable import STEP, Leaving, Suspended, life_of
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, load
 from taskflow.tasks.work import Work
+from taskflow.uninterrupted import uninterrupted
 from taskflow.workflows.checkpoint import Checkpoint, write_checkpoint
 from taskflow.workflows.drift import Drift
 from taskflow.workflows.group_commit import group_of
@@ -203,6 +204,7 @@ class Journal:
             if self.owes:
                 self.flush()
 
+    @uninterrupted
     def flush(self) -> None:
         """Keep all that was noted, on disk. Raises Interrupted when the lease is lost, the run is
         not wanted any more, or the broker refuses."""

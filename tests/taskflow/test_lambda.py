@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from taskflow import Event, Registry, Reject, Retry, RetryPolicy, publish
-from taskflow.aws.handler import MARGIN, LambdaHandler, lambda_handler
+from taskflow.aws.handler import INTERRUPT_SOON, MARGIN, LambdaHandler, lambda_handler
 from taskflow.brokers.aws.broker import AwsBroker
 from taskflow.clock import Clock
 from taskflow.errors import BrokerUnavailable, ConfigError, QueueNotFound
@@ -22,6 +22,7 @@ from taskflow.middleware import Run
 from taskflow.retry import Outcome
 from taskflow.testing import ManualClock
 from taskflow.topology import declare
+from taskflow.uninterrupted import uninterrupted
 from tests.contract.wire import SharedClock, aws_broker
 from tests.taskflow.making import FIXED, cloud_event, failure
 
@@ -322,6 +323,29 @@ def test_a_run_ends_in_time(
     else:
         assert deadlines == [pytest.approx(NOW + 9)]
         assert "HandlerTimeout: had 9.0 s until the Lambda function's time was up" in caplog.text
+
+
+def test_a_run_past_its_time_ends_the_step_of_a_store_that_it_is_in(
+    taskflow_registry: Registry, make: Make, clock: ManualClock
+) -> None:
+    did: list[str] = []
+
+    @uninterrupted
+    def step() -> None:
+        clock.wait_until_parked()
+        clock.advance(4)
+        clock.wait_until_parked()  # what watches the limit has looked, and looks again soon
+        did.append("the step")
+
+    @taskflow_registry.subscribe("made", queue="work", timeout=4)
+    def late(event: Event[Any]) -> None:
+        step()
+        clock.advance(INTERRUPT_SOON)
+        while True:
+            pass
+
+    assert failures(make()(batch(record(id="a")), Given(60_000))) == ["a"]
+    assert did == ["the step"]
 
 
 # ---- bad input ----------------------------------------------------------------------------------

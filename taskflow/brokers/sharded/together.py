@@ -11,6 +11,7 @@ from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.errors import FileReplaced
 from taskflow.stores.sqlite.gathering import Gathering
+from taskflow.uninterrupted import uninterrupted
 
 
 class Together:
@@ -26,6 +27,7 @@ class Together:
         self._shards = shards
         self._hub = hub
 
+    @uninterrupted
     def gathered(
         self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
     ) -> tuple[list[Outcome], Callable[[], None] | None]:

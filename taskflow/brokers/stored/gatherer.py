@@ -7,6 +7,7 @@ from typing import Any
 from taskflow.broker.prompt import Outcome, WouldWait
 from taskflow.errors import FileReplaced
 from taskflow.stores.gathers import Gathering, Gathers
+from taskflow.uninterrupted import uninterrupted
 
 
 class Gatherer:
@@ -16,6 +17,7 @@ class Gatherer:
         self._store = store
         self._keeping = keeping
 
+    @uninterrupted
     def gathered(
         self, verbs: Sequence[Callable[[], Any]], patience: float | None = None
     ) -> tuple[list[Outcome], Callable[[], None] | None]:

@@ -16,6 +16,7 @@ from taskflow.stores.postgres.tally_book import TallyBook
 from taskflow.stores.postgres.texts import Texts
 from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.rows import Rows
+from taskflow.uninterrupted import uninterrupted
 
 T = TypeVar("T")
 
@@ -98,17 +99,20 @@ class Executor:
             while free:
                 free.pop().connection.close()
 
+    @uninterrupted
     def hurry(self) -> None:
         """Wait a second at most for a lock, from now on."""
         self._hurried = True
         self._drop_all()
 
+    @uninterrupted
     def close(self) -> None:
         """Do no more work."""
         self._closed = True
         self._drop_all()
 
     # ---- work --------------------------------------------------------------------------------
+    @uninterrupted
     def run(
         self,
         work: Callable[[Rows], T],
@@ -181,6 +185,7 @@ class Executor:
             session.connection.close()
 
     @staticmethod
+    @uninterrupted
     def within(
         session: Session,
         work: Callable[[Rows], T],

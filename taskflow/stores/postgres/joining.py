@@ -12,6 +12,7 @@ from taskflow.stores.postgres.foreign_session import ForeignSession
 from taskflow.stores.postgres.session import Stale
 from taskflow.stores.postgres.texts import Texts
 from taskflow.stores.rows import Rows
+from taskflow.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from taskflow.stores.postgres.rows import PostgresRows
@@ -52,6 +53,7 @@ class Joining:
         self._identity: tuple[Any, ...] | None = None
         self._same: WeakSet[Any] = WeakSet()
 
+    @uninterrupted
     def run(
         self, connection: object, work: Callable[[Rows], T], committed: Callable[[T], None]
     ) -> T:

@@ -24,6 +24,7 @@ from taskflow.stores.postgres.ringer import Ringer
 from taskflow.stores.postgres.tally_book import TallyBook
 from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.rows import Rows
+from taskflow.uninterrupted import uninterrupted
 
 T = TypeVar("T")
 
@@ -99,6 +100,7 @@ class PostgresStore:
     ) -> T:
         return self._change(work, durable, committed, True, alone)
 
+    @uninterrupted
     def within(self, work: Callable[[Sql], T]) -> T:
         """As `OwnSql.within`."""
 
@@ -125,6 +127,7 @@ class PostgresStore:
     ) -> T:
         return self._change(work, durable, committed, False, False)
 
+    @uninterrupted
     def _change(
         self,
         work: Callable[[Rows], T],
@@ -145,6 +148,7 @@ class PostgresStore:
             self._write_tallies()
         return answer
 
+    @uninterrupted
     def join(
         self, connection: object, work: Callable[[Rows], T], committed: Callable[[T], None]
     ) -> T:
@@ -154,6 +158,7 @@ class PostgresStore:
     def step(self, work: Callable[[Rows], T]) -> T:
         return self.look(work, kept=True)
 
+    @uninterrupted
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
         if (session := self._executor.inside()) is not None:
             return work(session.rows)
@@ -228,6 +233,7 @@ class PostgresStore:
     def wake(self) -> None:
         self._ear.wake()
 
+    @uninterrupted
     def close(self) -> None:
         if self._closed:
             return

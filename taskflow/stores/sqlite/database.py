@@ -22,6 +22,7 @@ from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.patience import Patience
 from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.stores.sqlite.transaction import Reading, Writing, folder_exists, translate
+from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.store")
 
@@ -124,6 +125,7 @@ class Database:
         self._create = False
 
     # ---- another process, another file ------------------------------------------------------
+    @uninterrupted
     def before_fork(self) -> None:
         self._lock.acquire()
         if self.path is None or self._closed or self._rests:
@@ -135,6 +137,7 @@ class Database:
             except OSError as error:  # else others would not be told
                 log.warning("before a fork: %s", error)
 
+    @uninterrupted
     def after_fork(self, child: bool) -> None:
         if child:
             self._lock = threading.RLock()
@@ -169,6 +172,7 @@ class Database:
         """Whether the path still means the file that is open."""
         return self.file is None or self.file.holds()
 
+    @uninterrupted
     def check(self) -> None:
         """Raise FileReplaced when the path means another file now, having opened that one."""
         if self.file is None or self.file.holds() or self.writing.is_mine():
@@ -194,6 +198,7 @@ class Database:
             "just sent or changed may be in neither file; repeat it"
         )
 
+    @uninterrupted
     def close(self) -> None:
         """Close it for good, doorbell and disk with it."""
         if self._pid != os.getpid() and not self._rests:

@@ -12,6 +12,7 @@ from taskflow.stores.sqlite.checkpointer import Checkpointer
 from taskflow.stores.sqlite.connecting import connect
 from taskflow.stores.sqlite.disk_sync import DiskSync
 from taskflow.stores.sqlite.transaction import translate
+from taskflow.uninterrupted import uninterrupted
 
 
 class Durability:
@@ -75,6 +76,7 @@ class Durability:
         """As if this thread had made the change that is in that file."""
         self._committed_in.number = number
 
+    @uninterrupted
     def wait(self, version: Callable[[], int] | None = None) -> None:
         """Return when what was committed survives a power cut, if that was asked for. `version`
         tells the database's, where what others committed is waited for, too. Raises
@@ -98,6 +100,7 @@ class Durability:
             del self._committed_in.number
             raise FileReplaced(f"{self._path} was replaced just after the change: repeat it")
 
+    @uninterrupted
     def sync_file(self) -> None:
         """Return when everything that is committed survives a power cut, whatever was asked for.
         Raises BrokerFileError."""

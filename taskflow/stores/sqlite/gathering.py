@@ -6,6 +6,7 @@ from typing import Self
 
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.transaction import Writing
+from taskflow.uninterrupted import uninterrupted
 
 
 class Gathering:
@@ -34,6 +35,7 @@ class Gathering:
         self.begins: Callable[[], None] | None = None
         """What to call before a transaction begins here."""
 
+    @uninterrupted
     def __enter__(self) -> Self:
         self._haste.begin(self._patience)
         try:
@@ -55,6 +57,7 @@ class Gathering:
         """Whether something was changed that is not committed, by calls that are over here."""
         return self._writing.depth == 1
 
+    @uninterrupted
     def end_part(self, error: BaseException | None = None) -> None:
         """Commit what was changed so far, or undo it for an error; more may follow."""
         if self._writing.end_part(error) and error is None:
@@ -64,6 +67,7 @@ class Gathering:
         """Whether SQLite has undone all of it by itself, as it does when the disk is full."""
         return self._writing.broken()
 
+    @uninterrupted
     def __exit__(
         self,
         kind: type[BaseException] | None,

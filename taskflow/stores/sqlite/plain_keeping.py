@@ -12,6 +12,7 @@ from taskflow.broker.change import Put
 from taskflow.stores.row import SPOKEN, Held, QueueRow
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
+from taskflow.uninterrupted import uninterrupted
 
 # The views are the connection's own: nothing of them is in the file. An INSERT into one is a
 # transaction by itself, and costs less than its parts one by one.
@@ -69,6 +70,7 @@ class SqlitePlainKeeping:
     def learn(self, queue: QueueRow) -> None:
         self._queues[queue.name] = None if queue.fifo else queue.id
 
+    @uninterrupted
     def prepare(self) -> None:
         if self._connection is self._database.connection:
             return
@@ -81,6 +83,7 @@ class SqlitePlainKeeping:
             self._execute = connection.cursor().execute
             self._connection = connection
 
+    @uninterrupted
     def keep(
         self, queue: str, held: Held, now: float, version: int, new: Put, other: Put | None
     ) -> bool:
@@ -94,6 +97,7 @@ class SqlitePlainKeeping:
                 self._count_commit()
         return kept
 
+    @uninterrupted
     def keep_within(
         self, queue: str, held: Held, now: float, version: int, new: Put, other: Put | None
     ) -> bool:

@@ -22,6 +22,7 @@ from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
 from taskflow.stores.sqlite.transaction import translate
 from taskflow.text import is_simple
+from taskflow.uninterrupted import uninterrupted
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
 # by itself, and costs half of what its four parts cost one by one.
@@ -90,6 +91,7 @@ class SqlitePlainWay:
         self._connection: apsw.Connection | None = None  # which has the view
         self._execute: Callable[[str, Sequence[Any]], Any]
 
+    @uninterrupted
     def learn(self, topic: str, alone: QueueRow | None) -> None:
         self._plans.pop(topic, None)
         if alone is None:
@@ -177,6 +179,7 @@ class SqlitePlainWay:
             return False
         return True
 
+    @uninterrupted
     def publish(self, topic: str, payload: Any, most: int) -> str | None:
         plan = self._plans.get(topic)
         if plan is None or type(topic) is not str:

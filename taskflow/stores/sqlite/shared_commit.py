@@ -10,6 +10,7 @@ import apsw
 from taskflow.errors import BrokerUnavailable
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
+from taskflow.uninterrupted import uninterrupted
 
 Values = Sequence[Any]
 MOST = 100  # in one transaction: others wait for it
@@ -52,6 +53,7 @@ class SharedCommit:
         self._insert = insert
         self._waiting: deque[_Entry] = deque()
 
+    @uninterrupted
     def store(self, values: Values) -> bool:
         """Have it committed; False when it is not, and will not be. Raises BrokerUnavailable."""
         one = _Entry(values, self._database.connection)

@@ -19,6 +19,7 @@ from taskflow.stores.sqlite.own_sql import SqliteSql
 from taskflow.stores.sqlite.plain_keeping import SqlitePlainKeeping
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.rows import SqliteRows
+from taskflow.uninterrupted import uninterrupted
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class SqliteStore:
         step: what it raises undoes the transaction, and keeps what was seen to itself."""
         self._fence = fence
 
+    @uninterrupted
     def transact(
         self,
         work: Callable[[Rows], T],
@@ -85,6 +87,7 @@ class SqliteStore:
                     raise
         raise AssertionError("unreachable")
 
+    @uninterrupted
     def within(self, work: Callable[[Sql], T]) -> T:
         """As `OwnSql.within`."""
 
@@ -97,6 +100,7 @@ class SqliteStore:
 
         return self._transact(call, True, None)
 
+    @uninterrupted
     def _transact(
         self, work: Callable[[Rows], T], durable: bool, committed: Callable[[T], None] | None
     ) -> T:
@@ -161,10 +165,12 @@ class SqliteStore:
             self.check()
         return None
 
+    @uninterrupted
     def _sync_change(self, number: int) -> None:
         self._durability.adopt_commit(number)
         self.sync()
 
+    @uninterrupted
     def single(
         self,
         work: Callable[[Rows], T],
@@ -181,6 +187,7 @@ class SqliteStore:
         finally:
             haste.bare = False
 
+    @uninterrupted
     def step(self, work: Callable[[Rows], T]) -> T:
         if self._haste.on:
             return self._hasty_step(work)
@@ -203,6 +210,7 @@ class SqliteStore:
         answer, self._haste.changed = self.single(step)
         return answer
 
+    @uninterrupted
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
         with self._reading as rows:
             answer = work(rows)
@@ -210,6 +218,7 @@ class SqliteStore:
                 self._fence(self._reading.rows)
             return answer
 
+    @uninterrupted
     def version(self) -> Hashable:
         with self._reading:
             connection = self._database.connection
@@ -218,6 +227,7 @@ class SqliteStore:
     def time(self, clock: Clock) -> Callable[[], float]:
         return clock.now  # one machine, one clock
 
+    @uninterrupted
     def sync(self, everybodys: bool = False) -> None:
         if self._path is None or self._writing.is_mine():  # else when that is committed
             return
@@ -225,6 +235,7 @@ class SqliteStore:
         self.check()
         self._durability.check_commit()
 
+    @uninterrupted
     def _data_version(self) -> int:
         with self._reading:
             return self._database.connection.data_version()
