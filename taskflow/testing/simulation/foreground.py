@@ -24,14 +24,10 @@ from taskflow.testing.simulation.kept_messages import KeptMessages
 from taskflow.testing.simulation.kept_records import KeptRecords, lives
 
 Verb = Callable[..., Any]
-_AS_THEY_ARE = frozenset(
-    (
-        *("wake", "watch", "attend", "look_away", "hurry", "received_at", "settings"),
-        *("queues", "topics", "topic_settings", "subscriptions"),
-    )
-)
+_AS_THEY_ARE = {"wake", "watch", "attend", "look_away", "hurry", "received_at", "settings"}
+_AS_THEY_ARE |= {"queues", "topics", "topic_settings", "subscriptions"}
 """They ask nothing that is kept here, and change nothing of it."""
-_WITHIN = frozenset(("claim", "list_records", "upkeep"))
+_WITHIN = {"claim", "list_records", "upkeep"}
 """Those of the broker that are called here, with what they look at written before."""
 
 
