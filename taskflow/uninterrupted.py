@@ -1,6 +1,7 @@
 """Functions at whose bytecodes no thread is interrupted: a store's own steps."""
 
 import sys
+import threading
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any, TypeVar, cast
@@ -18,6 +19,11 @@ def uninterrupted(function: F) -> F:
     nothing to call. Not for what waits for events, nor for a generator."""
     _codes.add(cast(FunctionType, function).__code__)
     return function
+
+
+# While a thread begins another one, that has its number for a moment, and would be interrupted for
+# it: whoever has begun it would wait for ever for it to say so.
+uninterrupted(threading.Thread.start)
 
 
 def is_inside(thread: int) -> bool:

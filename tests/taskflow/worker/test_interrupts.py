@@ -1,7 +1,9 @@
 """A time limit that comes while a thread is inside a store's own step."""
 
 import select
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from taskflow.entry import Entry
 from taskflow.errors import HandlerInterrupt, HandlerTimeout
 from taskflow.event import Context
 from taskflow.testing import ManualClock
-from taskflow.uninterrupted import uninterrupted
+from taskflow.uninterrupted import is_inside, uninterrupted
 from taskflow.worker.timeouts import LoopThread, Running
 from taskflow.workflows.group_commit import GroupCommit
 from tests.taskflow.worker.pools import WAIT, Watch, running
@@ -182,6 +184,35 @@ class Busy:
             select.select([], [], [], 0)
 
 
+@pytest.fixture
+def turns() -> Iterator[None]:
+    """Threads change where they wait, and nowhere else: so not between a look and an interrupt."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(WAIT)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_who_begins_a_thread_is_not_interrupted() -> None:
+    begun = threading.Event()
+
+    class Unsaid(threading.Event):
+        def set(self) -> None:
+            begun.set()
+
+    new = threading.Thread(target=lambda: None)
+    said = new._started = Unsaid()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=new.start)
+    thread.start()
+    assert begun.wait(WAIT)
+    assert thread.ident is not None
+    assert is_inside(thread.ident)
+    threading.Event.set(said)
+    thread.join(WAIT)
+    assert not is_inside(thread.ident)
+
+
+@pytest.mark.usefixtures("turns")
 @pytest.mark.parametrize("durability", ["power", "process"])
 def test_no_interrupt_leaves_anything_half_done_in_a_file(tmp_path: Path, durability: str) -> None:
     random = Random(7)
