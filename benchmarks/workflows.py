@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--suspended", type=int, default=0)
     given = parser.parse_args()
     if given.suspended:
-        with place(given.folder, {}) as where:
+        with Tree(ROOT) as entered, place(given.folder, entered.environment) as where:
             print(json.dumps(suspended(where, given.suspended), indent=1))
         return
     found: dict[str, list[Found]] = {}

@@ -11,7 +11,8 @@ from taskflow.tasks.parameters import Parameters
 
 
 def read_words(words: Sequence[str], parameters: Parameters | None) -> list[msgspec.Raw]:
-    """Each word as JSON, or as text where it is none, or where the function takes text there."""
+    """Each word as JSON, or as text where it is none, or where the function takes text there.
+    Raises click.UsageError for JSON that is nested too deep."""
     return [_read_word(at, word, parameters) for at, word in enumerate(words)]
 
 
@@ -35,22 +36,29 @@ def check_types(
     """Raise click.UsageError for what the function would not take when it runs."""
     try:
         parameters.check(task, args, kwargs)
+    except TypeError as error:
+        raise click.UsageError(str(error)) from error
+    try:
         parameters.decode(
             task, msgspec.Raw(msgspec.json.encode(args)), msgspec.Raw(msgspec.json.encode(kwargs))
         )
-    except TypeError as error:
-        raise click.UsageError(str(error)) from error
-    except DecodeError as error:
-        raise click.UsageError(f"{task}: {error}") from error
+    except Exception as error:  # the types may have checks of their own, which raise what they like
+        raise click.UsageError(f"{task}: {_told(error)}") from error
 
 
 def _read_word(at: int, word: str, parameters: Parameters | None) -> msgspec.Raw:
     text = msgspec.Raw(msgspec.json.encode(check_text(word, "argument")))
     try:
         msgspec.json.decode(word)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         return text
+    except RecursionError as error:
+        raise click.UsageError(f"argument {at + 1} is nested too deep: {error}") from error
     value = msgspec.Raw(word.strip())
     if parameters is None or at >= parameters.most or parameters.fits(at, value):
         return value
     return text if parameters.fits(at, text) else value
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, DecodeError) else f"{type(error).__name__}: {error}"

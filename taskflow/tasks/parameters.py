@@ -109,7 +109,7 @@ class Parameters:
         """Whether this JSON can be the argument at that place (from 0)."""
         try:
             self._one(self.positions[at] if at < len(self.positions) else "", self.others, raw)
-        except DecodeError:
+        except Exception:  # a type may have checks of its own
             return False
         return True
 

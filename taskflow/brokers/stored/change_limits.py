@@ -36,7 +36,7 @@ def _check_record(record: Put | Remove) -> None:
         return  # nearly always
     _check_name("the kind of a record", record.kind)
     _check_name("the key of a record", record.key)
-    if record.expected is not None and not 0 <= record.expected < 2**63:
+    if record.expected is not None and not is_version(record.expected):
         raise LimitExceeded(f"expected is {record.expected}; the version of a record is wanted")
     if isinstance(record, Put):
         if record.parent is not None:
@@ -52,7 +52,7 @@ def _is_plain(record: Put) -> bool:
     kind, key, parent = record.kind, record.key, record.parent
     label, state, expected = record.label, record.state, record.expected
     return (
-        (expected is None or 0 <= expected < 2**63)
+        (expected is None or is_version(expected))
         and 0 < len(kind) <= LONGEST_NAME
         and 0 < len(key) <= LONGEST_NAME
         and (parent is None or 0 < len(parent) <= LONGEST_NAME)
@@ -62,8 +62,18 @@ def _is_plain(record: Put) -> bool:
     )
 
 
+def is_version(number: int) -> bool:
+    """Whether it may be a version of a record, or 0 for none."""
+    return 0 <= number < 2**63
+
+
+def is_name(text: str) -> bool:
+    """Whether a name can be stored, at first sight: of others `check_change` says more."""
+    return 1 <= len(text) <= LONGEST_NAME and text.isascii()
+
+
 def _check_name(what: str, text: str) -> None:
-    if 1 <= len(text) <= LONGEST_NAME and text.isascii():
+    if is_name(text):
         return  # nearly always
     if not 1 <= len(text) <= LONGEST_NAME:
         raise LimitExceeded(f"{what} has {len(text)} characters; 1 to {LONGEST_NAME} are allowed")

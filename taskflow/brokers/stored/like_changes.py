@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from taskflow.broker.change import Applied, Change, Put, Send
 from taskflow.broker.settings import Finish, Sent
 from taskflow.brokers.stored.application import ring_of
-from taskflow.brokers.stored.change_limits import check_change
+from taskflow.brokers.stored.change_limits import check_change, is_version
 from taskflow.brokers.stored.finishing import Finishing
 from taskflow.brokers.stored.intake import Intake
 from taskflow.brokers.stored.lookup import find_queue
@@ -27,7 +27,7 @@ def are_alike(changes: Sequence[Change], waits: bool) -> bool:
         for key in change.keys:
             touched.append(key.key)
         for put in change.records:
-            if type(put) is not Put or not _is_version(put.expected):
+            if type(put) is not Put or put.expected is None or not is_version(put.expected):
                 return False
             touched.append((put.kind, put.key))
         for send in change.sends:
@@ -107,8 +107,3 @@ def _send(
         rings.add(name)
         sent[name] = iter(intake.add(rows, queue, "", messages, now))
     return sent
-
-
-def _is_version(expected: int | None) -> bool:
-    """Whether it may be one that a record has, or 0."""
-    return expected is not None and 0 <= expected < 2**63

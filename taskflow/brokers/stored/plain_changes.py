@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from taskflow.broker.change import Applied, Change, Put
-from taskflow.brokers.stored.change_limits import LONGEST_NAME
+from taskflow.brokers.stored.change_limits import is_name, is_version
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.receipts import held
@@ -88,7 +88,8 @@ def _is_plain(change: Change) -> bool:
     return (
         isinstance(other, Put)
         and other.expected is not None
-        and 0 < other.expected < 2**63
+        and other.expected > 0
+        and is_version(other.expected)
         and _stays(other)
     )
 
@@ -98,13 +99,9 @@ def _stays(put: Put) -> bool:
     if put.due_at is not None or put.expires_at is not None or put.rings:
         return False
     return (
-        _is_name(put.kind)
-        and _is_name(put.key)
-        and (put.parent is None or _is_name(put.parent))
-        and (put.label is None or _is_name(put.label))
-        and (put.state is None or _is_name(put.state))
+        is_name(put.kind)
+        and is_name(put.key)
+        and (put.parent is None or is_name(put.parent))
+        and (put.label is None or is_name(put.label))
+        and (put.state is None or is_name(put.state))
     )
-
-
-def _is_name(text: str) -> bool:
-    return 1 <= len(text) <= LONGEST_NAME and text.isascii()

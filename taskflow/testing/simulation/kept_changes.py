@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from taskflow.broker.change import Applied, Change, Free, Hide, Put, Settlement, Take
 from taskflow.broker.settings import Finish
 from taskflow.brokers.stored.application import ring_of
-from taskflow.brokers.stored.change_limits import LONGEST_NAME
+from taskflow.brokers.stored.change_limits import is_name
 from taskflow.stores.row import SPOKEN
 from taskflow.testing.simulation.kept_keys import KeptKeys
 from taskflow.testing.simulation.kept_messages import KeptMessages
@@ -159,11 +159,6 @@ class KeptChanges:
             one.delivery.visible_at = until = now + one.seconds
             held.hide(until, SPOKEN)
         return Applied(versions=versions, counts=[], sent=sent, settled=[True])
-
-
-def is_name(text: str) -> bool:
-    """Whether it may be stored, at first sight."""
-    return 0 < len(text) <= LONGEST_NAME and text.isascii()
 
 
 def _are_other_messages(change: Change) -> bool:

@@ -27,7 +27,20 @@ def send(event: Event) -> None: ...
 
 
 TASKS = """
+from dataclasses import dataclass
+
 from taskflow import Context, publish, task
+
+@dataclass
+class Colour:
+    name: str
+
+    def __post_init__(self) -> None:
+        raise KeyError("no such colour")
+
+@task(queue="mails")
+def paint(colour: Colour) -> None:
+    pass
 
 @task(result="1h", retries=0)
 def add(x: int, y: int = 1) -> int:

@@ -161,6 +161,8 @@ def test_what_was_there_before_is_said(run: Run) -> None:
             ["jobs.add", "1", "--kwargs", '{"y": null}'],
             "argument 'y': .* Expected `int`, got `null`",
         ),
+        (["jobs.add", "[" * 100_000 + "]" * 100_000], "argument 1 is nested too deep"),
+        (["jobs.paint", '{"name": "x"}'], "jobs.paint: KeyError: 'no such colour'"),
         (["jobs.add", "1", "--kwargs", "[1]"], "--kwargs is no JSON object"),
         (["jobs.add", "1", "--kwargs", '{"y": }'], "--kwargs is no JSON object"),
         (["jobs.add", "1", "--queue", "other"], "has no queue 'other'; its queues are default"),
