@@ -23,7 +23,8 @@ class Monitor:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broker = backend.broker
-        self._asking: asyncio.Task[str | None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._reason: str | None = None  # that the broker was found to be ill, when asked last
 
     async def stats(self, _: HttpRequest) -> HttpResponse:
         return plain(200, JSON, write_stats(await self._look()))
@@ -33,25 +34,27 @@ class Monitor:
 
     async def health(self, _: HttpRequest) -> HttpResponse:
         """Whether the broker can be used. One that another process keeps waiting is busy, not ill:
-        nobody waits here until its patience ends, and it says itself that it cannot be used."""
+        nobody waits here until its patience ends. One that was found ill stays so until it has
+        answered: it may take longer to fail than anybody waits here."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         answered = (await asyncio.wait({self._asking}, timeout=PATIENCE))[0]
+        for asked in answered:
+            asked.result()
+        if self._reason is not None:
+            ill = {"status": "unavailable", "reason": self._reason}
+            return plain(503, JSON, json.dumps(ill).encode())
         if not answered:
             return plain(200, JSON, b'{"status":"ok","broker":"busy"}')
-        reason = self._asking.result()
-        if reason is not None:
-            return plain(
-                503, JSON, json.dumps({"status": "unavailable", "reason": reason}).encode()
-            )
         return plain(200, JSON, b'{"status":"ok"}')
 
-    async def _ask(self) -> str | None:
+    async def _ask(self) -> None:
         try:
             await self._backend.run(self._broker.queues)
         except BrokerError as error:
-            return str(error)
-        return None
+            self._reason = str(error)
+        else:
+            self._reason = None
 
     def no_reset(self, _: HttpRequest) -> HttpResponse:
         """Nothing is reset unless somebody said so at the start."""

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ import pytest
 
 from taskflow.broker import Broker, QueueSettings
 from taskflow.broker.settings import TopicSubscription
+from taskflow.dashboard import monitor
 from taskflow.dashboard.pages import pages
 from taskflow.errors import BrokerUnavailable, QueueNotFound
 from taskflow.message import Message
@@ -116,7 +118,14 @@ class TestWhoMayWhat:
         assert site.get("/queues/region/no-such").status == 404
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/health` waits until the broker has answered."""
+    monkeypatch.setattr(monitor, "PATIENCE", 15)
+
+
 class TestMonitors:
+    @pytest.mark.usefixtures("patient")
     def test_health(self, site: Site) -> None:
         answer = site.get("/health")
         assert (answer.status, answer.json) == (200, {"status": "ok"})
@@ -146,6 +155,47 @@ class TestMonitors:
         monkeypatch.setattr(site.broker, "queues", wait)
         asyncio.run(look_on())
 
+    def test_one_that_takes_long_to_fail_is_ill_until_it_has_answered(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns: SimpleQueue[str] = SimpleQueue()
+        begun: SimpleQueue[None] = SimpleQueue()
+
+        def fail_or_answer() -> list[str]:
+            begun.put(None)
+            reason = turns.get(timeout=10)
+            if reason:
+                raise BrokerUnavailable(reason)
+            return []
+
+        async def look() -> Any:
+            answer = await ask(site.app, make_scope("GET", "/health"))
+            assert answer is not None
+            return answer.json
+
+        async def look_until(changed: Any) -> Any:
+            while (seen := await look()) == changed:
+                pass
+            return seen
+
+        async def look_on() -> None:
+            busy = {"status": "ok", "broker": "busy"}
+            ill = {"status": "unavailable", "reason": "the disk is full"}
+            assert await look() == busy
+            turns.put("the disk is full")
+            assert await look_until(busy) == ill
+            for _ in range(3):
+                assert await look() == ill, "nothing new is known"
+            begun.get(timeout=10)
+            begun.get(timeout=10)
+            turns.put("")
+            assert await look_until(ill) in (busy, {"status": "ok"})
+            turns.put("")
+
+        monkeypatch.setattr(site.broker, "queues", fail_or_answer)
+        asyncio.run(look_on())
+
+    @pytest.mark.usefixtures("patient")
     def test_health_of_a_broken_broker(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
             raise BrokerUnavailable("the disk is full")

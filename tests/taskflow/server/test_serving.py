@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from taskflow import open_broker
 from taskflow.broker import Broker
+from taskflow.dashboard import monitor
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.server import connection as connection_module
 from taskflow.server.server_options import ServerOptions, check_options, find_keys
@@ -156,6 +157,7 @@ def test_a_full_disk_is_a_5xx_and_nothing_is_acknowledged(monkeypatch: Any) -> N
                 sqs.send_message(QueueUrl=url, MessageBody="x")
             assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
             patched.setattr(broker, "queues", full)
+            patched.setattr(monitor, "PATIENCE", 15)
             with pytest.raises(urllib.error.HTTPError) as unhealthy:
                 urllib.request.urlopen(f"{server.url}/health")
             assert unhealthy.value.code == 503
