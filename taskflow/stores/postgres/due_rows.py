@@ -116,9 +116,9 @@ class DueRows:
         those that were sent before `after`."""
         lanes = self._session.ask(
             f"""SELECT l.name FROM tf.lane l WHERE l.queue = $1::int8 AND l.ready_at <= $2::float8
-                  AND ($3::float8 = '-infinity' OR EXISTS (
-                       SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.lane = l.name
-                          AND m.sent_at > $3::float8))
+                  AND ($3::float8 = '-infinity' OR (
+                       SELECT TRUE FROM tf.message m WHERE m.queue = $1::int8 AND m.lane = l.name
+                          AND m.sent_at > $3::float8 LIMIT 1))
                 {also} ORDER BY l.ready_at, l.name LIMIT {limit} FOR UPDATE OF l SKIP LOCKED""",
             (queue, now, after),
         )
