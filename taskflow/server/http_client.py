@@ -39,14 +39,14 @@ class HttpClient:
         # The address is looked up here, so that the one that was looked at is the one called.
         address = find_target(host, port, self._local)
         raw = socket.create_connection((address, port), timeout)
-        ender = threading.Timer(timeout, _cut, [raw])
-        ender.daemon = True
-        ender.start()
-        try:
-            return self._exchange(raw, parts, host, headers, body)
-        finally:
-            ender.cancel()
-            raw.close()
+        with raw, raw.dup() as held:  # TLS takes `raw` over: it could not be cut by that
+            ender = threading.Timer(timeout, _cut, [held])
+            ender.daemon = True
+            ender.start()
+            try:
+                return self._exchange(raw, parts, host, headers, body)
+            finally:
+                ender.cancel()
 
     @staticmethod
     def _exchange(
@@ -74,7 +74,7 @@ class HttpClient:
             connection.close()
 
 
-def _cut(raw: socket.socket) -> None:
+def _cut(held: socket.socket) -> None:
     """End an exchange that takes too long, whatever it is waiting for."""
     with suppress(OSError):
-        raw.shutdown(socket.SHUT_RDWR)
+        held.shutdown(socket.SHUT_RDWR)
