@@ -13,6 +13,7 @@ from taskflow.brokers import DEFAULT_ADDRESS, open_address
 from taskflow.clock import Clock
 from taskflow.errors import ConfigError
 from taskflow.later import Later
+from taskflow.text import without_secrets
 
 if TYPE_CHECKING:
     import configparser
@@ -142,11 +143,11 @@ def refusing_brokers(why: str) -> Iterator[None]:
 
 def shown_address(address: str | None = None) -> str:
     """The address of a broker for people: a file by its whole path, no user and no password."""
-    parts = urlsplit(address_of(address))
-    if parts.scheme == "sqlite":
-        path = Path(unquote(parts.path)[1:]).absolute()
+    found = address_of(address)
+    if found.startswith("sqlite:"):
+        path = Path(unquote(urlsplit(found).path)[1:]).absolute()
         return f"sqlite:///{path}"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return without_secrets(found)
 
 
 def address_of(address: str | None = None) -> str:

@@ -8,6 +8,11 @@ _UNSHOWN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
 )
 
+_HOST = r"(?:\[[0-9A-Fa-f:.]*\]|[\w.~%-]*)(?::[0-9]*)?"
+HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*")
+"""Hosts and their ports, as an address has them behind its user."""
+_END_OF_PLACE = re.compile("[?#]")
+
 _SHOWN = bytes(code if 32 <= code < 127 else ord("?") for code in range(256))
 
 
@@ -58,3 +63,21 @@ def printable(text: str, lines: bool = False) -> str:
     if text.isascii() and text.isprintable():  # most is, and this is quick
         return text
     return _UNSHOWN.sub(escape, text)
+
+
+def without_secrets(address: str) -> str:
+    """An address (URL) for people: no user, no password, no options. A password that should have
+    been percent-encoded ends at the last `@`; what cannot be a host is not shown."""
+    scheme, slashes, rest = address.partition("://")
+    if not slashes:
+        place = _END_OF_PLACE.split(address, maxsplit=1)[0]
+        return f"…{address.rpartition('@')[2]}" if "@" in address else place
+    place = _END_OF_PLACE.split(rest, maxsplit=1)[0]
+    if not place.startswith("/"):
+        if "@" in place and "@" in rest[len(place) :]:
+            return f"{scheme}://…"  # nobody knows which of them ends the password
+        if "@" in place or not HOSTS.fullmatch(place.partition("/")[0]):
+            place = _END_OF_PLACE.split(rest.rpartition("@")[2], maxsplit=1)[0]
+    if not HOSTS.fullmatch(place.partition("/")[0]):
+        place = "…"
+    return f"{scheme}://{place}"

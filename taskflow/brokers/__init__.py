@@ -14,6 +14,7 @@ from taskflow.clock import Clock, SystemClock
 from taskflow.errors import ConfigError
 from taskflow.stores.base import Store
 from taskflow.stores.sqlite.store import SqliteStore
+from taskflow.text import without_secrets
 
 if TYPE_CHECKING:
     from taskflow.stores.postgres.migration import Migrator
@@ -43,10 +44,11 @@ def open_address(
     ConfigError for an address that is none of these, BrokerFileError for a bad file,
     BrokerUnavailable for a server that cannot be used.
     """
+    shown = without_secrets(address)
     try:
         parts = urlsplit(address)
-    except ValueError as error:
-        raise ConfigError(f"broker address {address!r}: {error}") from error
+    except ValueError:  # its text quotes the address
+        raise ConfigError(f"broker address {shown!r}: its host cannot be read") from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     path = unquote(parts.path)
     if parts.scheme == "aws":
@@ -56,23 +58,24 @@ def open_address(
         return StoredBroker(store, clock=clock, random=random)
     if parts.scheme not in _SCHEMES:
         raise ConfigError(
-            f"broker address {address!r}: {parts.scheme or 'no'} scheme; allowed are memory://, "
+            f"broker address {shown!r}: {parts.scheme or 'no'} scheme; allowed are memory://, "
             "sqlite:///path/to/broker.db, postgresql://user@host/database and aws://REGION"
         )
     if parts.netloc:
+        host = parts.netloc.rpartition("@")[2]
         raise ConfigError(
-            f"broker address {address!r}: {parts.netloc!r} stands where a host would; write "
-            f"{parts.scheme}:///{parts.netloc}{path} (three slashes: relative, four: absolute)"
+            f"broker address {shown!r}: {host!r} stands where a host would; write "
+            f"{parts.scheme}:///{host}{path} (three slashes: relative, four: absolute)"
         )
     if parts.scheme == "sqlite":
-        return _sqlite(address, path, options, create, clock, random, lead)
+        return _sqlite(shown, path, options, create, clock, random, lead)
     if path or options:
-        raise ConfigError(f"broker address {address!r}: memory:// takes no path and no options")
+        raise ConfigError(f"broker address {shown!r}: memory:// takes no path and no options")
     return StoredBroker(SqliteStore(None, durable=False), clock=clock, random=random)
 
 
 def _sqlite(
-    address: str,
+    shown: str,
     path: str,
     options: dict[str, str],
     create: bool,
@@ -84,16 +87,16 @@ def _sqlite(
     shards = options.pop("shards", None)
     if options:
         raise ConfigError(
-            f"broker address {address!r}: unknown option {min(options)!r}; allowed: durability, "
+            f"broker address {shown!r}: unknown option {min(options)!r}; allowed: durability, "
             "shards"
         )
     if durability not in _DURABILITIES:
         raise ConfigError(
-            f"broker address {address!r}: durability is {durability!r}; "
+            f"broker address {shown!r}: durability is {durability!r}; "
             f"allowed: {' or '.join(_DURABILITIES)}"
         )
     if not path.strip("/"):
-        raise ConfigError(f"broker address {address!r} names no file; example: {DEFAULT_ADDRESS}")
+        raise ConfigError(f"broker address {shown!r} names no file; example: {DEFAULT_ADDRESS}")
     return open_files(
         Path(path[1:]),
         durable=durability == "power",
@@ -108,7 +111,7 @@ def _sqlite(
 def open_migrator(address: str) -> "AbstractContextManager[Migrator]":
     """What brings the tables of the broker at an address up to date, where that is a command of its
     own. Raises ConfigError elsewhere, BrokerUnavailable."""
-    scheme = urlsplit(address).scheme
+    scheme = address.partition(":")[0]
     if scheme not in _POSTGRES:
         raise ConfigError(
             f"there is nothing to migrate at {scheme}://; only postgresql:// has tables that "
@@ -144,7 +147,8 @@ def _aws(
         if (error.name or "").partition(".")[0] not in ("boto3", "botocore"):
             raise
         raise ConfigError(
-            f"broker address {address!r} needs boto3: pip install 'taskflow-events[aws]'"
+            f"broker address {without_secrets(address)!r} needs boto3: "
+            "pip install 'taskflow-events[aws]'"
         ) from error
 
     def open_state(state: str) -> Broker:

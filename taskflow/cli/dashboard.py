@@ -1,7 +1,6 @@
 """`taskflow dashboard`: the pages for operators, alone."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -9,6 +8,7 @@ from taskflow.brokers import DEFAULT_ADDRESS
 from taskflow.cli.modules import server_module
 from taskflow.cli.options import broker_option, keys_option, keys_setting, opened
 from taskflow.config import address_of, setting
+from taskflow.text import without_secrets
 
 
 @click.command()
@@ -52,14 +52,7 @@ def dashboard(
             prefix=prefix.rstrip("/"),
             hidden=hidden,
             name=name,
-            address=_shown(address_of(address)),
+            address=without_secrets(address_of(address)),
         )
         click.echo(f"Dashboard at {server.url}", err=True)
         server.run()
-
-
-def _shown(address: str) -> str:
-    """The address without user and password."""
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"

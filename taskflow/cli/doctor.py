@@ -18,9 +18,9 @@ from taskflow.doctor.facts import Facts
 from taskflow.doctor.looking import look
 from taskflow.doctor.rule import SEVERITIES, Finding, Severity
 from taskflow.doctor.rules import RULES
-from taskflow.errors import BrokerUnavailable
+from taskflow.errors import BrokerUnavailable, ConfigError
 from taskflow.registry import Registry
-from taskflow.text import printable
+from taskflow.text import printable, without_secrets
 
 
 @click.command()
@@ -82,7 +82,11 @@ def doctor(
 
 
 def _facts(registry: Registry, address: str | None, no_broker: bool) -> Facts:
-    parts = urlsplit(address_of(address))
+    try:
+        parts = urlsplit(address_of(address))
+    except ValueError:  # its text quotes the address
+        shown = without_secrets(address_of(address))
+        raise ConfigError(f"broker address {shown!r}: its host cannot be read") from None
     options = dict(parse_qsl(parts.query))
     facts = Facts(registry=registry, scheme=parts.scheme, options=options, looked=False)
     if not no_broker and parts.scheme != "memory":  # which this process would make, and is empty

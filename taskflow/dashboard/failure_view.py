@@ -34,7 +34,7 @@ def failure_of(delivery: Delivery, hiding: Hiding) -> Failure | None:
     if value is None:
         return None
     text = hide_sealed(plain_text(value))
-    values = list(hiding.values(read_json(hide_sealed(delivery.body))[0]))
+    values = hiding.values(read_json(hide_sealed(delivery.body))[0])
     try:
         found = json.loads(text)
         # What is nested becomes text here: deeper in a template there may be no room for it.

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from taskflow.dashboard.hidden_values import NOTHING_HIDDEN, SHORTEST, HiddenValues
+
 HIDDEN_NAMES = (
     "card",
     "cvc",
@@ -21,7 +23,6 @@ HIDDEN_NAMES = (
 )
 """What is hidden without anybody saying so: fields of which a word is one of these."""
 
-SHORTEST = 4  # characters of a hidden value that is looked for in other texts
 LONGEST_KNOWN, MOST_KNOWN = 100, 10_000  # characters of a name, and names, that are remembered
 DEEPEST = 100  # levels of a payload that are looked into
 
@@ -81,8 +82,11 @@ class Hiding:
         """A value for a file: where something is hidden, its text says so."""
         return json.loads(json.dumps(self.shown(value)))
 
-    def values(self, value: Any, depth: int = 0) -> Iterator[str]:
-        """The texts of what is hidden in a value, those that are long enough to be looked for."""
+    def values(self, value: Any) -> HiddenValues:
+        """The texts of what is hidden in a value."""
+        return HiddenValues(self._values(value, 0))
+
+    def _values(self, value: Any, depth: int) -> Iterator[str]:
         if depth > DEEPEST:
             return
         if isinstance(value, dict):
@@ -90,16 +94,15 @@ class Hiding:
                 if self.hides(name):
                     yield from _leaves(one)
                 else:
-                    yield from self.values(one, depth + 1)
+                    yield from self._values(one, depth + 1)
         elif isinstance(value, list):
             for one in value:
-                yield from self.values(one, depth + 1)
+                yield from self._values(one, depth + 1)
 
-    def quoted(self, text: str, values: Iterable[str] = ()) -> str:
+    def quoted(self, text: str, values: HiddenValues = NOTHING_HIDDEN) -> str:
         """A text (an error, a traceback) without what is hidden: the `values` of its payload, and
         what stands behind a hidden name."""
-        for value in sorted(set(values), key=len, reverse=True):
-            text = text.replace(value, "…hidden…")
+        text = values.taken_out(text)
 
         def hide(found: re.Match[str]) -> str:
             if not self.hides(found["name"]):

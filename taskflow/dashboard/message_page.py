@@ -79,7 +79,7 @@ def _one(visit: Visit, one: Found) -> Answer:
     delivery, bodies = one.delivery, visit.may("bodies")
     settings = visit.survey().settings.get(delivery.source or delivery.queue)
     payload, _ = read_json(hide_sealed(delivery.body))
-    hidden = list(visit.hiding.values(payload))
+    hidden = visit.hiding.values(payload)
     failure = failure_of(delivery, visit.hiding)
     sign, word = state_words(one)
     attributes = {

@@ -131,7 +131,7 @@ def _shown_text(delivery: Delivery, hiding: Hiding) -> str:
     """What is seen of a message, for words to be looked for in: the broker looks through hidden
     fields too, and what it finds there would tell what they hold."""
     value, is_json = read_json(hide_sealed(delivery.body))
-    hidden = list(hiding.values(value))
+    hidden = hiding.values(value)
     if is_json:
         shown = hiding.shown(value)
         texts = [json.dumps(shown, ensure_ascii=False, separators=by) for by in _AS_WRITTEN]

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.code_view import Code, write_payload, write_traceback
 from taskflow.dashboard.drawing import gantt
+from taskflow.dashboard.hidden_values import HiddenValues
 from taskflow.dashboard.queue_view import Sign
 from taskflow.dashboard.run_list import sign_of
 from taskflow.dashboard.visit import Visit
@@ -52,9 +53,11 @@ def show(visit: Visit, id: str) -> Answer:
     bodies = visit.may("bodies")
     end = tree.finished_at or visit.now
     rows: list[TreeRow] = []
-    _add(visit, tree, 0, (tree.created_at, max(end, tree.created_at + 0.001)), rows)
     sign, word = sign_of(tree.state)
     shown = {"args": _plain(facts["args"]), "kwargs": _plain(facts["kwargs"])}
+    hidden = visit.hiding.values(shown)
+    span = tree.created_at, max(end, tree.created_at + 0.001)
+    _add(visit, tree, 0, span, hidden, rows)
     return visit.page(
         "run.html",
         "/workflows",
@@ -70,28 +73,34 @@ def show(visit: Visit, id: str) -> Answer:
         rows_in_all=len(rows),
         steps_done=sum(1 for one in tree.steps if one.state == "done"),
         retried=[one for one in tree.steps if one.attempts > 1 or one.error is not None],
-        error=error_text(visit, tree.error),
-        traceback=_traceback(visit, tree.error) if bodies else None,
+        error=error_text(visit, tree.error, hidden),
+        traceback=_traceback(visit, tree.error, hidden) if bodies else None,
         input=write_payload(msgspec.json.encode(shown).decode(), visit.hiding) if bodies else None,
         result=_code(visit, facts["result"]) if bodies and tree.state == "done" else None,
         root=None if found.run.place is None else found.run.place.root,
         trace=found.run.trace,
-        error_text=lambda error: error_text(visit, error),
+        error_text=lambda error: error_text(visit, error, hidden),
     )
 
 
-def error_text(visit: Visit, error: RunError | None) -> str:
-    """An error as its reader may see it: its words are a body's."""
+def error_text(visit: Visit, error: RunError | None, hidden: HiddenValues) -> str:
+    """An error as its reader may see it: its words are a body's. `hidden` is what the run's input
+    hides, which its errors and those of its steps may quote."""
     if error is None:
         return ""
     kind = error.type.rpartition(".")[2]
     if not visit.may("bodies") or not error.message:
         return kind
-    return f"{kind}: {visit.hiding.quoted(error.message)}"
+    return f"{kind}: {visit.hiding.quoted(error.message, hidden)}"
 
 
 def _add(
-    visit: Visit, tree: Branch, depth: int, span: tuple[float, float], rows: list[TreeRow]
+    visit: Visit,
+    tree: Branch,
+    depth: int,
+    span: tuple[float, float],
+    hidden: HiddenValues,
+    rows: list[TreeRow],
 ) -> None:
     sign, word = sign_of(tree.state)
     began = tree.started_at or tree.created_at
@@ -101,7 +110,7 @@ def _add(
         colour = "wait"
     name = tree.task.rpartition(".")[2]
     bars = gantt([_bar(began, end, span, colour)])
-    error = error_text(visit, tree.error)
+    error = error_text(visit, tree.error, hidden)
     run = tree.id if depth else ""
     rows.append(
         TreeRow(min(depth, DEEPEST), name, run, sign, word, began, end - began, bars, None, error)
@@ -109,11 +118,16 @@ def _add(
     for step in tree.steps:
         if len(rows) > MOST_ROWS:
             return
-        _add_step(visit, step, depth + 1, span, rows)
+        _add_step(visit, step, depth + 1, span, hidden, rows)
 
 
 def _add_step(
-    visit: Visit, step: Leaf, depth: int, span: tuple[float, float], rows: list[TreeRow]
+    visit: Visit,
+    step: Leaf,
+    depth: int,
+    span: tuple[float, float],
+    hidden: HiddenValues,
+    rows: list[TreeRow],
 ) -> None:
     word = step.state if step.attempts <= 1 else f"{step.state}, attempt {step.attempts}"
     if step.state == "waiting":
@@ -135,12 +149,12 @@ def _add_step(
             took,
             gantt([_bar(began, began + took, span, colour)]),
             result,
-            error_text(visit, step.error),
+            error_text(visit, step.error, hidden),
         )
     )
     for run in step.runs:
         if len(rows) <= MOST_ROWS:
-            _add(visit, run, depth + 1, span, rows)
+            _add(visit, run, depth + 1, span, hidden, rows)
 
 
 def _bar(
@@ -150,10 +164,10 @@ def _bar(
     return (began - span[0]) / whole, (ended - began) / whole, colour
 
 
-def _traceback(visit: Visit, error: RunError | None) -> Markup | None:
+def _traceback(visit: Visit, error: RunError | None, hidden: HiddenValues) -> Markup | None:
     if error is None or not error.traceback:
         return None
-    return write_traceback(visit.hiding.quoted(error.traceback))
+    return write_traceback(visit.hiding.quoted(error.traceback, hidden))
 
 
 def _plain(raw: object) -> object:

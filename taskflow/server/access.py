@@ -14,7 +14,7 @@ from taskflow.server.access_key import allows
 from taskflow.server.auth_error import AuthError, denied, unknown_key
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Keys
-from taskflow.server.origin import is_foreign, is_known_host
+from taskflow.server.origin import is_foreign, is_from_program, is_known_host
 from taskflow.server.protocol import HttpRequest
 from taskflow.server.signature_claim import Request, read_scope, scope_of
 from taskflow.server.signing import verify
@@ -60,11 +60,13 @@ class Access:
         if is_foreign(request):
             raise common_error("AccessDenied", "A browser sent this for another site.")
         if is_open:
-            if not request.header("authorization") and not is_known_host(request, self._url):
+            signed = request.header("authorization") and is_from_program(request)
+            if not signed and not is_known_host(request, self._url):
                 raise common_error(
                     "AccessDenied",
-                    "Unsigned requests are answered for localhost, 127.0.0.1, [::1] and what --url "
-                    "says; sign it, or use one of these as the host.",
+                    "Unsigned requests, and those of browsers, are answered for localhost, "
+                    "127.0.0.1, [::1] and what --url says; sign it, or use one of these as the "
+                    "host.",
                 )
             return
         if request.method == "GET":

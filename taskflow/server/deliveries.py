@@ -10,7 +10,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -58,7 +58,11 @@ class Deliveries:
     """What one server delivers. `run` it on the server's loop, once `backend.waiting` started."""
 
     def __init__(
-        self, backend: Backend, client: Client | None = None, *, local_targets: bool = True
+        self,
+        backend: Backend,
+        client: Client | None = None,
+        *,
+        local_targets: Callable[[], bool] = lambda: True,
     ) -> None:
         self._backend = backend
         self._broker = backend.broker

@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Protocol
@@ -24,10 +24,10 @@ class Client(Protocol):
 class HttpClient:
     """Posts over a new connection each time, and follows no redirects. Thread-safe.
 
-    `local`: whether URLs may be of this machine and its links.
+    `local`: whether URLs may be of this machine and its links; asked before each.
     """
 
-    def __init__(self, local: bool = True) -> None:
+    def __init__(self, local: Callable[[], bool] = lambda: True) -> None:
         self._local = local
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
@@ -37,16 +37,16 @@ class HttpClient:
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         # The address is looked up here, so that the one that was looked at is the one called.
-        address = find_target(host, port, self._local)
+        address = find_target(host, port, self._local())
         raw = socket.create_connection((address, port), timeout)
-        ender = threading.Timer(timeout, _cut, [raw])
-        ender.daemon = True
-        ender.start()
-        try:
-            return self._exchange(raw, parts, host, headers, body)
-        finally:
-            ender.cancel()
-            raw.close()
+        with raw, raw.dup() as held:  # TLS takes `raw` over: it could not be cut by that
+            ender = threading.Timer(timeout, _cut, [held])
+            ender.daemon = True
+            ender.start()
+            try:
+                return self._exchange(raw, parts, host, headers, body)
+            finally:
+                ender.cancel()
 
     @staticmethod
     def _exchange(
@@ -74,7 +74,7 @@ class HttpClient:
             connection.close()
 
 
-def _cut(raw: socket.socket) -> None:
+def _cut(held: socket.socket) -> None:
     """End an exchange that takes too long, whatever it is waiting for."""
     with suppress(OSError):
-        raw.shutdown(socket.SHUT_RDWR)
+        held.shutdown(socket.SHUT_RDWR)

@@ -23,6 +23,7 @@ import msgspec
 
 from taskflow.errors import ConfigError
 from taskflow.server.access_key import VERBS, Key, Verb
+from taskflow.text import without_secrets
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _ID = re.compile(r"TF[A-Z0-9]{18}")
@@ -37,8 +38,9 @@ def keys_file(address: str) -> Path:
     """The keys file of the broker at a `sqlite:///` address. ConfigError for any other."""
     try:
         parts = urlsplit(address)
-    except ValueError as error:
-        raise ConfigError(f"broker address {address!r}: {error}") from error
+    except ValueError:  # its text quotes the address
+        shown = without_secrets(address)
+        raise ConfigError(f"broker address {shown!r}: its host cannot be read") from None
     path = unquote(parts.path)[1:]
     if parts.scheme != "sqlite" or parts.netloc or not path.strip("/"):
         raise ConfigError(

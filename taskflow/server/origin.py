@@ -1,7 +1,8 @@
 """For whom a request comes: a browser on behalf of another site, or by a name that is not ours.
 
 A page that anybody shows may make a browser send requests here, by a name that its owner pointed at
-this machine, or by `0.0.0.0`, which is this machine too. It cannot sign them.
+this machine, or by `0.0.0.0`, which is this machine too. It cannot sign them; but where any
+signature is taken, what a page by its own name says to be one is none.
 """
 
 from ipaddress import ip_address
@@ -22,6 +23,13 @@ def is_foreign(request: HttpRequest) -> bool:
         return urlsplit(sender).netloc.lower() != request.header("host").lower()
     except ValueError:
         return True
+
+
+def is_from_program(request: HttpRequest) -> bool:
+    """Whether no browser sent this. Each of them says where a POST comes from, also from a page of
+    the same origin; of a GET it may say nothing."""
+    told = ("origin", "referer", "sec-fetch-site")
+    return request.method == "POST" and not any(map(request.header, told))
 
 
 def is_known_host(request: HttpRequest, public_url: str | None) -> bool:

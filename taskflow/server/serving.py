@@ -93,10 +93,10 @@ class WireServer:
         self._moves = MoveActions(backend)
         self._chores = Chores(backend)
         keys = Keys.load(options.keys) if options.keys else None
-        self._deliveries = Deliveries(
-            backend, local_targets=options.local_targets or not (keys and keys.configured)
-        )
         access = Access(backend, keys, options.url)
+        self._deliveries = Deliveries(
+            backend, local_targets=lambda: options.local_targets or access.open
+        )
         allows_page = PageAccess(keys, options.url).allows
         actions = {
             **sqs_actions(backend, self._moves),

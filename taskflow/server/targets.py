@@ -3,9 +3,13 @@
 import re
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-_PASSWORD = re.compile(r"(://[^/?#@:]*):[^/?#@]*@")
+# A password may hold an @, and a colon: the last @ before the path ends it.
+_PASSWORD = re.compile(r"(://[^/?#:]*):[^/?#]*@")
+_NOWHERE = {4: "203.0.113.7", 6: "2001:db8::7"}
+"""Addresses that are kept for documents: no machine has them."""
 Resolve = Callable[[str, int], Sequence[str]]
 
 
@@ -43,4 +47,28 @@ def _is_local(address: IPv4Address | IPv6Address) -> bool:
         or found.is_unspecified
         or found.is_multicast
         or found.is_reserved
+        or _is_own(found)
     )
+
+
+def _is_own(address: IPv4Address | IPv6Address) -> bool:
+    """Whether this machine has the address: what listens on all of its addresses is reached there
+    too, behind what keeps others out."""
+    if not _may_bind(str(address), address.version):
+        return False
+    if not _may_bind(_NOWHERE[address.version], address.version):
+        return True
+    with _socket(address.version) as one:  # here anything may be bound (ip_nonlocal_bind)
+        one.connect((str(address), 9))
+        return bool(one.getsockname()[0] == str(address))
+
+
+def _may_bind(address: str, version: int) -> bool:
+    with suppress(OSError), _socket(version) as one:
+        one.bind((address, 0))
+        return True
+    return False
+
+
+def _socket(version: int) -> socket.socket:
+    return socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)

@@ -1,12 +1,15 @@
 """Settings and broker addresses: the environment over setup.cfg; what is wrong is refused."""
 
+from contextlib import suppress
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 
 from taskflow import open_broker
-from taskflow.config import KNOWN, setting
+from taskflow.config import KNOWN, setting, shown_address
 from taskflow.errors import ConfigError
+from taskflow.server.keys import keys_file
 
 
 @pytest.fixture(autouse=True)
@@ -138,3 +141,39 @@ def test_an_address_that_is_none_is_refused_with_the_reason(
     with pytest.raises(ConfigError, match=reason):
         open_broker(address)
     assert list(folder.iterdir()) == []
+
+
+STRANGE = [
+    "postgresql://u:s3cr3t@[::1/db",
+    "postgresql://u:s3cr3t\N{ACCOUNT OF}@h/db",
+    "postgresql://u:s3cr3t/x@h/db",
+    "postgresql://u:s3cr3t#x@h/db",
+    "postgresql://u:s3cr3t?x@h/db",
+    "postgresql://u:s3cr3t",
+    "postgresql:/u:s3cr3t@h/db",
+    "postgresql://u@h/db?password=s3cr3t&unknown=1",
+    "aws://u:s3cr3t@eu-west-1",
+    "aws://eu-west-1?endpoint=http://u:s3cr3t@",
+    "aws://eu-west-1?prefix=a.b&state=redis%3A%2F%2F%3Aa%2Fs3cr3t%40h%2F0",
+    "aws://eu-west-1?prefix=a.b&state=redis%3A%2F%2Fh%2F0%3Fpassword%3Ds3cr3t",
+    "aws://eu-west-1?unknown=1&idempotency=postgresql%3A%2F%2Fh%2Fdb%3Fpassword%3Ds3cr3t",
+    "aws://eu-west-1?state=odd%3A%2F%2Fu%40v%3As3cr3t%40h",
+    "aws://eu-west-1?payloads=s3%3A%2F%2Fu%3As3cr3t%40b",
+    "redis://:s3cr3t@h/0",
+    "amqp://u:s3cr3t@h//",
+    "sqlite://u:s3cr3t@h/b.db",
+    "memory://u:s3cr3t@h",
+    "//u:s3cr3t@h/db",
+    "u:s3cr3t@h/db",
+]
+
+
+@pytest.mark.parametrize("address", STRANGE)
+def test_no_refusal_of_an_address_tells_its_password(address: str) -> None:
+    """An address is often one of another program, or typed with a password as it is."""
+    for read in (open_broker, keys_file):
+        with pytest.raises(ConfigError) as refusal:
+            read(address)
+        assert "s3cr3t" not in "".join(format_exception(refusal.value))
+    with suppress(ValueError):
+        assert "s3cr3t" not in shown_address(address)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskflow.text import character, check_line, is_simple, printable
+from taskflow.text import character, check_line, is_simple, printable, without_secrets
 
 
 def test_what_is_simple_is_ascii_that_can_be_printed() -> None:
@@ -61,3 +61,24 @@ def test_line_ends_may_stay() -> None:
 
 def test_a_character_is_named_by_its_code() -> None:
     assert character("\n") == "U+000A"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("sqlite:///a@b/c.db?durability=power", "sqlite:///a@b/c.db"),
+        ("postgresql://u:p@a:5432,[::1]:5433/db?password=p", "postgresql://a:5432,[::1]:5433/db"),
+        ("postgresql:///db", "postgresql:///db"),
+        ("redis://:p@h/0", "redis://h/0"),
+        ("postgresql://u:p@p/p@h/db?x=1", "postgresql://h/db"),
+        ("postgresql://u:p/p?p#p@h/db?x=1", "postgresql://h/db"),
+        ("postgresql://u:p@p/p?p#p@h/db?x=1", "postgresql://…"),
+        ("postgresql://h/db?x=a@b", "postgresql://h/db"),
+        ("postgresql://u:p", "postgresql://…"),
+        ("postgresql://u:p@[::1/db", "postgresql://…"),
+        ("u:p@h/db", "…h/db"),
+        ("broker.db?x", "broker.db"),
+    ],
+)
+def test_an_address_is_shown_without_secrets(address: str, shown: str) -> None:
+    assert without_secrets(address) == shown

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from random import Random
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from taskflow.broker import Broker
 from taskflow.brokers.aws.broker import AwsBroker
@@ -21,6 +21,7 @@ from taskflow.coordination.coordination_store import CoordinationStore
 from taskflow.coordination.event_records import Records
 from taskflow.errors import ConfigError
 from taskflow.forking import RANDOM
+from taskflow.text import without_secrets
 from taskflow.wire.places import ACCOUNT, BUCKET, REGION, TABLE, key_prefix
 
 OPTIONS = ("account", "endpoint", "idempotency", "payloads", "prefix", "state")
@@ -28,7 +29,6 @@ LOCAL = ("memory", "sqlite")
 REDIS = ("redis", "rediss")
 STATES = "dynamodb://table, redis://host/0, sqlite:///path/to/state.db, or a SQL database's address"
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
-_SECRET = re.compile(r"(://[^/@:?&]*:)[^/@&]*@")
 
 
 def open_aws(
@@ -52,10 +52,10 @@ def open_aws(
     """
 
     def refuse(what: str) -> ConfigError:
-        return ConfigError(f"broker address {_shown(address)!r}: {what}")
+        return ConfigError(f"broker address {without_secrets(address)!r}: {what}")
 
     if not REGION.fullmatch(region):
-        raise refuse(f"{region!r} is no AWS region; write aws://eu-central-1")
+        raise refuse(f"{region.rpartition('@')[2]!r} is no AWS region; write aws://eu-central-1")
     if path.strip("/"):
         raise refuse(f"nothing stands after the region but options; {path!r} does")
     for name in options:
@@ -70,7 +70,7 @@ def open_aws(
         raise refuse(f"prefix is {len(prefix)} characters; 40 at most, names have 80")
     endpoint = options.get("endpoint")
     if endpoint is not None and not _is_url(endpoint):
-        raise refuse(f"endpoint is {endpoint!r}; write http://127.0.0.1:9324")
+        raise refuse(f"endpoint is {without_secrets(endpoint)!r}; write http://127.0.0.1:9324")
     api, random = Api(region, endpoint), random or RANDOM
     records, store, payloads = None, None, None
     if (text := options.get("idempotency")) is not None:
@@ -80,12 +80,14 @@ def open_aws(
     if (text := options.get("payloads")) is not None:
         payloads = _open_payloads(api, text, random)
         if payloads is None:
-            raise refuse(f"payloads is {text!r}; write s3://bucket or s3://bucket/prefix/")
+            raise refuse(
+                f"payloads is {without_secrets(text)!r}; write s3://bucket or s3://bucket/prefix/"
+            )
     state = None
     if (text := options.get("state")) is not None:
         state = _open_state(api, text, clock or SystemClock(), random, open_state)
         if state is None:
-            raise refuse(f"state is {_shown(text)!r}; write {STATES}")
+            raise refuse(f"state is {without_secrets(text)!r}; write {STATES}")
     return AwsBroker(
         api,
         prefix=prefix,
@@ -97,11 +99,6 @@ def open_aws(
         clock=clock,
         random=random,
     )
-
-
-def _shown(address: str) -> str:
-    """An address without its passwords."""
-    return _SECRET.sub(r"\1***@", unquote(address))
 
 
 def _is_url(text: str) -> bool:

@@ -11,6 +11,7 @@ from taskflow.errors import ConfigError
 from taskflow.stores.postgres.connecting import Server, check_server, connect, translate
 from taskflow.stores.postgres.migration import Migrator
 from taskflow.stores.postgres.store import PostgresStore
+from taskflow.text import HOSTS, without_secrets
 
 SCHEMA = "taskflow"
 _DURABILITIES = ("power", "process")
@@ -42,8 +43,16 @@ def server_of(address: str) -> Server:
     """What an address says: `postgresql://user@host:port/database`, several hosts too, with
     `?schema=taskflow`, `durability=power|process` and `pooled=true|false` for us, and what libpq
     knows. Raises ConfigError; it names no password."""
-    parts = urlsplit(address)
-    shown = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    shown = f"postgresql://{without_secrets(address).partition('://')[2]}"
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # its text quotes the address
+        raise ConfigError(f"broker address {shown}: its host cannot be read") from None
+    if not HOSTS.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise ConfigError(
+            f"broker address {shown}: its host cannot be; a password has / as %2F, @ as %40, "
+            "? as %3F and # as %23"
+        )
     try:
         options = dict(
             parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
@@ -73,7 +82,7 @@ def server_of(address: str) -> Server:
     try:
         found = psycopg.conninfo.conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).replace(conninfo, shown)
         for secret in (parts.password, unquote(parts.password or ""), options.get("password")):
             if secret:
                 reason = reason.replace(secret, "…")

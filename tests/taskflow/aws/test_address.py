@@ -99,14 +99,14 @@ def test_the_state_lies_where_the_address_says() -> None:
 
 
 def test_the_address_of_a_state_is_quoted_without_its_password() -> None:
-    with pytest.raises(ConfigError, match=r"user:\*\*\*@host") as caught:
+    with pytest.raises(ConfigError, match=r"state is .aws://host") as caught:
         open_broker("aws://eu-central-1?state=aws://user:secret@host")
     assert "secret" not in str(caught.value)
 
 
 def test_an_address_is_quoted_without_its_password() -> None:
     url = "postgresql%2Bpsycopg://user:secret@host/db"
-    with pytest.raises(ConfigError, match=r"user:\*\*\*@host") as caught:
+    with pytest.raises(ConfigError, match=r"aws://eu-central-1.: unknown option") as caught:
         open_broker(f"aws://eu-central-1?idempotency={url}&acount=1")
     assert "secret" not in str(caught.value)
 

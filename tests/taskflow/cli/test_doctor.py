@@ -87,6 +87,14 @@ def test_a_broker_that_cannot_be_used_is_a_finding_unless_none_is_asked(
     assert "TF401" in numbers(run("doctor", "-m", "shop", "--json"))
 
 
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(
+    run: Run, folder: Path
+) -> None:
+    result = run("doctor", "-m", "shop", "--broker", "postgresql://u:s3cr3t@[::1/db")
+    assert (result.exit_code, "s3cr3t" in result.output) == (2, False)
+    assert "its host cannot be read" in result.output
+
+
 def test_the_files_of_a_broker_of_several_are_looked_at(run: Run, folder: Path) -> None:
     address = "sqlite:///many.db?shards=2&durability=process"
     run("topology", "-m", "shop", "apply", "--broker", address)

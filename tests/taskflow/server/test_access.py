@@ -122,7 +122,7 @@ def test_what_nobody_signed_is_answered_by_our_own_names_alone(
     access: Access, keys: Keys, host: str, browser: Any
 ) -> None:
     """Any page may point a name here, or use 0.0.0.0; some send no header that tells."""
-    with pytest.raises(WireError, match="Unsigned requests are answered for localhost"):
+    with pytest.raises(WireError, match="are answered for localhost"):
         access.authenticate(at(host, "POST", *browser), "sqs", "PurgeQueue")
     refused = PageAccess(keys).allows(at(host, "GET", *browser), "read")
     assert refused is not None
@@ -132,6 +132,25 @@ def test_what_nobody_signed_is_answered_by_our_own_names_alone(
 def test_what_is_signed_may_come_by_any_name(access: Access) -> None:
     signed = ("authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/sqs/aws4_request")
     assert access.authenticate(at("taskflow:9324", "POST", signed), "sqs", "PurgeQueue")
+
+
+@pytest.mark.parametrize(
+    ("method", "browser"),
+    [
+        ("POST", (("origin", "http://evil.example:9324"),)),
+        ("POST", (("referer", "http://evil.example:9324/page"),)),
+        ("POST", (("sec-fetch-site", "same-origin"),)),
+        ("GET", ()),
+    ],
+)
+def test_a_page_whose_name_leads_here_signs_nothing(
+    access: Access, method: str, browser: Any
+) -> None:
+    """To its browser it is of the same origin: it may set this header, and read the answer."""
+    signed = ("authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/sqs/aws4_request")
+    asked = at("evil.example:9324", method, signed, *browser)
+    with pytest.raises(WireError, match="are answered for localhost"):
+        access.authenticate(asked, "sqs", "ReceiveMessage")
 
 
 def test_a_signature_in_the_query_is_none(access: Access) -> None:

@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import logging
 import socket
 import threading
 import urllib.error
@@ -24,6 +25,8 @@ from taskflow.broker import Broker
 from taskflow.dashboard import monitor
 from taskflow.errors import BrokerFileError, ConfigError
 from taskflow.server import connection as connection_module
+from taskflow.server.access_key import Key
+from taskflow.server.keys import Keys
 from taskflow.server.server_options import ServerOptions, check_options, find_keys
 from taskflow.testing import ManualClock, memory_broker, wire_server
 
@@ -31,15 +34,15 @@ Client = Callable[..., Any]
 
 
 @contextmanager
-def client_of(url: str, service: str = "sqs") -> Iterator[Any]:
+def client_of(url: str, service: str = "sqs", key: Key | None = None) -> Iterator[Any]:
     config = Config(retries={"total_max_attempts": 1}, read_timeout=30)
     made = boto3.client(
         service,
         endpoint_url=url,
         region_name="us-east-1",
         config=config,
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
+        aws_access_key_id=key.access_key_id if key else "x",
+        aws_secret_access_key=key.secret if key else "x",
     )
     with closing(made):
         yield made
@@ -97,6 +100,31 @@ def test_keys_lie_beside_the_file() -> None:
         "var/broker.db-keys.json"
     )
     assert find_keys("memory://") is None
+
+
+def test_from_the_first_key_on_urls_of_this_machine_are_not_called(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the server began without any."""
+    caplog.set_level(logging.INFO, "taskflow.server")
+    file, refused = tmp_path / "broker.db-keys.json", threading.Event()
+
+    def hear(record: logging.LogRecord) -> bool:
+        if "which subscriptions may not call" in record.getMessage():
+            refused.set()
+        return True
+
+    caplog.handler.addFilter(hear)
+    with closing(open_broker("memory://")) as broker, wire_server(broker, keys=file) as server:
+        key = Keys.load(file).add("shop", 0.0)
+        broker.create_topic("made")
+        with client_of(server.url, "sns", key) as sns:
+            sns.subscribe(
+                TopicArn="arn:aws:sns:us-east-1:000000000000:made",
+                Protocol="http",
+                Endpoint=server.url,
+            )
+        assert refused.wait(30)
 
 
 def test_a_poll_under_way_is_answered_when_the_server_stops() -> None:

@@ -1,5 +1,7 @@
 """Which addresses the URLs of subscriptions may lead to, and what is shown of them."""
 
+import socket
+
 import pytest
 
 from taskflow.server.targets import TargetRefused, find_target, resolve, shown_endpoint
@@ -26,6 +28,20 @@ def test_this_machine_and_its_links_are_refused(address: str) -> None:
     assert find_target("example.org", 80, True, lambda host, port: [address]) == address
 
 
+def test_an_address_that_this_machine_has_is_refused() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.connect(("203.0.113.9", 9))  # nothing is sent
+        except OSError:
+            pytest.skip("this machine has no way out")
+        own = one.getsockname()[0]
+    with pytest.raises(TargetRefused, match="which subscriptions may not call"):
+        find_target("example.org", 80, False, lambda host, port: [own])
+    with pytest.raises(TargetRefused, match="which subscriptions may not call"):
+        find_target("example.org", 80, False, lambda host, port: [f"::ffff:{own}"])
+    assert find_target("example.org", 80, True, lambda host, port: [own]) == own
+
+
 @pytest.mark.parametrize("address", ["93.184.216.34", "10.0.0.1", "192.168.1.2", "2606:2800::1"])
 def test_other_machines_are_called(address: str) -> None:
     assert find_target("example.org", 80, False, lambda host, port: [address]) == address
@@ -46,6 +62,8 @@ def test_a_host_is_asked_of_the_system() -> None:
         ("https://example.org/a", "https://example.org/a"),
         ("https://user:secret@example.org/a", "https://user:****@example.org/a"),
         ("http://u:p:w@example.org", "http://u:****@example.org"),
+        ("http://u:p@w@example.org/a@b", "http://u:****@example.org/a@b"),
+        ("http://u@v:pw@example.org", "http://u@v:****@example.org"),
         ("https://user@example.org/", "https://user@example.org/"),
         ("https://example.org/?a=b:c@d", "https://example.org/?a=b:c@d"),
         ("arn:aws:sqs:us-east-1:000000000000:work", "arn:aws:sqs:us-east-1:000000000000:work"),
