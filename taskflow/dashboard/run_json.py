@@ -26,7 +26,8 @@ class RunPage:
         self._allows = allows
 
     async def show(self, request: HttpRequest) -> HttpResponse:
-        """The run, 404 without one, 422 for one that cannot be read here. Never raises what the broker raises."""
+        """The run, 404 without one, 422 for one that cannot be read here. Never raises what the
+        broker raises."""
         refusal = self._allows(request, "receive", "")
         if refusal is not None:
             return refusal
