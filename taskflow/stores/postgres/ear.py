@@ -15,6 +15,7 @@ from psycopg import sql
 
 from taskflow.errors import BrokerUnavailable
 from taskflow.payload import UNREADABLE
+from taskflow.uninterrupted import interruptible
 
 _read = msgspec.json.Decoder(list[str]).decode
 
@@ -90,7 +91,7 @@ class Ear:
             waiting = select.poll()  # `select` refuses files numbered above 1023
             waiting.register(connection.fileno(), select.POLLIN)
             waiting.register(self._woken, select.POLLIN)
-            found = waiting.poll(None if timeout is None else math.ceil(timeout * 1000))
+            found = _wait(waiting, None if timeout is None else math.ceil(timeout * 1000))
             ready = [file for file, _ in found]
         except (OSError, ValueError, psycopg.Error):
             self._lose(connection)
@@ -167,3 +168,8 @@ class Ear:
         os.close(self._waker)
         os.close(self._woken)
         self._waker = self._woken = -1  # others may have these numbers now
+
+
+@interruptible
+def _wait(files: select.poll, milliseconds: int | None) -> list[tuple[int, int]]:
+    return files.poll(milliseconds)
