@@ -2,12 +2,12 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from random import Random
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 
 class Forkable(Protocol):
@@ -29,8 +29,18 @@ RANDOM = Random()
 
 _told: WeakValueDictionary[int, Forkable] = WeakValueDictionary()
 _numbers = count()
-_resting: list[Forkable] = []
+_anew: WeakKeyDictionary[object, dict[str, Callable[[], object]]] = WeakKeyDictionary()
 _lock = threading.RLock()
+
+
+class _Fork(threading.local):
+    """Of the thread that forks: who rests for it."""
+
+    def __init__(self) -> None:
+        self.resting: list[Forkable] = []
+
+
+_fork = _Fork()
 
 
 def tell(one: Forkable) -> None:
@@ -38,6 +48,14 @@ def tell(one: Forkable) -> None:
     in that order the files of one broker are locked by others, too."""
     with _lock:
         _told[next(_numbers)] = one
+
+
+def anew(owner: object, **made: Callable[[], object]) -> None:
+    """Give `owner` these attributes, made now, and made anew in each fork: locks, which a thread
+    that is not there may hold, and what such threads would have had in hand."""
+    for name, make in made.items():
+        setattr(owner, name, make())
+    _anew[owner] = made
 
 
 @contextmanager
@@ -49,10 +67,19 @@ def quiet() -> Iterator[None]:
 
 
 def _before() -> None:
-    _lock.acquire()
-    for one in list(_told.values()):
-        one.before_fork()
-        _resting.append(one)
+    """Everybody rests, and then nobody begins anything: who is inside a file may open another one,
+    and waits for nobody here meanwhile."""
+    while True:
+        with _lock:
+            told = list(_told.items())
+        for _, one in told:
+            one.before_fork()
+            _fork.resting.append(one)
+        if _lock.acquire(blocking=False):
+            if told[-1:] == list(_told.items())[-1:]:
+                return
+            _lock.release()
+        _go_on(child=False)
 
 
 def _after_in_parent() -> None:
@@ -67,12 +94,16 @@ def _after_in_child() -> None:
     pid = os.getpid()
     _lock = threading.RLock()
     RANDOM.seed()
+    for owner, made in list(_anew.items()):
+        for name, make in made.items():
+            setattr(owner, name, make())
     _go_on(child=True)
 
 
 def _go_on(child: bool) -> None:
-    while _resting:
-        _resting.pop().after_fork(child)
+    resting = _fork.resting
+    while resting:
+        resting.pop().after_fork(child)
 
 
 os.register_at_fork(

@@ -3,18 +3,24 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import msgspec.inspect
 
 from taskflow.errors import DecodeError, PayloadSealed
 
+T = TypeVar("T")
 Decode = Callable[[msgspec.Raw], Any]
 SEALED = "taskflow.sealed:"
 """What a JSON string begins with that is a sealed value (`taskflow.sealing`)."""
 _SEALED = f'"{SEALED}'.encode()
+TOO_DEEP = "is nested deeper than this Python writes, or holds itself"
+FIRST = 5
+"""So many levels are named of what is nested too deep: each is like the one before, mostly."""
 _PARTS = (msgspec.inspect.Type, msgspec.inspect.Field)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of what it cannot read: no JSON, of another shape, or nested too deep."""
 _VALUE = re.compile(r"^(Invalid (?:enum )?value) .*?( - at `[^`]*`)?$", re.DOTALL)
 
 
@@ -34,11 +40,15 @@ _write: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode
 
 def encode(value: Any) -> bytes:
     """A payload as JSON. Raises TypeError for what JSON cannot hold, ValueError for a number that
-    is not finite; both say where."""
-    data = _write(value)
-    # What msgspec makes of NaN, too. (`in` tries it as a number first, and costs five times that.)
-    if data.find(b"null") >= 0 and value is not None:
-        _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
+    is not finite, and for what is nested too deep or holds itself; both say where."""
+    try:
+        data = _write(value)
+        # What msgspec makes of NaN, too. (`in` tries it as a number first, and costs five times
+        # that.)
+        if data.find(b"null") >= 0 and value is not None:
+            _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
+    except RecursionError:
+        raise ValueError(f"the payload {TOO_DEEP}, at ${place_of(value, most=FIRST)}…") from None
     return data
 
 
@@ -87,9 +97,23 @@ def decoder(annotation: Any, *, opened: bool = False) -> Decode:
             refuse_sealed(raw)
         try:
             return read(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             text = _VALUE.sub(r"\1\2", str(error))
             raise DecodeError(f"the payload does not fit: {text}") from None
+
+    return decode
+
+
+def reader(kind: type[T], what: str) -> Callable[[str | bytes], T]:
+    """A function from what we have stored as JSON to this type. It raises DecodeError, which names
+    `what` it is, for such as cannot be read here: of another release, or nested too deep."""
+    read = msgspec.json.Decoder(kind).decode
+
+    def decode(text: str | bytes) -> T:
+        try:
+            return read(text)
+        except UNREADABLE as error:
+            raise DecodeError(f"{what} cannot be read here: {error}") from None
 
     return decode
 
@@ -182,19 +206,28 @@ def encode_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[by
     in it, JSON cannot hold."""
     try:
         return encode(args), encode(kwargs) if kwargs else b"{}"
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         for name, value in [*enumerate(args, 1), *kwargs.items()]:
             try:
-                encode(value)
-            except (TypeError, ValueError, RecursionError) as found:
+                _encode_part(value)
+            except RecursionError:
+                place = place_of(value, most=FIRST)
+                raise ValueError(f"argument {name} at {place}…: {TOO_DEEP}") from None
+            except (TypeError, ValueError) as found:
                 place = place_of(value)
                 raise type(found)(f"argument {name}{place and f' at {place}'}: {found}") from None
         raise type(error)(str(error)) from None
 
 
-def place_of(value: Any, path: str = "", depth: int = 0) -> str:
-    """Where in a value that cannot be JSON the first part is which cannot."""
-    if depth > 50:
+def _encode_part(value: Any) -> None:
+    """As `encode`, and RecursionError comes out: where that is, its caller looks for."""
+    if b"null" in _write(value):
+        _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
+
+
+def place_of(value: Any, path: str = "", depth: int = 0, most: int = 50) -> str:
+    """Where in a value that cannot be JSON the first part is which cannot; `most` levels of it."""
+    if depth >= most:
         return path
     parts: Iterator[tuple[str, Any]] = iter(())
     if isinstance(value, dict):
@@ -207,7 +240,11 @@ def place_of(value: Any, path: str = "", depth: int = 0) -> str:
         parts = ((f"{path}.{name}", getattr(value, name)) for name in value.__struct_fields__)
     for place, part in parts:
         try:
-            encode(part)
+            _encode_part(part)
         except (TypeError, ValueError, RecursionError):
-            return place_of(part, place, depth + 1)
+            return place_of(part, place, depth + 1, most)
     return path
+
+
+read_any = decoder(Any, opened=True)
+"""What JSON says, of whatever kind, sealed or not. Raises DecodeError."""

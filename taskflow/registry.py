@@ -272,6 +272,8 @@ def _filter_policy(policy: Mapping[str, Any] | None, scope: Scope) -> str | None
         parse_filter(text, scope)
     except (TypeError, ValueError, BrokerError) as error:
         raise RegistrationError(f"filter is {policy!r}: {error}") from error
+    except RecursionError:
+        raise RegistrationError("filter is nested too deep, or holds itself") from None
     return text
 
 

@@ -10,6 +10,15 @@ class WouldWait(Exception):
     """A verb that was called where nobody may wait would have to."""
 
 
+class PartlyUnsafe(Exception):
+    """Of what was committed in several files some is not known to be safe: `errors` says for each
+    outcome why, or None."""
+
+    def __init__(self, errors: "Sequence[Exception | None]") -> None:
+        super().__init__(next(str(one) for one in errors if one is not None))
+        self.errors = errors
+
+
 Outcome = tuple[Any, Exception | None]
 """What a verb answered, or what it raised."""
 
@@ -28,7 +37,8 @@ class Gathered(Protocol):
 
         With the outcomes comes what must be called, in such a thread, before anybody is told of
         any: it waits until what was stored is as safe as the verbs promise. None when it is. It
-        raises FileReplaced when what was stored is gone.
+        raises FileReplaced when what was stored is gone, and PartlyUnsafe when that, or another
+        error, is not that of all of several verbs.
 
         Raises WouldWait when a lock is not to be had within `patience` seconds; None means to wait
         a moment at most, and for nothing else, and to do no more than for a few rows each. Then,

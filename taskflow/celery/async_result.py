@@ -1,7 +1,7 @@
 """`AsyncResult(id)`: what became of a call, in Celery's words."""
 
 import builtins
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -10,6 +10,7 @@ from taskflow.celery.call_words import refused_attribute
 from taskflow.celery.not_ported import refuse
 from taskflow.clock import to_datetime
 from taskflow.errors import RunCancelled, RunExpired, RunFailed
+from taskflow.payload import read_any
 from taskflow.tasks.progress import Step
 from taskflow.tasks.result import Result
 from taskflow.tasks.run import Row, RunError, load
@@ -75,13 +76,13 @@ class AsyncResult:
     def args(self) -> list[Any] | None:
         """What it was called with."""
         row = self._row()
-        return None if row is None else msgspec.json.decode(row.run.args)
+        return None if row is None else cast(list[Any], read_any(row.run.args))
 
     @property
     def kwargs(self) -> dict[str, Any] | None:
         """What it was called with by name."""
         row = self._row()
-        return None if row is None else msgspec.json.decode(row.run.kwargs)
+        return None if row is None else cast(dict[str, Any], read_any(row.run.kwargs))
 
     @property
     def retries(self) -> int:
@@ -170,8 +171,7 @@ class AsyncResult:
         step: Step | None = self.native.progress
         if step is None or not step.note.startswith('{"state"'):
             return None
-        told: dict[str, Any] = msgspec.json.decode(step.note)
-        return told
+        return cast(dict[str, Any], read_any(msgspec.Raw(step.note.encode())))
 
     def __getattr__(self, name: str) -> Any:
         raise refused_attribute("AsyncResult", name, {"graph": "build_graph"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import msgspec
 
 from taskflow import errors
+from taskflow import payload as json
 from taskflow.celery.async_result import AsyncResult
 from taskflow.celery.call_words import moment, read_call, refused_attribute
 from taskflow.celery.eager_result import EagerResult, run_eagerly
@@ -197,7 +198,7 @@ class CeleryTask:
         if context is not None:
             told = meta if isinstance(meta, Mapping) else {}
             done, total = told.get("current", 0), told.get("total")
-            note = msgspec.json.encode({"state": state, "meta": meta}).decode()
+            note = json.encode({"state": state, "meta": meta}).decode()
             context.progress(done, total, note)
 
     @property

@@ -120,7 +120,7 @@ def _answer(given: str) -> tuple[str, msgspec.Raw]:
     step, _, text = given.partition("=")
     try:
         return step, msgspec.Raw(msgspec.json.encode(msgspec.json.decode(text)))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise click.UsageError(f"--answer {given!r}: write STEP=JSON ({error})") from None
 
 

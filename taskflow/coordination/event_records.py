@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
+from taskflow import forking
+
 HELD = 20_000  # claims that a process keeps in mind
 LONGEST_KEY = 1000  # characters; DynamoDB takes 2048 bytes, PostgreSQL indexes 2,700
 
@@ -80,7 +82,8 @@ class Held:
 
     def __init__(self) -> None:
         self._receipts: OrderedDict[Key, str] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     def add(self, run: Run) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Collection, Iterable, Sequence
 
+from taskflow import forking
 from taskflow.coordination.event_records import HELD, Found, Key, Run
 
 KEPT = 200_000  # keys kept in this process
@@ -17,7 +18,8 @@ class MemoryRecords:
     def __init__(self) -> None:
         self._finished: dict[Key, float] = {}
         self._running: dict[Key, tuple[float, str]] = {}
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     def claim(self, run: Run, until: float, now: float, take_over: bool) -> Found | None:
         key = run.key

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 
+from taskflow import forking
 from taskflow.broker.settings import WorkerReport
 from taskflow.buckets import Bucket, drawn
 
@@ -13,7 +14,8 @@ class MemoryStore:
     remote = False
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._paused: frozenset[str] = frozenset()
         self._buckets: dict[str, Bucket] = {}
         self._leases: dict[str, tuple[str, float]] = {}

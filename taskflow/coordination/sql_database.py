@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect
 from sqlalchemy.exc import DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
+from taskflow import forking
 from taskflow.errors import BrokerUnavailable, ConfigError, LimitExceeded
 
 TABLES = MetaData()
@@ -23,6 +24,12 @@ class SqlDatabase:
         self._engine = engine
         self._tables = tables
         self._made = False
+        forking.anew(self, _engine=self._of_this_process)
+
+    def _of_this_process(self) -> Engine:
+        """In a fork without the connections, which are the parent's."""
+        self._engine.dispose(close=False)
+        return self._engine
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
+from taskflow import forking
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.site import Site
 from taskflow.dashboard.wsgi_face import MOST_BODY, below, check_prefix
@@ -26,7 +27,8 @@ class AsgiFace:
         self._site = site
         self._prefix = check_prefix(prefix)
         self._around = around
-        self._threads: Executor | None = None
+        self._threads: Executor | None
+        forking.anew(self, _threads=lambda: None)
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

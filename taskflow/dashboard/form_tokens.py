@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
 from taskflow.dashboard.answer import Refused
@@ -40,7 +41,8 @@ class FormTokens:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._key = b""
         self._here: OrderedDict[str, Done] = OrderedDict()
 

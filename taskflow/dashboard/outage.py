@@ -3,6 +3,7 @@
 import threading
 from typing import NamedTuple
 
+from taskflow import forking
 from taskflow.clock import Clock
 from taskflow.dashboard.survey import Survey
 
@@ -20,7 +21,8 @@ class Outage:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._since: float | None = None
         self._tries = 0
         self._last: Survey | None = None

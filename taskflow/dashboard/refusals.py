@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict, deque
 
+from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.broker.action import Action
 from taskflow.dashboard.asked import Asked
@@ -19,7 +20,8 @@ class Refusals:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._last: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._noted: deque[float] = deque()
 

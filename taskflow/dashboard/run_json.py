@@ -7,7 +7,7 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.dashboard.answer import GUARDED
-from taskflow.errors import BrokerUnavailable
+from taskflow.errors import BrokerUnavailable, DecodeError
 from taskflow.server.backend import Backend
 from taskflow.server.page_access import AllowsPage
 from taskflow.server.protocol import HttpRequest, HttpResponse
@@ -26,7 +26,8 @@ class RunPage:
         self._allows = allows
 
     async def show(self, request: HttpRequest) -> HttpResponse:
-        """The run, 404 without one. Never raises what the broker raises."""
+        """The run, 404 without one, 422 for one that cannot be read here. Never raises what the
+        broker raises."""
         refusal = self._allows(request, "receive", "")
         if refusal is not None:
             return refusal
@@ -35,6 +36,8 @@ class RunPage:
             found = await self._backend.run(_describe, self._backend.broker, id)
         except BrokerUnavailable as error:
             return _answer(503, {"error": str(error)})
+        except DecodeError as error:  # nested too deep, or of another release
+            return _answer(422, {"error": str(error)})
         if found is None or self._allows(request, "receive", found["queue"]) is not None:
             return _answer(404, {"error": "no such run, or none that this key may read"})
         return _answer(200, found)

@@ -54,7 +54,7 @@ def show(visit: Visit, id: str) -> Answer:
     end = tree.finished_at or visit.now
     rows: list[TreeRow] = []
     sign, word = sign_of(tree.state)
-    shown = {"args": _plain(facts["args"]), "kwargs": _plain(facts["kwargs"])}
+    shown = {"args": facts["args"], "kwargs": facts["kwargs"]}
     hidden = visit.hiding.values(shown)
     span = tree.created_at, max(end, tree.created_at + 0.001)
     _add(visit, tree, 0, span, hidden, rows)
@@ -170,9 +170,5 @@ def _traceback(visit: Visit, error: RunError | None, hidden: HiddenValues) -> Ma
     return write_traceback(visit.hiding.quoted(error.traceback, hidden))
 
 
-def _plain(raw: object) -> object:
-    return msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
-
-
 def _code(visit: Visit, value: object) -> Code:
-    return write_payload(msgspec.json.encode(_plain(value)).decode(), visit.hiding)
+    return write_payload(msgspec.json.encode(value).decode(), visit.hiding)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from taskflow import forking
 from taskflow.broker import Broker, QueueCounts, WorkerReport
 from taskflow.broker.history import MINUTE
 from taskflow.broker.settings import MoveTask, QueueSettings, TopicSubscription
@@ -88,7 +89,8 @@ class Surveyor:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._last: Survey | None = None
         self._stale = False
         self._fresh = FRESH

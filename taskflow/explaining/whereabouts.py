@@ -157,12 +157,12 @@ class Whereabouts:
             return [] if job.entry is None else [job.entry]
         try:
             body = read_body(one)
+            name = body.task
+            if body.run is not None and self._broker.features.runs:
+                row = load(self._broker, [body.run]).get(body.run)
+                name = None if row is None else row.run.task
         except DecodeError:
             return []
-        name = body.task
-        if body.run is not None and self._broker.features.runs:
-            row = load(self._broker, [body.run]).get(body.run)
-            name = None if row is None else row.run.task
         return [entry for entry in self._registry.on(queue) if name in entry.names]
 
     def _finished(self, id: str) -> Iterator[Sighting]:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import compress
 from typing import Any, TypeVar
 
-from taskflow.broker.prompt import Gathered, Outcome, WouldWait
+from taskflow.broker.prompt import Gathered, Outcome, PartlyUnsafe, WouldWait
 from taskflow.errors import FileReplaced
 from taskflow.server.pace import Pace
 
@@ -169,8 +169,11 @@ def _unsynced(outcomes: Sequence[Outcome], error: Exception | None) -> Sequence[
     file is another one by now, which has none of it."""
     if error is None:
         return outcomes
-    lost = isinstance(error, FileReplaced)
-    return [(None if lost else answer, own or error) for answer, own in outcomes]
+    errors = error.errors if isinstance(error, PartlyUnsafe) else [error] * len(outcomes)
+    return [
+        (None if isinstance(unsafe, FileReplaced) else answer, own or unsafe)
+        for (answer, own), unsafe in zip(outcomes, errors, strict=True)
+    ]
 
 
 def _tell(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:

@@ -261,7 +261,7 @@ def same_attribute(name: str, given: str, stored: str | None) -> bool:
     if name.endswith("Policy") and stored is not None:
         try:
             return bool(_normal(json.loads(given)) == _normal(json.loads(stored)))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     return False
 

@@ -126,7 +126,7 @@ def read_handle(text: str) -> tuple[str, str]:
     try:
         parts = json.loads(read_token(text))
         handle, source = parts["taskId"], parts["sourceArn"]
-    except (WireError, ValueError, LookupError, TypeError):
+    except (WireError, ValueError, LookupError, TypeError, RecursionError):
         handle = source = None
     if not (isinstance(handle, str) and isinstance(source, str)):
         raise common_error("InvalidParameterValue", "Value for parameter TaskHandle is invalid.")

@@ -8,7 +8,7 @@ from taskflow.tasks.canvas.conducting import called_by, stop_all
 from taskflow.tasks.canvas.early_rows import is_early
 from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.preparing import stop_run
-from taskflow.tasks.run import FINAL, RUN, row_of
+from taskflow.tasks.run import FINAL, RUN, readable, row_of
 
 CANCEL = "cancel"
 """The kind of the records that cancel calls without a run, by their message's id."""
@@ -55,5 +55,5 @@ def stop_parts(broker: Broker, root: str) -> None:
     while after is not None:
         query = RecordQuery(kind=RUN, parent=root, limit=1000, after=after or None)
         page = broker.list_records(query)
-        stop_all(broker, map(row_of, page.records), broker.clock.now())
+        stop_all(broker, readable(page.records), broker.clock.now())
         after = page.next

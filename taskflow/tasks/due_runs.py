@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Send
-from taskflow.broker.record import RecordQuery
-from taskflow.errors import VersionConflict
+from taskflow.broker.change import Change, Put, Send
+from taskflow.broker.record import Record, RecordQuery
+from taskflow.errors import DecodeError, VersionConflict
 from taskflow.tasks.preparing import put_run, run_message
 from taskflow.tasks.run import RUN, Row, row_of
 
@@ -24,15 +24,38 @@ def send_due(broker: Broker, worker: str) -> float | None:
     while True:
         now = broker.clock.now()
         page = broker.list_records(_DUE)
-        due = [row_of(one) for one in page.records if (one.due_at or 0.0) <= now]
+        due = [one for one in page.records if (one.due_at or 0.0) <= now]
         if due:
             if not broker.hold(TICKER, worker, HELD):
                 return now + HELD  # then it is looked whether that one lives
-            _send(broker, due, now)
+            _send(broker, _read_all(broker, due, now), now)
         if len(due) < len(page.records):
             return page.records[len(due)].due_at
         if not due:
             return None
+
+
+def _read_all(broker: Broker, records: Sequence[Record], now: float) -> list[Row]:
+    """These runs. One that cannot be read here holds nobody: it is due again later, unchanged."""
+    rows = []
+    for one in records:
+        try:
+            rows.append(row_of(one))
+        except DecodeError as error:
+            log.error("%s; it is due, and looked at again in %g s", error, TRY_AGAIN)
+            later = Put(
+                kind=RUN,
+                key=one.key,
+                value=one.value,
+                expected=one.version,
+                parent=one.parent,
+                label=one.label,
+                state=one.state,
+                due_at=now + TRY_AGAIN,
+                expires_at=one.expires_at,
+            )
+            broker.apply([Change(records=[later])])
+    return rows
 
 
 def _send(broker: Broker, rows: Sequence[Row], now: float) -> None:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from taskflow.broker import Broker
 from taskflow.broker.record import RecordQuery
 from taskflow.tasks.preparing import key_of
-from taskflow.tasks.run import RUN, STATES, Row, State, load, row_of, state_of
+from taskflow.tasks.run import RUN, STATES, Row, State, load, readable, state_of
 
 
 class RunPage(NamedTuple):
@@ -57,7 +57,7 @@ def list_runs(
                 limit=limit,
             )
         )
-        rows, following = [row_of(one) for one in page.records], page.next
+        rows, following = list(readable(page.records)), page.next
     return RunPage([one for one in rows if not states or state_of(one, now) in states], following)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.broker.change import Change, Put
 from taskflow.errors import BrokerError
@@ -26,12 +27,12 @@ class Step(NamedTuple):
 class Progress:
     """Stores what a run says of itself; the last word goes with its end. Thread-safe."""
 
-    __slots__ = ("_broker", "_lock", "_run", "_stored_at", "_unsaid")
+    __slots__ = ("_broker", "_lock", "_pid", "_run", "_stored_at", "_unsaid")
 
     def __init__(self, broker: Broker, run: str) -> None:
         self._broker = broker
         self._run = run
-        self._lock = threading.Lock()
+        self._lock, self._pid = threading.Lock(), forking.pid
         self._stored_at: float | None = None
         self._unsaid: Step | None = None
 
@@ -39,6 +40,8 @@ class Progress:
         """Note it, and store it if the last time was long enough ago. (A broker that fails is no
         reason for a task to.)"""
         now = self._broker.clock.elapsed()
+        if self._pid != forking.pid:  # a thread that is not in this fork may hold it
+            self._lock, self._pid = threading.Lock(), forking.pid
         with self._lock:
             self._unsaid = Step(done, total, note)
             if self._stored_at is not None and now - self._stored_at < EVERY:

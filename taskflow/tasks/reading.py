@@ -24,8 +24,6 @@ from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.task_table import TaskTable
 from taskflow.tasks.work import Work
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 
 class Reader:
     """Reads messages, and the runs that they name. Thread-safe."""
@@ -181,13 +179,9 @@ def _load(broker: Broker, ids: Collection[str]) -> tuple[dict[str, Row], dict[st
     for id, record in broker.records(RUN, ids).items():
         try:
             rows[id] = row_of(record)
-        except _UNREADABLE as error:
-            unread[id] = _why(id, error)
+        except DecodeError as error:
+            unread[id] = str(error)
     return rows, unread
-
-
-def _why(id: str, error: Exception) -> str:
-    return f"run {id!r} cannot be read here: {error}"
 
 
 def _in_plans(
@@ -206,8 +200,8 @@ def _in_plans(
         if id is not None and id in found:
             try:
                 values[id] = value_of(broker, found[id])
-            except _UNREADABLE as error:
-                lost[id] = _why(id, error)
+            except DecodeError as error:
+                lost[id] = str(error)
     unread |= {id: lost[one.takes] for id, one in places.items() if one.takes in lost}
     taken = {id: values[place.takes] for id, place in places.items() if place.takes in values}
     over = {

@@ -1,16 +1,20 @@
 """A run: what is kept of one call of a task that somebody wants to know of, as a record."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, get_args
 
 import msgspec
 
 from taskflow.broker.record import Record
 from taskflow.broker.runs import Runs
+from taskflow.errors import DecodeError
 from taskflow.message import Priority
+from taskflow.payload import UNREADABLE
 from taskflow.tasks.canvas.links import Place
 from taskflow.tasks.durable import Durable
 
+log = logging.getLogger("taskflow.tasks")
 RUN = "run"
 """The kind of the records."""
 
@@ -105,11 +109,30 @@ def state_of(row: Row, now: float) -> State:
     return row.state
 
 
+def read_run(id: str, value: str) -> Run:
+    """The value of a run's record. Raises DecodeError for one that cannot be read here: of another
+    release, or nested deeper than this Python reads."""
+    try:
+        return _read(value)
+    except UNREADABLE as error:
+        raise DecodeError(f"run {id!r} cannot be read here: {error}") from None
+
+
 def row_of(record: Record) -> Row:
-    """The run in a record."""
+    """The run in a record. Raises DecodeError as `read_run`."""
     state: State = record.state if record.state in STATES else "unknown"
-    run = _read(record.value)
+    run = read_run(record.key, record.value)
     return Row(record.key, state, record.version, run, record.created_at, record.due_at)
+
+
+def readable(records: Iterable[Record]) -> Iterator[Row]:
+    """The runs in these records. One that cannot be read here is left out, and logged: it keeps
+    nobody from the others."""
+    for record in records:
+        try:
+            yield row_of(record)
+        except DecodeError as error:
+            log.warning("%s", error)
 
 
 def as_durable(row: Row, durable: Durable) -> Row:
@@ -122,5 +145,5 @@ def as_durable(row: Row, durable: Durable) -> Row:
 
 
 def load(broker: Runs, ids: Collection[str]) -> dict[str, Row]:
-    """Runs by their ids; without those that are not there."""
+    """Runs by their ids; without those that are not there. Raises DecodeError as `read_run`."""
     return {id: row_of(record) for id, record in broker.records(RUN, ids).items()}

@@ -14,7 +14,7 @@ from taskflow.tasks.cancelling import stop_parts
 from taskflow.tasks.canvas.following import Following
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.preparing import Prepared, stop_run
-from taskflow.tasks.run import FINAL, RUN, Run, load, row_of
+from taskflow.tasks.run import FINAL, RUN, load, read_run, row_of
 
 AT_ONCE = 1000  # calls in one transaction
 
@@ -167,7 +167,7 @@ def _is_the_same(broker: Broker, call: Prepared, options: Checked) -> bool:
         return False
     found, put = row_of(record).run, call.put
     assert put is not None
-    wanted = msgspec.json.decode(put.value, type=Run)
+    wanted = read_run(call.id, put.value)
     if found.task != wanted.task:
         raise RunExists(call.id, f"it is one of {found.task}, not of {wanted.task}")
     if (found.args, found.kwargs) != (wanted.args, wanted.kwargs):

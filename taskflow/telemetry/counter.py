@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 
+from taskflow import forking
 from taskflow.telemetry.family import Family, Sample
 
 
@@ -13,7 +14,8 @@ class Counter:
         self._name = name
         self._help = help
         self._labels = labels
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._values: dict[tuple[str, ...], float] = {}
 
     def add(self, *labels: str, by: float = 1) -> None:

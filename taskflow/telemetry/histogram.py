@@ -4,6 +4,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from taskflow import forking
 from taskflow.telemetry.exposition import number
 from taskflow.telemetry.family import Family, Sample
 
@@ -21,7 +22,8 @@ class Histogram:
         self._help = help
         self._labels = labels
         self._bounds = bounds
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums: dict[tuple[str, ...], float] = {}
 

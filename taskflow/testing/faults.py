@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
+from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.errors import BrokerUnavailable
 
@@ -31,7 +32,8 @@ class FaultBroker:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._faults: dict[tuple[str, int], tuple[When, BaseException]] = {}
         self.calls: Counter[str] = Counter()
         """How often each verb was called."""

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+from taskflow import forking
+
 REAL_LIMIT = 30.0  # seconds of real time a test may wait for another thread
 
 
@@ -15,8 +17,9 @@ class ManualClock:
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._now = start
         self._elapsed = 0.0
-        self._changed = threading.Condition()
-        self._waits: dict[int, tuple[threading.Condition, float]] = {}
+        self._changed: threading.Condition
+        self._waits: dict[int, tuple[threading.Condition, float]]
+        forking.anew(self, _changed=threading.Condition, _waits=dict)
 
     def now(self) -> float:
         """Seconds since the epoch, as last set."""

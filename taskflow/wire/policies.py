@@ -131,7 +131,7 @@ def parse_policy(text: str) -> Policy:
     """Read a policy. Raises PolicyError, in SQS's words and with what is wrong."""
     try:
         policy = msgspec.json.decode(text, type=Policy)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise _invalid(str(error)) from error
     labels = [one.sid for one in policy.statements if one.sid]
     if len(set(labels)) < len(labels):

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from taskflow.payload import reader
 from taskflow.tasks.run import NULL, RunError
 
 Kind = Literal["step", "transaction", "value", "send", "sleep", "wait", "runs"]
@@ -43,5 +44,5 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state in ("done", "failed")
 
 
-read_checkpoint = msgspec.json.Decoder(Checkpoint).decode
+read_checkpoint = reader(Checkpoint, "a step of the run")
 write_checkpoint = msgspec.json.Encoder().encode

@@ -41,4 +41,4 @@ def write_ends(ends: Sequence[ChildEnd]) -> msgspec.Raw:
     return msgspec.Raw(written) if len(written) <= MOST_KEPT else NULL
 
 
-read_ends = msgspec.json.Decoder(list[ChildEnd]).decode
+read_ends = json.reader(list[ChildEnd], "what child runs did")

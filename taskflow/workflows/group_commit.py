@@ -14,6 +14,7 @@ from taskflow.broker.prompt import Gathered, WouldWait, at_once
 from taskflow.errors import BrokerUnavailable
 from taskflow.uninterrupted import uninterrupted
 
+Wait = Callable[[], None]
 _UNMADE = Exception("not made yet")
 PATIENCE = 30.0  # seconds to wait for locks of others, as a change does by itself
 QUICK = 0.002  # seconds: a disk that takes longer is waited for together, at more transactions
@@ -22,12 +23,13 @@ QUICK = 0.002  # seconds: a disk that takes longer is waited for together, at mo
 class _Waiting:
     """A change, and what became of it. `told` is released when that is known, and when who waits
     for it `leads`: it is to make those of all that wait. `answer` is what the broker says of it,
-    which becomes its `outcome` when that is on disk."""
+    which becomes its `outcome` when that is on disk: when its transaction's `wait` has returned."""
 
     def __init__(self, change: Change) -> None:
         self.change = change
         self.answer: Applied | Exception = _UNMADE
         self.outcome: Applied | Exception = _UNMADE
+        self.wait: Wait | None = None
         self.leads = False
         self.told = threading.Lock()
         self.told.acquire()
@@ -51,7 +53,7 @@ class GroupCommit:
         self._has_company = False  # of late
         self._syncs = True  # whether there is a disk to wait for, as far as is known
         self._is_slow = False  # whether that took long, the last time
-        self._waits: list[Callable[[], None]] = []
+        self._waits: list[Wait] = []
         """What is owed before anybody is told of what was committed; its owner's. (One for each
         transaction: between two of them the file may have become another.)"""
 
@@ -186,7 +188,7 @@ class GroupCommit:
         if not some:
             return
         try:
-            answers = self._commit(broker, [one.change for one in some])
+            answers, wait = self._commit(broker, [one.change for one in some])
         except Exception as error:
             if len(some) == 1 or isinstance(error, BrokerUnavailable):
                 for one in some:
@@ -196,15 +198,18 @@ class GroupCommit:
                 self._make(broker, [one])
             return
         for one, answer in zip(some, answers, strict=True):
-            one.answer = answer
+            one.answer, one.wait = answer, wait
 
-    def _commit(self, broker: Broker, changes: Sequence[Change]) -> Sequence[Applied]:
-        """Make them in one transaction; they are on disk, or that is owed."""
+    def _commit(
+        self, broker: Broker, changes: Sequence[Change]
+    ) -> tuple[Sequence[Applied], Wait | None]:
+        """Make them in one transaction; they are on disk, or that is owed, and answered with
+        them."""
         if self._syncs and self._is_slow and isinstance(broker, Gathered):
             try:
                 outcomes, wait = broker.gathered([lambda: broker.apply(changes)], PATIENCE)
             except WouldWait:
-                return broker.apply(changes)
+                return broker.apply(changes), None
             ((answers, error),) = outcomes
             if error is not None:
                 raise error
@@ -212,24 +217,26 @@ class GroupCommit:
             if wait is not None:
                 self._waits.append(wait)
             made: Sequence[Applied] = answers
-            return made
+            return made, wait
         began = broker.clock.elapsed()
         made = broker.apply(changes)
         self._is_slow = broker.clock.elapsed() - began > QUICK
-        return made
+        return made, None
 
     def _secure(self, broker: Broker, some: Sequence[_Waiting]) -> None:
-        """What was committed is on disk from here on."""
+        """What was committed is on disk from here on; or it is not known of those whose wait has
+        failed, who are told that, and nobody else."""
         if not self._waits:
             return
         began = broker.clock.elapsed()
-        try:
-            for wait in self._waits:
+        for wait in self._waits:
+            try:
                 wait()
-        except Exception as error:
-            for one in some:
-                if isinstance(one.answer, Applied) and one.answer.refused is None:
-                    one.answer = error
+            except Exception as error:
+                for one in some:
+                    made = isinstance(one.answer, Applied) and one.answer.refused is None
+                    if one.wait is wait and made:
+                        one.answer = error
         self._is_slow = broker.clock.elapsed() - began > QUICK
         self._waits.clear()
 

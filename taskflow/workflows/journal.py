@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from taskflow import forking
 from taskflow.broker import Broker
 from taskflow.broker.change import Applied, Change, Put, Remove
 from taskflow.errors import BrokerError, LeaseLost, StepFailed, VersionConflict, WorkflowError
@@ -43,8 +44,9 @@ class Journal:
         assert work.row.run.durable is not None
         self.broker = broker
         self.version = version
-        self.lock = threading.RLock()
+        self.lock: threading.RLock
         """Taken before the broker's own, by whoever wants both."""
+        forking.anew(self, lock=threading.RLock)
         self.outgoing = JournalOutgoing(self)
         self.within = False
         """Whether it is inside of a transaction of the broker's."""

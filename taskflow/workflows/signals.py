@@ -29,7 +29,7 @@ class Signal(msgspec.Struct, frozen=True):
     payload: msgspec.Raw
 
 
-_read = msgspec.json.Decoder(Signal).decode
+_read = json.reader(Signal, "a signal of the run")
 
 
 def check_name(name: str) -> str:

@@ -6,7 +6,8 @@ import msgspec
 
 from taskflow.broker import Broker
 from taskflow.clock import rfc3339
-from taskflow.errors import NoResult
+from taskflow.errors import DecodeError, NoResult
+from taskflow.payload import read_any
 from taskflow.sealing.codec import shown_raw
 from taskflow.tasks.child_ids import ids_of
 from taskflow.tasks.durable import Durable, life_of
@@ -101,11 +102,20 @@ def _leaf(broker: Broker, life: str, step: Checkpoint) -> Leaf:
         took=step.took,
         attempts=step.attempts,
         until=step.until,
-        result=None if step.kind == "runs" else msgspec.json.decode(shown_raw(step.result)),
+        result=None if step.kind == "runs" else _value(step.result),
         error=shown_error(step.error),
         size=step.size,
         runs=[_branch(broker, row) for row in rows.values()],
     )
+
+
+def _value(result: msgspec.Raw) -> Any:
+    """What a step returned; of what is nested too deep, its JSON as text."""
+    raw = shown_raw(result)
+    try:
+        return read_any(raw)
+    except DecodeError:
+        return bytes(raw).decode()
 
 
 def _state(step: Checkpoint, now: float) -> str:

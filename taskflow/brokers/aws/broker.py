@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from random import Random
 from typing import TypeVar
 
+from taskflow import forking
 from taskflow.broker.features import Features
 from taskflow.broker.settings import Economy
 from taskflow.brokers.aws.caller_rights import CallerRights
@@ -82,7 +83,8 @@ class AwsBroker:
         )
         self.max_message_bytes = MAX_PAYLOAD_BYTES if payloads else MAX_MESSAGE_BYTES
         self.api = api
-        self._alone = threading.RLock()
+        self._alone: threading.RLock
+        forking.anew(self, _alone=threading.RLock)
         self._payloads = payloads
         self._records: Records = records or MemoryRecords()
         self._store: CoordinationStore = store or MemoryStore()

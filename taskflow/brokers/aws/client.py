@@ -5,6 +5,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from taskflow import forking
 from taskflow.errors import (
     BrokerError,
     BrokerUnavailable,
@@ -106,20 +108,24 @@ class Api:
     def __init__(self, region: str, endpoint: str | None = None) -> None:
         self.region = region
         self.endpoint = endpoint
-        self._session = _new_session(region)
+        self._session: Any
+        self.clients: dict[Service, Any]
+        self._making: threading.RLock
+        # Connections, and locks of credentials: a fork has its own.
+        forking.anew(self, _session=lambda: None, clients=dict, _making=threading.RLock)
         self.partition = self._find_partition()
-        self.clients: dict[Service, Any] = {}
-        for service in ("sns", "sqs"):  # making one is not thread-safe, using it is
+        for service in ("sns", "sqs"):  # a wrong address is told at once
             self.client(service)
 
     def _find_partition(self) -> str:
+        session = self._session = _new_session(self.region)
         try:
-            partition = str(self._session.get_partition_for_region(self.region))
+            partition = str(session.get_partition_for_region(self.region))
         except UnknownRegionError:
             partition = ""
         if self.endpoint is not None:
             return partition or "aws"
-        known = self._session.get_available_regions("sqs", partition or "aws")
+        known = session.get_available_regions("sqs", partition or "aws")
         if self.region not in known:
             raise ConfigError(
                 f"aws://{self.region}: no AWS region of that name; known: {', '.join(known)}"
@@ -128,25 +134,32 @@ class Api:
 
     def client(self, service: Service) -> Any:
         """boto3's client of a service. Raises ConfigError for an endpoint that is no URL."""
-        if service not in self.clients:
-            endpoint = self.endpoint
-            if service in _NEIGHBOURS and f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ:
-                endpoint = None  # boto3 takes that one
-            config = Config(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                max_pool_connections=CONNECTIONS,
-                retries={"mode": "adaptive"},
-                user_agent_extra="taskflow",
-                s3={"addressing_style": "auto" if endpoint is None else "path"},
-            )
-            try:
-                self.clients[service] = self._session.client(
-                    service, endpoint_url=endpoint, config=config
-                )
-            except (BotoCoreError, ValueError) as error:
-                raise ConfigError(f"aws://{self.region}: {error}") from error
-        return self.clients[service]
+        found = self.clients.get(service)
+        if found is None:
+            with self._making:
+                found = self.clients.get(service) or self._make_client(service)
+        return found
+
+    def _make_client(self, service: Service) -> Any:
+        endpoint = self.endpoint
+        if service in _NEIGHBOURS and f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ:
+            endpoint = None  # boto3 takes that one
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            max_pool_connections=CONNECTIONS,
+            retries={"mode": "adaptive"},
+            user_agent_extra="taskflow",
+            s3={"addressing_style": "auto" if endpoint is None else "path"},
+        )
+        if self._session is None:  # of this process
+            self._session = _new_session(self.region)
+        try:
+            made = self._session.client(service, endpoint_url=endpoint, config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"aws://{self.region}: {error}") from error
+        self.clients[service] = made
+        return made
 
     def call(self, service: Service, method: str, resource: str = "", **params: Any) -> Any:
         """Call a method of a client; `resource` is our name of the queue or topic concerned.

@@ -11,6 +11,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+from taskflow import forking
 from taskflow.brokers.aws.client import ConditionFailed
 from taskflow.brokers.aws.dynamo_table import DynamoTable, Item, Key
 from taskflow.clock import Clock
@@ -28,7 +29,8 @@ class DynamoAttempts:
         self._table = table
         self._clock = clock
         self._random = random
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._done: dict[str, None] = {}
 
     def begin(self) -> str:

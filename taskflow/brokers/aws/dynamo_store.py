@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from taskflow import forking
 from taskflow.broker.settings import WorkerReport
 from taskflow.brokers.aws.client import Api, ConditionFailed
 from taskflow.buckets import Bucket, drawn, tokens_in
@@ -49,7 +50,8 @@ class DynamoStore:
         api.client("dynamodb")  # making one is not thread-safe, using it is
         self._table = table
         self._buckets: dict[str, _Found] = {}  # as last seen: a first try needs no look
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     # ---- pauses -----------------------------------------------------------------------------
     def pause(self, queue: str, paused: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from taskflow import forking
 from taskflow.errors import BrokerError
 
 MOST = 10  # at once
@@ -16,8 +17,9 @@ class Parallel:
     """Thread-safe. The threads are started when there are two requests to make at once."""
 
     def __init__(self) -> None:
-        self._threads: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None
+        self._lock: threading.Lock
+        forking.anew(self, _threads=lambda: None, _lock=threading.Lock)
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T | BrokerError]:
         """What each call answers, or the BrokerError that it raises."""

@@ -3,6 +3,7 @@
 import logging
 import threading
 
+from taskflow import forking
 from taskflow.clock import Clock
 from taskflow.coordination.coordination_store import CoordinationStore
 from taskflow.errors import BrokerError
@@ -21,7 +22,8 @@ class Pauses:
         self._store = store
         self._paused: frozenset[str] = frozenset()
         self._asked: tuple[float, float] | None = None  # when, and for how long that is believed
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     @property
     def remote(self) -> bool:

@@ -10,8 +10,10 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from taskflow import forking
 from taskflow.brokers.aws.pauses import SEEN, Pauses
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
@@ -45,10 +47,17 @@ class Polls:
         self._pauses = pauses
         self._fetch = fetch
         self._give_back = give_back
-        self._changed = threading.Condition()
-        self._ends: dict[Ask, list[float]] = defaultdict(list)  # of the polls AWS holds
-        self._waiting: dict[Ask, int] = defaultdict(int)  # receivers
-        self._inbox: dict[Ask, list[Delivery]] = defaultdict(list)
+        self._changed: threading.Condition
+        self._ends: dict[Ask, list[float]]  # of the polls AWS holds
+        self._waiting: dict[Ask, int]  # receivers
+        self._inbox: dict[Ask, list[Delivery]]
+        forking.anew(
+            self,
+            _changed=threading.Condition,
+            _ends=partial(defaultdict, list),
+            _waiting=partial(defaultdict, int),
+            _inbox=partial(defaultdict, list),
+        )
         self._errors: dict[Ask, BrokerError] = {}
         self._closed = False
 

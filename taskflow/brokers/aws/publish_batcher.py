@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from taskflow import forking
 from taskflow.brokers.aws.request_batches import MAX_ENTRIES, Sized
 from taskflow.clock import Clock
 
@@ -49,8 +50,9 @@ class PublishBatcher(Generic[S, R]):
         self._clock = clock
         self._most = most
         self._send = send
-        self._lines: dict[str, _Line[S, R]] = {}
-        self._changed = threading.Condition()
+        self._lines: dict[str, _Line[S, R]]
+        self._changed: threading.Condition
+        forking.anew(self, _lines=dict, _changed=threading.Condition)
 
     def submit(self, key: str, item: S) -> R:
         """Send one item to `key`, with what others send there now. Raises what `send` says."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from taskflow import forking
 from taskflow.broker.settings import Lease
 from taskflow.brokers.aws.pointers import Pointer
 from taskflow.message import Delivery
@@ -64,7 +65,8 @@ class Receipts:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     def receive(self, queue: str, receipt: Receipt, visible_at: float) -> tuple[str, int]:
         """Note a receive; answers its receipt as text (the one before, when a repeated receive

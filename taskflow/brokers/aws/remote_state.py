@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
 
+from taskflow import forking
 from taskflow.broker.change import Applied, Change
 from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.stored.change_limits import check_change
@@ -31,12 +32,15 @@ class RemoteState:
         self._store = store
         self._clock = clock
         self._random = random
-        self._changed = threading.Condition()
+        self._changed: threading.Condition
         self._changes = 0
         self._last_turn = 0
         self._swept = clock.now()
-        self._turns = threading.Lock()
-        self._crowded = threading.Lock()  # who was too late goes on one by one
+        self._turns: threading.Lock
+        self._crowded: threading.Lock  # who was too late goes on one by one
+        forking.anew(
+            self, _changed=threading.Condition, _turns=threading.Lock, _crowded=threading.Lock
+        )
 
     # ---- changes ----------------------------------------------------------------------------
     def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:

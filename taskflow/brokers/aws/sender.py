@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from taskflow import forking
 from taskflow.broker.settings import Published, Sent
 from taskflow.brokers.aws.attribute_codec import Parcel
 from taskflow.brokers.aws.directory import Directory
@@ -35,7 +36,8 @@ class Sender:
         self._reach = reach
         self._batcher = PublishBatcher(clock, MAX_PUBLISH_BYTES, self._publish_batch)
         self._first_ids: OrderedDict[str, str] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     def publish(
         self,

@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+from taskflow import forking
 from taskflow.broker.settings import TopicSubscription
 from taskflow.brokers.aws.directory import Directory
 from taskflow.brokers.aws.reach import Reach
@@ -27,7 +28,8 @@ class Subscriptions:
         self._directory = directory
         self._reach = reach
         self._aliases: dict[str, str] = {}  # ids of those that were put: SNS gives its own
-        self._policies = threading.Lock()
+        self._policies: threading.Lock
+        forking.anew(self, _policies=threading.Lock)
 
     def subscribe(self, topic: str, queue: str) -> None:
         self._check_order(topic, queue)

@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 
+from taskflow import forking
+
 
 class Tally:
     """Thread-safe. Numbers are those since the process began."""
@@ -10,7 +12,8 @@ class Tally:
     def __init__(self) -> None:
         self._handled: Counter[str] = Counter()
         self._dead: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
 
     def add_handled(self, queue: str, count: int) -> None:
         """Count messages as handled; a negative number takes them back."""

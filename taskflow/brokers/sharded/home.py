@@ -29,7 +29,8 @@ class Home:
         self._shards = shards
         self._clock = clock
         self._random = random
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forking.anew(self, _lock=threading.Lock)
         self._renew_at = self._look_at = float("-inf")
         self._pid = 0
         self._holder = ""

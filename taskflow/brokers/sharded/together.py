@@ -1,11 +1,11 @@
 """Several verbs one after the other, where nobody may wait, over several files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from taskflow.broker.prompt import Outcome, WouldWait
+from taskflow.broker.prompt import Outcome, PartlyUnsafe, WouldWait
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.hub import Hub
 from taskflow.brokers.sharded.shard import Shard
@@ -34,9 +34,11 @@ class Together:
         """As `taskflow.broker.prompt.Gathered`."""
         parts = [shard.store.gathering(patience) for shard in self._shards]
         with self._hub.waiters.keeping():
-            outcomes = _Round(parts, self._course.once).run(verbs)
-        waits = [part.wait for part in parts if part.wait is not None]
-        return outcomes, partial(_call_all, waits) if waits else None
+            round = _Round(parts, self._course.once)
+            outcomes = round.run(verbs)
+        if all(part.wait is None for part in parts):
+            return outcomes, None
+        return outcomes, partial(_wait, [part.wait for part in parts], round.stands_on)
 
 
 class _Round:
@@ -50,6 +52,9 @@ class _Round:
         self._parts = parts
         self._once = once
         self._outcomes: list[Outcome] = []
+        self.stands_on: list[Set[int]] = []
+        """The files that each verb may have changed; of one that only looked, those in which it may
+        have seen what others of the round did."""
         self._rests_on: list[list[int]] = [[] for _ in parts]
         """Of each file, the verbs whose changes there are not committed, or that may have seen
         them."""
@@ -79,6 +84,7 @@ class _Round:
             except Exception as error:
                 self._outcomes.append((None, error))
             touched = [number for number, part in enumerate(self._parts) if part.touched()]
+            self.stands_on.append({*touched} or self._fresh())
             for number, part in enumerate(self._parts):
                 if part.rests():
                     self._rests_on[number].append(at)
@@ -91,6 +97,14 @@ class _Round:
             elif len(touched) > 1:
                 self._end()
         self._end()
+
+    def _fresh(self) -> Set[int]:
+        """The files that were changed in this round."""
+        return {
+            number
+            for number, part in enumerate(self._parts)
+            if part.rests() or part.wait is not None
+        }
 
     def _leave_others(self, number: int) -> None:
         """A file is about to be changed: let others have those that earlier verbs changed."""
@@ -119,6 +133,22 @@ class _Round:
         return error
 
 
-def _call_all(waits: Sequence[Callable[[], None]]) -> None:
-    for wait in waits:
-        wait()
+def _wait(waits: Sequence[Callable[[], None] | None], stands_on: Sequence[Set[int]]) -> None:
+    """Wait for each file. Raises what the verbs are told that stand on one for which it failed."""
+    failed: dict[int, Exception] = {}
+    for number, wait in enumerate(waits):
+        try:
+            if wait is not None:
+                wait()
+        except Exception as error:
+            failed[number] = error
+    if not failed:
+        return
+    errors = [
+        next((failed[number] for number in sorted(files & failed.keys())), None)
+        for files in stands_on
+    ]
+    if len(errors) == 1:
+        raise errors[0] or next(iter(failed.values()))
+    if any(errors):
+        raise PartlyUnsafe(errors)

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Collection
 
+from taskflow.condition import Condition
 from taskflow.stores.base import Store
+from taskflow.uninterrupted import uninterrupted
 
 
-class RingCondition(threading.Condition):
+class RingCondition(Condition):
     """Who waits on it hears what other processes ring at the store.
 
     The first of those who wait does so in the store itself, where rings arrive: a thread that heard
@@ -26,6 +28,7 @@ class RingCondition(threading.Condition):
         self._heard = heard
         self._in_store = False
 
+    @uninterrupted
     def wait(self, timeout: float | None = None) -> bool:
         """As `Condition.wait`."""
         if self._in_store or not self._store.hears():
@@ -45,6 +48,7 @@ class RingCondition(threading.Condition):
                 super().notify_all()
         return rung is not None
 
+    @uninterrupted
     def notify_all(self) -> None:
         """Wake all who wait, the one in the store too."""
         super().notify_all()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from taskflow.brokers.stored.ring_condition import RingCondition
 from taskflow.clock import Clock
 from taskflow.stores.base import Store
+from taskflow.uninterrupted import uninterrupted
 
 RECORD = "#"
 """What the ring of a record begins with, and the name of no queue."""
@@ -79,6 +80,7 @@ class Waiters:
                     if not self._attended[name]:
                         del self._attended[name], self._rings[name]
 
+    @uninterrupted
     def park(
         self, queues: Sequence[str], rung: list[int], until: float, stop: Callable[[], bool] | None
     ) -> bool:

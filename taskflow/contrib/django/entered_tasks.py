@@ -14,6 +14,7 @@ from taskflow.contrib.django.reporting import error_result, keep_value, made_res
 from taskflow.contrib.django.task_function import make_handler
 from taskflow.event import Context, handling
 from taskflow.middleware import Run
+from taskflow.payload import read_any
 from taskflow.publisher import default_broker
 from taskflow.registry import Registry
 from taskflow.retry import Dead, Done, Outcome
@@ -74,7 +75,7 @@ class EnteredTasks:
             finished_at=_now(),
         )
         if isinstance(outcome, Done) and outcome.value is not None:
-            keep_value(result, msgspec.json.decode(outcome.value))
+            keep_value(result, read_any(msgspec.Raw(outcome.value)))
         task_finished.send(self._sender, task_result=result)
 
     def _describe(self, context: TaskContext, **known: Any) -> Any:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from taskflow.broker import Broker
 from taskflow.clock import to_datetime
 from taskflow.contrib.django.interface import TaskError, TaskResult, TaskResultStatus
+from taskflow.payload import read_any
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.run import Row, Run, RunError
 
@@ -61,8 +60,8 @@ def result_of(task: Any, broker: Broker, row: Row) -> Any:
     result = made_result(
         task,
         row.id,
-        msgspec.json.decode(run.args),
-        msgspec.json.decode(run.kwargs),
+        read_any(run.args),
+        read_any(run.kwargs),
         status=STATUSES.get(row.state, TaskResultStatus.READY),
         attempts=run.attempts,
         errors=_errors(row.state, run),
@@ -72,7 +71,7 @@ def result_of(task: Any, broker: Broker, row: Row) -> Any:
         finished_at=run.finished_at,
     )
     if row.state == "done":
-        keep_value(result, msgspec.json.decode(value_of(broker, row)))
+        keep_value(result, read_any(value_of(broker, row)))
     return result
 
 

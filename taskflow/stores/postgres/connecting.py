@@ -1,5 +1,6 @@
 """Connections to a server, and its errors as ours."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -72,11 +73,33 @@ def connect(server: Server, durable: bool) -> psycopg.Connection[Any]:
 
 
 def _with_own(conninfo: str, settings: dict[str, Any]) -> Mapping[str, Any]:
-    """What the address says itself has the last word."""
+    """What the address says itself has the last word, and before ours comes what libpq's own
+    variables and service file say (PGTARGETSESSIONATTRS, PGSERVICE)."""
     own = psycopg.conninfo.conninfo_to_dict(conninfo)
     if own.get("options") and "options" in settings:
         settings["options"] = f"{settings['options']} {own['options']}"
-    return {name: value for name, value in _NETWORK.items() if name not in own} | settings
+    said = {*own, *_said_around()}
+    return {name: value for name, value in _NETWORK.items() if name not in said} | settings
+
+
+def _said_around() -> set[str]:
+    return {
+        one.keyword.decode()
+        for one in pq.Conninfo.get_defaults()
+        if one.val != one.compiled or (one.envvar and one.envvar.decode() in os.environ)
+    }
+
+
+def started_at(connection: psycopg.Connection[Any], server: Server) -> tuple[Any, ...] | None:
+    """What tells the server of a connection from others, and from itself after a restart. Raises
+    BrokerUnavailable."""
+    try:
+        return connection.execute(
+            "SELECT pg_postmaster_start_time()::text, inet_server_addr()::text, inet_server_port()"
+        ).fetchone()
+    except psycopg.Error as error:
+        connection.close()
+        raise translate(error, server) from error
 
 
 def check_server(connection: psycopg.Connection[Any], server: Server) -> None:
@@ -132,8 +155,8 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
         case errors.ReadOnlySqlTransaction():
             return BrokerUnavailable(
                 f"{server.shown} is read-only: a standby, or default_transaction_read_only is on; "
-                "leave target_session_attrs out of the address, or name the server that takes "
-                "writes"
+                "leave target_session_attrs out of the address and PGTARGETSESSIONATTRS out of the "
+                "environment, or name the server that takes writes"
             )
         case errors.InsufficientPrivilege():
             return BrokerUnavailable(

@@ -1,6 +1,5 @@
 """Hearing what other processes ring: LISTEN on a connection of its own."""
 
-import json
 import logging
 import math
 import os
@@ -10,10 +9,15 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import sql
 
 from taskflow.errors import BrokerUnavailable
+from taskflow.payload import UNREADABLE
+from taskflow.uninterrupted import interruptible
+
+_read = msgspec.json.Decoder(list[str]).decode
 
 log = logging.getLogger("taskflow.store")
 
@@ -27,10 +31,14 @@ class Ear:
         open_connection: Callable[[], psycopg.Connection[Any]],
         channel: str,
         is_own: Callable[[int], bool],
+        lost: Callable[[], None],
     ) -> None:
+        """`lost` is called when the connection is: the server may be another one now."""
         self._open = open_connection
         self._channel = channel
         self._is_own = is_own
+        self._lost = lost
+        self._complained = False
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
         self._woken, self._waker = os.pipe()
@@ -83,7 +91,7 @@ class Ear:
             waiting = select.poll()  # `select` refuses files numbered above 1023
             waiting.register(connection.fileno(), select.POLLIN)
             waiting.register(self._woken, select.POLLIN)
-            found = waiting.poll(None if timeout is None else math.ceil(timeout * 1000))
+            found = _wait(waiting, None if timeout is None else math.ceil(timeout * 1000))
             ready = [file for file, _ in found]
         except (OSError, ValueError, psycopg.Error):
             self._lose(connection)
@@ -102,10 +110,23 @@ class Ear:
             connection.pgconn.consume_input()
             while (notice := connection.pgconn.notifies()) is not None:
                 if not self._is_own(notice.be_pid):
-                    heard.update(json.loads(notice.extra))
+                    heard.update(self._names_in(notice.extra))
         except psycopg.Error:
             self._lose(connection)
         return heard
+
+    def _names_in(self, text: bytes) -> Collection[str]:
+        """What a notice names; nothing in one that somebody else has sent, on a channel of ours."""
+        try:
+            return _read(text)
+        except UNREADABLE:
+            if not self._complained:
+                self._complained = True
+                log.warning(
+                    "a NOTIFY on %s is none of taskflow's, and is ignored, as others will be",
+                    self._channel,
+                )
+            return ()
 
     def _drain(self) -> None:
         with suppress(BlockingIOError):
@@ -118,6 +139,7 @@ class Ear:
             if self._connection is connection:
                 self._connection = None
         connection.close()
+        self._lost()
 
     def wake(self) -> None:
         """Let who is in `hear` return; if nobody is, the next one at once."""
@@ -146,3 +168,8 @@ class Ear:
         os.close(self._waker)
         os.close(self._woken)
         self._waker = self._woken = -1  # others may have these numbers now
+
+
+@interruptible
+def _wait(files: select.poll, milliseconds: int | None) -> list[tuple[int, int]]:
+    return files.poll(milliseconds)

@@ -3,12 +3,19 @@
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
 from taskflow.errors import BrokerUnavailable
-from taskflow.stores.postgres.connecting import Server, connect, is_conflict, is_lost, translate
+from taskflow.stores.postgres.connecting import (
+    Server,
+    connect,
+    is_conflict,
+    is_lost,
+    started_at,
+    translate,
+)
 from taskflow.stores.postgres.declarations import Declarations
 from taskflow.stores.postgres.rows import PostgresRows
 from taskflow.stores.postgres.session import Session, Stale
@@ -43,8 +50,9 @@ class Executor:
         self._mine = threading.local()
         self._hurried = False
         self._closed = False
+        self._who: tuple[Any, ...] | None = None  # the server of the newest connection
         self.lost: Callable[[], None] = lambda: None
-        """Called when a connection was lost: the server may be another one now."""
+        """Called when a connection was lost, or is to another server: it may be another one now."""
 
     # ---- sessions ----------------------------------------------------------------------------
     def inside(self) -> Session | None:
@@ -71,11 +79,20 @@ class Executor:
         except IndexError:
             pass
         connection = connect(self._server, durable)
+        if not self._server.pooled:  # there, the next statement may be another server's
+            self._look_who(connection)
         session = Session(connection, self.texts, self._declarations, not self._server.pooled)
         session.rows = self.fill(session)
         if self._hurried and not self._server.pooled:  # there, it would be others' setting too
             connection.execute("SET lock_timeout = '1s'")
         return session
+
+    def _look_who(self, connection: psycopg.Connection[Any]) -> None:
+        """Keep nothing of what another server said, though no connection to that was lost here."""
+        who = started_at(connection, self._server)
+        if self._who is not None and who != self._who:
+            self._forget()
+        self._who = who
 
     def _give(self, session: Session, durable: bool) -> None:
         session.end()
@@ -90,6 +107,9 @@ class Executor:
         """A server that dropped one connection has dropped the others; the next one may be a copy
         of it that lacks the last it did, and numbers anew what that was."""
         self._drop_all()
+        self._forget()
+
+    def _forget(self) -> None:
         self._declarations.forget()
         self._watermarks.forget()
         self.lost()

@@ -76,7 +76,7 @@ class PostgresStore:
         open_one = partial(connect, server, False)
         channel = channel_of(server.schema)
         self._ringer = Ringer(open_one, channel, self._clock)
-        self._ear = Ear(open_one, channel, self._ringer.is_own)
+        self._ear = Ear(open_one, channel, self._ringer.is_own, self._ask_time_anew)
 
     def _identity(self, rows: Rows) -> tuple[Any, ...]:
         return tuple(self._executor.session().first(IDENTITY))

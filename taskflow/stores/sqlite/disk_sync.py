@@ -44,7 +44,8 @@ class DiskSync:
                 self._commits += 1
 
     def wait(self) -> None:
-        """Return when every commit counted so far is on disk. Raises OSError if it cannot be."""
+        """Return when every commit counted so far is on disk. Raises OSError if it cannot be: then
+        nobody knows whether it is stored."""
         wanted = self._commits
         with self._condition:
             while self._synced < wanted:
@@ -55,15 +56,15 @@ class DiskSync:
                 self._condition.release()
                 reached = self._commits
                 try:
-                    self._check()
-                    _to_disk(self._file)
+                    if self._failed is None:
+                        _to_disk(self._file)
                 except OSError as error:
                     self._failed = error
-                    raise
                 finally:
                     self._condition.acquire()
                     self._syncing = False
                     self._condition.notify_all()
+                self._check()
                 self._synced = reached
 
     def close(self) -> None:

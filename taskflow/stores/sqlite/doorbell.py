@@ -31,7 +31,8 @@ class Doorbell:
     """The bells beside one broker file. Ringing never blocks and never fails."""
 
     def __init__(self, database: Path) -> None:
-        self._database = database
+        self.database = database
+        """The file beside which they hang."""
         self._folder = Path(f"{database.absolute()}-bells")
         self._lock = threading.RLock()
         self._own = ""
@@ -51,7 +52,7 @@ class Doorbell:
             self._sender.close()
         if self._folder_file >= 0:  # (a thread that is not here may hold the lock)
             os.close(self._folder_file)
-        return Doorbell(self._database)
+        return Doorbell(self.database)
 
     def ring(self, queues: Collection[str]) -> bool:
         """Tell every listener beside this file, but the own one. False when none can be there, as

@@ -100,10 +100,8 @@ class Durability:
             del self._committed_in.number
             raise FileReplaced(f"{self._path} was replaced just after the change: repeat it")
 
-    @uninterrupted
     def sync_file(self) -> None:
-        """Return when everything that is committed survives a power cut, whatever was asked for.
-        Raises BrokerFileError."""
+        """As the store's. The lock is held: the file is open."""
         if self._path is None:
             return
         try:

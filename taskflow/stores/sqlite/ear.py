@@ -6,6 +6,8 @@ import select
 import socket
 import threading
 
+from taskflow.uninterrupted import interruptible
+
 
 class Ear:
     """One thread at a time is in `hear`; any may `wake` it.
@@ -43,7 +45,7 @@ class Ear:
                 return []
             if rung := self._read_all():
                 return rung
-            ready = self._poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+            ready = self._wait(None if timeout is None else math.ceil(timeout * 1000))
             if not ready:
                 return None
             for file, _ in ready:
@@ -54,6 +56,10 @@ class Ear:
                 else:
                     rung += self._read()
             return rung
+
+    @interruptible
+    def _wait(self, milliseconds: int | None) -> list[tuple[int, int]]:
+        return self._poll.poll(milliseconds)
 
     def _read_all(self) -> list[str]:
         found: list[str] = []

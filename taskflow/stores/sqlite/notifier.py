@@ -16,11 +16,15 @@ class Notifier:
         self._listens = False
 
     def open(self, real: Path) -> None:
-        """Rings go to those beside this file from now on."""
-        if self._bell is None:
-            self._bell = Doorbell(real)
+        """Rings go to those beside this file from now on. (What was left for a fork may have been
+        another one, if a link was turned.)"""
+        before = self._bell
+        bell = before if before is not None and before.database == real else Doorbell(real)
+        self._bell = bell
         if self._listens:
-            self._bell.listen()
+            bell.listen()
+        if before is not None and before is not bell:
+            before.close()  # last: who hears there goes on here
 
     def leave(self) -> Doorbell | None:
         """The file is another one. Close this doorbell when that one is open: until then who hears

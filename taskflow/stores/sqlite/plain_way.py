@@ -36,6 +36,7 @@ CREATE TEMP TRIGGER IF NOT EXISTS plain_publish_insert INSTEAD OF INSERT ON plai
     INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
         VALUES (new.queue, last_insert_rowid(), new.due, new.now, new.id, new.topic);
 END"""
+_IS_THERE = "SELECT 1 FROM message WHERE queue = ? AND id = ?"
 _PUBLISH = "INSERT INTO plain_publish VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -142,8 +143,8 @@ class SqlitePlainWay:
         if file is not None:
             sight = file.look()
             if sight is None:
-                if self._was_replaced(generation):  # nobody was answered: into the new file with it
-                    return False
+                if self._was_replaced(generation) and not self._is_there(values):
+                    return False  # nobody was answered: into the new file with it
                 sight = object()
             if sight is not self._silent and not self._reaches(queues):
                 self._silent = sight
@@ -168,8 +169,19 @@ class SqlitePlainWay:
         try:
             self._sync()
         except FileReplaced:  # as above
-            return False
+            return self._is_there(values)
         return True
+
+    def _is_there(self, values: Sequence[Any]) -> bool:
+        """Whether the file that is open now has the message: if only its WAL was taken away, by
+        another SQLite in this process, that may have played it in before."""
+        with self._reading:
+            found = self._database.connection.execute(_IS_THERE, (values[1], values[5])).fetchone()
+            if found is not None:
+                self._durability.adopt_commit(self._durability.generation)
+        if found is not None:
+            self._durability.wait()
+        return found is not None
 
     def _insert(self, values: Sequence[Any]) -> bool:
         """The lock is held, and it is prepared."""

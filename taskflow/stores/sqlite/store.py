@@ -54,10 +54,7 @@ class SqliteStore:
         self.poll_interval = None if path is None else 1.0
         self.durable = self._durability.durable
 
-        self._count_commit, self.sync_file = (
-            self._durability.count_commit,
-            self._durability.sync_file,
-        )
+        self._count_commit = self._durability.count_commit
         self.check, self.is_there = self._database.check, self._database.is_there
         self.never_create, self.hurry = self._database.never_create, self._database.hurry
         self.close = self._database.close
@@ -234,6 +231,13 @@ class SqliteStore:
         self._durability.wait(self._data_version if everybodys else None)
         self.check()
         self._durability.check_commit()
+
+    @uninterrupted
+    def sync_file(self) -> None:
+        """Return when everything that is committed survives a power cut, whatever was asked for.
+        Nobody forks meanwhile, which takes the WAL away. Raises BrokerFileError."""
+        with self._reading:
+            self._durability.sync_file()
 
     @uninterrupted
     def _data_version(self) -> int:

@@ -8,10 +8,11 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.broker.change import Change
 from taskflow.broker.record import Record, RecordQuery
+from taskflow.errors import DecodeError
 from taskflow.tasks.canvas.following import Following, compensation, starts
 from taskflow.tasks.canvas.links import Link, Members, Place, member_id
 from taskflow.tasks.preparing import put_run, stop_run
-from taskflow.tasks.run import FINAL, RUN, Row, RunError, row_of
+from taskflow.tasks.run import FINAL, RUN, Row, RunError, readable, row_of
 
 PAGE = 1000  # runs that are read at a time
 AT_ONCE = 500  # runs that are cancelled in one transaction
@@ -39,7 +40,7 @@ def conduct(broker: Broker, row: Row, now: float) -> Following:
             continue
         failed += 1
         if error is None:
-            error = row_of(one).run.error or RunError(type="", message=f"{one.key} {one.state}")
+            error = _error_in(one) or RunError(type="", message=f"{one.key} {one.state}")
     least = members.size if members.least is None else members.least
     if members.errors == "collect" or members.size - failed >= least:
         if not pending:
@@ -47,14 +48,22 @@ def conduct(broker: Broker, row: Row, now: float) -> Following:
         return following
     if pending and members.least is not None:
         return following  # all run to their end, even if it is known how that will be
-    stop_all(broker, rows_of(broker, place, members), now)
+    stop_all(broker, readable(_records_of(broker, place, members)), now)
     following.end(row, msgspec.structs.replace(row.run, error=error), "failed")
     return following
 
 
 def rows_of(broker: Broker, place: Place, members: Members) -> Iterator[Row]:
-    """The members of a group, in order, read by page. One that is gone is left out."""
+    """The members of a group, in order, read by page. One that is gone is left out. Raises
+    DecodeError for one that cannot be read here."""
     return map(row_of, _records_of(broker, place, members))
+
+
+def _error_in(record: Record) -> RunError | None:
+    try:
+        return row_of(record).run.error
+    except DecodeError as error:
+        return RunError(type="", message=str(error))
 
 
 def _records_of(broker: Broker, place: Place, members: Members) -> Iterator[Record]:
@@ -83,7 +92,8 @@ def stop_all(broker: Broker, rows: Iterable[Row], now: float) -> None:
             if row.run.durable is not None and row.run.place is not None:
                 callers.setdefault(row.run.place.root, set()).add(row.id)
             if row.run.place is not None and row.run.place.members is not None:
-                left.append(rows_of(broker, row.run.place, row.run.place.members))
+                inside = _records_of(broker, row.run.place, row.run.place.members)
+                left.append(readable(inside))
             if len(changes) == AT_ONCE:
                 broker.apply(changes, durable=False)
                 changes = []
@@ -97,7 +107,7 @@ def called_by(broker: Broker, root: str, ids: Collection[str]) -> Iterator[Row]:
     after: str | None = None
     while True:
         page = broker.list_records(RecordQuery(kind=RUN, parent=root, after=after, limit=PAGE))
-        for row in map(row_of, page.records):
+        for row in readable(page.records):
             up = None if row.run.place is None else row.run.place.up
             if up is not None and up.counts is not None and up.group.id in ids:
                 yield row

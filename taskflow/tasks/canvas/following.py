@@ -93,8 +93,10 @@ class Following:
         if call is not None and state != "done":
             error = run.error or RunError(type="", message=f"the plan was {state}")
             told = {"run": root, "state": state, "error": error.type, "message": error.message}
-            given: list[msgspec.Raw] = msgspec.json.decode(call.args, type=list[msgspec.Raw])
-            args = msgspec.json.encode(given if call.immutable else [told, *given])
+            args = bytes(call.args)
+            if not call.immutable:
+                rest = args.lstrip()[1:].lstrip()
+                args = b"[%s%s%s" % (_write(told), b"" if rest == b"]" else b",", rest)
             id = f"{root}.error"
             body = task_body(call.task, args, bytes(call.kwargs))
             self.sends.append(Send(call.queue, [Message(id, body, trace=run.trace)]))
@@ -129,6 +131,9 @@ def starts(links: Sequence[Link]) -> list[Send]:
     for link in links:
         by_queue.setdefault(link.queue, []).append(_message(link, 1))
     return [Send(queue, messages) for queue, messages in by_queue.items()]
+
+
+_write = msgspec.json.Encoder().encode
 
 
 @lru_cache(64)

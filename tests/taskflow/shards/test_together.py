@@ -11,10 +11,11 @@ import pytest
 
 from taskflow.broker import Finish
 from taskflow.broker.change import Change, Put
-from taskflow.broker.prompt import WouldWait
+from taskflow.broker.prompt import PartlyUnsafe, WouldWait
 from taskflow.brokers.sharded.broker import ShardedBroker
-from taskflow.errors import LimitExceeded
+from taskflow.errors import BrokerFileError, FileReplaced, LimitExceeded
 from taskflow.message import Message
+from taskflow.server.rounds import _unsynced
 from taskflow.testing import ManualClock
 from tests.taskflow.shards.dying import id_in
 
@@ -93,6 +94,59 @@ def test_what_cannot_be_committed_is_said_of_its_verbs_alone(broker: ShardedBrok
     )
     assert [error is not None for _, error in outcomes] == [True, True, False, False]
     assert held(broker) == {id_in(1, "c"), id_in(0, "d")}
+
+
+def failing_waits(broker: ShardedBroker, number: int, error: Exception) -> list[int]:
+    """The waits for the disk of each file, of which this one's fails; those that were made."""
+    made: list[int] = []
+
+    def wait(at: int, *given: object) -> None:
+        made.append(at)
+        if at == number:
+            raise error
+
+    for at, shard in enumerate(broker.shards):
+        store: Any = shard.store
+        gathering = store.gathering
+
+        def with_wait(patience: float | None, at: int = at, gathering: Any = gathering) -> Any:
+            part = gathering(patience)
+            part._settle = lambda durable: partial(wait, at)
+            return part
+
+        store.gathering = with_wait
+    return made
+
+
+@pytest.mark.parametrize("error", [FileReplaced("gone"), BrokerFileError("disk")])
+def test_a_disk_that_fails_for_one_file_is_told_of_its_verbs_alone(
+    broker: ShardedBroker, error: Exception
+) -> None:
+    made = failing_waits(broker, 0, error)
+    looks = partial(broker.peek, "work")
+    outcomes, wait = broker.gathered(
+        [send(broker, 0, "a"), send(broker, 1, "b"), both(broker, "r"), looks]
+    )
+    assert [error for _, error in outcomes] == [None] * 4
+    assert wait is not None
+    with pytest.raises(PartlyUnsafe) as caught:
+        wait()
+    assert caught.value.errors == [error, None, error, error]
+    assert made == [0, 1]
+    told = _unsynced(outcomes, caught.value)
+    assert [one for _, one in told] == [error, None, error, error]
+    assert told[1] == outcomes[1]
+    assert (told[0][0] is None) == isinstance(error, FileReplaced)
+
+
+def test_a_lone_verb_is_told_the_error_itself(broker: ShardedBroker) -> None:
+    error = BrokerFileError("disk")
+    failing_waits(broker, 0, error)
+    _, wait = broker.gathered([send(broker, 0, "a")])
+    assert wait is not None
+    with pytest.raises(BrokerFileError) as caught:
+        wait()
+    assert caught.value is error
 
 
 @pytest.mark.parametrize("patience", [None, 1.0])

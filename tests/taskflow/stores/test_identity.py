@@ -17,8 +17,10 @@ from taskflow.broker.settings import Finish
 from taskflow.config import open_broker
 from taskflow.errors import BrokerError, FileReplaced, QueueNotFound
 from taskflow.message import Message
+from taskflow.publisher import publish
 from taskflow.stores.sqlite.disk_sync import DiskSync
 from taskflow.stores.sqlite.identity import FileIdentity
+from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.testing import ManualClock
 
 Disturb = Callable[[Path], None]
@@ -327,3 +329,81 @@ def test_a_file_replaced_and_left_for_a_fork_after_the_commit_is_told(
     monkeypatch.setattr(DiskSync, "wait", late)
     broker.send("work", [Message("saved", "x")])
     assert [one.id for one in broker.peek("work", 10)] == ["saved"]
+
+
+# ---- a link that is turned, and a fork -----------------------------------------------------------
+def turned(tmp_path: Path) -> tuple[Path, Path, SqliteStore]:
+    """A store by a link, which has been turned since; to where, and the store."""
+    link = tmp_path / "broker.db"
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    link.symlink_to(tmp_path / "old" / "old.db")
+    store = SqliteStore(link, durable=False)
+    store.listen()
+    (tmp_path / "turned").symlink_to(tmp_path / "new" / "new.db")
+    (tmp_path / "turned").rename(link)
+    return tmp_path / "old" / "old.db", tmp_path / "new" / "new.db", store
+
+
+def bells(database: Path) -> int:
+    folder = Path(f"{database}-bells")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+
+def test_after_a_fork_the_bell_hangs_beside_the_file_that_the_link_means(tmp_path: Path) -> None:
+    """The fork is where the new file is opened: nobody has looked before."""
+    old, new, store = turned(tmp_path)
+    assert bells(old) == 1
+    for act in (forking._before, forking._after_in_parent):
+        act()
+    other = SqliteStore(new, durable=False)
+    assert (bells(old), bells(new)) == (0, 1)
+    other.ring(["work"])
+    assert store.hear(20) == ["work"]
+    other.listen()
+    store.ring(["other"])
+    assert other.hear(20) == ["other"]
+    for one in (store, other):
+        one.close()
+
+
+def test_so_it_does_in_the_child(tmp_path: Path) -> None:
+    _, new, store = turned(tmp_path)
+    other = SqliteStore(new, durable=False)
+    other.listen()
+    child = os.fork()
+    if not child:
+        store.look(lambda rows: None)
+        store.ring(["child"])
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert other.hear(20) == ["child"]
+    for one in (store, other):
+        one.close()
+
+
+# ---- another SQLite in this process --------------------------------------------------------------
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_what_another_sqlite_has_played_in_is_stored_once(
+    path: Path, durability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the WAL away after the commit, before it is looked whether the file is as it was."""
+    broker = open_broker(f"sqlite:///{path}?durability={durability}")
+    declare(broker)
+    for _ in range(2):
+        publish("made", {}, broker=broker)  # from the second one on, the plain way
+    look = FileIdentity.look
+    taken: list[Path] = []
+
+    def late(file: FileIdentity) -> object:
+        if broker.waiting("work", 10) == 3 and not taken:
+            taken.append(path)
+            stdlib_removes_the_wal(path)
+        return look(file)
+
+    monkeypatch.setattr(FileIdentity, "look", late)
+    last = publish("made", {}, broker=broker)
+    monkeypatch.undo()
+    assert taken, "it was looked at after the commit"
+    assert [one.id for one in broker.peek("work", 10)][2:] == [last]
+    broker.close()

@@ -304,6 +304,21 @@ def test_what_the_disk_fails_is_not_kept_for_anybody(taskflow_broker: Broker) ->
     assert friends.found.keys() == {"first", *"abc"}
 
 
+def test_a_wait_that_fails_is_told_of_its_own_transaction(taskflow_broker: Broker) -> None:
+    """The others may be in another file by then."""
+
+    def fail(number: int) -> None:
+        if number == 1:
+            raise BrokerUnavailable("the disk is gone")
+
+    friends = Friends(taskflow_broker, fail)
+    friends.keep("first")
+    friends.end()
+    assert (friends.disk.groups, friends.disk.waits) == ([1, 3], [2, 2])
+    assert {name for name, one in friends.found.items() if isinstance(one, Applied)} == {*"abc"}
+    assert isinstance(friends.found["first"], BrokerUnavailable)
+
+
 def test_what_was_committed_when_its_maker_was_interrupted_is_waited_for_and_not_made_again(
     taskflow_broker: Broker,
 ) -> None:
@@ -399,7 +414,7 @@ def test_each_transaction_is_waited_for_since_the_file_may_have_become_another(
     opened.close()
     told = {name for name, one in found.items() if isinstance(one, Applied)}
     assert "first" not in there
-    assert told <= there
+    assert told == there == {"second"}  # each is told of its own transaction
 
 
 class Fatal(Watched):
