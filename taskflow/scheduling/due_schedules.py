@@ -29,9 +29,7 @@ def fire_due(broker: Broker, worker: str) -> float | None:
         most = min(MOST, most * GROWTH)
 
 
-def look(
-    broker: Broker, now: float, most: int = MOST
-) -> tuple[Sequence[Record], float | None]:
+def look(broker: Broker, now: float, most: int = MOST) -> tuple[Sequence[Record], float | None]:
     """The schedules that are due, so many of them at once; and when the first other one is."""
     page = broker.list_records(RecordQuery(kind=SCHEDULE, order="due", limit=most))
     due = [one for one in page.records if (one.due_at or 0.0) <= now]
