@@ -147,11 +147,11 @@ class Applier:
         self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
     ) -> list[Applied]:
         core, plain = self._core, self._plain
-        if plain is not None:
-            plain.prepare(changes)
         core.settle(one.delivery for change in changes for one in change.settlements)
         waits = can_wait(changes)
         alike, careful = _gathered(changes, waits), False
+        if alike is None and plain is not None:
+            plain.prepare(changes)
         written = _written(changes)
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
