@@ -1,5 +1,6 @@
 """`taskflow worker`: run the handlers of some queues until a signal."""
 
+import gc
 import logging
 import os
 import threading
@@ -181,6 +182,7 @@ def work(options: Options, registry: Registry) -> None:
             "working on %s of %s with %s threads, pid %d",
             *(", ".join(names), where, threads, os.getpid()),
         )
+        gc.freeze()  # what was imported stays: no collection looks through it again
         pool.run()
         log.info("stopped")
     stragglers = threads_since(before)

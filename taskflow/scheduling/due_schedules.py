@@ -9,27 +9,29 @@ from taskflow.scheduling.stored import SCHEDULE
 from taskflow.tasks.due_runs import HELD, TICKER
 
 MOST = 500  # schedules of one transaction
+FEW, GROWTH = 20, 5  # of the first one, so that handlers begin; and how many times more of the next
 PAUSE = 1.0  # seconds until a batch of which nothing could be stored is tried again
-_DUE = RecordQuery(kind=SCHEDULE, order="due", limit=MOST)
 
 
 def fire_due(broker: Broker, worker: str) -> float | None:
     """Fire the schedules that are due now; answers when the next one is, None for none. Each tick
     is fired once, whoever does it; so that not all workers try, one of them does."""
+    most = FEW
     while True:
         now = broker.clock.now()
-        due, next_due = look(broker, now)
+        due, next_due = look(broker, now, most)
         if not due:
             return next_due
         if not broker.hold(TICKER, worker, HELD):
             return now + HELD  # then it is looked whether that one lives
         if not fire(broker, due, now):
             return now + PAUSE
+        most = min(MOST, most * GROWTH)
 
 
-def look(broker: Broker, now: float) -> tuple[Sequence[Record], float | None]:
-    """The schedules that are due, MOST of them at once; and when the first other one is."""
-    page = broker.list_records(_DUE)
+def look(broker: Broker, now: float, most: int = MOST) -> tuple[Sequence[Record], float | None]:
+    """The schedules that are due, so many of them at once; and when the first other one is."""
+    page = broker.list_records(RecordQuery(kind=SCHEDULE, order="due", limit=most))
     due = [one for one in page.records if (one.due_at or 0.0) <= now]
     others = page.records[len(due) :]
     return due, others[0].due_at if others else None

@@ -57,7 +57,7 @@ class CallOptions(TypedDict, total=False):
     hold_group: bool
 
 
-class Checked(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+class Checked(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """Options of a call as numbers: `delay` in seconds, `expires_in` too, `at` and `expires_at` in
     epoch seconds; `keep` None when nothing was said of a result, 0 for none; `max_wait` None for
     no end. `key_by`: the arguments whose values are the key."""

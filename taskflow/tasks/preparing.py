@@ -27,7 +27,7 @@ KEEP_FAILED = 14 * 86400.0
 """How long a failed run is kept: as long as its message may be in the dead-letter queue."""
 
 
-class Target(msgspec.Struct, gc=False, frozen=True):
+class Target(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """A task as a caller knows it: its queues, the usual one first, and how long (seconds) what
     became of it is kept; 0 for not at all. `flow`: its limits. `defaults`: the options of its calls
     that are not said otherwise. `durable`: its runs may wait and go on."""

@@ -3,7 +3,7 @@
 import msgspec
 
 from taskflow.broker import Broker, Finish
-from taskflow.broker.change import Change
+from taskflow.broker.change import Change, Free
 from taskflow.engine import Ended
 from taskflow.retry import Done
 from taskflow.tasks.preparing import put_run
@@ -20,7 +20,6 @@ def only_ends(broker: Broker, ended: Ended, row: Row, outcome: Done) -> bool:
         and row.state not in FINAL
         and run.place is None
         and run.durable is None
-        and run.key is None
         and (out is None or not (out.sends or out.records or out.counters))
         and (progress is None or progress.said)
         and (not isinstance(entry, TaskEntry) or entry.on_success is None)
@@ -39,4 +38,9 @@ def end_of(ended: Ended, row: Row, outcome: Done) -> Change:
         finished_at=ended.at,
     )
     put = put_run(row.id, run, "done", row.version, expires_at=ended.at + run.keep, rings=True)
-    return Change(fence=delivery, records=[put], settlements=[Finish(delivery, ended.found.window)])
+    return Change(
+        fence=delivery,
+        keys=[] if run.key is None else [Free(run.key, row.id)],
+        records=[put],
+        settlements=[Finish(delivery, ended.found.window)],
+    )

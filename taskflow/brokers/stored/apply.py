@@ -23,7 +23,7 @@ from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
 from taskflow.brokers.stored.joiner import Joiner
-from taskflow.brokers.stored.like_changes import are_alike, make_alike
+from taskflow.brokers.stored.like_changes import LikeChanges, are_alike
 from taskflow.brokers.stored.plain_changes import PlainChanges
 from taskflow.errors import BrokerError, BrokerUnavailable
 from taskflow.stores.rows import Rows
@@ -93,7 +93,7 @@ class Applier:
 
         def work(rows: Rows) -> tuple[Sequence[int], set[str]]:
             now, rings = core.now(), set[str]()
-            self._prepare(rows, (change,), now)
+            self._prepare(rows, (change,), _written((change,)), now)
             if plain is not None and (made := plain.make_within(change, now)) is not None:
                 return made.versions, rings
             try:
@@ -115,11 +115,11 @@ class Applier:
             return Applied(refused=refused.why)
         return Applied(versions=versions)
 
-    def _prepare(self, rows: Rows, changes: Sequence[Change], now: float) -> None:
-        """What comes before all changes of a transaction."""
+    def _prepare(self, rows: Rows, changes: Sequence[Change], written: int, now: float) -> None:
+        """What comes before all changes of a transaction, which write about so much."""
         if not rows.records.one_writer and (names := _names(changes)):
             rows.records.lock(names)
-        self._written += _written(changes)
+        self._written += written
         if self._written >= HOUSEKEEPING:  # as many go, in time, as come
             rows.records.expire(now, 2 * self._written)
             self._written = 0
@@ -147,22 +147,24 @@ class Applier:
         self, changes: Sequence[Change], wanted: dict[int, Wanted], durable: bool
     ) -> list[Applied]:
         core, plain = self._core, self._plain
-        if plain is not None:
-            plain.prepare(changes)
         core.settle(one.delivery for change in changes for one in change.settlements)
         waits = can_wait(changes)
-        alike, careful = are_alike(changes, waits), False
+        alike, careful = _gathered(changes, waits), False
+        if alike is None and plain is not None:
+            plain.prepare(changes)
+        written = _written(changes)
 
         def work(rows: Rows) -> tuple[list[Applied], set[str]]:
             rings: set[str] = set()
             handled: Counter[int] = Counter()
             now = core.now()
-            self._prepare(rows, changes, now)
+            self._prepare(rows, changes, written, now)
             finishing = Finishing() if waits and not careful else None
             answers: list[Applied] = []
-            if alike:
-                answers = self._make_alike(rows, changes, now, rings, finishing)
-            for change in () if alike else changes:
+            if alike is not None:
+                self._make_alike(rows, alike, now)
+                rings, finishing = set(alike.rings), alike.finishing
+            for change in changes if alike is None else ():
                 if plain is not None and (made := plain.make_within(change, now)) is not None:
                     answers.append(made)
                     continue
@@ -194,9 +196,11 @@ class Applier:
                 answers, _ = core.store.transact(work, durable=durable, committed=self._announce)
                 break
             except _Unlike:
-                alike = False
+                alike = None
             except _Refused:  # as few are: once more, so that it can be undone by itself
-                alike, careful = False, True
+                alike, careful = None, True
+        if alike is not None:
+            return alike.answers()
         now = core.now()
         for change, answer in zip(changes, answers, strict=True):
             for entry, ok in zip(change.settlements, answer.settled, strict=False):
@@ -204,26 +208,26 @@ class Applier:
                     entry.delivery.visible_at = now + entry.seconds
         return answers
 
-    def _make_alike(
-        self,
-        rows: Rows,
-        changes: Sequence[Change],
-        now: float,
-        rings: set[str],
-        finishing: Finishing | None,
-    ) -> list[Applied]:
+    def _make_alike(self, rows: Rows, alike: LikeChanges, now: float) -> None:
         core = self._core
         try:
-            made = make_alike(
-                rows, changes, self._intake, core.fresh_version, now, rings, finishing
-            )
+            made = alike.make(rows, self._intake, core.fresh_version, now)
         except BrokerUnavailable:
             raise
         except BrokerError as refused:
             raise _Unlike from refused
-        if made is None:
+        if not made:
             raise _Unlike
-        return made
+
+
+def _gathered(changes: Sequence[Change], waits: bool) -> LikeChanges | None:
+    """Those that can be made together. None when they cannot, or when one of them is refused."""
+    if not are_alike(changes, waits):
+        return None
+    try:
+        return LikeChanges(changes)
+    except BrokerError:
+        return None
 
 
 def _written(changes: Sequence[Change]) -> int:

@@ -1,8 +1,8 @@
 """Many changes that are alike, as ticks and ends of runs are, made together: kind by kind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from taskflow.broker.change import Applied, Change, Put, Send
+from taskflow.broker.change import Applied, Change, Free, Put, Send, Take
 from taskflow.broker.settings import Finish, Sent
 from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.change_limits import check_change, is_version
@@ -45,39 +45,54 @@ def are_alike(changes: Sequence[Change], waits: bool) -> bool:
     return len(set(touched)) == len(touched)
 
 
-def make_alike(
-    rows: Rows,
-    changes: Sequence[Change],
-    intake: Intake,
-    fresh: Callable[[], int],
-    now: float,
-    rings: set[str],
-    finishing: Finishing | None,
-) -> list[Applied] | None:
-    """Make them, and have what they acknowledge wait in `finishing`. None when one of them is
-    refused, or a BrokerError is raised: then all must be undone."""
-    for change in changes:
-        check_change(change)
-    keys = [key for change in changes for key in change.keys]
-    if keys and not rows.records.change_keys(keys, now):
-        return None
-    puts = [put for change in changes for put in change.records if type(put) is Put]
-    versions: Iterator[int] = iter(())
-    if puts:
-        written = rows.records.put_all(puts, fresh, now)
-        if written is None:
-            return None
-        versions = iter(written)
-        rings.update([ring_of(put.kind, put.key) for put in puts if put.rings])
-    sent = _send(rows, changes, intake, now, rings)
-    answers = []
-    for change in changes:
-        settled: list[bool] = []
-        for one in change.settlements:
-            assert finishing is not None
-            assert type(one) is Finish
-            finishing.add(one, settled)
-        answers.append(
+class LikeChanges:
+    """Changes that are alike, put together before there is a transaction: who waits for the lock of
+    the file does not wait for that. Raises LimitExceeded for what could not be stored as it is."""
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self._changes = changes
+        self._keys: list[Take | Free] = []
+        self._puts: list[Put] = []
+        self._messages: dict[str, list[Message]] = {}
+        self._settled: list[list[bool]] = []
+        self._versions: Sequence[int] = ()
+        self._sent: dict[str, Sequence[Sent]] = {}
+        self.finishing = Finishing()
+        """What they acknowledge: it is to be made when `make` was."""
+        for change in changes:
+            check_change(change)
+            self._keys += change.keys
+            self._puts += [put for put in change.records if type(put) is Put]
+            for send in change.sends:
+                assert type(send) is Send
+                self._messages.setdefault(send.queue, []).extend(send.messages)
+            settled: list[bool] = []
+            for one in change.settlements:
+                assert type(one) is Finish
+                self.finishing.add(one, settled)
+            self._settled.append(settled)
+        self.rings = {ring_of(put.kind, put.key) for put in self._puts if put.rings}
+        self.rings.update(self._messages)
+
+    def make(self, rows: Rows, intake: Intake, fresh: Callable[[], int], now: float) -> bool:
+        """Write them. False when one of them is refused, or a BrokerError is raised: then all must
+        be undone."""
+        if self._keys and not rows.records.change_keys(self._keys, now):
+            return False
+        if self._puts:
+            written = rows.records.put_all(self._puts, fresh, now)
+            if written is None:
+                return False
+            self._versions = written
+        for name, messages in self._messages.items():
+            self._sent[name] = intake.add(rows, find_queue(rows, name), "", messages, now)
+        return True
+
+    def answers(self) -> list[Applied]:
+        """What became of each, once all are made."""
+        versions = iter(self._versions)
+        sent = {name: iter(some) for name, some in self._sent.items()}
+        return [
             Applied(
                 versions=[next(versions) for _ in change.records],
                 counts=[],
@@ -88,22 +103,5 @@ def make_alike(
                 ],
                 settled=settled,
             )
-        )
-    return answers
-
-
-def _send(
-    rows: Rows, changes: Sequence[Change], intake: Intake, now: float, rings: set[str]
-) -> dict[str, Iterator[Sent]]:
-    """Store all that they send; what became of each message, by queue."""
-    by_queue: dict[str, list[Message]] = {}
-    for change in changes:
-        for send in change.sends:
-            if type(send) is Send:
-                by_queue.setdefault(send.queue, []).extend(send.messages)
-    sent = {}
-    for name, messages in by_queue.items():
-        queue = find_queue(rows, name)
-        rings.add(name)
-        sent[name] = iter(intake.add(rows, queue, "", messages, now))
-    return sent
+            for change, settled in zip(self._changes, self._settled, strict=True)
+        ]

@@ -32,6 +32,12 @@ _GO_ON = """UPDATE record AS r SET version = r.version + 1, value = ?3, state = 
             WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
               AND (r.expires_at IS NULL OR r.expires_at > ?10)
               AND r.parent IS ?4 AND r.label IS ?5 AND r.due_at IS ?7"""
+# As a tick leaves a schedule: nothing but what it says, and when it is due.
+_COME_AGAIN = """UPDATE record AS r SET version = r.version + 1, value = ?3, due_at = ?7,
+                     changed_at = ?10
+                 WHERE r.kind = ?1 AND r.key = ?2 AND r.version = ?9
+                   AND (r.expires_at IS NULL OR r.expires_at > ?10)
+                   AND r.parent IS ?4 AND r.label IS ?5 AND r.state IS ?6 AND r.expires_at IS ?8"""
 _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state, due_at,
                                  expires_at, created_at, changed_at)
              VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
@@ -147,14 +153,16 @@ class SqliteRecords:
     def put_all(
         self, puts: Sequence[Put], fresh: Callable[[], int], now: float
     ) -> list[int] | None:
-        there = [put for put in puts if put.expected]
-        as_due = [_values(put, now) for put in there if put.due_at is None]
-        others = [_values(put, now) for put in there if put.due_at is not None]
-        left = len(there) - self._change_many(_GO_ON, as_due)
-        if left > len(others):  # what was changed has another version, and is not changed again
-            others += as_due
-        if self._change_many(_REPLACE, others) < left:
-            return None
+        as_due: list[tuple[Any, ...]] = []
+        later: list[tuple[Any, ...]] = []
+        for put in puts:
+            if put.expected:
+                (as_due if put.due_at is None else later).append(_values(put, now))
+        # (What was changed has another version, and is not changed again.)
+        for quick, some in ((_GO_ON, as_due), (_COME_AGAIN, later)):
+            left = len(some) - self._change_many(quick, some)
+            if left and self._change_many(_REPLACE, some) < left:
+                return None
         versions = [fresh() for _ in puts]
         new = [
             (*_values(put, now), version)

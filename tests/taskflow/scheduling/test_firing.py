@@ -16,6 +16,7 @@ from taskflow.scheduling.due_schedules import fire, fire_due, look
 from taskflow.scheduling.missed_ticks import what_is_due
 from taskflow.scheduling.spec import MISSED, OVERLAPS, Overlap
 from taskflow.scheduling.timing import Timing
+from taskflow.tasks.due_runs import HELD, TICKER
 from taskflow.testing import FaultBroker, ManualClock, memory_broker
 from tests.taskflow.scheduling.conftest import Seen, Work
 
@@ -422,6 +423,36 @@ def test_two_workers_at_random_fire_each_tick_once(taskflow_registry: Registry) 
         assert len(made.ticks) == len(set(made.ticks)) > 1
         made.ticks.clear()
         broker.close()
+
+
+def test_the_first_of_many_go_in_a_small_batch(seen: Seen) -> None:
+    clock = ManualClock()
+    broker: Any = FaultBroker(memory_broker(clock=clock))
+    broker.create_queue("q")
+    for number in range(700):
+        schedules.put(f"s{number:03}", every=60, task=seen.task, broker=broker)
+    clock.advance(60)
+    batches: list[int] = []
+    looks: list[int] = []
+    apply, list_records = broker.apply, broker.list_records
+
+    def applied(changes: list[Change], *given: Any, **named: Any) -> Any:
+        batches.append(len(changes))
+        return apply(changes, *given, **named)
+
+    def listed(query: Any, *given: Any, **named: Any) -> Any:
+        page = list_records(query, *given, **named)
+        looks.append(len(page.records))
+        return page
+
+    broker.apply, broker.list_records = applied, listed
+    assert broker.hold(TICKER, "one", 60.0)
+    assert fire_due(broker, "two") == clock.now() + HELD
+    assert (looks, batches) == ([20], [])  # who does not fire has looked at few
+    assert fire_due(broker, "one") == clock.now() + 60
+    assert batches == [20, 100, 500, 80]
+    assert broker.counts("q").visible == 700
+    broker.close()
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Schedules by name: what is put, changed and looked at, and what code declares at a deploy."""
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from taskflow import (
@@ -18,9 +20,11 @@ from taskflow import (
     schedules,
     task,
 )
+from taskflow.broker.change import Change, Put
 from taskflow.errors import RegistrationError, ScheduleNotFound
 from taskflow.scheduling.declaring import is_older
 from taskflow.scheduling.due_schedules import fire_due
+from taskflow.tasks.call_options import Checked
 from taskflow.testing import ManualClock
 from tests.taskflow.scheduling.conftest import Seen, Work
 from tests.taskflow.worker.pools import Watch, running
@@ -50,6 +54,42 @@ def test_one_per_customer(taskflow_clock: ManualClock, seen: Seen, work: Work) -
     assert [tick - ticks[0] for tick in ticks] == [0, DAY, 2 * DAY]
     taskflow_clock.set(ticks[0])
     assert work() == 3
+
+
+def test_what_was_kept_with_all_that_is_usual_is_the_same(
+    taskflow_broker: Broker, taskflow_clock: ManualClock, seen: Seen, work: Work
+) -> None:
+    """As it was written once: every option of the task's calls, though none was given."""
+    every(60)(seen.task)
+    work()
+    kept = taskflow_broker.records("schedule", ["note"])["note"]
+    assert "defaults" not in kept.value
+    usual = json.loads(msgspec.json.encode(dict(_usual(Checked))))
+    value = json.loads(kept.value)
+    value["spec"]["task"] |= {"flow": None, "defaults": usual, "durable": False}
+    put = Put(
+        kind="schedule",
+        key="note",
+        value=json.dumps(value),
+        expected=kept.version,
+        parent=kept.parent,
+        label=kept.label,
+        state=kept.state,
+        due_at=kept.due_at,
+    )
+    (made,) = taskflow_broker.apply([Change(records=[put])])
+    work()
+    assert taskflow_broker.records("schedule", ["note"])["note"].version == made.versions[0]
+    taskflow_clock.advance(60)
+    assert work() == 1
+    assert seen.ticks == [START + 60]
+
+
+def _usual(options: type[msgspec.Struct]) -> list[tuple[str, Any]]:
+    return [
+        (one.name, one.default if one.default is not msgspec.NODEFAULT else one.default_factory())
+        for one in msgspec.structs.fields(options)
+    ]
 
 
 def test_put_again_as_it_is_changes_nothing(taskflow_clock: ManualClock, seen: Seen) -> None:

@@ -49,6 +49,7 @@ class Played:
                 key=name,
                 value=f"{draw.random()}",
                 expected=expected,
+                label=draw.choice(["l", "l", None]),
                 state=draw.choice(["waiting", "done"]),
                 due_at=draw.choice([None, self.clock.now() + 5]),
                 expires_at=draw.choice([None, None, self.clock.now() + 20]),

@@ -52,10 +52,17 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 @pytest.mark.parametrize("value", [None, 0, "text", [1, None], {"a": {"b": 0.5}}])
 @pytest.mark.parametrize("says", [False, True])
+@pytest.mark.parametrize("key", [None, "k"])
 def test_the_short_end_is_the_long_one(
-    taskflow_registry: Registry, drain: Drain, ends: list[bool], value: Any, says: bool
+    taskflow_broker: Broker,
+    taskflow_registry: Registry,
+    drain: Drain,
+    ends: list[bool],
+    value: Any,
+    says: bool,
+    key: str | None,
 ) -> None:
-    @task(registry=taskflow_registry, result="1d")
+    @task(registry=taskflow_registry, name="give", result="1d")
     def give(ctx: Context) -> Any:
         assert isinstance(ctx, TaskContext)
         if says:
@@ -63,10 +70,12 @@ def test_the_short_end_is_the_long_one(
         return value
 
     drain()
-    result = give.delay()
+    result = give.options(key=key).delay()
+    assert len(taskflow_broker.holders(["task/give/k"])) == (key is not None)
     assert drain() == 1
     assert ends == [True]
     assert (result.state, result.get(0)) == ("done", value)
+    assert not taskflow_broker.holders(["task/give/k"])
 
 
 def test_what_goes_on_takes_the_long_way(
@@ -80,7 +89,7 @@ def test_what_goes_on_takes_the_long_way(
         return 1
 
     @task(registry=taskflow_registry, result="1d")
-    def keyed(value: int = 0) -> int:
+    def plain(value: int = 0) -> int:
         return value
 
     @task(registry=taskflow_registry, result="1d")
@@ -99,13 +108,12 @@ def test_what_goes_on_takes_the_long_way(
     drain()
     for result in (
         followed.delay(),
-        keyed.options(key="k").delay(1),
         sends.delay(),
         says_last.delay(),
-        chain(keyed.s(1), keyed.s()).delay(),
+        chain(plain.s(1), plain.s()).delay(),
     ):
         while drain():
             pass
         assert result.get(0) == 1
-    assert len(ends) == 6
+    assert len(ends) == 5
     assert not any(ends)
