@@ -29,7 +29,8 @@ def _foreign(value: Any) -> Any:
     raise TypeError(f"a payload of type {type(value).__name__} cannot be written as JSON")
 
 
-_write: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode
+_encoder = msgspec.json.Encoder(enc_hook=_foreign)
+_write: Callable[[Any], bytes] = _encoder.encode
 
 
 def encode(value: Any) -> bytes:
@@ -40,6 +41,18 @@ def encode(value: Any) -> bytes:
     if data.find(b"null") >= 0 and value is not None:
         _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
     return data
+
+
+def encode_each(values: Sequence[Any]) -> list[str]:
+    """Each of these as `encode` writes it, as text. Raises what that does."""
+    lines = _encoder.encode_lines(values).decode().split("\n")
+    if len(lines) != len(values) + 1:  # JSON of somebody else's has lines of its own
+        return [encode(value).decode() for value in values]
+    lines.pop()
+    for value, line in zip(values, lines, strict=True):
+        if "null" in line:
+            encode(value)
+    return lines
 
 
 def _plain(value: Any) -> Any:

@@ -252,7 +252,13 @@ def publish_many(
     reached: dict[str, int] = {}
     for event in wanted:
         by_topic.setdefault(event.topic, []).append(event)
+    plain = None
+    if connection is None and outgoing.get() is None and active() is None:
+        plain = _plain_way(broker)
     for topic, some in by_topic.items():
+        if plain is not None and plain.publish_many(topic, some, broker.max_message_bytes):
+            reached[topic] = 1
+            continue
         messages = [event.message(most=broker.max_message_bytes) for event in some]
         with sending(topic, len(some), [event.traceparent for event in some]):
             reached[topic] = _publish(broker, topic, messages, connection, hold_group)

@@ -13,12 +13,14 @@ import apsw
 from taskflow import payload as json
 from taskflow.clock import rfc3339
 from taskflow.errors import FileReplaced
-from taskflow.event import DEFAULT_SOURCE, trace_child
+from taskflow.event import DEFAULT_SOURCE, Event, trace_child
 from taskflow.limits import check_message
 from taskflow.message import NO_ATTRIBUTES, new_id
 from taskflow.stores.row import QueueRow
+from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
+from taskflow.stores.sqlite.plain_events import write_plain
 from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
 from taskflow.stores.sqlite.transaction import translate
 from taskflow.text import is_simple
@@ -37,6 +39,10 @@ CREATE TEMP TRIGGER IF NOT EXISTS plain_publish_insert INSTEAD OF INSERT ON plai
         VALUES (new.queue, last_insert_rowid(), new.due, new.now, new.id, new.topic);
 END"""
 _PUBLISH = "INSERT INTO plain_publish VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class _Declined(Exception):
+    """What the transaction was to store it cannot."""
 
 
 class _Plan(NamedTuple):
@@ -67,9 +73,10 @@ class SqlitePlainWay:
         announce: Callable[[Sequence[str]], None],
         heard: Callable[[Sequence[str]], None],
         reaches: Callable[[Sequence[str]], bool],
+        transact: Callable[..., None],
     ) -> None:
-        """`sync` is called as after any other commit that is to last, and `reaches` is
-        `Notifier.reaches`."""
+        """`sync` is called as after any other commit that is to last; `reaches` is
+        `Notifier.reaches`, and `transact` the store's."""
         self._database = database
         self._reading, self._writing = database.reading, database.writing
         self._haste = database.haste
@@ -86,6 +93,7 @@ class SqlitePlainWay:
         self._announce = announce
         self._heard = heard
         self._reaches = reaches
+        self._transact = transact
         self._silent: object = None  # the sight of a folder in which nobody could hear
         self._plans: dict[str, _Plan] = {}
         self._connection: apsw.Connection | None = None  # which has the view
@@ -205,3 +213,28 @@ class SqlitePlainWay:
         if self._haste.on or not self._store(plan.announced, values):
             return None
         return id
+
+    @uninterrupted
+    def publish_many(self, topic: str, events: Sequence[Event[Any]], most: int) -> bool:
+        plan = self._plans.get(topic)
+        if plan is None or type(topic) is not str or self._haste.on or self._tidies_next():
+            return False
+        written = write_plain(topic, events, min(most, plan.most))
+        if written is None:
+            return False
+        ids, bodies = written
+
+        def store(_: Rows) -> None:
+            rows = self._writing.rows
+            if rows.stamp() != plan.stamp:
+                raise _Declined
+            now = self._now()
+            if not rows.add_plain(plan.queue, topic, ids, bodies, now + plan.delay, now):
+                raise _Declined
+
+        try:
+            self._transact(store, durable=True, committed=lambda _: self._announce(plan.announced))
+        except _Declined:
+            return False
+        self._count()
+        return True
