@@ -5,8 +5,9 @@ It is the short form of what lies in several rooms, and stores the same: `publis
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
@@ -23,7 +24,7 @@ from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.plain_events import write_plain
 from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
 from taskflow.stores.sqlite.transaction import translate
-from taskflow.text import is_simple
+from taskflow.text import holds_simple
 from taskflow.uninterrupted import uninterrupted
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
@@ -34,7 +35,8 @@ CREATE TEMP VIEW IF NOT EXISTS plain_publish AS
 CREATE TEMP TRIGGER IF NOT EXISTS plain_publish_insert INSTEAD OF INSERT ON plain_publish BEGIN
     SELECT raise(ABORT, 'declared anew') WHERE new.stamp IS NOT (SELECT stamp FROM declaration);
     INSERT INTO body VALUES (
-        max(new.seq, ifnull((SELECT max(seq) FROM body), 0) + 1), new.body, '{}', NULL);
+        max(new.seq, ifnull((SELECT seq FROM body ORDER BY seq DESC LIMIT 1), 0) + 1),
+        new.body, '{}', NULL);
     INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
         VALUES (new.queue, last_insert_rowid(), new.due, new.now, new.id, new.topic);
 END"""
@@ -45,7 +47,8 @@ class _Declined(Exception):
     """What the transaction was to store it cannot."""
 
 
-class _Plan(NamedTuple):
+@dataclass(slots=True)
+class _Plan:
     """How events of a topic are stored, as long as `stamp` is that of the declarations."""
 
     stamp: int
@@ -192,7 +195,8 @@ class SqlitePlainWay:
         plan = self._plans.get(topic)
         if plan is None or type(topic) is not str:
             return None
-        data = json.encode(payload).decode()
+        written = json.encode(payload)
+        data = written.decode()
         if self._tidies_next():
             return None
         now, random = self._now(), self._random
@@ -201,7 +205,7 @@ class SqlitePlainWay:
             f'{{"specversion":"1.0","id":"{id}{plan.between}{rfc3339(now)}","traceparent":"'
             f'{trace_child(None, random)}","data":{data}}}'
         )
-        if is_simple(data):  # as all the rest is
+        if holds_simple(written):  # as all the rest is
             size = len(body)
         else:
             body = json.carried(body)
