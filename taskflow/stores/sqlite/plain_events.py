@@ -14,6 +14,7 @@ from taskflow.limits import check_message
 from taskflow.message import NO_ATTRIBUTES
 from taskflow.text import is_simple
 
+_PART = 1000  # events at a time: their JSON is in memory several times meanwhile
 _LONG = 256  # characters of an id, a source or a parent: the general way may have a limit for it
 
 
@@ -22,6 +23,18 @@ def write_plain(
 ) -> tuple[list[str], list[str]] | None:
     """Ids and bodies of events of a topic. None when one of them is no such event, or its message
     has more than `most` bytes, or something is wrong with it: the general way says what."""
+    ids: list[str] = []
+    bodies: list[str] = []
+    for start in range(0, len(events), _PART):
+        part = events[start : start + _PART]
+        if (written := _write_part(topic, part, most)) is None:
+            return None
+        ids += [event.id for event in part]
+        bodies += written
+    return ids, bodies
+
+
+def _write_part(topic: str, events: Sequence[Event[Any]], most: int) -> list[str] | None:
     for event in events:
         if (
             type(event) is not Event
@@ -50,14 +63,14 @@ def write_plain(
         for id, source, time, trace, text in zip(ids, sources, times, traces, data, strict=True)
     ]
     if is_simple("".join(data)):  # as all the rest is
-        return (ids, bodies) if len(max(bodies, key=len)) <= most else None
+        return bodies if len(max(bodies, key=len)) <= most else None
     bodies = [json.carried(body) for body in bodies]
     try:
         for body in bodies:
             check_message(body, NO_ATTRIBUTES, most)
     except LimitExceeded:
         return None
-    return ids, bodies
+    return bodies
 
 
 def _are_plain(lines: Collection[Any]) -> bool:

@@ -16,6 +16,7 @@ from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.errors import LimitExceeded, TaskflowError
 from taskflow.event import Event
 from taskflow.publisher import EventId
+from taskflow.stores.sqlite import plain_events
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.store import SqliteStore
 from tests.taskflow.stores.test_plain_way import (
@@ -176,6 +177,18 @@ def test_events_that_are_nothing_but_a_payload_go_the_plain_way(
             assert [id.reached for id in one.many(*events)] == [1] * len(events)
             one.clock.advance(1)
     assert made.taken == [True] * 3
+    assert made.rows() == general.rows()
+
+
+def test_a_long_batch_is_written_part_by_part_and_stored_as_one(
+    made: Many, general: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_events, "_PART", 3)
+    for one in (made, general):
+        one.many(*[one.event({"n": n, "x": "ü" * (n % 2)}) for n in range(8)])
+        with pytest.raises(LimitExceeded):
+            one.many(*[one.event("x" * (2**20 * (n == 7))) for n in range(8)])
+    assert made.taken == [True, False]
     assert made.rows() == general.rows()
 
 
