@@ -35,7 +35,8 @@ def _foreign(value: Any) -> Any:
     raise TypeError(f"a payload of type {type(value).__name__} cannot be written as JSON")
 
 
-_write: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_foreign).encode
+_encoder = msgspec.json.Encoder(enc_hook=_foreign)
+_write: Callable[[Any], bytes] = _encoder.encode
 
 
 def encode(value: Any) -> bytes:
@@ -50,6 +51,18 @@ def encode(value: Any) -> bytes:
     except RecursionError:
         raise ValueError(f"the payload {TOO_DEEP}, at ${place_of(value, most=FIRST)}…") from None
     return data
+
+
+def encode_each(values: Sequence[Any]) -> list[str]:
+    """Each of these as `encode` writes it, as text. Raises what that does."""
+    lines = _encoder.encode_lines(values).decode().split("\n")
+    if len(lines) != len(values) + 1:  # JSON of somebody else's has lines of its own
+        return [encode(value).decode() for value in values]
+    lines.pop()
+    for value, line in zip(values, lines, strict=True):
+        if "null" in line:
+            encode(value)
+    return lines
 
 
 def _plain(value: Any) -> Any:

@@ -125,7 +125,10 @@ def publish(
     of another type and a payload that is no JSON; ValueError for a control character and for an
     infinite number.
     """
-    broker = broker_of() if broker is None else sealed(broker, default_registry.codec)
+    if broker is None:
+        broker = broker_of()
+    elif (codec := default_registry.codec) is not None:
+        broker = sealed(broker, codec)
     if (
         (id is None and subject is None and correlation_id is None and traceparent is None)
         and (at is None and group is None and connection is None and source is DEFAULT_SOURCE)
@@ -134,7 +137,9 @@ def publish(
         and (plain := _plain_way(broker)) is not None
         and (done := plain.publish(topic, payload, broker.max_message_bytes)) is not None
     ):
-        return _event_id(done, 1)
+        made = _text(EventId, done)
+        made.reached = 1
+        return made
     if at is not None:
         if delay:
             raise ValueError("give delay or at, not both")
@@ -252,7 +257,13 @@ def publish_many(
     reached: dict[str, int] = {}
     for event in wanted:
         by_topic.setdefault(event.topic, []).append(event)
+    plain = None
+    if connection is None and outgoing.get() is None and active() is None:
+        plain = _plain_way(broker)
     for topic, some in by_topic.items():
+        if plain is not None and plain.publish_many(topic, some, broker.max_message_bytes):
+            reached[topic] = 1
+            continue
         messages = [event.message(most=broker.max_message_bytes) for event in some]
         with sending(topic, len(some), [event.traceparent for event in some]):
             reached[topic] = _publish(broker, topic, messages, connection, hold_group)

@@ -22,6 +22,11 @@ def is_simple(text: str) -> bool:
     return text.isascii() and (data := text.encode()).translate(_SHOWN) == data
 
 
+def holds_simple(data: bytes) -> bool:
+    """The same of a text as UTF-8."""
+    return data.translate(_SHOWN) == data
+
+
 def check_line(what: str, text: object, most: int = 1024) -> str:
     """Return `text` when it is one line of text, 1 to `most` characters and no control character.
 

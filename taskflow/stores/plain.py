@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, runtime_checkable
 
+from taskflow.event import Event
 from taskflow.stores.row import QueueRow
 
 
@@ -19,6 +20,11 @@ class PlainWay(Protocol):
         """Publish an event that has nothing but a payload, of at most so many bytes as a message,
         by a caller who is in no handler and no transaction; answers its id. None when it is
         declined: then nothing was stored. Raises what `taskflow.publish` raises."""
+        ...
+
+    def publish_many(self, topic: str, events: Sequence[Event[Any]], most: int) -> bool:
+        """Publish these, all or none, by such a caller. False when it is declined: then nothing was
+        stored. Raises what `taskflow.publish_many` raises for the store's sake."""
         ...
 
 

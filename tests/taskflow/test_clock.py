@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow import SystemClock
-from taskflow.clock import from_rfc3339, rfc3339
+from taskflow.clock import from_rfc3339, rfc3339, rfc3339_each
 
 YEAR_9999 = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
@@ -66,3 +66,8 @@ def test_a_time_without_an_offset_is_refused() -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         from_rfc3339(text)
+
+
+@given(st.lists(st.floats(-60.0, 60.0) | st.floats(-1e9, YEAR_9999), max_size=5))
+def test_many_times_are_written_as_each_is(moments: list[float]) -> None:
+    assert rfc3339_each(moments) == [rfc3339(one) for one in moments]

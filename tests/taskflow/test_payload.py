@@ -13,7 +13,7 @@ import pytest
 from freezegun import freeze_time
 
 from taskflow.errors import DecodeError
-from taskflow.payload import decoder, encode
+from taskflow.payload import decoder, encode, encode_each
 
 SECRET = "4242424242424242"
 
@@ -185,6 +185,27 @@ class Tree:
 )
 def test_values_are_written_as_json(value: object, text: str) -> None:
     assert encode(value).decode() == text
+
+
+@pytest.mark.parametrize("more", [[], [msgspec.Raw(b"[1,\n2]")], [msgspec.Raw(b"\n")]])
+def test_many_are_written_as_each_is(more: list[Any]) -> None:
+    values = [
+        1,
+        None,
+        "a\nb",
+        "null",
+        {"n": [None]},
+        OrderStruct("1"),
+        OrderModel(order_id="ü"),
+        *more,
+    ]
+    assert encode_each(values) == [encode(value).decode() for value in values]
+    assert encode_each(more) == [encode(value).decode() for value in more]
+
+
+def test_one_of_many_that_is_not_finite_is_refused_with_its_place() -> None:
+    with pytest.raises(ValueError, match=r"holds inf at \$\.n"):
+        encode_each([1, {"n": float("inf")}, 2])
 
 
 def test_what_cannot_be_json_is_a_type_error_that_names_the_type() -> None:

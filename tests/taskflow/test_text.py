@@ -2,13 +2,21 @@
 
 import pytest
 
-from taskflow.text import character, check_line, is_simple, printable, without_secrets
+from taskflow.text import (
+    character,
+    check_line,
+    holds_simple,
+    is_simple,
+    printable,
+    without_secrets,
+)
 
 
 def test_what_is_simple_is_ascii_that_can_be_printed() -> None:
     for code in [*range(0x180), 0x2028, 0xD800, 0xFFFF, 0x1F600]:
         text = f"a{chr(code)}b"
         assert is_simple(text) == (text.isascii() and text.isprintable())
+        assert holds_simple(text.encode(errors="surrogatepass")) == is_simple(text)
     assert is_simple("")
 
 

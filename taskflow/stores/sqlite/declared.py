@@ -68,6 +68,11 @@ class DeclaredRows:
             self._queues.clear()
             self._targets.clear()
 
+    def stamp(self) -> int | None:
+        """The stamp of what is declared now."""
+        self._look_for_changes()
+        return self._stamp
+
     def stamp_of(self, queue: QueueRow) -> int | None:
         """The stamp under which a queue's row was read; None when it is known not to hold."""
         return self._stamp if self._queues.get(queue.name) is queue else None

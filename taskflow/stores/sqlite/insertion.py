@@ -55,8 +55,9 @@ class Insertion:
         first = self.next_numbers(queue, len(messages), now)
         if not queue.fifo and all(map(is_plain, messages)):
             due = now + queue.settings.delay
-            if self._plain.add(queue.id, topic, first, due, now, messages) == len(messages):
-                self._plain.add_bodies(first, messages)
+            ids = [message.id for message in messages]
+            if self._plain.add(queue.id, topic, first, due, now, ids) == len(messages):
+                self._plain.add_bodies(first, [message.body for message in messages])
                 return list(range(first, first + len(messages)))
         numbered = list(enumerate(messages, first))
         stored = self._add(queue, topic, numbered, now)
@@ -64,6 +65,23 @@ class Insertion:
             numbered = [one for one in numbered if one[0] in stored]
         self._bodies.add(numbered)
         return list(range(first, first + len(messages)))
+
+    def add_plain(
+        self,
+        queue: int,
+        topic: str,
+        ids: Sequence[str],
+        bodies: Sequence[str],
+        due: float,
+        now: float,
+    ) -> bool:
+        """As `add`, to a standard queue, of messages that are nothing but an id and a body. False
+        when it holds some of them: then what was added is to be undone."""
+        first = self._first_free(now)
+        if self._plain.add(queue, topic, first, due, now, ids) < len(ids):
+            return False
+        self._plain.add_bodies(first, bodies)
+        return True
 
     def _add_one(self, queue: QueueRow, topic: str, message: Message, now: float) -> int:
         """As `add`: the same row and body, with less around them."""
@@ -128,11 +146,12 @@ class Insertion:
             return False
         if not all(map(is_plain, all_of_them)):
             return False
+        ids = [message.id for message in all_of_them]
         for queue, _ in entries:
             due = now + queue.settings.delay
-            if self._plain.add(queue.id, topic, first, due, now, all_of_them) < count:
+            if self._plain.add(queue.id, topic, first, due, now, ids) < count:
                 return False
-        self._plain.add_bodies(first, all_of_them)
+        self._plain.add_bodies(first, [message.body for message in all_of_them])
         if len(entries) > 1:
             self._bodies.share(range(first, first + count), [queue.id for queue, _ in entries])
         return True

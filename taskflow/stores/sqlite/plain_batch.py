@@ -26,20 +26,18 @@ class PlainBatch:
         self._execute = connection.cursor().execute
 
     def add(
-        self, queue: int, topic: str, first: int, due: float, now: float, some: Sequence[Message]
+        self, queue: int, topic: str, first: int, due: float, now: float, ids: Sequence[str]
     ) -> int:
         """Add rows for a queue, but not for what it holds; answers how many."""
         before = self._connection.total_changes()
-        ids = [message.id for message in some]
-        for start, end in _parts(len(some)):
+        for start, end in _parts(len(ids)):
             common = (queue, first + start, due, now, topic)
             self._execute(_rows_of(end - start), (*common, *ids[start:end]))
         return self._connection.total_changes() - before
 
-    def add_bodies(self, first: int, some: Sequence[Message]) -> None:
+    def add_bodies(self, first: int, bodies: Sequence[str]) -> None:
         """Add their bodies."""
-        bodies = [message.body for message in some]
-        for start, end in _parts(len(some)):
+        for start, end in _parts(len(bodies)):
             self._execute(_bodies_of(end - start), (first + start, *bodies[start:end]))
 
 

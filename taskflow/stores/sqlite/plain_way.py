@@ -5,23 +5,26 @@ It is the short form of what lies in several rooms, and stores the same: `publis
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
 from taskflow import payload as json
 from taskflow.clock import rfc3339
 from taskflow.errors import FileReplaced
-from taskflow.event import DEFAULT_SOURCE, trace_child
+from taskflow.event import DEFAULT_SOURCE, Event, trace_child
 from taskflow.limits import check_message
 from taskflow.message import NO_ATTRIBUTES, new_id
 from taskflow.stores.row import QueueRow
+from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
+from taskflow.stores.sqlite.plain_events import write_plain
 from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
 from taskflow.stores.sqlite.transaction import translate
-from taskflow.text import is_simple
+from taskflow.text import holds_simple
 from taskflow.uninterrupted import uninterrupted
 
 # The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
@@ -32,7 +35,8 @@ CREATE TEMP VIEW IF NOT EXISTS plain_publish AS
 CREATE TEMP TRIGGER IF NOT EXISTS plain_publish_insert INSTEAD OF INSERT ON plain_publish BEGIN
     SELECT raise(ABORT, 'declared anew') WHERE new.stamp IS NOT (SELECT stamp FROM declaration);
     INSERT INTO body VALUES (
-        max(new.seq, ifnull((SELECT max(seq) FROM body), 0) + 1), new.body, '{}', NULL);
+        max(new.seq, ifnull((SELECT seq FROM body ORDER BY seq DESC LIMIT 1), 0) + 1),
+        new.body, '{}', NULL);
     INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
         VALUES (new.queue, last_insert_rowid(), new.due, new.now, new.id, new.topic);
 END"""
@@ -40,7 +44,12 @@ _IS_THERE = "SELECT 1 FROM message WHERE queue = ? AND id = ?"
 _PUBLISH = "INSERT INTO plain_publish VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-class _Plan(NamedTuple):
+class _Declined(Exception):
+    """What the transaction was to store it cannot."""
+
+
+@dataclass(slots=True)
+class _Plan:
     """How events of a topic are stored, as long as `stamp` is that of the declarations."""
 
     stamp: int
@@ -68,9 +77,10 @@ class SqlitePlainWay:
         announce: Callable[[Sequence[str]], None],
         heard: Callable[[Sequence[str]], None],
         reaches: Callable[[Sequence[str]], bool],
+        transact: Callable[..., None],
     ) -> None:
-        """`sync` is called as after any other commit that is to last, and `reaches` is
-        `Notifier.reaches`."""
+        """`sync` is called as after any other commit that is to last; `reaches` is
+        `Notifier.reaches`, and `transact` the store's."""
         self._database = database
         self._reading, self._writing = database.reading, database.writing
         self._haste = database.haste
@@ -87,6 +97,7 @@ class SqlitePlainWay:
         self._announce = announce
         self._heard = heard
         self._reaches = reaches
+        self._transact = transact
         self._silent: object = None  # the sight of a folder in which nobody could hear
         self._plans: dict[str, _Plan] = {}
         self._connection: apsw.Connection | None = None  # which has the view
@@ -196,7 +207,8 @@ class SqlitePlainWay:
         plan = self._plans.get(topic)
         if plan is None or type(topic) is not str:
             return None
-        data = json.encode(payload).decode()
+        written = json.encode(payload)
+        data = written.decode()
         if self._tidies_next():
             return None
         now, random = self._now(), self._random
@@ -205,7 +217,7 @@ class SqlitePlainWay:
             f'{{"specversion":"1.0","id":"{id}{plan.between}{rfc3339(now)}","traceparent":"'
             f'{trace_child(None, random)}","data":{data}}}'
         )
-        if is_simple(data):  # as all the rest is
+        if holds_simple(written):  # as all the rest is
             size = len(body)
         else:
             body = json.carried(body)
@@ -217,3 +229,28 @@ class SqlitePlainWay:
         if self._haste.on or not self._store(plan.announced, values):
             return None
         return id
+
+    @uninterrupted
+    def publish_many(self, topic: str, events: Sequence[Event[Any]], most: int) -> bool:
+        plan = self._plans.get(topic)
+        if plan is None or type(topic) is not str or self._haste.on or self._tidies_next():
+            return False
+        written = write_plain(topic, events, min(most, plan.most))
+        if written is None:
+            return False
+        ids, bodies = written
+
+        def store(_: Rows) -> None:
+            rows = self._writing.rows
+            if rows.stamp() != plan.stamp:
+                raise _Declined
+            now = self._now()
+            if not rows.add_plain(plan.queue, topic, ids, bodies, now + plan.delay, now):
+                raise _Declined
+
+        try:
+            self._transact(store, durable=True, committed=lambda _: self._announce(plan.announced))
+        except _Declined:
+            return False
+        self._count()
+        return True

@@ -49,7 +49,8 @@ class SqliteRows:
         self.next_sequences = declared.next_sequences
         self.queues, self.queue, self.queue_of = declared.queues, declared.queue, declared.queue_of
         self.put_queue, self.drop_queue = declared.put_queue, declared.drop_queue
-        self.declared, self.stamp_of = declared.declared, declared.stamp_of
+        self.declared = declared.declared
+        self.stamp, self.stamp_of = declared.stamp, declared.stamp_of
         self.pause_queue, self.purged = declared.pause_queue, declared.purged
         self.described, self.tag = declared.described, declared.tag
         self.subscriptions, self.subscription = declared.subscriptions, declared.subscription
@@ -76,6 +77,7 @@ class SqliteRows:
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
         insertion = Insertion(connection, declared, bodies, lanes, removal, letters)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
+        self.add_plain = insertion.add_plain
         self.move = insertion.move
         self.handover = SqliteHandover(connection, insertion, bodies, lanes, letters)
         leases = LeaseRows(connection, lanes)

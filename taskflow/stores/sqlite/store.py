@@ -143,6 +143,7 @@ class SqliteStore:
             announce=announce,
             heard=heard,
             reaches=self._notifier.reaches,
+            transact=self.transact,
         )
 
     def plain_keeping(self) -> SqlitePlainKeeping:
