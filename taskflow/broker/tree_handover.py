@@ -25,7 +25,8 @@ class Asked(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A tree that is to leave: the record `root`, with all of it that was `seen`, and of the kinds
     `parts` nothing else whose parent it is; the `keys` that these holders have (key, holder); the
     messages of these ids, by queue, as far as they are there. `beside` are (kind, key) of records
-    that the other broker must not have either."""
+    that the other broker must not have either. (Of a broker over several files, `elsewhere` are
+    keys, and `strays` records, that lie in another file than the root.)"""
 
     root: str
     seen: Sequence[Seen]
@@ -33,6 +34,8 @@ class Asked(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     keys: Sequence[tuple[str, str]] = ()
     messages: Sequence[tuple[str, Sequence[str]]] = ()
     beside: Sequence[tuple[str, str]] = ()
+    elsewhere: "Sequence[HeldKey]" = ()
+    strays: Sequence[Record] = ()
 
 
 class HeldKey(NamedTuple):
@@ -51,13 +54,16 @@ class QueuedMessage(NamedTuple):
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
-    """A tree on its way from one broker to another, as it was before."""
+    """A tree on its way from one broker to another, as it was before. Its keys that lie `elsewhere`
+    and its `strays` are still where it comes from, until it is let go."""
 
     root: str
     records: list[Record]
     keys: list[HeldKey] = []
     messages: list[QueuedMessage] = []
     beside: list[tuple[str, str]] = []
+    elsewhere: list[HeldKey] = []
+    strays: list[Record] = []
 
 
 class TreeBatch(NamedTuple):
@@ -86,12 +92,17 @@ class TreeHandover(Protocol):
         before it. Without any there is no batch."""
         ...
 
+    def scattered(self, asked: Sequence[Asked]) -> set[str]:
+        """The roots of those that are not handed out, since messages of theirs, or records of the
+        root's kind, lie in other files than the root; of a broker of one file, none."""
+        ...
+
     def hand_trees_again(self, batch: str) -> list[Tree]:
         """The trees of a batch; none of one that was let go."""
         ...
 
     def take_in_trees(self, batch: str, trees: Sequence[Tree]) -> list[str]:
-        """Store trees of another broker as they are: all in one change, but for those of which
+        """Store trees of another broker as they are, all in one change, but for those of which
         something is here (a record, a key of somebody else), or whose queue is not. Answers the
         roots of those. A batch that was taken in before changes nothing, and is answered as it was
         then."""

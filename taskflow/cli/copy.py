@@ -18,12 +18,10 @@ from taskflow.config import open_broker, shown_address
 from taskflow.errors import BrokerFileError
 from taskflow.limits import is_fifo
 from taskflow.scheduling.schedule_trees import ScheduleTrees
-from taskflow.scheduling.stored import SCHEDULE
-from taskflow.tasks.run import RUN
 from taskflow.tasks.run_trees import RunTrees
 
 HEADS = ("QUEUE", "MOVED", "FINISHED", "IN FLIGHT", "OF RUNS")
-TREE_HEADS = ("RUNS OF", "MOVED", "IN FLIGHT", "TAKEN", "TOO LARGE", "UNREADABLE")
+TREE_HEADS = ("RUNS OF", "MOVED", "IN FLIGHT", "TAKEN", "SCATTERED", "TOO LARGE", "UNREADABLE")
 
 
 @click.command()
@@ -72,8 +70,6 @@ def copy(
             _show(copies, trees, dry_run)
             for line in _left(copies, trees, dry_run):
                 click.echo(line, err=True)
-            if not work.trees.possible and (stays := _stays(one)):
-                click.echo(stays, err=True)
     if wait and (work.trees.in_flight or any(queue.in_flight for queue in copies)):
         click.get_current_context().exit(TOO_LATE)
 
@@ -94,10 +90,7 @@ def _show(copies: Sequence[QueueCopy], trees: Sequence[TreeTally], dry_run: bool
         click.echo(
             table(
                 heads,
-                [
-                    [one.name, one.moved, one.in_flight, one.taken, one.too_large, one.unreadable]
-                    for one in trees
-                ],
+                [[*vars(one).values()] for one in trees],
             )
         )
 
@@ -111,6 +104,11 @@ def _left(copies: Sequence[QueueCopy], trees: Sequence[TreeTally], dry_run: bool
             "TAKEN: TO has a run or schedule of the same id, or one that holds the same unique key;"
             " repeat the command once that is gone, or let these end at FROM."
         )
+    if any(one.scattered for one in trees):
+        yield (
+            "SCATTERED: their messages share limits, so that they lie in other files of FROM than "
+            "their runs: let these end at FROM."
+        )
     if any(one.too_large for one in trees):
         yield (
             f"TOO LARGE: over {MOST_RECORDS} runs, steps and signals, or {MOST_TEXT >> 20} MiB, "
@@ -120,17 +118,6 @@ def _left(copies: Sequence[QueueCopy], trees: Sequence[TreeTally], dry_run: bool
         yield "UNREADABLE: their records cannot be read by this version, and are left at FROM."
     if not dry_run and (fifo := [one.name for one in copies if is_fifo(one.name)]):
         yield f"Paused at FROM, so that their order holds: {', '.join(fifo)}"
-
-
-def _stays(source: Broker) -> str | None:
-    runs = sum(source.count_records(RUN).values())
-    schedules = sum(source.count_records(SCHEDULE).values())
-    if not (runs or schedules):
-        return None
-    return (
-        f"{runs} runs of tasks and workflows and {schedules} schedules are not copied from or to "
-        "several files: let the runs end at FROM; the workers of TO declare their schedules."
-    )
 
 
 @contextmanager

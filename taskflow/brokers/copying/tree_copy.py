@@ -104,12 +104,16 @@ class TreeCopy:
         if trees:
             self._out.let_trees_go(batch, refused)
         gone = {tree.root for tree in trees}
+        left = [one for one in free if one.root not in gone]
+        scattered = self._out.scattered(left) if left else set()
         for one in free:
             tally = self._tally(names[one.root])
             if one.root in refused:
                 tally.taken += 1
             elif one.root in gone:
                 tally.moved += 1
+            elif one.root in scattered:
+                tally.scattered += 1
             else:
                 tally.in_flight += 1
         return len(gone) - len(refused)

@@ -136,7 +136,7 @@ class StoredBroker:
         trees = HandingTrees(core)
         self.tree_batches, self.hand_out_trees = trees.tree_batches, trees.hand_out_trees
         self.hand_trees_again, self.take_in_trees = trees.hand_trees_again, trees.take_in_trees
-        self.let_trees_go = trees.let_trees_go
+        self.let_trees_go, self.scattered = trees.let_trees_go, trees.scattered
 
         runs = Runs(core)
         self.records, self.list_records = runs.records, runs.list_records

@@ -40,6 +40,8 @@ def take_out(rows: Rows, asked: Asked, now: float) -> Tree | None:
             for row in some
         ],
         beside=list(asked.beside),
+        elsewhere=list(asked.elsewhere),
+        strays=list(asked.strays),
     )
     for queue, some in messages:
         rows.drop(queue.id, [row.seq for row in some])

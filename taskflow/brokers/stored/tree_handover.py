@@ -1,27 +1,30 @@
 """The broker verbs by which trees of records are handed over to another broker."""
 
-from collections.abc import Collection, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from taskflow.broker.change import Put, Remove
 from taskflow.broker.record import RecordQuery
 from taskflow.broker.tree_handover import TREES, Asked, Tree, TreeBatch
-from taskflow.brokers.stored.application import ring_of
+from taskflow.brokers.stored.coming_trees import (
+    KEPT,
+    is_known,
+    lacks_something,
+    names_of,
+    put_in,
+    read_roots,
+    rings_of,
+    taken_trees_name,
+    whole,
+    write_roots,
+)
 from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.leaving_trees import take_out
-from taskflow.brokers.stored.taken_batches import store
-from taskflow.errors import KeyTaken
 from taskflow.stores.rows import Rows
-
-KEPT = 10 * 365 * 86400.0
-"""Seconds that it is noted what was taken in: a run may live for years, and a batch that is not
-known any more would put a second one into the world."""
 
 _write = msgspec.json.Encoder().encode
 _read_trees = msgspec.json.Decoder(list[Tree]).decode
-_read_roots = msgspec.json.Decoder(list[str]).decode
 
 
 class HandingTrees:
@@ -55,9 +58,13 @@ class HandingTrees:
             return trees
 
         def announce(trees: Sequence[Tree]) -> None:
-            self._core.waiters.announce(_rings(trees))
+            self._core.waiters.announce(rings_of(trees))
 
         return self._core.store.transact(work, durable=True, committed=announce)
+
+    def scattered(self, asked: Sequence[Asked]) -> set[str]:
+        """None: there is one file."""
+        return set()
 
     def hand_trees_again(self, batch: str) -> list[Tree]:
         """The trees of a batch."""
@@ -73,14 +80,14 @@ class HandingTrees:
             if known is None:
                 return [], []
             coming = [one for one in _read_trees(known.value) if one.root in back] if back else []
-            rows.records.lock([f"record/{TREES}/{batch}", *_names(coming)])
+            rows.records.lock([f"record/{TREES}/{batch}", *names_of(coming)])
             found = rows.records.find(TREES, [batch], 0.0).get(batch)
             if found is None or found.version != known.version:
                 return [], []  # somebody else was at it
-            stay = [one for one in coming if _is_known(rows, one, now)]
+            stay = [one for one in coming if is_known(rows, one, now)]
             returned = [one for one in coming if one not in stay]
             for one in returned:
-                _put_in(rows, one, now)
+                put_in(rows, one, now)
             if stay:
                 self._note(rows, batch, found.label or "", stay, found.version)
             else:
@@ -88,7 +95,7 @@ class HandingTrees:
             return returned, stay
 
         def announce(found: tuple[Sequence[Tree], object]) -> None:
-            self._core.waiters.announce(_rings(found[0]))
+            self._core.waiters.announce(rings_of(found[0]))
 
         _, stay = self._core.store.transact(work, durable=bool(back), committed=announce)
         return [one.root for one in stay]
@@ -101,74 +108,26 @@ class HandingTrees:
     # ---- trees that come ----------------------------------------------------------------------
     def take_in_trees(self, batch: str, trees: Sequence[Tree]) -> list[str]:
         """Store trees of another broker, once."""
-        name = f"{TREES}/{batch}"
+        name, trees = taken_trees_name(batch), [whole(one) for one in trees]
 
         def work(rows: Rows) -> tuple[list[str], list[Tree]]:
             now = self._core.now()
-            rows.records.lock([f"change/{name}", *_names(trees)])
+            rows.records.lock([f"change/{name}", *names_of(trees)])
             answer = rows.records.applied(name, now)
             if answer is not None:
-                return _read_roots(answer), []
+                return read_roots(answer), []
             refused, taken = list[str](), list[Tree]()
             for one in trees:
-                if _is_known(rows, one, now) or _lacks_something(rows, one, now):
+                if is_known(rows, one, now) or lacks_something(rows, one, now):
                     refused.append(one.root)
                 else:
-                    _put_in(rows, one, now)
+                    put_in(rows, one, now)
                     taken.append(one)
-            rows.records.note_applied(name, _write(refused).decode(), now + KEPT)
+            rows.records.note_applied(name, write_roots(refused), now + KEPT)
             return refused, taken
 
         def announce(found: tuple[object, Sequence[Tree]]) -> None:
-            self._core.waiters.announce(_rings(found[1]))
+            self._core.waiters.announce(rings_of(found[1]))
 
         refused, _ = self._core.store.transact(work, durable=True, committed=announce)
         return refused
-
-
-def _put_in(rows: Rows, tree: Tree, now: float) -> None:
-    rows.handover.restore(tree.records)
-    for key, holder, until in tree.keys:
-        try:
-            rows.records.take(key, holder, until, now)
-        except KeyTaken:  # of a tree that comes back: it goes on without it
-            continue
-    for queue, some in groupby(tree.messages, key=lambda one: one.queue):
-        if rows.queue(queue) is not None:
-            store(rows, queue, [one.message for one in some], now)
-
-
-def _is_known(rows: Rows, tree: Tree, now: float) -> bool:
-    """Whether there is anything of it."""
-    keys: dict[str, list[str]] = {}
-    for record in tree.records:
-        keys.setdefault(record.kind, []).append(record.key)
-    for kind, key in tree.beside:
-        keys.setdefault(kind, []).append(key)
-    return any(rows.records.find(kind, some, now) for kind, some in keys.items())
-
-
-def _lacks_something(rows: Rows, tree: Tree, now: float) -> bool:
-    """Whether somebody else has a key of it, or its queue is not here."""
-    held = rows.handover.holdings([one.key for one in tree.keys], now)
-    others = any(held.get(key, (holder, None))[0] != holder for key, holder, _ in tree.keys)
-    return others or any(rows.queue(name) is None for name in {one.queue for one in tree.messages})
-
-
-def _names(trees: Iterable[Tree]) -> list[str]:
-    """Of what is about to be written."""
-    names = list[str]()
-    for one in trees:
-        names += [f"record/{record.kind}/{record.key}" for record in one.records]
-        names += [f"record/{kind}/{key}" for kind, key in one.beside]
-        names += [f"key/{key}" for key, *_ in one.keys]
-    return names
-
-
-def _rings(trees: Iterable[Tree]) -> set[str]:
-    """Who may wait for a tree, or for a message of it."""
-    rings = set[str]()
-    for one in trees:
-        rings.update(ring_of(record.kind, record.key) for record in one.records)
-        rings.update(queue for queue, _ in one.messages)
-    return rings

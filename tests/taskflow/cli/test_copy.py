@@ -36,8 +36,9 @@ def test_what_waits_is_moved_and_the_rest_is_said(run: Run, broker: Broker, fold
     ]  # fmt: skip
     assert not (folder / "new.db").exists()
     assert [line.split() for line in dry.output.splitlines()[5:7]] == [
-        ["RUNS", "OF", "TO", "MOVE", "IN", "FLIGHT", "TAKEN", "TOO", "LARGE", "UNREADABLE"],
-        ["shop.pay", "1", "1", "0", "0", "1"],
+        ["RUNS", "OF", "TO", "MOVE", "IN", "FLIGHT", "TAKEN", "SCATTERED", "TOO", "LARGE",
+         "UNREADABLE"],
+        ["shop.pay", "1", "1", "0", "0", "0", "1"],
     ]
 
     done = run("copy", FROM, TO)
@@ -53,8 +54,8 @@ def test_what_waits_is_moved_and_the_rest_is_said(run: Run, broker: Broker, fold
     moved = json.loads(run("copy", FROM, TO, "--queue", "plain", "--json").stdout)
     assert moved == [
         {"name": "plain", "moved": 0, "finished": 0, "in_flight": 1, "of_runs": 0},
-        {"runs_of": "shop.pay", "moved": 0, "in_flight": 1, "taken": 0, "too_large": 0,
-         "unreadable": 1},
+        {"runs_of": "shop.pay", "moved": 0, "in_flight": 1, "taken": 0, "scattered": 0,
+         "too_large": 0, "unreadable": 1},
     ]  # fmt: skip
     target = open_broker(TO)
     assert [one.id for one in target.peek("plain")] == ["1", "2"]

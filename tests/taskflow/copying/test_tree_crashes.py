@@ -63,7 +63,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "BATCH", 4)
 
 
-WAYS = pytest.mark.parametrize("way", ["memory>memory"])
+WAYS = pytest.mark.parametrize("way", ["memory>memory", "2 files>memory", "memory>2 files"])
 
 
 @WAYS

@@ -21,7 +21,10 @@ from tests.taskflow.copying.conftest import Open
 from tests.taskflow.copying.tree_world import KEY, TreeWorld, kept_by
 
 TREES = (RunTrees(), ScheduleTrees())
-WAYS = ("memory>memory", "memory>taskflow", "taskflow>memory", "taskflow>other")
+WAYS = (
+    *("memory>memory", "memory>taskflow", "taskflow>memory", "taskflow>other"),
+    *("memory>3 files", "3 files>memory", "3 files>2 files", "taskflow>3 files", "3 files>other"),
+)
 
 
 @pytest.fixture(params=WAYS)

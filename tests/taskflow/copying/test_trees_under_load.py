@@ -104,13 +104,17 @@ class Load:
             thread.join()
 
 
-@pytest.mark.parametrize("way", ["file>server", "server>file", "file>file"])
+@pytest.mark.parametrize(
+    "way", ["file>server", "server>file", "file>file", "file>files", "files>file", "files>server"]
+)
 def test_each_run_ends_and_no_step_is_made_twice(
     tmp_path: Path, postgres: PostgresServer, way: str
 ) -> None:
     names = way.split(">")
     addresses = [
-        postgres.address() if name == "server" else f"sqlite:///{tmp_path}/{at}.db"
+        postgres.address()
+        if name == "server"
+        else f"sqlite:///{tmp_path}/{at}.db{'?shards=3' if name == 'files' else ''}"
         for at, name in enumerate(names)
     ]
     source, target = (open_broker(one) for one in addresses)
