@@ -66,3 +66,7 @@ class HandoverRows(Protocol):
         """Write records as they are, with their versions, counts and times, in this order. One that
         is there is replaced."""
         ...
+
+    def forget(self, records: Sequence[Record]) -> None:
+        """Remove records, in whichever version they are."""
+        ...

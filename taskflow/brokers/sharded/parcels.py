@@ -72,7 +72,7 @@ class Parcels:
                     rows.records.note_applied(*change)
                     continue
                 if isinstance(change, Tree):
-                    put_in(rows, change, target.broker.core.now())
+                    put_in(rows, [change], target.broker.core.now())
                     continue
                 refused = target.broker.apply([change], durable=False)[0].refused
                 if refused is not None:

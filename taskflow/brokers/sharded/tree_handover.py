@@ -17,8 +17,8 @@ from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.stored.coming_trees import (
     KEPT,
-    is_known,
-    lacks_something,
+    known_of,
+    lacking_of,
     put_in,
     read_roots,
     rings_of,
@@ -200,18 +200,20 @@ class HandingTrees:
         known = home.store.look(lambda rows: rows.records.applied(name, now))
         if known is not None:
             return read_roots(known), {}, ()
-        refused: list[str] = []
+        split = [self._split(tree) for tree in trees]
+        against = self._against(split, now)
+        parts: dict[int, list[Tree]] = {}
+        for one in split:
+            for number, part in one.items():
+                if part.root not in against:
+                    parts.setdefault(number, []).append(part)
         deeds: dict[int, list[Deed]] = {}
-        for tree in trees:
-            parts = self._split(tree)
-            if any(self._stands_against(number, part, now) for number, part in parts.items()):
-                refused.append(tree.root)
-                continue
-            for number, part in parts.items():
-                self._shards[number].store.transact(
-                    lambda rows, part=part: put_in(rows, part, now)  # type: ignore[misc]
-                )
-                deeds.setdefault(number, []).append(part)
+        for number, some in parts.items():
+            self._shards[number].store.transact(
+                lambda rows, some=some: put_in(rows, some, now)  # type: ignore[misc]
+            )
+            deeds[number] = [*some]
+        refused = sorted(against)
         noted = Noted(name, write_roots(refused), now + KEPT)
         home.store.transact(lambda rows: rows.records.note_applied(*noted))
         deeds.setdefault(home.number, []).append(noted)
@@ -220,10 +222,15 @@ class HandingTrees:
         gone = self._parcels.note(self._shards[first], owed) if owed else ()
         return refused, deeds, gone
 
-    def _stands_against(self, number: int, part: Tree, now: float) -> bool:
-        return self._shards[number].store.look(
-            lambda rows: is_known(rows, part, now) or lacks_something(rows, part, now)
-        )
+    def _against(self, split: Sequence[dict[int, Tree]], now: float) -> set[str]:
+        """The roots of those of which a part cannot be where it belongs."""
+        against: set[str] = set()
+        for shard in self._shards:
+            some = [parts[shard.number] for parts in split if shard.number in parts]
+            against |= shard.store.look(
+                lambda rows, some=some: known_of(rows, some, now) | lacking_of(rows, some, now)  # type: ignore[misc]
+            )
+        return against
 
     def _split(self, tree: Tree) -> dict[int, Tree]:
         """Its parts, by the file that each lies in as if it had been made here."""

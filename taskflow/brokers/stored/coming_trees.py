@@ -1,10 +1,10 @@
 """Trees of records that are stored as they come from another broker, or come back."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 import msgspec
 
+from taskflow.broker.handover import Handed
 from taskflow.broker.tree_handover import TREES, Tree
 from taskflow.brokers.stored.application import ring_of
 from taskflow.brokers.stored.taken_batches import store
@@ -43,34 +43,46 @@ def whole(tree: Tree) -> Tree:
     )
 
 
-def put_in(rows: Rows, tree: Tree, now: float) -> None:
-    """Store a tree, or a part of it, as it is."""
-    rows.handover.restore(tree.records)
-    for key, holder, until in tree.keys:
+def put_in(rows: Rows, trees: Sequence[Tree], now: float) -> None:
+    """Store trees, or parts of them, as they are."""
+    rows.handover.restore([record for one in trees for record in one.records])
+    for key, holder, until in (key for one in trees for key in one.keys):
         try:
             rows.records.take(key, holder, until, now)
         except KeyTaken:  # of a tree that comes back: it goes on without it
             continue
-    for queue, some in groupby(tree.messages, key=lambda one: one.queue):
+    messages: dict[str, list[Handed]] = {}
+    for queue, message in (message for one in trees for message in one.messages):
+        messages.setdefault(queue, []).append(message)
+    for queue, some in messages.items():
         if rows.queue(queue) is not None:
-            store(rows, queue, [one.message for one in some], now)
+            store(rows, queue, some, now)
 
 
-def is_known(rows: Rows, tree: Tree, now: float) -> bool:
-    """Whether there is anything of it."""
-    keys: dict[str, list[str]] = {}
-    for record in tree.records:
-        keys.setdefault(record.kind, []).append(record.key)
-    for kind, key in tree.beside:
-        keys.setdefault(kind, []).append(key)
-    return any(rows.records.find(kind, some, now) for kind, some in keys.items())
+def known_of(rows: Rows, trees: Sequence[Tree], now: float) -> set[str]:
+    """The roots of those of which there is anything."""
+    roots: dict[str, dict[str, str]] = {}
+    for one in trees:
+        for kind, key in (*((record.kind, record.key) for record in one.records), *one.beside):
+            roots.setdefault(kind, {})[key] = one.root
+    return {
+        some[key]
+        for kind, some in roots.items()
+        for key in rows.records.find(kind, list(some), now)
+    }
 
 
-def lacks_something(rows: Rows, tree: Tree, now: float) -> bool:
-    """Whether somebody else has a key of it, or its queue is not here."""
-    held = rows.handover.holdings([one.key for one in tree.keys], now)
-    others = any(held.get(key, (holder, None))[0] != holder for key, holder, _ in tree.keys)
-    return others or any(rows.queue(name) is None for name in {one.queue for one in tree.messages})
+def lacking_of(rows: Rows, trees: Sequence[Tree], now: float) -> set[str]:
+    """The roots of those of which somebody else has a key, or whose queue is not here."""
+    held = rows.handover.holdings([key for one in trees for key, *_ in one.keys], now)
+    queues = {queue for one in trees for queue, _ in one.messages}
+    missing = {name for name in queues if rows.queue(name) is None}
+    return {
+        one.root
+        for one in trees
+        if any(held.get(key, (holder, None))[0] != holder for key, holder, _ in one.keys)
+        or any(queue in missing for queue, _ in one.messages)
+    }
 
 
 def names_of(trees: Iterable[Tree]) -> list[str]:

@@ -9,8 +9,8 @@ from taskflow.broker.record import RecordQuery
 from taskflow.broker.tree_handover import TREES, Asked, Tree, TreeBatch
 from taskflow.brokers.stored.coming_trees import (
     KEPT,
-    is_known,
-    lacks_something,
+    known_of,
+    lacking_of,
     names_of,
     put_in,
     read_roots,
@@ -20,7 +20,7 @@ from taskflow.brokers.stored.coming_trees import (
     write_roots,
 )
 from taskflow.brokers.stored.core import Core
-from taskflow.brokers.stored.leaving_trees import take_out
+from taskflow.brokers.stored.leaving_trees import LeavingTrees
 from taskflow.stores.rows import Rows
 
 _write = msgspec.json.Encoder().encode
@@ -52,7 +52,7 @@ class HandingTrees:
                 names.update(f"record/{kind}/{key}" for kind, key, *_ in one.seen)
                 names.update(f"key/{key}" for key, _ in one.keys)
             rows.records.lock(names)
-            trees = [tree for one in asked if (tree := take_out(rows, one, now)) is not None]
+            trees = LeavingTrees(rows, asked, now).take_out()
             if trees:
                 self._note(rows, batch, to, trees, 0)
             return trees
@@ -84,10 +84,10 @@ class HandingTrees:
             found = rows.records.find(TREES, [batch], 0.0).get(batch)
             if found is None or found.version != known.version:
                 return [], []  # somebody else was at it
-            stay = [one for one in coming if is_known(rows, one, now)]
-            returned = [one for one in coming if one not in stay]
-            for one in returned:
-                put_in(rows, one, now)
+            known_here = known_of(rows, coming, now)
+            stay = [one for one in coming if one.root in known_here]
+            returned = [one for one in coming if one.root not in known_here]
+            put_in(rows, returned, now)
             if stay:
                 self._note(rows, batch, found.label or "", stay, found.version)
             else:
@@ -116,13 +116,10 @@ class HandingTrees:
             answer = rows.records.applied(name, now)
             if answer is not None:
                 return read_roots(answer), []
-            refused, taken = list[str](), list[Tree]()
-            for one in trees:
-                if is_known(rows, one, now) or lacks_something(rows, one, now):
-                    refused.append(one.root)
-                else:
-                    put_in(rows, one, now)
-                    taken.append(one)
+            against = known_of(rows, trees, now) | lacking_of(rows, trees, now)
+            taken = [one for one in trees if one.root not in against]
+            refused = sorted(against)
+            put_in(rows, taken, now)
             rows.records.note_applied(name, write_roots(refused), now + KEPT)
             return refused, taken
 

@@ -190,3 +190,10 @@ class PostgresHandover:
             return
         columns = [list(one) for one in zip(*map(msgspec.structs.astuple, records), strict=True)]
         self._session.change(_RESTORE, columns)
+
+    def forget(self, records: Sequence[Record]) -> None:
+        self._session.change(
+            """DELETE FROM tf.record r USING unnest($1::text[], $2::text[]) u (kind, key)
+               WHERE r.kind = u.kind AND r.key = u.key""",
+            ([one.kind for one in records], [one.key for one in records]),
+        )

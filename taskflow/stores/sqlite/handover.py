@@ -153,3 +153,9 @@ class SqliteHandover:
                 VALUES ({", ".join("?" * len(_FIELDS))})""",
             [msgspec.structs.astuple(one) for one in records],
         )
+
+    def forget(self, records: Sequence[Record]) -> None:
+        self._connection.executemany(
+            "DELETE FROM record WHERE kind = ? AND key = ?",
+            [(one.kind, one.key) for one in records],
+        )
