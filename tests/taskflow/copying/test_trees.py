@@ -1,46 +1,26 @@
 """`Copy` of runs: each is at the other broker afterwards as it was, with all that hangs on it."""
 
-from typing import Any
-
+import msgspec
 import pytest
 
-from taskflow import Broker, Result, Worker, schedules
-from taskflow.broker.change import Change, Put, Take
-from taskflow.brokers.copying import tree_copy, trees
-from taskflow.brokers.copying.copy import Copy
+from taskflow import Result, Run, Worker, schedules, workflow
+from taskflow.broker.change import Change, Put
+from taskflow.brokers.copying import tree_copy
 from taskflow.brokers.copying.tree_tally import TreeTally
-from taskflow.errors import ConfigError
 from taskflow.message import Message
 from taskflow.publisher import using
-from taskflow.scheduling.schedule_trees import ScheduleTrees
-from taskflow.tasks.preparing import key_of
-from taskflow.tasks.run_trees import RunTrees
+from taskflow.tasks.canvas.following import LIFE, SWEEP
+from taskflow.tasks.preparing import run_message
+from taskflow.tasks.progress import PROGRESS
+from taskflow.tasks.run import load
 from taskflow.testing import ManualClock
 from taskflow.workflows.signals import send_signal
-from tests.taskflow.copying.conftest import Open
-from tests.taskflow.copying.tree_world import KEY, TreeWorld, kept_by
-
-TREES = (RunTrees(), ScheduleTrees())
-WAYS = (
-    *("memory>memory", "memory>taskflow", "taskflow>memory", "taskflow>other"),
-    *("memory>3 files", "3 files>memory", "3 files>2 files", "taskflow>3 files", "3 files>other"),
-)
-
-
-@pytest.fixture(params=WAYS)
-def pair(request: pytest.FixtureRequest, opened: Open) -> tuple[Broker, Broker]:
-    source, _, target = request.param.partition(">")
-    return opened(source), opened(target)
-
-
-def copied(source: Broker, target: Broker, *queues: str, wait: float = 0.0) -> dict[str, TreeTally]:
-    copy = Copy(source, target, queues, TREES)
-    copy.run(wait)
-    return {one.name: one for one in copy.trees.tallies}
+from tests.taskflow.copying.conftest import Open, Pair
+from tests.taskflow.copying.tree_world import KEY, TreeWorld, copied, kept_by
 
 
 def test_runs_are_there_as_they_were_and_end_as_they_should(
-    pair: tuple[Broker, Broker], monkeypatch: pytest.MonkeyPatch
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree_copy, "BATCH", 3)
     source, target = pair
@@ -70,9 +50,7 @@ def test_runs_are_there_as_they_were_and_end_as_they_should(
     assert Result(found["flow"].id, broker=source).get(0) == 70
 
 
-def test_a_kept_result_goes_when_its_time_is_over(
-    pair: tuple[Broker, Broker], clock: ManualClock
-) -> None:
+def test_a_kept_result_goes_when_its_time_is_over(pair: Pair, clock: ManualClock) -> None:
     source, target = pair
     world = TreeWorld()
     world.declare(source)
@@ -85,60 +63,6 @@ def test_a_kept_result_goes_when_its_time_is_over(
     assert result.get(0) == 2
     clock.advance(401)
     assert result.state == "unknown"
-
-
-def test_a_tree_of_which_anything_is_in_flight_stays_whole(
-    pair: tuple[Broker, Broker],
-) -> None:
-    source, target = pair
-    world = TreeWorld()
-    world.declare(source)
-    with using(source):
-        alone = world.add.delay(1)
-        group = world.add.map([5, 6]).delay()
-    held = source.receive("sums", limit=2)
-    assert held[0].id == alone.id
-    assert copied(source, target) == {
-        "tests.add": TreeTally("tests.add", in_flight=1),
-        "group": TreeTally("group", in_flight=1),
-    }
-    assert target.peek("sums") == []
-    assert target.records("run", [alone.id, group.id]) == {}
-    source.give_back(held)
-    assert {name: one.moved for name, one in copied(source, target).items()} == {
-        "tests.add": 1, "group": 1
-    }  # fmt: skip
-    world.work(target)
-    assert Result[Any](group.id, broker=target).get(0) == [6, 7]
-
-
-def test_what_waits_for_a_retry_or_runs_is_left_and_looked_at_again(
-    opened: Open, clock: ManualClock
-) -> None:
-    source, target = opened("memory"), opened("memory")
-    world = TreeWorld()
-    world.declare(source)
-    with using(source):
-        run = world.add.delay(1)
-    source.apply(
-        [
-            Change(
-                records=[
-                    Put(
-                        kind="run",
-                        key=run.id,
-                        value=source.records("run", [run.id])[run.id].value,
-                        label="tests.add",
-                        state="running",
-                    )
-                ]
-            )
-        ]
-    )
-    assert copied(source, target)["tests.add"] == TreeTally("tests.add", in_flight=1)
-    assert next(one.of_runs for one in Copy(source, target, ["sums"]).run()) == 1
-    world.work(source)
-    assert copied(source, target, wait=5)["tests.add"] == TreeTally("tests.add", moved=1)
 
 
 @pytest.mark.parametrize("way", ["memory>memory", "taskflow>other"])
@@ -159,112 +83,6 @@ def test_groups_of_a_fifo_queue_keep_their_order_with_messages_of_both_sorts(
                 ids.append(plain.id)
     assert copied(source, target)["tests.lined"] == TreeTally("tests.lined", moved=4)
     assert [one.id for one in target.peek("lined.fifo", 100)] == ids
-
-
-def test_what_the_other_broker_has_already_stays_and_is_said(
-    pair: tuple[Broker, Broker],
-) -> None:
-    source, target = pair
-    world = TreeWorld()
-    for one in (source, target):
-        world.declare(one)
-    with using(source):
-        key = world.keyed.options(key="k").delay(1)
-        same = world.add.options(id="same").delay(2)
-        world.add.delay(3)
-    with using(target):
-        there = world.keyed.options(key="k").delay(4)
-        world.add.options(id="same").delay(2)
-    was = kept_by(source)
-    assert copied(source, target) == {
-        KEY: TreeTally(KEY, taken=1),
-        "tests.add": TreeTally("tests.add", moved=1, taken=1),
-    }
-    assert len(kept_by(source)[0]["run"]) == 2
-    assert kept_by(source)[1] == was[1] == {key_of(KEY, "k"): key.id}
-    world.work(target)
-    assert Result(there.id, broker=target).get(0) == 4
-    assert Result(same.id, broker=target).forget() is None  # type: ignore[func-returns-value]
-    tallies = copied(source, target)
-    assert (tallies[KEY].moved, tallies["tests.add"].moved) == (1, 1)
-    assert target.holders([key_of(KEY, "k")]) == {key_of(KEY, "k"): key.id}
-
-
-def test_what_comes_between_the_look_and_the_taking_comes_back(
-    opened: Open, clock: ManualClock
-) -> None:
-    """The other broker is given a run of the same id, and somebody the key, just then."""
-    source, target = opened("memory"), opened("taskflow")
-    world = TreeWorld()
-    for one in (source, target):
-        world.declare(one)
-    with using(source):
-        world.keyed.options(key="k").delay(1)
-        world.lined.options(id="same", group="g").delay(2)
-    was = kept_by(source)
-    take_in = target.take_in_trees  # type: ignore[attr-defined]
-
-    def late(batch: str, some: Any) -> Any:
-        target.apply([Change(keys=[Take(key_of(KEY, "k"), "somebody")])])
-        target.apply([Change(records=[Put(kind="run", key="same", value="{}", state="done")])])
-        return take_in(batch, some)
-
-    target.take_in_trees = late  # type: ignore[attr-defined]
-    tallies = copied(source, target)
-    assert (tallies[KEY].taken, tallies["tests.lined"].taken) == (1, 1)
-    assert kept_by(source) == was
-    assert source.tree_batches() == []  # type: ignore[attr-defined]
-
-
-def test_what_was_made_anew_meanwhile_holds_back_what_comes_back(opened: Open) -> None:
-    source, target = opened("memory"), opened("memory")
-    world = TreeWorld()
-    world.declare(source)
-    with using(source):
-        world.add.options(id="same").delay(2)
-    let_go = source.let_trees_go  # type: ignore[attr-defined]
-
-    def late(batch: str, roots: Any) -> Any:
-        with using(source):
-            world.add.options(id="same").delay(2)
-        return let_go(batch, roots)
-
-    take_in = target.take_in_trees  # type: ignore[attr-defined]
-
-    def refuses(batch: str, some: Any) -> Any:
-        target.apply([Change(records=[Put(kind="run", key="same", value="{}", state="done")])])
-        return take_in(batch, some)
-
-    target.take_in_trees = refuses  # type: ignore[attr-defined]
-    source.let_trees_go = late  # type: ignore[attr-defined]
-    copied(source, target)
-    target.take_in_trees, source.let_trees_go = take_in, let_go  # type: ignore[attr-defined]
-    (batch,) = source.tree_batches()  # type: ignore[attr-defined]
-    assert [one.root for one in source.hand_trees_again(batch.id)] == ["same"]  # type: ignore[attr-defined]
-    world.work(source)
-    Result("same", broker=source).forget()
-    copied(source, target)
-    assert source.tree_batches() == []  # type: ignore[attr-defined]
-    assert Result("same", broker=source).state == "waiting"
-
-
-def test_a_tree_that_is_too_large_is_left_and_one_of_ten_thousand_goes(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, target = opened("memory"), opened("memory")
-    world = TreeWorld()
-    world.declare(source)
-    with using(source):
-        group = world.add.map(range(40)).delay()
-    monkeypatch.setattr("taskflow.tasks.run_trees.MOST_RECORDS", 40)
-    assert copied(source, target)["group"] == TreeTally("group", too_large=1)
-    monkeypatch.setattr("taskflow.tasks.run_trees.MOST_RECORDS", 41)
-    monkeypatch.setattr("taskflow.tasks.run_trees.MOST_TEXT", 1000)
-    assert copied(source, target)["group"] == TreeTally("group", too_large=1)
-    monkeypatch.setattr("taskflow.tasks.run_trees.MOST_TEXT", trees.MOST_TEXT)
-    assert copied(source, target)["group"] == TreeTally("group", moved=1)
-    world.work(target)
-    assert sum(Result[Any](group.id, broker=target).get(0)) == sum(range(1, 41))
 
 
 def test_only_the_runs_of_the_queues_that_are_asked_for_go(opened: Open) -> None:
@@ -306,32 +124,60 @@ def test_schedules_that_were_put_go_and_fire_there(opened: Open, clock: ManualCl
     assert world.effects == {"add 1": 3, "add 2": 3}
 
 
-def test_a_schedule_stays_while_its_last_run_does(opened: Open, clock: ManualClock) -> None:
+@pytest.mark.parametrize("way", ["memory>memory", "taskflow>other"])
+def test_what_is_kept_under_other_names_goes_along(
+    opened: Open, clock: ManualClock, way: str
+) -> None:
+    """Progress, of the root and of descendants, and what lets the steps of an earlier life go."""
+    source, target = (opened(name) for name in way.split(">"))
+    world = TreeWorld()
+
+    @workflow(registry=world.registry, name="tests.anew", queue="flows")
+    def anew(first: bool, ctx: Run) -> None:
+        ctx.step(world.effect, f"anew {first}")
+        if first:
+            ctx.restart(False)
+        ctx.wait("go")
+
+    world.declare(source)
+    with using(source):
+        run, plan = anew.delay(True), world.add.map([1, 2]).delay()
+    world.work(source)
+    later = clock.now() + 60
+    source.apply(
+        [
+            Change(
+                records=[
+                    Put(kind=SWEEP, key=run.id + LIFE, value="{}", due_at=later),
+                    *(
+                        Put(kind=PROGRESS, key=key, value='[1,2,""]', expires_at=later)
+                        for key in (run.id, plan.id, f"{plan.id}.0")
+                    ),
+                ]
+            )
+        ]
+    )
+    was = kept_by(source)
+    assert (len(was[0]["sweep"]), len(was[0]["progress"])) == (2, 3), "and that of the plan"
+    copied(source, target)
+    assert kept_by(target) == was
+    assert not any(kept_by(source)[0].values())
+
+
+def test_messages_of_earlier_generations_and_the_next_go_along(opened: Open) -> None:
     source, target = opened("memory"), opened("memory")
     world = TreeWorld()
     world.declare(source)
-    schedules.put("busy", every=60, task=world.add, args=[2], overlap="skip", broker=source)
-    clock.advance(61)
-    Worker(source, registry=world.registry).tend()
-    held = source.receive("sums")
-    assert copied(source, target)["(schedules)"] == TreeTally("(schedules)", in_flight=1)
-    source.give_back(held)
-    assert copied(source, target)["(schedules)"] == TreeTally("(schedules)", moved=1)
-
-
-def test_a_copy_to_another_broker_is_ended_first(opened: Open) -> None:
-    source, target, third = opened("memory"), opened("memory"), opened("memory")
-    world = TreeWorld()
-    world.declare(source)
     with using(source):
-        run = world.add.delay(1)
-    copied(source, target, "keyed")
-    to = target.records("broker", ["id"])["id"].value
-    (found,) = (one.asked for one in RunTrees().find(source, None))
-    assert found is not None
-    assert source.hand_out_trees("b", to, [found])  # type: ignore[attr-defined]
-    with pytest.raises(ConfigError, match="1 batches of an earlier copy"):
-        copied(source, third)
+        run = world.flow.delay("a")
+    world.work(source)
+    row = load(source, [run.id])[run.id]
+    now = row.run.generation
+    for generation in (1, now, now + 1):
+        kept = msgspec.structs.replace(row.run, generation=generation)
+        source.send("flows", [run_message(run.id, kept, 0.0, source.max_message_bytes)])
+    was = kept_by(source)
+    assert now > 1
     copied(source, target)
-    world.work(target)
-    assert Result[int](run.id, broker=target).get(0) == 2
+    assert kept_by(target) == was
+    assert source.peek("flows") == []

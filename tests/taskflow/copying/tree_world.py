@@ -6,10 +6,14 @@ from typing import Any
 
 from taskflow import Broker, Registry, Result, Run, Worker, chord, task, workflow
 from taskflow.broker.record import Record, RecordQuery
+from taskflow.brokers.copying.copy import Copy
+from taskflow.brokers.copying.tree_tally import TreeTally
 from taskflow.publisher import using
+from taskflow.scheduling.schedule_trees import ScheduleTrees
 from taskflow.tasks.durable import SIGNAL, STEP
 from taskflow.tasks.preparing import key_of
 from taskflow.tasks.run import RUN
+from taskflow.tasks.run_trees import RunTrees
 from taskflow.testing import ManualClock, drain
 from taskflow.testing import Run as Attempt
 from taskflow.workflows.signals import send_signal
@@ -141,3 +145,10 @@ def kept_by(broker: Broker) -> Any:
         for name in broker.queues()
     }
     return records, broker.holders([key_of(KEY, "k")]), messages
+
+
+def copied(source: Broker, target: Broker, *queues: str, wait: float = 0.0) -> dict[str, TreeTally]:
+    """Copy, and answer what became of the trees, by name."""
+    copy = Copy(source, target, queues, (RunTrees(), ScheduleTrees()))
+    copy.run(wait)
+    return {one.name: one for one in copy.trees.tallies}
