@@ -48,7 +48,7 @@ START = Place()
 class Lot(NamedTuple):
     """Messages that were handed out together; where to go on, None at the end of the queue; how
     many were left where they are: received and hidden, or behind such a one in a group
-    (`in_flight`), or of a run, whose records do not come along (`of_runs`)."""
+    (`in_flight`), or of a run, which takes its messages along when it leaves (`of_runs`)."""
 
     messages: Sequence[Handed]
     place: Place | None

@@ -10,15 +10,18 @@ import click
 from taskflow.broker import Broker
 from taskflow.brokers.copying.copy import Copy
 from taskflow.brokers.copying.queue_copy import QueueCopy
+from taskflow.brokers.copying.tree_tally import TreeTally
+from taskflow.brokers.copying.trees import MOST_RECORDS, MOST_TEXT
 from taskflow.cli.awaiting import TOO_LATE
 from taskflow.cli.options import progress, table
 from taskflow.config import open_broker, shown_address
 from taskflow.errors import BrokerFileError
 from taskflow.limits import is_fifo
-from taskflow.scheduling.stored import SCHEDULE
-from taskflow.tasks.run import RUN
+from taskflow.scheduling.schedule_trees import ScheduleTrees
+from taskflow.tasks.run_trees import RunTrees
 
 HEADS = ("QUEUE", "MOVED", "FINISHED", "IN FLIGHT", "OF RUNS")
+TREE_HEADS = ("RUNS OF", "MOVED", "IN FLIGHT", "TAKEN", "SCATTERED", "TOO LARGE", "UNREADABLE")
 
 
 @click.command()
@@ -36,10 +39,11 @@ def copy(
     """Move what waits at the broker FROM to the broker TO, while both are in use.
 
     Topics, queues, subscriptions, tags and pauses are declared at TO; then go the events that
-    queues remember as finished, and the messages: as they are, each once, a FIFO group in order.
-    Repeat it when it was interrupted, and until nothing is left. FIFO queues are paused at FROM.
-    What is in flight there stays, and so do runs of tasks and workflows with their messages: let
-    them end at FROM. Exit code 124: something was still in flight after --wait.
+    queues remember as finished, the runs of tasks and workflows, each with its children and steps,
+    and the messages: as they are, each once, a FIFO group in order. Repeat it when it was
+    interrupted, and until nothing is left. FIFO queues are paused at FROM. What is in flight there
+    stays, and so do runs of which any part is. Exit code 124: something was still in flight after
+    --wait.
 
     \b
     Example:
@@ -50,24 +54,27 @@ def copy(
         if address.startswith("memory:"):
             raise click.UsageError(f"{name} is memory://, which ends with this command")
     with _opened(source, create=False) as one, _target(target, dry_run) as other:
-        work = Copy(one, other, queues)
+        work = Copy(one, other, queues, (RunTrees(), ScheduleTrees()))
         plan = work.plan()
         if dry_run:
             copies: Sequence[QueueCopy] = plan
+            trees = work.trees.plan()
         else:
             with progress("moving", sum(queue.moved for queue in plan)) as tell:
                 copies = work.run(wait, lambda _, count: tell(count))
+            trees = work.trees.tallies
         if as_json:
-            click.echo(json.dumps([asdict(queue) for queue in copies]))
+            runs = [{"runs_of": tally.pop("name"), **tally} for tally in map(asdict, trees)]
+            click.echo(json.dumps([*(asdict(queue) for queue in copies), *runs]))
         else:
-            _show(copies, dry_run)
-            for line in _left(one, copies, dry_run):
+            _show(copies, trees, dry_run)
+            for line in _left(copies, trees, dry_run):
                 click.echo(line, err=True)
-    if wait and any(queue.in_flight for queue in copies):
+    if wait and (work.trees.in_flight or any(queue.in_flight for queue in copies)):
         click.get_current_context().exit(TOO_LATE)
 
 
-def _show(copies: Sequence[QueueCopy], dry_run: bool) -> None:
+def _show(copies: Sequence[QueueCopy], trees: Sequence[TreeTally], dry_run: bool) -> None:
     if not copies:
         click.echo("no queues")
     elif dry_run:
@@ -76,21 +83,41 @@ def _show(copies: Sequence[QueueCopy], dry_run: bool) -> None:
     else:
         lines = [[one.name, one.moved, one.finished, one.in_flight, one.of_runs] for one in copies]
         click.echo(table(HEADS, lines))
+    if trees:
+        heads = [*TREE_HEADS]
+        heads[1] = "TO MOVE" if dry_run else "MOVED"
+        click.echo()
+        click.echo(
+            table(
+                heads,
+                [[*vars(one).values()] for one in trees],
+            )
+        )
 
 
-def _left(source: Broker, copies: Sequence[QueueCopy], dry_run: bool) -> Iterator[str]:
-    """What an operator should know beyond the table."""
-    if any(one.in_flight for one in copies):
+def _left(copies: Sequence[QueueCopy], trees: Sequence[TreeTally], dry_run: bool) -> Iterator[str]:
+    """What an operator should know beyond the tables."""
+    if any(one.in_flight for one in copies) or any(one.in_flight for one in trees):
         yield "What is in flight is left at FROM: repeat the command once it is finished there."
+    if any(one.taken for one in trees):
+        yield (
+            "TAKEN: TO has a run or schedule of the same id, or one that holds the same unique key;"
+            " repeat the command once that is gone, or let these end at FROM."
+        )
+    if any(one.scattered for one in trees):
+        yield (
+            "SCATTERED: their messages share limits, so that they lie in other files of FROM than "
+            "their runs: let these end at FROM."
+        )
+    if any(one.too_large for one in trees):
+        yield (
+            f"TOO LARGE: over {MOST_RECORDS} runs, steps and signals, or {MOST_TEXT >> 20} MiB, "
+            "hang on one run: let these end at FROM."
+        )
+    if any(one.unreadable for one in trees):
+        yield "UNREADABLE: their records cannot be read by this version, and are left at FROM."
     if not dry_run and (fifo := [one.name for one in copies if is_fifo(one.name)]):
         yield f"Paused at FROM, so that their order holds: {', '.join(fifo)}"
-    runs = sum(source.count_records(RUN).values())
-    schedules = sum(source.count_records(SCHEDULE).values())
-    if runs or schedules:
-        yield (
-            f"{runs} runs of tasks and workflows and {schedules} schedules are not copied: let the "
-            "runs end at FROM; the workers of TO declare their schedules."
-        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from taskflow.broker.record import Record
 from taskflow.stores.row import QueueRow, Row
 
 
@@ -45,4 +46,27 @@ class HandoverRows(Protocol):
 
     def deduplicate(self, entries: Sequence[tuple[str, str, str, int, float]], now: float) -> None:
         """Record those of which there is none."""
+        ...
+
+    # trees of records
+    def had(self, queue: QueueRow, seqs: Collection[int]) -> list[Row]:
+        """The rows of these numbers, in order: the caller's until the transaction ends. Those that
+        another one has are left out."""
+        ...
+
+    def before(self, queue: int, lane: str, seq: int, most: int) -> int:
+        """How many rows of a group stand before this one; counts no further than `most`."""
+        ...
+
+    def holdings(self, keys: Collection[str], now: float) -> dict[str, tuple[str, float | None]]:
+        """Who has these keys, and until when; without those that are free."""
+        ...
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Write records as they are, with their versions, counts and times, in this order. One that
+        is there is replaced."""
+        ...
+
+    def forget(self, records: Sequence[Record]) -> None:
+        """Remove records, in whichever version they are."""
         ...

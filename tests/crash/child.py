@@ -12,10 +12,12 @@ from taskflow import Event, Pool, Registry, Worker, open_broker
 from taskflow.broker import Broker, Finish
 from taskflow.broker.change import Change, Put, Send
 from taskflow.brokers.copying import copy as copying
+from taskflow.brokers.copying import tree_copy
 from taskflow.brokers.copying.copy import Copy
 from taskflow.message import Delivery, Message
 from taskflow.scheduling.due_schedules import fire, look
 from taskflow.stores.sqlite.store import SqliteStore
+from taskflow.tasks.run_trees import RunTrees
 
 
 def say(*words: object) -> None:
@@ -111,8 +113,8 @@ def copy_and_die(source: Broker, target: Broker, at: str) -> None:
         return answer
 
     SqliteStore.transact = dies  # type: ignore[method-assign]
-    copying.BATCH = 7
-    Copy(source, target).run()
+    copying.BATCH = tree_copy.BATCH = 7
+    Copy(source, target, trees=[RunTrees()]).run()
 
 
 def die_inside_handler(broker: Broker) -> None:

@@ -1,7 +1,7 @@
 """Moving what waits in the queues of one broker to another: once, whatever dies meanwhile."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from taskflow.broker import Broker
@@ -9,6 +9,8 @@ from taskflow.broker.change import Change, Put
 from taskflow.broker.handover import START, Handover, Place
 from taskflow.brokers.copying.queue_copy import QueueCopy
 from taskflow.brokers.copying.topology_copy import Declaring
+from taskflow.brokers.copying.tree_copy import TreeCopy
+from taskflow.brokers.copying.trees import Trees
 from taskflow.errors import ConfigError, VersionConflict
 from taskflow.limits import is_fifo
 from taskflow.message import new_id
@@ -24,14 +26,21 @@ def _ignore(queue: str, count: int) -> None:
 
 
 class Copy:
-    """Moves messages from `source` to `target`; both are in use meanwhile, and stay open.
+    """Moves messages from `source` to `target`, and what is kept in `trees`; both are in use
+    meanwhile, and stay open.
 
     Making it looks at both and writes nothing. Raises ConfigError for brokers of which one cannot
     do this, for one and the same broker, and where declarations differ (`Declaring`);
     QueueNotFound for a queue that `source` has not.
     """
 
-    def __init__(self, source: Broker, target: Broker, queues: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        source: Broker,
+        target: Broker,
+        queues: Collection[str] = (),
+        trees: Sequence[Trees] = (),
+    ) -> None:
         for name, broker in (("FROM", source), ("TO", target)):
             if not isinstance(broker, Handover):
                 raise ConfigError(
@@ -46,6 +55,9 @@ class Copy:
         if mine is not None and mine == _id_of(target):
             raise ConfigError("FROM and TO are one broker, or one is a copy of the other's files")
         self._declaring = Declaring(source, target, queues)
+        only = self._declaring.queues if queues else None
+        self.trees = TreeCopy(source, target, trees, only)
+        """What becomes of the trees."""
 
     def plan(self) -> list[QueueCopy]:
         """What there is to move, and what is in flight now."""
@@ -70,9 +82,10 @@ class Copy:
         to = _name(self._target)
         if to == _name(self._source):
             raise ConfigError("FROM and TO are one broker")
-        if others := [one for one in self._out.batches() if one.to != to]:
+        others = sum(one.to != to for one in self._out.batches()) + self.trees.others(to)
+        if others:
             raise ConfigError(
-                f"{len(others)} batches of an earlier copy to another broker have not ended: repeat"
+                f"{others} batches of an earlier copy to another broker have not ended: repeat"
                 " that one first"
             )
         self._declaring.declare()
@@ -87,19 +100,36 @@ class Copy:
             if batch.queue in copies:
                 copies[batch.queue].moved += len(numbers)
                 moved(batch.queue, len(numbers))
+        self.trees.go_on()
         for topic in self._declaring.topics:
             self._remember("topic", topic)
-        for copy in copies.values():
-            self._move(copy, to, moved)
+        while self._move_all(list(copies.values()), to, moved):
+            pass
         until = self._source.clock.now() + wait
         pause = threading.Condition()
-        while self._source.clock.now() < until and any(one.in_flight for one in copies.values()):
+        while self._source.clock.now() < until and self._waits(copies.values()):
             with pause:
                 self._source.clock.wait(pause, LOOK_EVERY)
-            for copy in copies.values():
-                if copy.in_flight:
-                    self._move(copy, to, moved)
+            left = [one for one in copies.values() if one.in_flight or one.of_runs]
+            while self._move_all(left, to, moved):
+                pass
         return list(copies.values())
+
+    def _waits(self, copies: Collection[QueueCopy]) -> bool:
+        """Whether something is left that is in flight."""
+        return self.trees.in_flight or any(one.in_flight for one in copies)
+
+    def _move_all(
+        self, copies: Collection[QueueCopy], to: str, moved: Callable[[str, int], None]
+    ) -> bool:
+        """Trees, which have messages of their own, and then the other messages; whether there may
+        be more at once: in a group of a FIFO queue those of both sorts stand behind each other."""
+        some = self.trees.move(to)
+        for copy in copies:
+            before = copy.moved
+            self._move(copy, to, moved)
+            some += copy.moved - before
+        return some > 0 and any(copy.of_runs and is_fifo(copy.name) for copy in copies)
 
     def _move(self, copy: QueueCopy, to: str, moved: Callable[[str, int], None]) -> None:
         """What the queue remembers, then its messages, from the first to the last that is there

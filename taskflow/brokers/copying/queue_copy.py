@@ -6,8 +6,8 @@ from dataclasses import dataclass
 @dataclass
 class QueueCopy:
     """How many messages were moved, how many events it remembers as finished, and what is left: in
-    flight, waiting for a retry or behind such a message (`in_flight`), or of runs, whose records
-    do not come along (`of_runs`)."""
+    flight, waiting for a retry or behind such a message (`in_flight`), or of runs that stay
+    (`of_runs`)."""
 
     name: str
     moved: int = 0

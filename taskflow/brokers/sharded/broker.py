@@ -35,6 +35,7 @@ from taskflow.brokers.sharded.slot_moves import SlotMoves
 from taskflow.brokers.sharded.splitting import Splitting
 from taskflow.brokers.sharded.step import Step
 from taskflow.brokers.sharded.together import Together
+from taskflow.brokers.sharded.tree_handover import HandingTrees
 from taskflow.clock import Clock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.sqlite.store import SqliteStore
@@ -152,6 +153,10 @@ class ShardedBroker:
         self.finished_after = handing.finished_after
         self.remember_finished = handing.remember_finished
         self.known_after, self.remember_known = handing.known_after, handing.remember_known
+        trees = HandingTrees(course, shards, placement, parcels)
+        self.tree_batches, self.hand_out_trees = trees.tree_batches, trees.hand_out_trees
+        self.hand_trees_again, self.take_in_trees = trees.hand_trees_again, trees.take_in_trees
+        self.let_trees_go, self.scattered = trees.let_trees_go, trees.scattered
         self.history, self.note_history = journal.history, journal.note_history
         self.note_action, self.list_actions = journal.note_action, journal.list_actions
 

@@ -1,4 +1,5 @@
-"""What has to happen in another file, as text: parts of a change, and that it was made."""
+"""What has to happen in another file, as text: parts of a change, that it was made, and parts of
+trees that came from another broker."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from taskflow.broker.change import (
     Take,
 )
 from taskflow.broker.settings import Finish
+from taskflow.broker.tree_handover import Tree
 from taskflow.message import Delivery, Message
 from taskflow.stores.message_columns import read_attributes, write_attributes
 
@@ -39,17 +41,24 @@ class Noted(NamedTuple):
     expires_at: float
 
 
-def write_parcel(deeds: Sequence[Change | Noted]) -> str:
+Deed = Change | Noted | Tree
+"""A part of what has to happen."""
+
+
+def write_parcel(deeds: Sequence[Deed]) -> str:
     """Changes without ids. A fence is left out: it held when the parcel was made."""
-    return _write([one if isinstance(one, Noted) else _lists(one) for one in deeds]).decode()
+    return _write([_lists(one) if isinstance(one, Change) else one for one in deeds]).decode()
 
 
-def read_parcel(text: str) -> Sequence[Change | Noted]:
+def read_parcel(text: str) -> Sequence[Deed]:
     """What was written."""
-    return [
-        _change(found) if isinstance(found, dict) else Noted(*found)
-        for found in msgspec.json.decode(text)
-    ]
+    return [_deed(found) for found in msgspec.json.decode(text)]
+
+
+def _deed(found: Any) -> Deed:
+    if not isinstance(found, dict):
+        return Noted(*found)
+    return msgspec.convert(found, Tree) if "root" in found else _change(found)
 
 
 def _lists(change: Change) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from taskflow.broker.change import Change, Put, Remove
 from taskflow.broker.record import RecordQuery
-from taskflow.brokers.sharded.parcel import Noted, read_parcel, write_parcel
+from taskflow.broker.tree_handover import Tree
+from taskflow.brokers.sharded.parcel import Deed, Noted, read_parcel, write_parcel
 from taskflow.brokers.sharded.shard import Shard
+from taskflow.brokers.stored.coming_trees import put_in
 from taskflow.errors import VersionConflict
 from taskflow.stores.rows import Rows
 
@@ -30,9 +32,7 @@ class Parcels:
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
 
-    def note(
-        self, source: Shard, deeds: Mapping[int, Sequence[Change | Noted]]
-    ) -> Sequence[Remove]:
+    def note(self, source: Shard, deeds: Mapping[int, Sequence[Deed]]) -> Sequence[Remove]:
         """In the transactions in which these things were done, that of `source` the first that is
         committed: note there what the others did, and in each that it was done. Answers what is to
         be removed from `source` when all are committed. Raises Owing."""
@@ -70,6 +70,9 @@ class Parcels:
             for change in read_parcel(value):
                 if isinstance(change, Noted):
                     rows.records.note_applied(*change)
+                    continue
+                if isinstance(change, Tree):
+                    put_in(rows, [change], target.broker.core.now())
                     continue
                 refused = target.broker.apply([change], durable=False)[0].refused
                 if refused is not None:

@@ -27,6 +27,7 @@ from taskflow.brokers.stored.receipts import received_at
 from taskflow.brokers.stored.receive import Receiver
 from taskflow.brokers.stored.runs import Runs
 from taskflow.brokers.stored.settle import Settler
+from taskflow.brokers.stored.tree_handover import HandingTrees
 from taskflow.clock import Clock, SystemClock
 from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store
@@ -132,6 +133,10 @@ class StoredBroker:
         self.finished_after = handing.finished_after
         self.remember_finished = handing.remember_finished
         self.known_after, self.remember_known = handing.known_after, handing.remember_known
+        trees = HandingTrees(core)
+        self.tree_batches, self.hand_out_trees = trees.tree_batches, trees.hand_out_trees
+        self.hand_trees_again, self.take_in_trees = trees.hand_trees_again, trees.take_in_trees
+        self.let_trees_go, self.scattered = trees.let_trees_go, trees.scattered
 
         runs = Runs(core)
         self.records, self.list_records = runs.records, runs.list_records

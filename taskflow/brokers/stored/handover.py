@@ -1,33 +1,26 @@
 """The broker verbs by which messages are handed over to another broker, batch by batch."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from taskflow.broker.change import Put, Remove
 from taskflow.broker.handover import HANDOVER, START, Batch, Finished, Handed, Known, Lot, Place
 from taskflow.broker.record import Record, RecordQuery
+from taskflow.broker.tree_handover import TREES
 from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.handed_rows import Before, before_of, handed, in_flight
 from taskflow.brokers.stored.lookup import find_queue, find_topic
 from taskflow.brokers.stored.receipts import new_lease
 from taskflow.brokers.stored.taken_batches import note_taken, numbers_of, store, taken_name
 from taskflow.errors import ConfigError
 from taskflow.stores.message_columns import read_extra
-from taskflow.stores.row import PACED, PARKED_AT, SPOKEN, Held, QueueRow, Row
+from taskflow.stores.row import SPOKEN, Held, QueueRow, Row
 from taskflow.stores.rows import Rows
 
 HIDDEN_FOR = 3600.0  # seconds until what was handed out may be received here again
 _VERSION_BITS = 31
-
-
-class _Before(NamedTuple):
-    """What of a row is other while it is handed out."""
-
-    number: int
-    visible_at: float
-    first_received_at: float | None
-    receipt: int | None
 
 
 class _Noted(msgspec.Struct):
@@ -36,7 +29,7 @@ class _Noted(msgspec.Struct):
     queue: str
     to: str
     receipt: int
-    rows: list[_Before]
+    rows: list[Before]
 
 
 _read = msgspec.json.Decoder(_Noted).decode
@@ -72,11 +65,11 @@ class HandingOver:
                 seqs = [one.seq for one in chosen]
                 # Said by its holder: who receives it here after all has no suspect.
                 rows.handover.hide(row.id, seqs, receipt | SPOKEN, now + HIDDEN_FOR)
-                before = [_before(one) for one in chosen]
+                before = [before_of(one) for one in chosen]
                 value = msgspec.json.encode(_Noted(queue, to, receipt, before)).decode()
                 fresh = self._core.random.getrandbits(_VERSION_BITS) << 20 | 1
                 rows.records.put(Put(kind=HANDOVER, key=batch, value=value, expected=0), fresh, now)
-            messages = [_handed(rows, one, _before(one)) for one in chosen]
+            messages = [handed(rows, one, before_of(one)) for one in chosen]
             groups = lot.place.groups if lot.place else place.groups
             return lot._replace(
                 messages=messages, place=None if last is None else Place(last, groups)
@@ -95,7 +88,7 @@ class HandingOver:
             held = [Held(one.number, noted.receipt) for one in noted.rows]
             found = rows.find(queue.id, held)
             return [
-                _handed(rows, row, before)
+                handed(rows, row, before)
                 for row, before in zip(found, noted.rows, strict=True)
                 if row is not None
             ]
@@ -198,7 +191,10 @@ def find_batch(rows: Rows, batch: str) -> Record | None:
 
 def check_none_leaves(rows: Rows, now: float) -> None:
     """Raises ConfigError while messages of this file are on their way to another broker. Batches
-    that nobody ended within an hour are forgotten: their messages are received here again."""
+    that nobody ended within an hour are forgotten: their messages are received here again. (Trees
+    of records are never: they may be at the other broker.)"""
+    if rows.records.select(RecordQuery(kind=TREES, limit=1), None, now):
+        raise ConfigError("its runs are being moved to another broker: end `taskflow copy` first")
     while page := rows.records.select(RecordQuery(kind=HANDOVER, limit=1000), None, now):
         for _, record in page:
             if record.created_at > now - HIDDEN_FOR:
@@ -220,43 +216,18 @@ def _choose(
 ) -> tuple[list[Row], Lot]:
     """Which rows may go, and what becomes of the others: the groups of a FIFO queue that stay."""
     kept_from = now - queue.settings.retention
-    chosen, staying, in_flight, of_runs = [], set(groups), 0, 0
+    chosen, staying, hidden, of_runs = [], set(groups), 0, 0
     for row in found:
         extra = read_extra(row.extra)
         if row.sent_at <= kept_from:
             continue
-        held = row.receipt not in (None, PACED) and now < row.visible_at < PARKED_AT
+        held = in_flight(row, now)
         if held or extra.run is not None or (queue.fifo and extra.group in staying):
             of_run = extra.run is not None and not held
             of_runs += of_run
-            in_flight += not of_run
+            hidden += not of_run
             if queue.fifo and extra.group is not None:
                 staying.add(extra.group)
         else:
             chosen.append(row)
-    return chosen, Lot([], Place(-1, frozenset(staying)), in_flight, of_runs)
-
-
-def _before(row: Row) -> _Before:
-    visible_at = row.sent_at if row.visible_at == PARKED_AT else row.visible_at
-    return _Before(row.seq, visible_at, row.first_received_at, row.receipt if row.lapsed else None)
-
-
-def _handed(rows: Rows, row: Row, before: _Before) -> Handed:
-    source = None if row.source is None else rows.queue_of(row.source)
-    return Handed(
-        number=row.seq,
-        id=row.id,
-        topic=row.topic,
-        body=row.body,
-        attributes=row.attributes,
-        extra=row.extra,
-        sent_at=row.sent_at,
-        visible_at=before.visible_at,
-        receive_count=row.receive_count,
-        first_received_at=before.first_received_at,
-        receipt=before.receipt,
-        source=None if source is None else source.name,
-        level=row.level,
-        slot=row.slot,
-    )
+    return chosen, Lot([], Place(-1, frozenset(staying)), hidden, of_runs)

@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
+from taskflow.broker.record import Record
 from taskflow.stores.message_columns import read_extra
 from taskflow.stores.postgres.columns import PARKED, in_hash
 from taskflow.stores.postgres.due_rows import DueRows
@@ -35,6 +38,17 @@ m AS (
 SELECT d.stamp, r.ord, r.n FROM (SELECT stamp FROM tf.declared LIMIT 1) d
 LEFT JOIN (SELECT ord, n FROM u WHERE source IS NOT NULL
            AND {in_hash("u.n", "SELECT seq FROM p")}) r ON true"""
+
+_FIELDS = Record.__struct_fields__
+_TYPES = ("text", "text", "int8", *["text"] * 4, *["float8"] * 2, "int8", *["float8"] * 2)
+_RESTORE = f"""
+INSERT INTO tf.record ({", ".join(_FIELDS)})
+SELECT {", ".join(_FIELDS)} FROM unnest({
+    ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(_TYPES, 1))
+}) WITH ORDINALITY u ({", ".join(_FIELDS)}, ord) ORDER BY ord
+ON CONFLICT (kind, key) DO UPDATE SET {
+    ", ".join(f"{name} = excluded.{name}" for name in _FIELDS[2:])
+}"""
 
 
 class PostgresHandover:
@@ -142,4 +156,44 @@ class PostgresHandover:
                SET id = excluded.id, seq = excluded.seq, expires_at = excluded.expires_at
                WHERE deduplication.expires_at <= $6::float8""",
             (*columns, now),
+        )
+
+    def had(self, queue: QueueRow, seqs: Collection[int]) -> list[Row]:
+        in_order = sorted(seqs)
+        if not in_order:
+            return []
+        if queue.fifo:  # their groups are the locks
+            self._lanes.lock(queue.id, in_order)
+            return self._due.by_number(in_order)
+        return self._due.by_number(in_order, PARKED_AT)
+
+    def before(self, queue: int, lane: str, seq: int, most: int) -> int:
+        (found,) = self._session.first(
+            """SELECT count(*) FROM (
+                   SELECT 1 FROM tf.message m WHERE m.queue = $1::int4 AND m.lane = $2
+                     AND m.place < (SELECT x.place FROM tf.message x WHERE x.seq = $3::int8)
+                   LIMIT $4::int8) y""",
+            (queue, lane, seq, most),
+        )
+        return int(found)
+
+    def holdings(self, keys: Collection[str], now: float) -> dict[str, tuple[str, float | None]]:
+        found = self._session.ask(
+            """SELECT key, holder, until FROM tf.holding
+               WHERE key = ANY ($1::text[]) AND (until IS NULL OR until > $2::float8)""",
+            (list(keys), now),
+        )
+        return {key: (holder, until) for key, holder, until in found}
+
+    def restore(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        columns = [list(one) for one in zip(*map(msgspec.structs.astuple, records), strict=True)]
+        self._session.change(_RESTORE, columns)
+
+    def forget(self, records: Sequence[Record]) -> None:
+        self._session.change(
+            """DELETE FROM tf.record r USING unnest($1::text[], $2::text[]) u (kind, key)
+               WHERE r.kind = u.kind AND r.key = u.key""",
+            ([one.kind for one in records], [one.key for one in records]),
         )

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Sequence
 
 import apsw
+import msgspec
 
+from taskflow.broker.record import Record
 from taskflow.stores.message_columns import read_extra
 from taskflow.stores.row import QueueRow, Row
 from taskflow.stores.sqlite.bodies import SqliteBodies
@@ -11,6 +13,8 @@ from taskflow.stores.sqlite.columns import COLUMNS, PARKED, encode
 from taskflow.stores.sqlite.insertion import Insertion
 from taskflow.stores.sqlite.lanes import Lanes
 from taskflow.stores.sqlite.letters import SqliteLetters
+
+_FIELDS = Record.__struct_fields__
 
 
 class SqliteHandover:
@@ -117,4 +121,41 @@ class SqliteHandover:
                SET id = excluded.id, seq = excluded.seq, expires_at = excluded.expires_at
                WHERE deduplication.expires_at <= ?""",
             [(*entry, now) for entry in entries],
+        )
+
+    def had(self, queue: QueueRow, seqs: Collection[int]) -> list[Row]:
+        found = self._execute(
+            f"""SELECT {COLUMNS} FROM message m JOIN body p ON p.seq = m.seq
+                WHERE m.queue = ? AND m.seq IN (SELECT value FROM json_each(?)) ORDER BY m.seq""",
+            (queue.id, encode(list(seqs)).decode()),
+        )
+        return [Row._make(one) for one in found]
+
+    def before(self, queue: int, lane: str, seq: int, most: int) -> int:
+        found: int = self._execute(
+            """SELECT count(*) FROM (SELECT 1 FROM message
+                                     WHERE queue = ? AND lane = ? AND seq < ? LIMIT ?)""",
+            (queue, lane, seq, most),
+        ).get
+        return found
+
+    def holdings(self, keys: Collection[str], now: float) -> dict[str, tuple[str, float | None]]:
+        found = self._execute(
+            """SELECT h.key, h.holder, h.until FROM json_each(?1) j CROSS JOIN holding h
+               ON h.key = j.value WHERE h.until IS NULL OR h.until > ?2""",
+            (encode(list(keys)).decode(), now),
+        )
+        return {key: (holder, until) for key, holder, until in found}
+
+    def restore(self, records: Sequence[Record]) -> None:
+        self._connection.executemany(
+            f"""INSERT OR REPLACE INTO record ({", ".join(_FIELDS)})
+                VALUES ({", ".join("?" * len(_FIELDS))})""",
+            [msgspec.structs.astuple(one) for one in records],
+        )
+
+    def forget(self, records: Sequence[Record]) -> None:
+        self._connection.executemany(
+            "DELETE FROM record WHERE kind = ? AND key = ?",
+            [(one.kind, one.key) for one in records],
         )
