@@ -8,11 +8,12 @@ from markupsafe import Markup
 from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.code_view import Code, write_payload, write_traceback
 from taskflow.dashboard.drawing import gantt
-from taskflow.dashboard.hidden_values import HiddenValues
+from taskflow.dashboard.hidden_values import NOTHING_HIDDEN, HiddenValues
 from taskflow.dashboard.queue_view import Sign
 from taskflow.dashboard.run_list import sign_of
 from taskflow.dashboard.visit import Visit
 from taskflow.errors import NoResult
+from taskflow.payload import UNREADABLE
 from taskflow.tasks.describing import describe_runs
 from taskflow.tasks.run import FINAL, RunError, load
 from taskflow.workflows.tree import Branch, Leaf, tree_of
@@ -55,7 +56,7 @@ def show(visit: Visit, id: str) -> Answer:
     rows: list[TreeRow] = []
     sign, word = sign_of(tree.state)
     shown = {"args": facts["args"], "kwargs": facts["kwargs"]}
-    hidden = visit.hiding.values(shown)
+    hidden = _hidden(visit, shown)
     span = tree.created_at, max(end, tree.created_at + 0.001)
     _add(visit, tree, 0, span, hidden, rows)
     return visit.page(
@@ -81,6 +82,14 @@ def show(visit: Visit, id: str) -> Answer:
         trace=found.run.trace,
         error_text=lambda error: error_text(visit, error, hidden),
     )
+
+
+def _hidden(visit: Visit, shown: dict[str, object]) -> HiddenValues:
+    """What the run's input hides. Nobody has read, and quotes, one that cannot be read."""
+    try:
+        return visit.hiding.values(msgspec.json.decode(msgspec.json.encode(shown)))
+    except UNREADABLE:
+        return NOTHING_HIDDEN
 
 
 def error_text(visit: Visit, error: RunError | None, hidden: HiddenValues) -> str:
