@@ -351,6 +351,25 @@ def test_a_topic_policy_counts_too(backend: Backend, keys: Keys, attempt: Any) -
     assert attempt(call("sns", "Publish", key, **CREATED)) == "AuthorizationError"
 
 
+@pytest.mark.parametrize(
+    ("policy", "queues", "allowed"),
+    [
+        (statement("Deny", "sqs:*"), ["*"], False),
+        (statement("Deny", "sqs:SetQueueAttributes"), ["*"], False),
+        (statement("Allow", "sqs:SetQueueAttributes"), ["other"], True),
+        (statement("Allow", "sqs:SendMessage"), ["other"], False),
+    ],
+)
+def test_the_policy_of_a_queue_decides_who_subscribes_it_too(
+    backend: Backend, keys: Keys, attempt: Any, policy: str, queues: list[str], allowed: bool
+) -> None:
+    """Else who may send nothing to a queue publishes to a topic of theirs that feeds it."""
+    backend.broker.create_queue("payments", QueueSettings(policy=policy))
+    key = keys.add("shop", 0.0, queues=queues)
+    expected = None if allowed else "AuthorizationError"
+    assert attempt(call("sns", "Subscribe", key, **AUDIT)) == expected
+
+
 # ---- pages ------------------------------------------------------------------------------------
 def basic(id: str, secret: str) -> tuple[str, str]:
     return ("authorization", "Basic " + b64encode(f"{id}:{secret}".encode()).decode())
