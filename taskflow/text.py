@@ -12,6 +12,8 @@ _HOST = r"(?:\[[0-9A-Fa-f:.]*\]|[\w.~%-]*)(?::[0-9]*)?"
 HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*")
 """Hosts and their ports, as an address has them behind its user."""
 _END_OF_PLACE = re.compile("[?#]")
+# A password may hold an @, and a colon: the last @ before the path ends it.
+_PASSWORD = re.compile(r"(://[^/?#:]*):[^/?#]*@")
 
 _SHOWN = bytes(code if 32 <= code < 127 else ord("?") for code in range(256))
 
@@ -86,3 +88,8 @@ def without_secrets(address: str) -> str:
     if not HOSTS.fullmatch(place.partition("/")[0]):
         place = "…"
     return f"{scheme}://{place}"
+
+
+def shown_endpoint(endpoint: str) -> str:
+    """The endpoint of a subscription without its password, as SNS shows it."""
+    return _PASSWORD.sub(r"\1:****@", endpoint)

@@ -10,6 +10,7 @@ from taskflow.broker.admin import Admin
 from taskflow.broker.settings import TopicSubscription
 from taskflow.cli.options import Kind, broker_option, kind_of, kind_options, opened
 from taskflow.clock import rfc3339
+from taskflow.text import shown_endpoint
 
 
 @click.command()
@@ -56,8 +57,9 @@ def _describe(broker: Admin, name: str, kind: Kind) -> dict[str, Any]:
 
 
 def _subscription(one: TopicSubscription) -> dict[str, Any]:
-    """Without the token, by which its owner confirms it."""
-    return {key: value for key, value in asdict(one).items() if key != "token"}
+    """Without the token, by which its owner confirms it, and the password of its URL."""
+    shown = {key: value for key, value in asdict(one).items() if key != "token"}
+    return {**shown, "endpoint": shown_endpoint(one.endpoint)}
 
 
 def _text(key: str, value: Any) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
+import msgspec
+
 from taskflow import forking
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.site import Site
@@ -45,10 +47,6 @@ class AsgiFace:
         if path is None:
             await _answer(send, 404, (("content-type", "text/plain"),), b"Not found\n")
             return
-        body = await _read(receive)
-        if body is None:
-            await _answer(send, 413, (), b"")
-            return
         asked = Asked(
             method=scope["method"],
             path=path,
@@ -58,13 +56,22 @@ class AsgiFace:
                 name.decode("latin-1").lower(): value.decode("latin-1")
                 for name, value in scope["headers"]
             },
-            body=body,
             peer=(scope.get("client") or ("",))[0],
             environ=scope,
         )
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, "taskflow-dashboard")
         loop = asyncio.get_running_loop()
+        if asked.has_body():
+            refusal = await loop.run_in_executor(self._threads, self._site.turn_away, asked)
+            if refusal is not None:
+                await _answer(send, refusal.status, refusal.headers, refusal.body)
+                return
+        body = await _read(receive)
+        if body is None:
+            await _answer(send, 413, (), b"")
+            return
+        asked = msgspec.structs.replace(asked, body=body)
         answer = await loop.run_in_executor(self._threads, self._site.answer, asked)
         text = b"" if scope["method"] == "HEAD" else answer.body
         length = (("content-length", str(len(answer.body))),)

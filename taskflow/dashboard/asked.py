@@ -48,6 +48,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         except UnicodeDecodeError:
             raise Refused(400, "The form is not in UTF-8.") from None
 
+    def has_body(self) -> bool:
+        """Whether its head says that a body follows."""
+        return self.header("content-length").strip() not in ("", "0") or bool(
+            self.header("transfer-encoding")
+        )
+
     def header(self, name: str) -> str:
         """A header, "" without it."""
         return self.headers.get(name, "")

@@ -6,9 +6,8 @@ import uvicorn
 
 from taskflow.broker import Broker
 from taskflow.dashboard.asgi_face import AsgiFace
-from taskflow.dashboard.keyed import KeyRoles
+from taskflow.dashboard.keyed import roles_of
 from taskflow.dashboard.site import Site
-from taskflow.dashboard.visitor_rights import Roles, local_operator
 from taskflow.errors import ConfigError
 from taskflow.server.keys import Keys
 from taskflow.server.listening import bind
@@ -35,15 +34,12 @@ class DashboardServer:
         address: str = "",
     ) -> None:
         known = Keys.load(keys) if keys is not None else None
-        roles: Roles = local_operator
-        if known is not None and known.configured:
-            roles = KeyRoles(known)
-        elif host not in LOOPBACK:
+        if host not in LOOPBACK and not (known is not None and known.configured):
             raise ConfigError(
                 f"--host {host} lets other machines in, which needs access keys: "
                 "`taskflow keys add NAME` makes one"
             )
-        site = Site(broker, roles=roles, hidden=hidden, name=name, address=address)
+        site = Site(broker, roles=roles_of(known), hidden=hidden, name=name, address=address)
         self._socket = bind(host, port, False)
         self.port: int = self._socket.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host

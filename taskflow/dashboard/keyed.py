@@ -5,7 +5,7 @@ from hmac import compare_digest
 
 from taskflow.dashboard.answer import Refused
 from taskflow.dashboard.asked import Asked
-from taskflow.dashboard.visitor_rights import Role, Who
+from taskflow.dashboard.visitor_rights import Role, Roles, Who, local_operator
 from taskflow.server.access_key import Verb
 from taskflow.server.keys import Keys
 
@@ -33,3 +33,12 @@ class KeyRoles:
         if "*" not in key.queues or "*" not in key.topics:
             return Who(key.name, frozenset())
         return Who(key.name, frozenset(role for role, verb in VERBS.items() if verb in key.verbs))
+
+
+def roles_of(keys: Keys | None) -> Roles:
+    """Who may what on a server of the dashboard alone: by their key from the first key on, also
+    one that was made meanwhile; before that who sits at this machine may do all."""
+    if keys is None:
+        return local_operator
+    keyed = KeyRoles(keys)
+    return lambda asked: keyed(asked) if keys.configured else local_operator(asked)

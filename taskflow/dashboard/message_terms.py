@@ -45,6 +45,9 @@ STATES: dict[str, MessageState] = {
 _RANGED = frozenset({"attempt", "age", "sent", "died", "next"})
 _AS_WRITTEN = ((",", ":"), (", ", ": "))
 _MOST_ATTEMPTS = 2**31
+MOST_ASKED = 32
+"""Characters of a word that the broker looks for. A database compares so many at each place of a
+body that nearly is it; what it finds is looked at for the whole word in one go."""
 _BY_NAME = {
     "topic": "topics",
     "id": "ids",
@@ -84,7 +87,7 @@ def to_query(
                 "Words are looked for in bodies, which you do not see here.",
                 ("Role bodies is needed. id:, key:, queue:, error: and others need none.",),
             )
-        asked["text"] = max(found.words, key=len)
+        asked["text"] = max(found.words, key=len)[:MOST_ASKED]
     return MessageQuery(**asked)
 
 

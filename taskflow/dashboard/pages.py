@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from urllib.parse import unquote
 
 from taskflow.dashboard.asked import Asked
@@ -62,11 +63,15 @@ def pages(
 
 def _who(request: HttpRequest, allows: AllowsPage) -> Who:
     roles = frozenset(role for role, verb in VERBS.items() if allows(request, verb) is None)
-    return Who(_name(request), roles)
+    return Who(_name(request, allows), roles)
 
 
-def _name(request: HttpRequest) -> str:
-    """Who asks, for the record: the key's id, or the address without keys."""
+def _name(request: HttpRequest, allows: AllowsPage) -> str:
+    """Who asks, for the record: the key's id, or the address where nobody needs one and anybody
+    could say any."""
+    others = tuple(one for one in request.headers if one[0] != "authorization")
+    if allows(replace(request, headers=others), "read") is None:
+        return request.peer or "local"
     scheme, _, coded = request.header("authorization").partition(" ")
     if scheme.lower() != "basic":
         return request.peer or "local"

@@ -50,6 +50,7 @@ log = logging.getLogger("taskflow.dashboard")
 Show = Callable[[Visit], Answer]
 ShowOne = Callable[[Visit, str], Answer]
 
+_FAILED = "The page failed; the log of this process says why."
 _KEPT = ("cache-control", "public, max-age=31536000, immutable")
 _FILES = {
     "/taskflow.css": ("text/css; charset=utf-8", "taskflow.css"),
@@ -145,8 +146,19 @@ class Site:
             return self._refuse(asked, who, Refused(400, in_words(error)))
         except Exception:
             log.exception("%s %s failed", asked.method, printable(asked.path))
-            text = "The page failed; the log of this process says why."
-            return self._refuse(asked, who, Refused(500, text))
+            return self._refuse(asked, who, Refused(500, _FAILED))
+
+    def turn_away(self, asked: Asked) -> Answer | None:
+        """The answer to who is not let in, from the head of a request alone, so that nobody reads
+        the body of a stranger; None for who is. Never raises; thread-safe."""
+        try:
+            self._let_in(asked)
+        except Refused as error:
+            return self._refuse(asked, None, error)
+        except Exception:
+            log.exception("%s %s failed", asked.method, printable(asked.path))
+            return self._refuse(asked, None, Refused(500, _FAILED))
+        return None
 
     def _let_in(self, asked: Asked) -> Who:
         who = self._roles(asked)

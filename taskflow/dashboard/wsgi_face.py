@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.site import Site
 
@@ -36,22 +38,22 @@ class WsgiFace:
             )
             return [b"Not found\n"]
         script = environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace")
-        body = _read(environ)
-        if body is None:
-            start_response("413 Content Too Large", [("content-length", "0")])
-            return [b""]
-        answer = self._site.answer(
-            Asked(
-                method=environ["REQUEST_METHOD"],
-                path=path,
-                prefix=script.rstrip("/") + self._prefix,
-                query=environ.get("QUERY_STRING", ""),
-                headers=_headers(environ),
-                body=body,
-                peer=environ.get("REMOTE_ADDR", ""),
-                environ=environ,
-            )
+        asked = Asked(
+            method=environ["REQUEST_METHOD"],
+            path=path,
+            prefix=script.rstrip("/") + self._prefix,
+            query=environ.get("QUERY_STRING", ""),
+            headers=_headers(environ),
+            peer=environ.get("REMOTE_ADDR", ""),
+            environ=environ,
         )
+        answer = self._site.turn_away(asked) if asked.has_body() else None
+        if answer is None:
+            body = _read(environ)
+            if body is None:
+                start_response("413 Content Too Large", [("content-length", "0")])
+                return [b""]
+            answer = self._site.answer(msgspec.structs.replace(asked, body=body))
         head = [*answer.headers, ("content-length", str(len(answer.body)))]
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", head)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]
@@ -80,8 +82,9 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
         for name, value in environ.items()
         if name.startswith("HTTP_")
     }
-    if content := environ.get("CONTENT_TYPE"):
-        found["content-type"] = content
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if content := environ.get(name):
+            found[name.replace("_", "-").lower()] = content
     return found
 
 

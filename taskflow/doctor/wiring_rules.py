@@ -8,6 +8,7 @@ from taskflow.doctor.rule import Finding
 from taskflow.doctor.rules import RULES
 from taskflow.explaining.spans import span
 from taskflow.tasks.task_entry import TaskEntry
+from taskflow.text import shown_endpoint
 from taskflow.topology import all_settings
 
 _APPLY = "`taskflow topology apply`, or start a worker of it"
@@ -54,7 +55,7 @@ def _subscriptions(facts: Facts) -> Iterator[Finding]:
     wanted = {(one.topic, one.queue) for one in facts.registry}
     ours = set(facts.registry.queues())
     for one in facts.subscriptions:
-        name = f"subscription {one.topic} → {one.endpoint}"
+        name = f"subscription {one.topic} → {shown_endpoint(one.endpoint)}"
         if one.pending:
             yield RULES["TF209"].found(
                 name, "its owner has not answered", "let its endpoint confirm, or unsubscribe it"

@@ -23,6 +23,7 @@ from taskflow.registry import Registry
 from taskflow.scheduling.stored import SCHEDULE
 from taskflow.subscription import Subscription
 from taskflow.tasks.task_entry import TaskEntry
+from taskflow.text import shown_endpoint
 from taskflow.topology import DEAD_LETTERS, all_settings
 
 
@@ -91,7 +92,7 @@ class Naming:
             takes = [] if wanted is None else [wanted]
             queue = self._queue(endpoint, takes)
         return RouteShown(
-            endpoint=endpoint,
+            endpoint=shown_endpoint(endpoint),
             protocol=protocol,
             declared=_declared(wanted is not None, names, endpoint),
             filter=said.filter_policy,

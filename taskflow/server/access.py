@@ -152,7 +152,7 @@ class Access:
                 try:
                     decision = parse_policy(policy).decides(
                         call.caller.arn,
-                        f"{call.service}:{call.action}",
+                        f"{service}:{asked}",
                         arn,
                         facts,
                     )

@@ -44,8 +44,6 @@ LONG = 64 * 1024  # bytes of a body that is read in a thread
 _ACTION = re.compile(r"(?:^|&)Action=")
 
 Send = Callable[[AsgiEvent], Awaitable[None]]
-
-
 Page = Callable[[HttpRequest], Awaitable[HttpResponse] | HttpResponse]
 Authorize = Callable[[HttpRequest, str, str], Caller]
 Admit = Callable[[HttpRequest], None]
@@ -61,7 +59,7 @@ class App:
     shape, or raises WireError or BrokerError.
     `authorize`: by request, service and action, who asks; raises WireError to refuse. It runs
     before the parameters are read. `admit` raises WireError for a request whose body is not even
-    to be read.
+    to be read, `admit_to_pages` for one with a body for a page.
     `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
     `pages`: by (method, path), what else is served; a request for an action goes before them. A
     path that ends in `/*` is for all that have one more word, in `/**` for all below it.
@@ -85,6 +83,7 @@ class App:
         startup: Hook | None = None,
         shutdown: Hook | None = None,
         admit: Admit = lambda _: None,
+        admit_to_pages: Admit = lambda _: None,
         threads: Executor | None = None,
     ) -> None:
         self._actions = actions
@@ -99,6 +98,7 @@ class App:
         self._startup = startup
         self._shutdown = shutdown
         self._admit = admit
+        self._admit_to_pages = admit_to_pages
         self._threads = threads
 
     async def __call__(self, scope: AsgiEvent, receive: Receive, send: Send) -> None:
@@ -164,6 +164,8 @@ class App:
         self, page: Page, request: HttpRequest, receive: Receive
     ) -> HttpResponse | None:
         try:
+            if request.has_body():
+                self._admit_to_pages(request)
             body = await read_body(request, receive, self._max_body)
             if body is None:
                 return None

@@ -24,10 +24,9 @@ from taskflow.message import NO_ATTRIBUTES, Attributes, Delivery, Message
 from taskflow.server.backend import Backend
 from taskflow.server.delivery_policy import CONTENT_TYPE, DeliveryPolicy, read_policy
 from taskflow.server.http_client import Client, HttpClient
-from taskflow.server.targets import shown_endpoint
 from taskflow.server.waiting import LOOK_AGAIN
 from taskflow.telemetry.tracing import posting
-from taskflow.text import printable
+from taskflow.text import printable, shown_endpoint
 from taskflow.wire.envelope import confirmation, notification
 
 log = logging.getLogger("taskflow.server")

@@ -8,8 +8,10 @@ from taskflow.server.access_key import Key, covers
 from taskflow.server.keys import Keys
 from taskflow.server.origin import is_known_host
 from taskflow.server.protocol import HttpRequest, HttpResponse
+from taskflow.wire.error_codes import WireError
 
 PageVerb = Literal["read", "receive", "manage"]
+_USE_LOCALHOST = "Use the address of this machine, or localhost.\n"
 
 
 class AllowsPage(Protocol):
@@ -28,6 +30,15 @@ class PageAccess:
     def __init__(self, keys: Keys | None, url: str | None = None) -> None:
         self._keys = keys
         self._url = url
+
+    def admit(self, request: HttpRequest) -> None:
+        """Look at the head of a request for a page before its body is read, so that strangers fill
+        no memory. Raises WireError."""
+        if self._keys is None or not self._keys.configured:
+            if not is_known_host(request, self._url):
+                raise WireError("AccessDenied", _USE_LOCALHOST, status=403)
+        elif _find_key(request, self._keys) is None:
+            raise WireError("AccessDenied", "A key is needed.\n", status=401)
 
     def allows(
         self, request: HttpRequest, verb: PageVerb, queue: str | None = None, /
@@ -65,7 +76,7 @@ def _find_key(request: HttpRequest, keys: Keys) -> Key | None:
 
 def _not_by_this_name() -> HttpResponse:
     headers = (("content-type", "text/plain; charset=utf-8"),)
-    return HttpResponse(403, headers, b"Use the address of this machine, or localhost.\n")
+    return HttpResponse(403, headers, _USE_LOCALHOST.encode())
 
 
 def _reaches(key: Key, queue: str | None) -> bool:

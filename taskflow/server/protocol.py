@@ -46,6 +46,12 @@ class HttpRequest:
         """The first header of that name (small letters), or ''."""
         return self._first.get(name, "")
 
+    def has_body(self) -> bool:
+        """Whether its head says that a body follows."""
+        return self.header("content-length").strip() not in ("", "0") or bool(
+            self.header("transfer-encoding")
+        )
+
     def with_body(self, body: bytes) -> "HttpRequest":
         """The same request with its body."""
         return HttpRequest(

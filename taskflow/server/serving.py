@@ -97,7 +97,7 @@ class WireServer:
         self._deliveries = Deliveries(
             backend, local_targets=lambda: options.local_targets or access.open
         )
-        allows_page = PageAccess(keys, options.url).allows
+        page_access = PageAccess(keys, options.url)
         actions = {
             **sqs_actions(backend, self._moves),
             **Sns(backend).actions(),
@@ -111,13 +111,14 @@ class WireServer:
             region=options.region,
             scope_of=access.scope_of,
             pages={
-                **make_pages(backend, allows_page, allow_reset=options.allow_reset),
+                **make_pages(backend, page_access.allows, allow_reset=options.allow_reset),
                 **certificate_page(identity),
             },
             public_url=options.url,
             startup=self._start,
             shutdown=self._end,
             admit=access.admit,
+            admit_to_pages=page_access.admit,
             threads=self._threads,
         )
         Connection.most = most_connections()

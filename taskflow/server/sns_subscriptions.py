@@ -19,8 +19,8 @@ from taskflow.server.sns_subscription_attributes import (
     set_attributes,
 )
 from taskflow.server.sns_topics import LARGE, PAGE, check_large, read_page
-from taskflow.server.targets import shown_endpoint
 from taskflow.server.wire_call import Call, Result
+from taskflow.text import shown_endpoint
 from taskflow.wire.envelope import wire_topic
 from taskflow.wire.error_codes import invalid_parameter, service_error
 from taskflow.wire.names import parse_arn

@@ -1,13 +1,10 @@
-"""The URLs that subscriptions name: where they may be, and how they are shown."""
+"""Where the URLs that subscriptions name may lead."""
 
-import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-# A password may hold an @, and a colon: the last @ before the path ends it.
-_PASSWORD = re.compile(r"(://[^/?#:]*):[^/?#]*@")
 _NOWHERE = {4: "203.0.113.7", 6: "2001:db8::7"}
 """Addresses that are kept for documents: no machine has them."""
 Resolve = Callable[[str, int], Sequence[str]]
@@ -15,11 +12,6 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 class TargetRefused(OSError):
     """A URL leads to an address that subscriptions may not have."""
-
-
-def shown_endpoint(endpoint: str) -> str:
-    """An endpoint without its password, as SNS shows it."""
-    return _PASSWORD.sub(r"\1:****@", endpoint)
 
 
 def resolve(host: str, port: int) -> list[str]:

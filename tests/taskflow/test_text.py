@@ -8,6 +8,7 @@ from taskflow.text import (
     holds_simple,
     is_simple,
     printable,
+    shown_endpoint,
     without_secrets,
 )
 
@@ -90,3 +91,20 @@ def test_a_character_is_named_by_its_code() -> None:
 )
 def test_an_address_is_shown_without_secrets(address: str, shown: str) -> None:
     assert without_secrets(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("https://example.org/a", "https://example.org/a"),
+        ("https://user:secret@example.org/a", "https://user:****@example.org/a"),
+        ("http://u:p:w@example.org", "http://u:****@example.org"),
+        ("http://u:p@w@example.org/a@b", "http://u:****@example.org/a@b"),
+        ("http://u@v:pw@example.org", "http://u@v:****@example.org"),
+        ("https://user@example.org/", "https://user@example.org/"),
+        ("https://example.org/?a=b:c@d", "https://example.org/?a=b:c@d"),
+        ("arn:aws:sqs:us-east-1:000000000000:work", "arn:aws:sqs:us-east-1:000000000000:work"),
+    ],
+)
+def test_passwords_are_not_shown(endpoint: str, shown: str) -> None:
+    assert shown_endpoint(endpoint) == shown

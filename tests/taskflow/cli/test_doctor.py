@@ -5,12 +5,14 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-from taskflow import Broker, QueueSettings, publish
+from taskflow import Broker, QueueSettings, open_broker, publish
+from taskflow.broker.settings import TopicSubscription
 from taskflow.doctor.rules import RULES
 from taskflow.publisher import using
 from taskflow.registry import default_registry
@@ -93,6 +95,24 @@ def test_an_address_that_cannot_be_read_is_refused_without_its_password(
     result = run("doctor", "-m", "shop", "--broker", "postgresql://u:s3cr3t@[::1/db")
     assert (result.exit_code, "s3cr3t" in result.output) == (2, False)
     assert "its host cannot be read" in result.output
+
+
+@pytest.mark.parametrize(
+    "command", [["doctor"], ["explain", "order.created"], ["describe", "order.created"]]
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_the_password_of_a_subscribed_url_is_not_told(
+    good: Path, run: Run, command: list[str], form: list[str]
+) -> None:
+    with closing(open_broker("sqlite:///good.db")) as broker:
+        url = "https://user:s3cr3t@example.org/hook"
+        broker.put_subscription(
+            TopicSubscription("s1", "order.created", "https", url, pending=True)
+        )
+    modules = [] if command[0] == "describe" else ["-m", "good"]
+    output = run(*command, *form, *modules, "--broker", "sqlite:///good.db").output
+    assert "example.org" in output
+    assert "s3cr3t" not in output
 
 
 def test_the_files_of_a_broker_of_several_are_looked_at(run: Run, folder: Path) -> None:

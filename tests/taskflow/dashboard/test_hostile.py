@@ -10,8 +10,10 @@ import pytest
 from taskflow.broker import Broker
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.hiding import Hiding
+from taskflow.dashboard.message_terms import MOST_ASKED, WITH_BODIES, to_query
 from taskflow.dashboard.redrives import Redrive, run_redrive
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.terms import read_filter
 from taskflow.dashboard.visitor_rights import Who, is_local
 from taskflow.message import Message
 from taskflow.testing import ManualClock
@@ -44,6 +46,17 @@ class TestFilters:
         assert ids(client, f'"{word}" "Ada"') == set()
         assert ids(client, '"Ada"') == {"m1", "m2"}
         assert ids(client, '"x@y.z" "name"') == {"m1"}
+
+    def test_of_a_long_word_the_broker_is_asked_for_the_beginning(
+        self, client: Client, shop: Broker
+    ) -> None:
+        """A body of nearly that costs as many steps for each of its characters."""
+        begin = "a" * MOST_ASKED
+        shop.send("other", [Message("m1", f"<{begin}bc>"), Message("m2", f"<{begin}bd>")])
+        assert ids(client, f"{begin}bc") == {"m1"}
+        assert ids(client, f"{begin}b") == {"m1", "m2"}
+        found = read_filter("a" * 500, WITH_BODIES, 0.0)
+        assert to_query(found, {}, 0.0, True).text == begin
 
     @pytest.mark.parametrize(
         "query",

@@ -1,7 +1,9 @@
 """The dashboard inside applications: Flask, Django, Falcon, FastAPI, and before any of them."""
 
 import asyncio
+import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -17,8 +19,11 @@ from werkzeug.test import Client as WsgiClient
 from taskflow.broker import Broker
 from taskflow.dashboard import asgi, wsgi
 from taskflow.dashboard.asked import Asked
+from taskflow.dashboard.keyed import roles_of
+from taskflow.dashboard.site import Site
 from taskflow.dashboard.visitor_rights import ALL, Who
 from taskflow.message import Message
+from taskflow.server.keys import Keys
 from tests.taskflow.django_settings import configure
 
 
@@ -128,6 +133,52 @@ def test_asgi_around_an_application_and_its_lifespan(shop: Broker) -> None:
     with alone:
         assert alone.head("/", headers=HEAD).content == b""
         assert alone.post("/act", content=b"x" * 5_000_000, headers=HEAD).status_code == 413
+
+
+def test_nobody_reads_the_body_of_a_stranger(shop: Broker) -> None:
+    class Untouched(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("it was read")
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    form = {"REQUEST_METHOD": "POST", "PATH_INFO": "/act", "CONTENT_LENGTH": "4000000"}
+    environ |= {**form, "wsgi.input": Untouched()}
+    said: list[str] = []
+    assert b"".join(wsgi(shop, roles=staff)(environ, lambda line, _: said.append(line)))
+    assert said == ["403 Forbidden"]
+    with pytest.raises(AssertionError, match="it was read"):
+        wsgi(shop, roles=staff)(environ | {"HTTP_X_USER": "operator"}, lambda *_: None)
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("it was read")
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    for length in ((b"content-length", b"4000000"), (b"transfer-encoding", b"chunked")):
+        scope = {"type": "http", "method": "POST", "path": "/act", "headers": [length]}
+        asyncio.run(asgi(shop, roles=staff)(scope, receive, send))
+    assert [one["status"] for one in sent if "status" in one] == [403, 403]
+
+
+def test_who_asks_who_somebody_is_may_fail_before_the_body_too(shop: Broker) -> None:
+    def roles(asked: Asked) -> Who | None:
+        raise LookupError("no session")
+
+    client = WsgiClient(wsgi(shop, roles=roles))
+    assert client.post("/act", data={"do": "x"}).status_code == 500
+
+
+def test_from_the_first_key_on_each_request_needs_one(shop: Broker, tmp_path: Path) -> None:
+    keys = Keys.load(tmp_path / "broker.db-keys.json")
+    site = Site(shop, roles=roles_of(keys))
+    asked = Asked(method="GET", path="/", headers={"host": "localhost"}, peer="127.0.0.1")
+    assert site.answer(asked).status == 200
+    keys.add("shop", 0.0)
+    assert site.answer(asked).status == 401
 
 
 @pytest.mark.parametrize(

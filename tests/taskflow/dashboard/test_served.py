@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlencode
@@ -20,10 +22,11 @@ from taskflow.errors import BrokerUnavailable, QueueNotFound
 from taskflow.message import Message
 from taskflow.server.app import App
 from taskflow.server.backend import Backend
-from taskflow.server.page_access import AllowsPage
+from taskflow.server.keys import Keys
+from taskflow.server.page_access import AllowsPage, PageAccess
 from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.waiting import Waiting
-from tests.taskflow.server.wire import FORM, Answer, ask, get, make_app, make_scope, post
+from tests.taskflow.server.wire import FORM, HOST, Answer, ask, get, make_app, make_scope, post
 
 ADDRESSES = [
     ("GET", "/", "read"),
@@ -116,6 +119,24 @@ class TestWhoMayWhat:
         assert ("vermilion" in text) == ("receive" in verbs)
         assert ("Purge 1" in text) == ("manage" in verbs)
         assert site.get("/queues/region/no-such").status == 404
+
+    def test_where_nobody_needs_a_key_nobody_has_the_name_of_another(
+        self, backend: Backend, tmp_path: Path
+    ) -> None:
+        keys = Keys.load(tmp_path / "broker.db-keys.json")
+        site = build(backend, PageAccess(keys).allows)
+
+        def named(id: str, secret: str) -> str:
+            coded = b64encode(f"{id}:{secret}".encode()).decode()
+            headers = (HOST, ("authorization", f"Basic {coded}"))
+            page = asyncio.run(ask(site.app, make_scope("GET", "/", "", headers)))
+            assert page is not None
+            assert page.status == 200
+            return page.body.decode()
+
+        assert "alice" not in named("alice", "")
+        key = keys.add("shop", 0.0)
+        assert key.access_key_id in named(key.access_key_id, key.secret)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 # botocore has no types.
 # mypy: allow-untyped-calls
 
+import asyncio
 import json
 from base64 import b64encode
 from pathlib import Path
@@ -21,10 +22,10 @@ from taskflow.server.access_key import Key
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Keys
 from taskflow.server.page_access import PageAccess
-from taskflow.server.protocol import HttpRequest
+from taskflow.server.protocol import HttpRequest, HttpResponse
 from taskflow.server.wire_call import Call, Caller
 from taskflow.wire.error_codes import WireError
-from tests.taskflow.server.wire import Actions
+from tests.taskflow.server.wire import Actions, make_app, make_scope
 
 URL = "http://127.0.0.1:9324"
 ROOT = "arn:aws:iam::000000000000:root"
@@ -203,6 +204,36 @@ def test_a_strangers_body_is_not_even_read(backend: Backend, keys: Keys) -> None
         access.admit(at("localhost", "POST", ("authorization", unknown), dated))
 
 
+def test_a_strangers_body_is_not_read_for_a_page_either(keys: Keys) -> None:
+    reads: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        reads.append("body")
+        return {"type": "http.request", "body": b"x"}
+
+    statuses: list[int] = []
+
+    async def send(event: Any) -> None:
+        if "status" in event:
+            statuses.append(event["status"])
+
+    def page(_: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, (), b"")
+
+    def post(host: str, *more: tuple[str, str]) -> int:
+        scope = make_scope("POST", "/act", "", (("host", host), ("content-length", "1"), *more))
+        asyncio.run(app(scope, receive, send))
+        return statuses.pop()
+
+    app = make_app({}, pages={("POST", "/act"): page}, admit_to_pages=PageAccess(keys).admit)
+    assert (post("evil.example"), reads) == (403, [])
+    assert (post("localhost"), reads) == (200, ["body"])
+    key = keys.add("shop", 0.0)
+    assert (post("localhost"), reads) == (401, ["body"])
+    assert (post("localhost", basic(key.access_key_id, "wrong")), reads) == (401, ["body"])
+    assert post("localhost", basic(key.access_key_id, key.secret)) == 200
+
+
 # ---- keys -------------------------------------------------------------------------------------
 def test_a_signature_tells_who_asks(backend: Backend, keys: Keys, monkeypatch: Any) -> None:
     key = keys.add("shop", 0.0)
@@ -318,6 +349,25 @@ def test_a_topic_policy_counts_too(backend: Backend, keys: Keys, attempt: Any) -
     backend.broker.create_topic("order.created", TopicSettings(policy=policy))
     key = keys.add("shop", 0.0)
     assert attempt(call("sns", "Publish", key, **CREATED)) == "AuthorizationError"
+
+
+@pytest.mark.parametrize(
+    ("policy", "queues", "allowed"),
+    [
+        (statement("Deny", "sqs:*"), ["*"], False),
+        (statement("Deny", "sqs:SetQueueAttributes"), ["*"], False),
+        (statement("Allow", "sqs:SetQueueAttributes"), ["other"], True),
+        (statement("Allow", "sqs:SendMessage"), ["other"], False),
+    ],
+)
+def test_the_policy_of_a_queue_decides_who_subscribes_it_too(
+    backend: Backend, keys: Keys, attempt: Any, policy: str, queues: list[str], allowed: bool
+) -> None:
+    """Else who may send nothing to a queue publishes to a topic of theirs that feeds it."""
+    backend.broker.create_queue("payments", QueueSettings(policy=policy))
+    key = keys.add("shop", 0.0, queues=queues)
+    expected = None if allowed else "AuthorizationError"
+    assert attempt(call("sns", "Subscribe", key, **AUDIT)) == expected
 
 
 # ---- pages ------------------------------------------------------------------------------------
