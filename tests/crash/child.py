@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from taskflow import Event, Pool, Registry, Worker, open_broker
+from taskflow import Event, Pool, Registry, Worker, open_broker, publish_many
 from taskflow.broker import Broker, Finish
 from taskflow.broker.change import Change, Put, Send
 from taskflow.brokers.copying import copy as copying
@@ -42,6 +42,22 @@ def publish_for_ever(broker: Broker) -> None:
         broker.publish("made", batch)
         for message in batch:
             say(message.id)
+
+
+def publish_many_for_ever(broker: Broker) -> None:
+    """Publish events in batches; say an id once its batch was answered. Ids end in how many those
+    of the batch are."""
+    dice = random.Random()
+    while True:
+        batch, count = f"{dice.getrandbits(64):x}", dice.choice([1, 2, 60, 300])
+        events = [
+            Event(
+                topic="made", payload="x" * dice.randrange(999), id=f"{batch}-{n}-{count}", time=0.0
+            )
+            for n in range(count)
+        ]
+        for id in publish_many(events, broker=broker):
+            say(id)
 
 
 def consume_for_ever(broker: Broker) -> None:

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,23 @@ def test_every_answered_publish_of_a_killed_publisher_is_there(
             said += rest(process)
     stored = {found.id for found in broker.peek("work", 1_000_000)}
     assert set(said) <= stored
+    check_integrity(address)
+
+
+def test_of_a_killed_publishers_batches_each_is_there_as_a_whole_or_not_at_all(
+    address: str, broker: Broker
+) -> None:
+    dice = random.Random(6)
+    said: list[str] = []
+    for _ in range(4):
+        with child("publish_many_for_ever", address) as process:
+            said += lines(process, dice.randrange(100, 2000))
+            process.kill()
+            said += rest(process)
+    stored = {found.id for found in broker.peek("work", 1_000_000)}
+    assert set(said) <= stored
+    batches = Counter((id.split("-")[0], int(id.split("-")[2])) for id in stored)
+    assert all(held == count for (_, count), held in batches.items())
     check_integrity(address)
 
 

@@ -38,6 +38,7 @@ def _write_part(topic: str, events: Sequence[Event[Any]], most: int) -> list[str
     for event in events:
         if (
             type(event) is not Event
+            or type(event.topic) is not str
             or event.subject is not None
             or event.correlation_id is not None
             or event.causation_id is not None

@@ -249,6 +249,17 @@ def test_an_event_of_a_class_of_its_own_goes_the_general_way(made: Many) -> None
     assert '"ID":"LOUD"' in made.bodies()[-1]
 
 
+def test_a_topic_that_is_no_text_of_its_own_goes_the_general_way(made: Many, general: Many) -> None:
+    class Topic(str):
+        def __str__(self) -> str:
+            return "another"
+
+    for one in (made, general):
+        one.many(one.event(1), one.event(2, topic=Topic("made")))
+    assert made.taken == [False]
+    assert made.rows() == general.rows()
+
+
 def test_a_second_event_of_an_id_is_none_and_the_others_are_stored(
     made: Many, general: Many
 ) -> None:
