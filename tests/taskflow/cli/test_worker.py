@@ -1,5 +1,6 @@
 """`taskflow worker`: what it refuses, and a real one that stops on a signal."""
 
+import gc
 import json
 import signal
 import socket
@@ -51,6 +52,19 @@ def test_what_a_task_sends_goes_with_its_end(run: Run, broker: Broker) -> None:
     assert run("worker", "orders", "--burst", *address).exit_code == 0
     assert broker.counts("orders-dlq").visible == 1
     assert [json.loads(one.body)["data"] for one in broker.peek("plain")] == ["good"]
+
+
+def test_no_collection_looks_through_what_was_imported(
+    run: Run, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is said once all is there, and before anything runs."""
+    waiting: list[int] = []
+    monkeypatch.setattr(gc, "freeze", lambda: waiting.append(broker.counts("orders").visible))
+    address = ("-m", "jobs", "--broker", f"sqlite:///{Path.cwd()}/taskflow.db?durability=process")
+    assert run("call", "jobs.place", "good", *address).exit_code == 0
+    assert run("worker", "orders", "--burst", *address).exit_code == 0
+    assert waiting == [1]
+    assert broker.counts("orders").visible == 0
 
 
 @pytest.mark.parametrize(
