@@ -36,8 +36,19 @@ def test_what_waits_is_moved_and_the_rest_is_said(run: Run, broker: Broker, fold
     ]  # fmt: skip
     assert not (folder / "new.db").exists()
     assert [line.split() for line in dry.output.splitlines()[5:7]] == [
-        ["RUNS", "OF", "TO", "MOVE", "IN", "FLIGHT", "TAKEN", "SCATTERED", "TOO", "LARGE",
-         "UNREADABLE"],
+        [
+            "RUNS",
+            "OF",
+            "TO",
+            "MOVE",
+            "IN",
+            "FLIGHT",
+            "TAKEN",
+            "SCATTERED",
+            "TOO",
+            "LARGE",
+            "UNREADABLE",
+        ],
         ["shop.pay", "1", "1", "0", "0", "0", "1"],
     ]
 

@@ -11,6 +11,7 @@ from taskflow.brokers.copying import trees
 from taskflow.brokers.copying.copy import Copy
 from taskflow.brokers.copying.tree_tally import TreeTally
 from taskflow.errors import ConfigError
+from taskflow.message import Message
 from taskflow.publisher import using
 from taskflow.tasks.canvas.early_rows import EARLY
 from taskflow.tasks.canvas.following import SWEEP
@@ -266,3 +267,16 @@ def test_a_plan_that_is_being_stored_stays(opened: Open, clock: ManualClock) -> 
     assert copied(source, target)["group"] == TreeTally("group", in_flight=1)
     source.apply([Change(records=[Remove(SWEEP, plan.id)])])
     assert copied(source, target)["group"] == TreeTally("group", moved=1)
+
+
+def test_what_the_other_broker_would_refuse_keeps_its_place_in_its_group(opened: Open) -> None:
+    source, target = opened("memory"), opened("memory")
+    world = TreeWorld()
+    for one in (source, target):
+        world.declare(one)
+        with using(one):
+            world.lined.options(id="same", group="g").delay(0)
+    behind = Message("behind", "x", group="g", deduplication_id="behind")
+    source.send("lined.fifo", [behind])
+    assert copied(source, target)["tests.lined"] == TreeTally("tests.lined", taken=1)
+    assert [one.id for one in source.peek("lined.fifo")] == ["same", "behind"]
