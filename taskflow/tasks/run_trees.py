@@ -16,7 +16,7 @@ from taskflow.tasks.preparing import message_id
 from taskflow.tasks.progress import PROGRESS
 from taskflow.tasks.run import RUN, Row, row_of
 
-PAGE = 1000
+PAGE = 200  # of values that may be a mebibyte each
 PARTS = (RUN, STEP, SIGNAL)
 OLD_LIVES = 100
 """Lives of a run whose steps may be waiting to be removed: each is, soon after it is over."""
@@ -87,6 +87,7 @@ class _Reading:
                 messages=self._messages(runs),
                 beside=[(SWEEP, root.key)],
             ),
+            text=text,
         )
 
     def _records(self, root: Record) -> Iterator[Record]:
