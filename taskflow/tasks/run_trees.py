@@ -128,11 +128,12 @@ class _Reading:
 
     def _messages(self, runs: Sequence[Row]) -> list[tuple[str, Sequence[str]]]:
         """What their messages may be called: those of earlier generations may be about, and of the
-        next one, which is sent ahead; dead letters too."""
+        next one, which is sent ahead. Dead letters are looked for first: one that is redriven
+        meanwhile is found where it came to."""
         ids = dict[str, list[str]]()
         for row in runs:
             some = [message_id(row.id, at) for at in range(1, row.run.generation + 2)]
-            for queue in (row.run.queue, self._letters_of(row.run.queue)):
+            for queue in (self._letters_of(row.run.queue), row.run.queue):
                 if queue:
                     ids.setdefault(queue, []).extend(some)
         return list(ids.items())
