@@ -70,6 +70,10 @@ def copy(
             _show(copies, trees, dry_run)
             for line in _left(copies, trees, dry_run):
                 click.echo(line, err=True)
+            if work.trees.under_way:
+                click.echo(
+                    "Runs are on their way since a copy was interrupted: repeat it.", err=True
+                )
     if wait and (work.trees.in_flight or any(queue.in_flight for queue in copies)):
         click.get_current_context().exit(TOO_LATE)
 

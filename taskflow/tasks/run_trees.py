@@ -16,7 +16,7 @@ from taskflow.tasks.preparing import message_id
 from taskflow.tasks.progress import PROGRESS
 from taskflow.tasks.run import RUN, Row, row_of
 
-PAGE = 1000
+PAGE = 200  # of values that may be a mebibyte each
 PARTS = (RUN, STEP, SIGNAL)
 OLD_LIVES = 100
 """Lives of a run whose steps may be waiting to be removed: each is, soon after it is over."""
@@ -87,6 +87,7 @@ class _Reading:
                 messages=self._messages(runs),
                 beside=[(SWEEP, root.key)],
             ),
+            text=text,
         )
 
     def _records(self, root: Record) -> Iterator[Record]:
@@ -127,11 +128,12 @@ class _Reading:
 
     def _messages(self, runs: Sequence[Row]) -> list[tuple[str, Sequence[str]]]:
         """What their messages may be called: those of earlier generations may be about, and of the
-        next one, which is sent ahead; dead letters too."""
+        next one, which is sent ahead. Dead letters are looked for first: one that is redriven
+        meanwhile is found where it came to."""
         ids = dict[str, list[str]]()
         for row in runs:
             some = [message_id(row.id, at) for at in range(1, row.run.generation + 2)]
-            for queue in (row.run.queue, self._letters_of(row.run.queue)):
+            for queue in (self._letters_of(row.run.queue), row.run.queue):
                 if queue:
                     ids.setdefault(queue, []).extend(some)
         return list(ids.items())

@@ -1,5 +1,6 @@
 """Moving what waits in the queues of one broker to another: once, whatever dies meanwhile."""
 
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
@@ -103,16 +104,14 @@ class Copy:
         self.trees.go_on()
         for topic in self._declaring.topics:
             self._remember("topic", topic)
-        while self._move_all(list(copies.values()), to, moved):
-            pass
+        self._move_all(list(copies.values()), to, moved)
         until = self._source.clock.now() + wait
         pause = threading.Condition()
         while self._source.clock.now() < until and self._waits(copies.values()):
             with pause:
                 self._source.clock.wait(pause, LOOK_EVERY)
             left = [one for one in copies.values() if one.in_flight or one.of_runs]
-            while self._move_all(left, to, moved):
-                pass
+            self._move_all(left, to, moved)
         return list(copies.values())
 
     def _waits(self, copies: Collection[QueueCopy]) -> bool:
@@ -121,15 +120,18 @@ class Copy:
 
     def _move_all(
         self, copies: Collection[QueueCopy], to: str, moved: Callable[[str, int], None]
-    ) -> bool:
-        """Trees, which have messages of their own, and then the other messages; whether there may
-        be more at once: in a group of a FIFO queue those of both sorts stand behind each other."""
-        some = self.trees.move(to)
-        for copy in copies:
-            before = copy.moved
-            self._move(copy, to, moved)
-            some += copy.moved - before
-        return some > 0 and any(copy.of_runs and is_fifo(copy.name) for copy in copies)
+    ) -> None:
+        """Trees, which have messages of their own, and then the other messages. In a group of a
+        FIFO queue those of both sorts stand behind each other: again while fewer are left."""
+        left, before = math.inf, math.inf
+        while left:
+            self.trees.move(to)
+            for copy in copies:
+                self._move(copy, to, moved)
+            left = sum(copy.of_runs for copy in copies if is_fifo(copy.name))
+            if left >= before:
+                return
+            before = left
 
     def _move(self, copy: QueueCopy, to: str, moved: Callable[[str, int], None]) -> None:
         """What the queue remembers, then its messages, from the first to the last that is there

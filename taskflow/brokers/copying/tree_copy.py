@@ -9,6 +9,8 @@ from taskflow.brokers.copying.trees import Found, Trees
 from taskflow.message import new_id
 
 BATCH = 500  # records of one change, unless one tree has more
+BATCH_TEXT = 8 * 2**20  # characters of their values, likewise
+IDS = 20  # of messages that are looked for take as long as a record
 
 
 class TreeCopy:
@@ -44,6 +46,11 @@ class TreeCopy:
         """Whether some were left that may be moved later."""
         return any(one.in_flight for one in self._tallies.values())
 
+    @property
+    def under_way(self) -> int:
+        """How many batches have left `source` and are not let go: a copy was interrupted."""
+        return 0 if self._out is None else len(self._out.tree_batches())
+
     def others(self, to: str) -> int:
         """How many batches are on their way to other brokers than this one."""
         return 0 if self._out is None else sum(one.to != to for one in self._out.tree_batches())
@@ -76,17 +83,17 @@ class TreeCopy:
         return sum(self._move(one.find(self._source, self._queues), to) for one in sorts)
 
     def _move(self, all_found: Iterator[Found], to: str) -> int:
-        moved, some, size = 0, list[Found](), 0
+        moved, some, left, text = 0, list[Found](), BATCH, BATCH_TEXT
         for found in all_found:
             if found.asked is None:
                 self._leave(found)
                 continue
-            count = len(found.asked.seen)
-            if some and size + count > BATCH:
+            size = len(found.asked.seen) + sum(len(ids) for _, ids in found.asked.messages) // IDS
+            if some and (size > left or found.text > text):
                 moved += self._hand_over(some, to)
-                some, size = [], 0
+                some, left, text = [], BATCH, BATCH_TEXT
             some.append(found)
-            size += count
+            left, text = left - size, text - found.text
         return moved + self._hand_over(some, to)
 
     def _hand_over(self, some: Sequence[Found], to: str) -> int:

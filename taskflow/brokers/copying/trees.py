@@ -15,11 +15,13 @@ Why = Literal["in_flight", "too_large", "unreadable"]
 
 
 class Found(NamedTuple):
-    """A tree, by the name that it is counted under: what to ask for, or why it stays."""
+    """A tree, by the name that it is counted under: what to ask for, or why it stays; how many
+    characters its values have."""
 
     name: str
     asked: Asked | None
     why: Why = "in_flight"
+    text: int = 0
 
 
 class Trees(Protocol):

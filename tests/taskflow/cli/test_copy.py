@@ -1,6 +1,7 @@
 """`taskflow copy`."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from click.testing import Result
 from taskflow import Broker, open_broker
 from taskflow.broker.change import Change, Put
 from taskflow.broker.settings import QueueSettings
+from taskflow.brokers.copying.copy import Copy
 from taskflow.message import Message
 from taskflow.tasks.preparing import put_run
 from taskflow.tasks.run import Run as Kept
+from taskflow.tasks.run_trees import RunTrees
 
 Run = Callable[..., Result]
 FROM, TO = "sqlite:///taskflow.db", "sqlite:///new.db"
@@ -35,20 +38,8 @@ def test_what_waits_is_moved_and_the_rest_is_said(run: Run, broker: Broker, fold
         ["QUEUE", "TO", "MOVE", "IN", "FLIGHT"], ["lanes.fifo", "0", "0"], ["plain", "2", "1"]
     ]  # fmt: skip
     assert not (folder / "new.db").exists()
-    assert [line.split() for line in dry.output.splitlines()[5:7]] == [
-        [
-            "RUNS",
-            "OF",
-            "TO",
-            "MOVE",
-            "IN",
-            "FLIGHT",
-            "TAKEN",
-            "SCATTERED",
-            "TOO",
-            "LARGE",
-            "UNREADABLE",
-        ],
+    assert [re.split(" {2,}", line) for line in dry.output.splitlines()[5:7]] == [
+        ["RUNS OF", "TO MOVE", "IN FLIGHT", "TAKEN", "SCATTERED", "TOO LARGE", "UNREADABLE"],
         ["shop.pay", "1", "1", "0", "0", "0", "1"],
     ]
 
@@ -88,3 +79,27 @@ def test_what_cannot_be_is_refused_in_one_line(run: Run, broker: Broker) -> None
     assert run("copy", "sqlite:///none.db", TO).exit_code == 1
     assert "FROM and TO are one broker" in run("copy", FROM, FROM).output
     assert "did you mean 'plain'" in run("copy", FROM, TO, "-q", "plian").output
+
+
+def test_a_copy_that_was_interrupted_is_said(run: Run, broker: Broker) -> None:
+    kept = Kept(task="shop.pay", queue="plain", keep=60, keep_failed=60)
+    broker.apply([Change(records=[put_run("r", kept, "scheduled", 0)])])
+    (found,) = RunTrees().find(broker, None)
+    target = open_broker(TO)
+    Copy(broker, target).run()
+    to = target.records("broker", ["id"])["id"].value
+    target.close()
+    assert broker.hand_out_trees("batch", to, [found.asked])  # type: ignore[attr-defined]
+    said = "Runs are on their way since a copy was interrupted: repeat it."
+    assert said in run("copy", FROM, TO, "--dry-run").stderr.splitlines()
+    assert said not in run("copy", FROM, TO).stderr
+    assert open_counts(TO) == {"scheduled": 1}
+
+
+def open_counts(address: str) -> dict[str, int]:
+    """How many runs there are, by state."""
+    target = open_broker(address)
+    try:
+        return target.count_records("run")
+    finally:
+        target.close()

@@ -1,10 +1,13 @@
 """`Copy` of runs: each is at the other broker afterwards as it was, with all that hangs on it."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from taskflow import Result, Run, Worker, schedules, workflow
 from taskflow.broker.change import Change, Put
+from taskflow.broker.record import RecordQuery
 from taskflow.brokers.copying import tree_copy
 from taskflow.brokers.copying.tree_tally import TreeTally
 from taskflow.message import Message
@@ -181,3 +184,25 @@ def test_messages_of_earlier_generations_and_the_next_go_along(opened: Open) -> 
     copied(source, target)
     assert kept_by(target) == was
     assert source.peek("flows") == []
+
+
+def test_no_batch_holds_more_than_so_many_characters(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = opened("memory"), opened("memory")
+    world = TreeWorld()
+    world.declare(source)
+    with using(source):
+        for n in range(6):
+            world.add.delay(n)
+    take_in, sizes = target.take_in_trees, list[int]()  # type: ignore[attr-defined]
+
+    def told(batch: str, some: Any) -> Any:
+        sizes.append(len(some))
+        return take_in(batch, some)
+
+    target.take_in_trees = told  # type: ignore[attr-defined]
+    text = len(source.list_records(RecordQuery(kind="run")).records[0].value)
+    monkeypatch.setattr(tree_copy, "BATCH_TEXT", 2 * text)
+    assert copied(source, target)["tests.add"].moved == 6
+    assert sizes == [2, 2, 2]

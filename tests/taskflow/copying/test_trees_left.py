@@ -1,5 +1,6 @@
 """`Copy` of runs: which stay where they are, and are said."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 
 from taskflow import Broker, Result, Worker, schedules
 from taskflow.broker.change import Add, Change, Put, Remove, Take
+from taskflow.broker.record import RecordQuery
 from taskflow.brokers.copying import trees
 from taskflow.brokers.copying.copy import Copy
 from taskflow.brokers.copying.tree_tally import TreeTally
 from taskflow.errors import ConfigError
+from taskflow.message import Message
 from taskflow.publisher import using
 from taskflow.tasks.canvas.early_rows import EARLY
 from taskflow.tasks.canvas.following import SWEEP
@@ -266,3 +269,41 @@ def test_a_plan_that_is_being_stored_stays(opened: Open, clock: ManualClock) -> 
     assert copied(source, target)["group"] == TreeTally("group", in_flight=1)
     source.apply([Change(records=[Remove(SWEEP, plan.id)])])
     assert copied(source, target)["group"] == TreeTally("group", moved=1)
+
+
+def test_what_the_other_broker_would_refuse_keeps_its_place_in_its_group(opened: Open) -> None:
+    source, target = opened("memory"), opened("memory")
+    world = TreeWorld()
+    for one in (source, target):
+        world.declare(one)
+        with using(one):
+            world.lined.options(id="same", group="g").delay(0)
+    behind = Message("behind", "x", group="g", deduplication_id="behind")
+    source.send("lined.fifo", [behind])
+    assert copied(source, target)["tests.lined"] == TreeTally("tests.lined", taken=1)
+    assert [one.id for one in source.peek("lined.fifo")] == ["same", "behind"]
+
+
+def test_a_copy_ends_though_others_go_on_sending(opened: Open) -> None:
+    """A run of a FIFO queue stays for good, and each look finds new messages and runs."""
+    source, target = opened("memory"), opened("memory")
+    world = TreeWorld()
+    for one in (source, target):
+        world.declare(one)
+        with using(one):
+            world.lined.options(id="same", group="g").delay(0)
+    find, looks = source.list_records, itertools.count()
+
+    def busy(query: RecordQuery) -> Any:
+        look = next(looks)
+        assert look < 1000
+        with using(source):
+            world.add.delay(1)
+        plain = Message(f"m{look}", "x", group="h", deduplication_id=str(look))
+        source.send("lined.fifo", [plain])
+        return find(query)
+
+    source.list_records = busy  # type: ignore[method-assign]
+    tallies = copied(source, target)
+    assert tallies["tests.lined"] == TreeTally("tests.lined", taken=1)
+    assert tallies["tests.add"].moved > 0

@@ -115,14 +115,18 @@ def test_what_changes_in_another_file_just_then_is_left(
 ) -> None:
     source: Any = opened()
     world.declare(source)
+    of_id = source.course.placement.of_id
+    ids = (f"order-{n}" for n in range(100))
     with using(source):
-        run = world.flow.options(id="order-5/x").delay("c")
+        elsewhere = next(id for id in ids if of_id(id) != of_id(f"{id}/effect"))
+        run = world.flow.options(id=elsewhere).delay("c")
     world.work(source)
     hand_out = source.hand_out_trees
 
     def late(batch: str, to: str, asked: Any) -> Any:
         step = next(one for one in asked[0].seen if one.kind == "step")
-        shard = source.shards[source.course.placement.of_id(step.key)]
+        shard = source.shards[of_id(step.key)]
+        assert shard.number != of_id(run.id)
         shard.broker.apply([Change(counters=[Add("step", step.key, 1)])])
         return hand_out(batch, to, asked)
 
