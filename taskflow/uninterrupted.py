@@ -10,8 +10,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _codes: set[CodeType] = set()
 _waiting: set[CodeType] = set()
-_BETWEEN = sys.stdlib_module_names | {"taskflow", "apsw", "psycopg", "psycopg_binary"}
+_AWS = {"boto3", "botocore", "s3transfer", "urllib3", "certifi", "dateutil", "jmespath", "six"}
+_DRIVERS = {"apsw", "psycopg", "psycopg_binary", "redis", "sqlalchemy"}
+_BETWEEN = sys.stdlib_module_names | {"taskflow"} | _DRIVERS | _AWS
 """Packages of which a function goes by what called it."""
+_MADE = "namedtuple_"
+"""What the module of a named tuple's own functions is called, whosever it is."""
 
 
 def uninterrupted(function: F) -> F:
@@ -47,7 +51,8 @@ def stands_inside(frame: FrameType | None) -> bool:
             return True
         if frame.f_code in _waiting:
             return False
-        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _BETWEEN:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package not in _BETWEEN and not package.startswith(_MADE):
             return False
         frame = frame.f_back
     return False

@@ -38,6 +38,7 @@ from taskflow.errors import BrokerError, BrokerUnavailable, LeaseLost, LimitExce
 from taskflow.limits import check_no_connection, is_fifo
 from taskflow.message import Delivery, Message, new_id
 from taskflow.stores.message_columns import read_attributes, write_attributes
+from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.broker")
 
@@ -74,6 +75,7 @@ class ChangeApplier:
         self._sender = sender
         self._settler = settler
 
+    @uninterrupted
     def apply(
         self,
         changes: Sequence[Change],
@@ -203,6 +205,7 @@ class ChangeApplier:
                 (done,) = self._settler.dead_letter([(one.delivery, one.failure)])
         return done
 
+    @uninterrupted
     def resend(self, limit: int) -> bool:
         """Send what was noted half a minute ago and is noted still; whether there may be more."""
         query = RecordQuery(

@@ -15,6 +15,7 @@ from taskflow.coordination.event_records import Key, Records, Run
 from taskflow.errors import BrokerError
 from taskflow.limits import is_fifo
 from taskflow.message import Delivery
+from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.aws")
 
@@ -40,6 +41,7 @@ class Claims:
         self._lent = lent
         self._parallel = parallel
 
+    @uninterrupted
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         calls = [partial(self._claim, one) for one in deliveries]
         if not self._records.remote:
@@ -66,12 +68,14 @@ class Claims:
         self._receipts.discount(delivery)
         return "running"
 
+    @uninterrupted
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         self._directory.url(queue)
         asked = [Key(queue, id, topic) for id, topic in keys]
         known = self._records.finished(asked, self._clock.now())
         return {(key.id, key.topic) for key in known}
 
+    @uninterrupted
     def finish(self, entries: Sequence[Finish]) -> None:
         """These are finished, and known to be as long as each says. Ends claims on them. Raises
         BrokerUnavailable."""
@@ -79,6 +83,7 @@ class Claims:
         kept = [(_run_of(one.delivery).key, now + one.remember) for one in entries]
         self._records.remember(kept, now)
 
+    @uninterrupted
     def extend(self, deliveries: Sequence[Delivery]) -> None:
         """Claims on these last as long as their leases, which were extended."""
         now = self._clock.now()
@@ -87,6 +92,7 @@ class Claims:
         except BrokerError as error:
             log.warning("%d claims were not extended: %s", len(deliveries), error)
 
+    @uninterrupted
     def release(self, deliveries: Sequence[Delivery]) -> None:
         """These are not being run any more."""
         try:

@@ -36,6 +36,7 @@ from taskflow.errors import (
     TopicNotFound,
 )
 from taskflow.limits import MAX_IN_FLIGHT, MAX_RECEIVE_WAIT
+from taskflow.uninterrupted import uninterrupted
 
 # It tells at each start where it found credentials, in a line above our own.
 logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
@@ -132,6 +133,7 @@ class Api:
             )
         return partition
 
+    @uninterrupted
     def client(self, service: Service) -> Any:
         """boto3's client of a service. Raises ConfigError for an endpoint that is no URL."""
         found = self.clients.get(service)
@@ -161,6 +163,7 @@ class Api:
         self.clients[service] = made
         return made
 
+    @uninterrupted
     def call(self, service: Service, method: str, resource: str = "", **params: Any) -> Any:
         """Call a method of a client; `resource` is our name of the queue or topic concerned.
 
@@ -193,6 +196,7 @@ class Api:
     def _where(client: Any) -> str:
         return str(client.meta.endpoint_url)
 
+    @uninterrupted
     def read_object(self, bucket: str, key: str) -> bytes:
         """What an object of S3 holds. Raises LimitExceeded when it is not there."""
         answer = self.call("s3", "get_object", f"{bucket}/{key}", Bucket=bucket, Key=key)

@@ -16,9 +16,11 @@ from typing import NamedTuple
 from taskflow import forking
 from taskflow.brokers.aws.pauses import SEEN, Pauses
 from taskflow.clock import Clock
+from taskflow.condition import Condition
 from taskflow.errors import BrokerError
 from taskflow.limits import MAX_RECEIVE_WAIT
 from taskflow.message import Delivery
+from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.aws")
 
@@ -47,13 +49,13 @@ class Polls:
         self._pauses = pauses
         self._fetch = fetch
         self._give_back = give_back
-        self._changed: threading.Condition
+        self._changed: Condition
         self._ends: dict[Ask, list[float]]  # of the polls AWS holds
         self._waiting: dict[Ask, int]  # receivers
         self._inbox: dict[Ask, list[Delivery]]
         forking.anew(
             self,
-            _changed=threading.Condition,
+            _changed=Condition,
             _ends=partial(defaultdict, list),
             _waiting=partial(defaultdict, int),
             _inbox=partial(defaultdict, list),
@@ -80,6 +82,7 @@ class Polls:
         return found
 
     # ---- waiting ----------------------------------------------------------------------------
+    @uninterrupted
     def wait(
         self, asks: Sequence[Ask], limit: int, seconds: float, stop: Callable[[], bool] | None
     ) -> list[Delivery]:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from taskflow import forking
 from taskflow.brokers.aws.request_batches import MAX_ENTRIES, Sized
 from taskflow.clock import Clock
+from taskflow.errors import BrokerUnavailable
 
 LINGER = 0.003  # seconds to wait for others, once there have been others
 
@@ -61,12 +62,19 @@ class PublishBatcher(Generic[S, R]):
             line = self._lines.setdefault(key, _Line())
             line.pending.append(mine)
             self._changed.notify_all()
-        while True:
+        try:
+            while True:
+                with self._changed:
+                    batch = self._lead(line, mine)
+                if not batch:
+                    break
+                self._deliver(key, line, batch)
+        except BaseException:  # Ctrl-C: nobody is left to send it for
             with self._changed:
-                batch = self._lead(line, mine)
-            if not batch:
-                break
-            self._deliver(key, line, batch)
+                if mine in line.pending:
+                    line.pending.remove(mine)
+                self._changed.notify_all()
+            raise
         if mine.error is not None:
             raise mine.error
         return mine.result  # type: ignore[return-value]  # settled: a result or an error
@@ -92,9 +100,11 @@ class PublishBatcher(Generic[S, R]):
         if line.crowded:
             line.gathering = True
             until = self._clock.now() + LINGER
-            while not self._full(line) and (left := until - self._clock.now()) > 0:
-                self._clock.wait(self._changed, left)
-            line.gathering = False
+            try:
+                while not self._full(line) and (left := until - self._clock.now()) > 0:
+                    self._clock.wait(self._changed, left)
+            finally:
+                line.gathering = False
         batch: list[_Waiting[S, R]] = []
         total = 0
         for one in line.pending[:MAX_ENTRIES]:
@@ -113,6 +123,18 @@ class PublishBatcher(Generic[S, R]):
             answers = self._send(key, [one.item for one in batch])
         except Exception as error:
             answers = [error] * len(batch)
+        except BaseException:
+            self._settle(key, line, batch, [_unknown()] * len(batch))
+            raise
+        self._settle(key, line, batch, answers)
+
+    def _settle(
+        self,
+        key: str,
+        line: _Line[S, R],
+        batch: list[_Waiting[S, R]],
+        answers: Sequence[R | BaseException],
+    ) -> None:
         with self._changed:
             for one, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, BaseException):
@@ -125,3 +147,9 @@ class PublishBatcher(Generic[S, R]):
             if not line.pending and not line.sending and not line.crowded:
                 self._lines.pop(key, None)
             self._changed.notify_all()
+
+
+def _unknown() -> BrokerUnavailable:
+    return BrokerUnavailable(
+        "the thread that sent it was interrupted: it may be stored; repeat it under the same id"
+    )

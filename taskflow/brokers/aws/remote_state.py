@@ -10,9 +10,11 @@ from taskflow.broker.record import Record, RecordPage, RecordQuery
 from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.record_pages import changed, check_page, make_page
 from taskflow.clock import Clock
+from taskflow.condition import Condition
 from taskflow.coordination.change_plan import ChangePlan, alive, names_of
 from taskflow.coordination.record_store import Contended, Names, RecordStore, Things
 from taskflow.errors import BrokerError, BrokerUnavailable, ChangeRefused
+from taskflow.uninterrupted import uninterrupted
 
 TRIES = 12  # of a change whose records somebody else keeps changing
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two tries, a random part of it
@@ -32,17 +34,16 @@ class RemoteState:
         self._store = store
         self._clock = clock
         self._random = random
-        self._changed: threading.Condition
+        self._changed: Condition
         self._changes = 0
         self._last_turn = 0
         self._swept = clock.now()
         self._turns: threading.Lock
         self._crowded: threading.Lock  # who was too late goes on one by one
-        forking.anew(
-            self, _changed=threading.Condition, _turns=threading.Lock, _crowded=threading.Lock
-        )
+        forking.anew(self, _changed=Condition, _turns=threading.Lock, _crowded=threading.Lock)
 
     # ---- changes ----------------------------------------------------------------------------
+    @uninterrupted
     def apply(self, changes: Sequence[Change], durable: bool = True) -> list[Applied]:
         answers = []
         for change in changes:

@@ -22,6 +22,7 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, BrokerUnavailable, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, check_no_connection
 from taskflow.message import Message
+from taskflow.uninterrupted import uninterrupted
 
 _REMEMBERED = 10_000  # FIFO messages whose AWS ids are kept, to answer for duplicates
 
@@ -39,6 +40,7 @@ class Sender:
         self._lock: threading.Lock
         forking.anew(self, _lock=threading.Lock)
 
+    @uninterrupted
     def publish(
         self,
         topic: str,
@@ -66,6 +68,7 @@ class Sender:
         )
         return self._read_answers(f"topic {topic!r}", parcels, answers)
 
+    @uninterrupted
     def send(
         self,
         queue: str,

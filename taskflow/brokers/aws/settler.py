@@ -19,6 +19,7 @@ from taskflow.clock import Clock
 from taskflow.errors import BrokerError, LimitExceeded
 from taskflow.limits import MAX_MESSAGE_BYTES, MAX_VISIBILITY, check_seconds, is_fifo
 from taskflow.message import Delivery
+from taskflow.uninterrupted import uninterrupted
 from taskflow.wire.queue_attributes import MAX_DELAY
 
 log = logging.getLogger("taskflow.aws")
@@ -48,6 +49,7 @@ class Settler:
         self._tally = tally
 
     # ---- delete -----------------------------------------------------------------------------
+    @uninterrupted
     def delete(self, entries: Sequence[Finish], *, fence: bool = True) -> list[bool]:
         return self._by_queue(entries, lambda entry: entry.delivery, partial(self._delete, fence))
 
@@ -90,6 +92,7 @@ class Settler:
         ]
 
     # ---- visibility -------------------------------------------------------------------------
+    @uninterrupted
     def change_visibility(
         self, entries: Iterable[tuple[Delivery, float]], *, fence: bool = True
     ) -> list[bool]:
@@ -99,6 +102,7 @@ class Settler:
         self._claims.release([delivery for delivery, _ in wanted])  # it is not being run any more
         return self._by_queue(wanted, lambda entry: entry[0], partial(self._change, fence))
 
+    @uninterrupted
     def extend(self, entries: Sequence[tuple[Delivery, float]]) -> list[bool]:
         answers = self._by_queue(entries, lambda entry: entry[0], partial(self._change, False))
         held = [delivery for (delivery, _), ok in zip(entries, answers, strict=True) if ok]
@@ -138,6 +142,7 @@ class Settler:
             copies.append(copy(delivery, carried, DelaySeconds=MAX_DELAY))
         return self.replace(queue, queue, [delivery for delivery, _ in entries], copies)
 
+    @uninterrupted
     def replace(
         self, queue: str, to: str, deliveries: Sequence[Delivery], copies: Sequence[Parcel]
     ) -> list[bool]:
@@ -160,6 +165,7 @@ class Settler:
         self._tally.add_handled(queue, -len(sent))
         return answers
 
+    @uninterrupted
     def give_back(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """SQS goes on counting these receives; this process does not."""
         answers = self._by_queue(deliveries, lambda one: one, self._release)
@@ -177,6 +183,7 @@ class Settler:
         return held
 
     # ---- dead letters -----------------------------------------------------------------------
+    @uninterrupted
     def dead_letter(self, entries: Sequence[tuple[Delivery, str]]) -> list[bool]:
         return self._by_queue(entries, lambda entry: entry[0], self._bury)
 
@@ -195,6 +202,7 @@ class Settler:
         return [ok and next(answers) for ok in held]
 
     # ---- messages that are not for a worker -------------------------------------------------
+    @uninterrupted
     def put_off(
         self,
         *,

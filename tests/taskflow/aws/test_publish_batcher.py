@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from taskflow.brokers.aws.publish_batcher import LINGER, PublishBatcher
+from taskflow.brokers.aws.publish_batcher import LINGER, PublishBatcher, _Line
+from taskflow.errors import BrokerUnavailable
 from taskflow.testing import ManualClock
 
 
@@ -15,6 +16,10 @@ from taskflow.testing import ManualClock
 class Item:
     name: str
     size: int = 1
+
+
+class Interrupt(BaseException):
+    """As Ctrl-C."""
 
 
 class Line:
@@ -25,7 +30,7 @@ class Line:
         self.begun = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
         self.failing: dict[str, Exception] = {}
-        self.broken: Exception | None = None
+        self.broken: BaseException | None = None
 
     def send(self, _: str, items: Sequence[Item]) -> list[str | BaseException]:
         self.batches.append([item.name for item in items])
@@ -146,3 +151,48 @@ def test_a_request_that_fails_fails_for_all_in_it_and_no_other(line: Line, submi
     (two,) = submit(Item("b"), sends=1)
     line.go.release()
     assert two.result(10) == "sent b"
+
+
+def test_who_is_interrupted_while_it_sends_says_so_to_those_it_sent_for(
+    clock: ManualClock, line: Line, submit: Submit
+) -> None:
+    """As by Ctrl-C. Nobody knows whether theirs is stored."""
+    submit(Item("a"), sends=1)
+    own, other = submit(Item("b"), Item("c"))
+    line.go.release()
+    while not line.begun.acquire(timeout=0.01):
+        clock.advance(LINGER)
+    line.broken = Interrupt()
+    line.go.release()
+    ends = {type(one.exception(10)) for one in (own, other)}
+    assert ends == {Interrupt, BrokerUnavailable}
+
+
+def test_nor_does_it_leave_anybody_waiting_for_it(clock: ManualClock, line: Line) -> None:
+    gathering: PublishBatcher[Item, str] = PublishBatcher(clock, 100, line.send)
+    line.go.release(2)
+    line.broken = Interrupt()
+    with pytest.raises(Interrupt):
+        gathering.submit("t", Item("a"))
+    line.broken = None
+    assert gathering.submit("t", Item("b")) == "sent b"
+
+
+def test_who_is_interrupted_while_it_waits_for_others_is_not_sent(clock: ManualClock) -> None:
+    sent: list[str] = []
+
+    def send(_: str, items: Sequence[Item]) -> list[str | BaseException]:
+        sent.extend(item.name for item in items)
+        return ["sent" for _ in items]
+
+    class Stops(ManualClock):
+        def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+            raise Interrupt
+
+    gathering: PublishBatcher[Item, str] = PublishBatcher(Stops(), 100, send)
+    line = gathering._lines["t"] = _Line(crowded=True)
+    with pytest.raises(Interrupt):
+        gathering.submit("t", Item("a"))
+    line.crowded = False
+    assert gathering.submit("t", Item("b")) == "sent"
+    assert sent == ["b"]
