@@ -1,5 +1,6 @@
 """taskflow's tasks on its embedded broker, one SQLite file."""
 
+import atexit
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -41,14 +42,21 @@ def prepare() -> None:
         declare(broker, default_registry)
 
 
+def _sending() -> Broker:
+    """Closed with the process, as the peers' connections are."""
+    broker = open_broker(os.environ["BENCH_STORE"])
+    atexit.register(broker.close)
+    return broker
+
+
 def enqueue(jobs: Iterable[Job]) -> None:
-    with _broker() as broker, using(broker):
+    with using(_sending()):
         for args in jobs:
             job.delay(*args)
 
 
 def enqueue_batches(batches: Iterable[list[Job]]) -> None:
-    with _broker() as broker, using(broker):
+    with using(_sending()):
         job.send_many(joined.from_iterable(batches))
 
 
