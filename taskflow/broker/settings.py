@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from taskflow.errors import LimitExceeded
 from taskflow.limits import (
     MAX_MESSAGE_BYTES,
@@ -202,8 +204,7 @@ class Published(NamedTuple):
     sent: Sequence[Sent]
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True, gc=False):
     """One entry of `Broker.delete`: a receipt, and how long (seconds) to remember the id.
 
     `remember=0` records nothing; else the queue answers True for this id in `finished` until

@@ -90,7 +90,8 @@ class Lender:
         holding = ask.holding
         fresh_only = holding is not None and holding.suspects > 0
         found = self._find(queue, ask, now, fresh_only)
-        if holding is not None:
+        fresh = {row.receipt for row in found} <= {None}  # as most are: then none lapsed
+        if holding is not None and not fresh:
             found = [_counted(row) for row in found]
         old, worn, rows = [], [], []
         for row in found:
@@ -105,7 +106,8 @@ class Lender:
         put_off = 0
         receipt = ask.receipt
         if holding is not None and rows:
-            rows = _alike(rows, queue.fifo)
+            if not fresh:
+                rows = _alike(rows, queue.fifo)
             if holding.limits and any(row.slot is not None for row in rows):
                 admitted = self._slots.admit(queue.id, rows, holding.limits, now)
                 put_off = len(rows) - len(admitted)

@@ -45,6 +45,7 @@ else:
 Invoke = Callable[[Entry, Context], Any]
 handler_log = logging.getLogger("taskflow.handler")
 NO_HANDLER = RetryPolicy()
+DONE = Done()
 _VALUES = frozenset((int, float, str, bool, list, dict, tuple))
 
 
@@ -225,7 +226,7 @@ def _run(
         _refuse_unfinished(entry, result)
     if job.engine is not None and job.found is not None:
         return Done(value=job.engine.value(job.found, result))
-    return result if isinstance(result, Done) else Done()  # one of ours says why it did nothing
+    return result if isinstance(result, Done) else DONE  # one of ours says why it did nothing
 
 
 def _refuse_unfinished(entry: Entry, result: object) -> None:

@@ -130,7 +130,9 @@ class Inflight:
             if job.state is not RUNNING:
                 return False
             now = self._clock.elapsed()
-            beside = sum(map(_is_in_thread, self.running)) - 1 if _is_in_thread(job) else 0
+            beside = 0
+            if len(self.running) > 1 and _is_in_thread(job):
+                beside = sum(map(_is_in_thread, self.running)) - 1
             self.pace.note(job.started, now, beside)
             self._end(job, outcome, at, max(0.0, now - job.started))
             return True
@@ -138,7 +140,7 @@ class Inflight:
     def is_busy(self) -> bool:
         """Whether a thread runs something short, and will soon come for the next."""
         with self.lock:
-            if not self.pace.is_short:
+            if not self.running or not self.pace.is_short:
                 return False
             since = self._clock.elapsed() - SOON
             return any(job.started > since and _is_in_thread(job) for job in self.running)
@@ -157,6 +159,7 @@ class Inflight:
         del self.running[job]
         self._note_untold()
         job.state, job.outcome, job.ended_at = ENDED, outcome, at
+        job.running = None
         self.outcomes.append(job)
         self.suspects -= job.delivery.suspect
         self.finished += 1

@@ -72,11 +72,11 @@ class Intake:
         if denied := self._inflight.place(chosen):
             self._settler.give_back(denied, "what came before them took their slots")
             chosen = [job for job in chosen if job not in denied]
-        return chosen, any(job.slot is not None for job in jobs)
+        return chosen, any(job.found is not None and job.slot is not None for job in jobs)
 
     def _sort(self, jobs: list[Job]) -> list[Job]:
         identify(jobs, self._broker, self._registry)
-        if astray := [job for job in jobs if job.slot is not None]:
+        if astray := [job for job in jobs if job.found is not None and job.slot is not None]:
             self._inflight.return_received(astray)
             self._settler.give_back(astray, "its slot was not known before")
             jobs = [job for job in jobs if job not in astray]

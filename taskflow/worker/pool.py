@@ -302,11 +302,11 @@ class Pool:
     def _call_others(self) -> None:
         """Wake (or start) another thread when there is work for it. The lock is held."""
         slow = not self._inflight.pace.is_short  # else whoever is done soon goes on by itself
-        waiting = bool(self._inflight.ready) and slow
-        leaderless = not (self._inflight.ready or self._receiver.leading) and (
-            self._receiver.drained or slow
-        )
-        if waiting or leaderless:
+        if self._inflight.ready:
+            wanted = slow
+        else:
+            wanted = not self._receiver.leading and (self._receiver.drained or slow)
+        if wanted:
             if self._idle:
                 self._inflight.jobs_ready.notify()
             elif self._threads < self._most_threads:

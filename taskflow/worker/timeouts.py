@@ -58,6 +58,8 @@ class Running:
         if self.seconds is not None:
             self.deadline = self.started + self.seconds
         arguments = entry.arguments(context)
+        if self.seconds is None and not entry.is_async:  # nobody interrupts it
+            return entry.handler(*arguments.args, **arguments.kwargs)
         try:
             if entry.is_async:
                 return self._await(entry, arguments)

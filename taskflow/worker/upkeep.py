@@ -140,7 +140,8 @@ class Upkeep:
 
     def _expire(self, job: Job, now: float) -> None:
         running = job.running
-        assert running is not None
+        if running is None:  # it has just ended
+            return
         if running.expired_at is None:
             running.expire(now)
         elif running.expired_at + GIVE_UP_AFTER > now:

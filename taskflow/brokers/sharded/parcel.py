@@ -80,8 +80,7 @@ def _entry(one: Any) -> tuple[str, dict[str, Any]]:
     if name in _SENDS:
         messages = [_message(each) for each in one.messages]
         return name, msgspec.structs.asdict(one) | {"messages": messages}
-    fields = {"remember": one.remember} if isinstance(one, Finish) else msgspec.structs.asdict(one)
-    return name, fields | {"delivery": _receipt(one.delivery)}
+    return name, msgspec.structs.asdict(one) | {"delivery": _receipt(one.delivery)}
 
 
 def _made(name: str, fields: dict[str, Any]) -> Any:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import msgspec
 
 from taskflow.broker.change import Change, Settlement
-from taskflow.broker.settings import Finish
 from taskflow.brokers.sharded.shard_map import MOST_SHARDS
 from taskflow.message import Delivery
 
@@ -61,7 +60,4 @@ class Receipts:
         )
 
     def _settlement(self, one: Settlement) -> Settlement:
-        known = self.known(one.delivery)
-        if isinstance(one, Finish):
-            return replace(one, delivery=known)
-        return msgspec.structs.replace(one, delivery=known)
+        return msgspec.structs.replace(one, delivery=self.known(one.delivery))

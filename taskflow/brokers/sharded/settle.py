@@ -1,8 +1,9 @@
 """Settling what was received: each receipt says in which file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
+
+import msgspec
 
 from taskflow.broker.settings import Claim, Finish, Lease
 from taskflow.brokers.sharded.course import Course
@@ -28,7 +29,9 @@ class Settler:
 
         def known(one: Finish) -> Finish:
             delivery = self._receipts.known(one.delivery)
-            return one if delivery is one.delivery else replace(one, delivery=delivery)
+            if delivery is one.delivery:
+                return one
+            return msgspec.structs.replace(one, delivery=delivery)
 
         return self._each(
             entries,

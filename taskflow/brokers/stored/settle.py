@@ -1,6 +1,7 @@
 """The broker verbs that settle what was received, and how each kind is done in a transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 from taskflow.broker.settings import Finish, Lease
@@ -16,6 +17,9 @@ from taskflow.stores.rows import Rows
 _T = TypeVar("_T")
 
 
+_queue_of_finish = attrgetter("delivery.queue")
+
+
 class Settler:
     """Thread-safe. Each verb is one transaction, and answers entry by entry."""
 
@@ -29,10 +33,10 @@ class Settler:
             return finish(rows, queue, chosen, now, fenced=queue.fifo or fence)
 
         self._core.settle(entry.delivery for entry in entries)
-        answers = self._settle(entries, lambda entry: entry.delivery.queue, delete)
-        self._core.waiters.announce(
-            {one.delivery.queue for one in entries if keeps_others_back(one.delivery)}
-        )
+        answers = self._settle(entries, _queue_of_finish, delete)
+        slotted = [one.delivery.queue for one in entries if one.delivery.slot is not None]
+        queues = {one.delivery.queue for one in entries}
+        self._core.waiters.announce({*slotted, *filter(is_fifo, queues)})
         return answers
 
     def leases(self, deliveries: Sequence[Delivery]) -> list[Lease]:
@@ -123,15 +127,19 @@ class Settler:
     ) -> list[bool]:
         """One call of `settle` per queue, answers in the order of entries. One transaction, if it
         is to be `whole`: of standard queues each step may stand for itself."""
-        by_queue: dict[str, list[int]] = {}
-        for index, entry in enumerate(entries):
-            by_queue.setdefault(queue_of(entry), []).append(index)
+        names = list(map(queue_of, entries))
+        by_queue: dict[str, list[int]] = {name: [] for name in names}
         if not by_queue:
             return []
+        if len(by_queue) > 1:
+            for index, name in enumerate(names):
+                by_queue[name].append(index)
 
         def work(rows: Rows) -> list[bool]:
-            answers = [False] * len(entries)
             now = self._core.now()
+            if len(by_queue) == 1:
+                return settle(rows, find_queue(rows, names[0]), entries, now)
+            answers = [False] * len(entries)
             for name, indexes in by_queue.items():
                 chosen = [entries[index] for index in indexes]
                 settled = settle(rows, find_queue(rows, name), chosen, now)

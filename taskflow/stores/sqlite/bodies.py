@@ -10,7 +10,11 @@ from taskflow.stores.sqlite.columns import encode
 
 _INSERT = "INSERT INTO body VALUES (?, ?, ?, ?)"
 
-_ALONE = "AND NOT EXISTS (SELECT 1 FROM shared s WHERE s.seq = body.seq)"
+# Whether there is any shared one is asked once, and mostly there is none.
+_ALONE = (
+    "AND (NOT EXISTS (SELECT 1 FROM shared) "
+    "OR NOT EXISTS (SELECT 1 FROM shared s WHERE s.seq = body.seq))"
+)
 
 
 class SqliteBodies:

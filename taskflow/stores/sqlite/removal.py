@@ -6,13 +6,18 @@ from typing import Any
 
 import apsw
 
-from taskflow.stores.row import Held
+from taskflow.stores.row import ANY, Held
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.columns import encode
 from taskflow.stores.sqlite.lanes import Lanes
 
 log = logging.getLogger("taskflow.store")
+
+_REMOVE = """DELETE FROM message WHERE queue = ?1 AND seq = ?2
+               AND (?3 = -1 AND receive_count > 0 OR (receipt & -3) = ?3)
+               AND (?4 IS NULL OR visible_at > ?4)"""
+_REMOVE_HELD = "DELETE FROM message WHERE queue = ?1 AND seq = ?2 AND (receipt & -3) = ?3"
 
 
 class Removal:
@@ -37,15 +42,11 @@ class Removal:
         now: float,
     ) -> list[bool]:
         lanes = self._lanes.of(queue, [one.seq for one in held])
-        done = [  # one by one: a list of them as JSON costs more, whatever its length
-            self._changed(
-                """DELETE FROM message WHERE queue = ?1 AND seq = ?2
-                     AND (?3 = -1 AND receive_count > 0 OR (receipt & -3) = ?3)
-                     AND (?4 IS NULL OR visible_at > ?4)""",
-                (queue, one.seq, one.receipt, hidden_at),
-            )
-            for one in held
-        ]
+        # One by one: a list of them as JSON costs more, whatever its length.
+        if hidden_at is None and all(one.receipt != ANY for one in held):
+            done = [self._changed(_REMOVE_HELD, (queue, *one)) for one in held]
+        else:
+            done = [self._changed(_REMOVE, (queue, *one, hidden_at)) for one in held]
         self._bodies.forget([one.seq for one, ok in zip(held, done, strict=True) if ok])
         self._lanes.refresh(queue, lanes)
         kept = [one for one, ok in zip(remember, done, strict=True) if ok and one is not None]

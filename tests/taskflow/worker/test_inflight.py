@@ -10,6 +10,7 @@ from taskflow.testing import ManualClock
 from taskflow.worker.inflight import SOON, Inflight
 from taskflow.worker.job import Job, State
 from taskflow.worker.slots import SYNC, Slots
+from taskflow.worker.timeouts import LoopThread, Running
 from tests.taskflow.worker.hands import Hands
 
 TOPIC, QUEUE, SLOTS = "made.fifo", "work.fifo", 4
@@ -161,6 +162,22 @@ def test_of_a_coroutine_a_thread_only_waits(
     (job,) = inflight.running
     job.entry = worker.registry.find("others", "other")
     assert not inflight.is_busy()
+
+
+def test_what_has_ended_keeps_nothing_of_its_run(
+    inflight: Inflight, add: Callable[..., list[Job]], taskflow_clock: ManualClock
+) -> None:
+    """A batch that waits to be settled would else be a third more for the garbage collector."""
+    for job in (*add("a1"), *add("b1")):
+        assert inflight.start() is job
+        job.running = Running(1.0, LoopThread(taskflow_clock), job.started)
+    ended, given_up = inflight.running
+    run = given_up.running
+    inflight.end(ended, Done(), taskflow_clock.now())
+    inflight.give_up(given_up, Done(), taskflow_clock.now())
+    assert [ended.running, given_up.running] == [None, None]
+    assert run is not None
+    assert run.abandoned
 
 
 def test_what_the_next_of_a_group_took_is_not_given_twice(
