@@ -19,6 +19,7 @@ from taskflow.brokers.stored.application import (
 )
 from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.ends import Ends, answers_of, make_ends, read_ends
 from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
@@ -70,6 +71,8 @@ class Applier:
             return self._joiner.apply(changes, connection, hold_group)
         if len(changes) == 1 and _only_keeps(changes[0]):
             return [self._keep(changes[0], durable)]
+        if (ends := read_ends(changes)) is not None and self._end(changes, ends, durable):
+            return answers_of(ends)
         # Filters are asked outside of the transaction, as by `publish`.
         wanted: dict[int, Wanted] = {}
         while True:
@@ -77,6 +80,26 @@ class Applier:
                 return self._apply(changes, wanted, durable)
             except Filtered:
                 wanted = self._ask_filters(changes)
+
+    def _end(self, changes: Sequence[Change], ends: Ends, durable: bool) -> bool:
+        """Make what are ends of runs. False when one is refused, which is found out one by one."""
+        core = self._core
+        core.settle(done.delivery for some in ends.finishes.values() for done in some)
+
+        def work(rows: Rows) -> tuple[None, set[str]]:
+            rings, now = set[str](), core.now()
+            self._prepare(rows, changes, now, len(changes))
+            if not make_ends(rows, ends, core, now, rings):
+                raise _Unlike
+            return None, rings
+
+        try:
+            core.store.transact(work, durable=durable, committed=self._announce)
+        except BrokerUnavailable:
+            raise
+        except (BrokerError, _Unlike):
+            return False
+        return True
 
     def _keep(self, change: Change, durable: bool) -> Applied:
         """Make a change that writes records and nothing else, as nearly every step of a workflow
@@ -115,11 +138,13 @@ class Applier:
             return Applied(refused=refused.why)
         return Applied(versions=versions)
 
-    def _prepare(self, rows: Rows, changes: Sequence[Change], now: float) -> None:
-        """What comes before all changes of a transaction."""
+    def _prepare(
+        self, rows: Rows, changes: Sequence[Change], now: float, written: int | None = None
+    ) -> None:
+        """What comes before all changes of a transaction. `written`: what they write, if known."""
         if not rows.records.one_writer and (names := _names(changes)):
             rows.records.lock(names)
-        self._written += _written(changes)
+        self._written += _written(changes) if written is None else written
         if self._written >= HOUSEKEEPING:  # as many go, in time, as come
             rows.records.expire(now, 2 * self._written)
             self._written = 0

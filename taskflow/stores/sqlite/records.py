@@ -36,8 +36,6 @@ _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state
                                  expires_at, created_at, changed_at)
              VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
              ON CONFLICT (kind, key) DO NOTHING"""
-
-
 _TAKE = """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
            SET holder = excluded.holder, until = excluded.until
            WHERE holder = excluded.holder OR until <= ?4"""
@@ -149,12 +147,16 @@ class SqliteRecords:
     ) -> list[int] | None:
         there = [put for put in puts if put.expected]
         as_due = [_values(put, now) for put in there if put.due_at is None]
-        others = [_values(put, now) for put in there if put.due_at is not None]
+        others = []
+        if len(as_due) < len(there):
+            others = [_values(put, now) for put in there if put.due_at is not None]
         left = len(there) - self._change_many(_GO_ON, as_due)
         if left > len(others):  # what was changed has another version, and is not changed again
             others += as_due
         if self._change_many(_REPLACE, others) < left:
             return None
+        if len(there) == len(puts):  # as the ends of runs are
+            return [put.expected + 1 for put in there if put.expected]
         versions = [fresh() for _ in puts]
         new = [
             (*_values(put, now), version)
@@ -266,8 +268,16 @@ class SqliteRecords:
 
 def _values(put: Put, now: float) -> tuple[Any, ...]:
     return (
-        *(put.kind, put.key, put.value, put.parent, put.label, put.state),
-        *(put.due_at, put.expires_at, put.expected, now),
+        put.kind,
+        put.key,
+        put.value,
+        put.parent,
+        put.label,
+        put.state,
+        put.due_at,
+        put.expires_at,
+        put.expected,
+        now,
     )
 
 
