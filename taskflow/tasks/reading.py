@@ -17,6 +17,7 @@ from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.following import kept_parts
 from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.nudging import nudge
+from taskflow.tasks.plain_messages import find_plain
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, row_of
 from taskflow.tasks.task_body import TaskBody, read_body
@@ -63,6 +64,12 @@ class Reader:
                 found.append(Found(None, refusal=read, work=None))
                 continue
             body = read
+            row = None if body.run is None else rows.get(body.run)
+            if not made and delivery.id not in gone:
+                quick = find_plain(self._tasks, delivery, body, row)
+                if quick is not None:
+                    found.append(quick)
+                    continue
             work = Work(delivery, body.task or "", body)
             if body.run is None and not made:
                 found.append(self._begins(delivery, work, broker, delivery.id in gone))
@@ -71,7 +78,7 @@ class Reader:
             if id in unread:
                 found.append(Found(None, refusal=DecodeError(unread[id]), work=None))
                 continue
-            work.row, work.taken = rows.get(id), taken.get(id)
+            work.row, work.taken = row, taken.get(id)
             if isinstance(one := made.get((delivery.queue, delivery.id)), Row):
                 work.row = one
             elif one is not None:
