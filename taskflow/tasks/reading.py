@@ -58,18 +58,16 @@ class Reader:
         made = {} if broker is None or not wanted else make_runs(broker, self._tasks, wanted)
         taken, over = ({}, set()) if broker is None else _in_plans(broker, rows, unread)
         gone = self._cancelled(broker, deliveries)
-        found = []
+        found, tasks, maybe_plain = list[Found](), self._tasks, not (made or gone)
         for delivery, read in zip(deliveries, bodies, strict=True):
             if isinstance(read, DecodeError):
                 found.append(Found(None, refusal=read, work=None))
                 continue
             body = read
             row = None if body.run is None else rows.get(body.run)
-            if not made and delivery.id not in gone:
-                quick = find_plain(self._tasks, delivery, body, row)
-                if quick is not None:
-                    found.append(quick)
-                    continue
+            if maybe_plain and (plain := find_plain(tasks, delivery, body, row)) is not None:
+                found.append(plain)
+                continue
             work = Work(delivery, body.task or "", body)
             if body.run is None and not made:
                 found.append(self._begins(delivery, work, broker, delivery.id in gone))

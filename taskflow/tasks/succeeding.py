@@ -1,5 +1,7 @@
 """The end of a run that succeeded, and from which nothing follows: most end so."""
 
+from typing import Any
+
 import msgspec
 
 from taskflow.broker import Broker, Finish
@@ -7,7 +9,6 @@ from taskflow.broker.change import Change, Put
 from taskflow.engine import Ended
 from taskflow.retry import Done
 from taskflow.tasks.run import FINAL, NULL, RUN, write_run
-from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
 
 
@@ -15,9 +16,10 @@ def plain_end(broker: Broker, ended: Ended, work: Work) -> Change | None:
     """The end of a run that has succeeded and from which nothing follows, as `settling` would put
     it together, too. None for all else, which it says nothing of."""
     row, outcome, out = work.row, ended.outcome, work.outgoing
+    entry: Any = ended.found.entry  # a task's
     if row is None or type(outcome) is not Done or outcome.skipped is not None:
         return None
-    run, entry, progress = row.run, ended.found.entry, work.progress
+    run, progress = row.run, work.progress
     if (
         run.place is not None
         or run.durable is not None
@@ -25,7 +27,7 @@ def plain_end(broker: Broker, ended: Ended, work: Work) -> Change | None:
         or row.state in FINAL
         or (out is not None and (out.sends or out.records or out.counters))
         or (progress is not None and not progress.said)
-        or (isinstance(entry, TaskEntry) and entry.on_success is not None)
+        or (entry is not None and entry.on_success is not None)
         or not broker.features.atomic
     ):
         return None

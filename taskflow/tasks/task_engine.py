@@ -1,6 +1,7 @@
 """How a worker reads, runs and settles the messages of tasks: the engine of a registry's tasks."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 
@@ -102,15 +103,16 @@ class TaskEngine:
 
     def begin(self, found: Found, broker: Broker | None) -> None:
         """From here on what it sends is kept until it ends."""
-        if broker is not None and isinstance(found.entry, TaskEntry):
-            found.entry.begin(found.work, broker)
+        entry: Any = found.entry  # one of ours
+        if broker is not None:
+            entry.begin(found.work, broker)
 
     def value(self, found: Found, value: object) -> object:
         """What the task returned, as JSON, if somebody will read it."""
-        work, entry = found.work, found.entry
-        assert isinstance(entry, TaskEntry)
-        if work.outgoing is not None:
-            work.outgoing.closed = True
+        entry: Any = found.entry  # one of ours
+        work: Work = found.work
+        if (out := work.outgoing) is not None:
+            out.closed = True
         if work.row is None and entry.on_success is None:
             return None
         try:
@@ -194,10 +196,10 @@ class TaskEngine:
             return True
         if work.row is not None or not isinstance(outcome, Done):
             return False
-        out, entry = work.outgoing, found.entry
-        if out is not None and (out.sends or out.records):
+        entry: Any = found.entry  # one of ours
+        if (out := work.outgoing) is not None and (out.sends or out.records):
             return False
-        return not isinstance(entry, TaskEntry) or entry.on_success is None
+        return entry is None or entry.on_success is None
 
     def settle(
         self, broker: Broker, ended: Ended, refused: BrokerError | None = None

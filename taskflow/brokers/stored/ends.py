@@ -77,7 +77,4 @@ def make_ends(rows: Rows, ends: Ends, core: Core, now: float, rings: set[str]) -
 
 def answers_of(ends: Ends) -> list[Applied]:
     """What is answered of each."""
-    return [
-        Applied(versions=[(put.expected or 0) + 1], counts=[], sent=[], settled=[True])
-        for put in ends.puts
-    ]
+    return [Applied(versions=[(put.expected or 0) + 1], settled=[True]) for put in ends.puts]

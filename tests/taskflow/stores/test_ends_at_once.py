@@ -165,7 +165,14 @@ CASES: list[Callable[[Held], None]] = [
 def told(answers: list[Applied]) -> list[Any]:
     """Answers as they can be compared."""
     return [
-        (one.versions, one.counts, one.sent, one.settled, type(one.refused), str(one.refused))
+        (
+            one.versions,
+            list(one.counts),
+            list(one.sent),
+            one.settled,
+            type(one.refused),
+            str(one.refused),
+        )
         for one in answers
     ]
 
