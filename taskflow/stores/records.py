@@ -42,8 +42,8 @@ class Records(Protocol):
         self, puts: Sequence[Put], fresh: Callable[[], int], now: float
     ) -> list[int] | None:
         """As `put` of each, of which none is of the same record as another, and all expect some
-        version; `fresh` is asked for new ones. None, or VersionConflict, when any is in another
-        one: then the caller undoes what was written."""
+        version; `fresh` is asked for each. None, or VersionConflict, when any is in another one:
+        then the caller undoes what was written."""
         ...
 
     def remove(self, remove: Remove, now: float) -> None:

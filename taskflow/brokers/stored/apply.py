@@ -89,16 +89,21 @@ class Applier:
         def work(rows: Rows) -> tuple[None, set[str]]:
             rings, now = set[str](), core.now()
             self._prepare(rows, changes, now, len(changes))
-            if not make_ends(rows, ends, core, now, rings):
+            try:
+                made = make_ends(rows, ends, now, rings)
+            except BrokerUnavailable:
+                raise
+            except BrokerError as refused:
+                raise _Unlike from refused
+            if not made:
                 raise _Unlike
             return None, rings
 
         try:
             core.store.transact(work, durable=durable, committed=self._announce)
-        except BrokerUnavailable:
-            raise
-        except (BrokerError, _Unlike):
+        except _Unlike:
             return False
+        core.pass_versions(len(changes))
         return True
 
     def _keep(self, change: Change, durable: bool) -> Applied:

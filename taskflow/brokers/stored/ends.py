@@ -1,17 +1,19 @@
 """Ends of runs, which come in hundreds: a record in place of another, and its message gone."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from taskflow.broker.change import Applied, Change, Put
 from taskflow.broker.settings import Finish
 from taskflow.brokers.stored.change_limits import is_name, is_version
-from taskflow.brokers.stored.core import Core
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.brokers.stored.settle import finish
 from taskflow.brokers.stored.waiters import RECORD
 from taskflow.limits import is_fifo
 from taskflow.stores.rows import Rows
+
+_NONE_IS_NEW = repeat(0).__next__
 
 
 class Ends(NamedTuple):
@@ -61,11 +63,11 @@ def read_ends(changes: Sequence[Change]) -> Ends | None:
     return Ends(puts, finishes)
 
 
-def make_ends(rows: Rows, ends: Ends, core: Core, now: float, rings: set[str]) -> bool:
+def make_ends(rows: Rows, ends: Ends, now: float, rings: set[str]) -> bool:
     """Make them all; whether none was refused, else all must be undone, as when a BrokerError is
     raised."""
     puts = ends.puts
-    if rows.records.put_all(puts, core.fresh_version, now) is None:
+    if rows.records.put_all(puts, _NONE_IS_NEW, now) is None:
         return False
     for name, some in ends.finishes.items():
         queue = find_queue(rows, name)

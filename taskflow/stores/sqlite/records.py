@@ -155,9 +155,9 @@ class SqliteRecords:
             others += as_due
         if self._change_many(_REPLACE, others) < left:
             return None
+        versions = [fresh() for _ in puts]
         if len(there) == len(puts):  # as the ends of runs are
             return [put.expected + 1 for put in there if put.expected]
-        versions = [fresh() for _ in puts]
         new = [
             (*_values(put, now), version)
             for put, version in zip(puts, versions, strict=True)
