@@ -6,7 +6,7 @@ of the registry that takes it.
 
 import logging
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -38,7 +38,7 @@ class Found(msgspec.Struct, eq=False):
     work: Any = None
 
 
-class Begins(NamedTuple):
+class Begins(msgspec.Struct, frozen=True):
     """A run that is about to begin: by which handler (its name), until when (epoch seconds), and
     what it logs with."""
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
+import msgspec
+
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Change, Publish, Put, Remove, Send
 from taskflow.broker.traffic import Traffic
@@ -15,20 +17,19 @@ def place_of_work(delivery: Delivery) -> int:
     return place_beside(delivery.queue, delivery.run or delivery.id, delivery.slot)
 
 
-class Outgoing:
+class Outgoing(msgspec.Struct, eq=False):
     """Collects for one run. Thread-safe, as lists are: a handler may send from threads of its own.
 
     `broker` is the one whose transaction settles the run; what is sent elsewhere is not kept.
+    `beside`: what is sent under new ids is to lie where that message does.
     """
 
-    def __init__(self, broker: Broker, beside: Delivery | None = None) -> None:
-        """`beside`: what is sent under new ids is to lie where that message does."""
-        self.broker = broker
-        self._beside = beside
-        self.sends: list[Send | Publish] = []
-        self.records: list[Put | Remove] = []
-        self.counters: list[Add] = []
-        self.closed = False
+    broker: Broker
+    beside: Delivery | None = None
+    sends: list[Send | Publish] = []
+    records: list[Put | Remove] = []
+    counters: list[Add] = []
+    closed: bool = False
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Publish these in the end."""
@@ -49,7 +50,7 @@ class Outgoing:
 
     def new_id(self, what: str) -> str:
         """The id of something that is to be sent; `what` as for `add`."""
-        place = None if self._beside is None else place_of_work(self._beside)
+        place = None if self.beside is None else place_of_work(self.beside)
         return new_id(self.broker.clock.now(), self.broker.random, place)
 
     def once(self, what: str, call: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:

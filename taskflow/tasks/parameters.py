@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_type_hints
 
 import msgspec
@@ -15,6 +16,9 @@ from taskflow.tasks.call_options import MAX_KEY
 from taskflow.tasks.run import NO_KWARGS
 
 _read_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_NOTHING_NAMED = Arguments().kwargs
+_by_position = partial(tuple.__new__, Arguments)
+"""`Arguments` from both its fields, without a function of Python's around it."""
 _read_dict = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -83,7 +87,7 @@ class Parameters:
         if self.whole is not None and kwargs is NO_KWARGS and not before:
             json.refuse_sealed(args)
             try:
-                return Arguments(self.whole(args))
+                return _by_position((self.whole(args), _NOTHING_NAMED))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # what is wrong is found one by one
         for raw in (args, *before) if kwargs is NO_KWARGS else (args, kwargs, *before):

@@ -1,7 +1,7 @@
 """How far a run is: said by the task, stored now and then, shown to who waits."""
 
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,17 +24,18 @@ class Step(NamedTuple):
     note: str
 
 
-class Progress:
-    """Stores what a run says of itself; the last word goes with its end. Thread-safe."""
+class Progress(msgspec.Struct, eq=False):
+    """Stores what a run says of itself; the last word goes with its end. Thread-safe.
 
-    __slots__ = ("_broker", "_lock", "_pid", "_run", "_stored_at", "_unsaid")
+    (A struct, since one is made for each run, and hardly any says something.)
+    """
 
-    def __init__(self, broker: Broker, run: str) -> None:
-        self._broker = broker
-        self._run = run
-        self._lock, self._pid = threading.Lock(), forking.pid
-        self._stored_at: float | None = None
-        self._unsaid: Step | None = None
+    _broker: Broker
+    _run: str
+    _lock: Any = msgspec.field(default_factory=threading.Lock)
+    _pid: int = msgspec.field(default_factory=lambda: forking.pid)
+    _stored_at: float | None = None
+    _unsaid: Step | None = None
 
     def report(self, done: float, total: float | None, note: str) -> None:
         """Note it, and store it if the last time was long enough ago. (A broker that fails is no

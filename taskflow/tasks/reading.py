@@ -17,6 +17,7 @@ from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.following import kept_parts
 from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.nudging import nudge
+from taskflow.tasks.plain_messages import find_plain
 from taskflow.tasks.preparing import message_id, put_run
 from taskflow.tasks.run import FINAL, RUN, Row, as_durable, row_of
 from taskflow.tasks.task_body import TaskBody, read_body
@@ -55,12 +56,16 @@ class Reader:
         made = {} if broker is None or not wanted else make_runs(broker, self._tasks, wanted)
         taken, over = ({}, set()) if broker is None else _in_plans(broker, rows, unread)
         gone = self._cancelled(broker, deliveries)
-        found = []
+        found, tasks, maybe_plain = list[Found](), self._tasks, not (made or gone)
         for delivery, read in zip(deliveries, bodies, strict=True):
             if isinstance(read, DecodeError):
                 found.append(Found(None, refusal=read, work=None))
                 continue
             body = read
+            row = None if body.run is None else rows.get(body.run)
+            if maybe_plain and (plain := find_plain(tasks, delivery, body, row)) is not None:
+                found.append(plain)
+                continue
             work = Work(delivery, body.task or "", body)
             if body.run is None and not made:
                 found.append(self._begins(delivery, work, broker, delivery.id in gone))
@@ -69,7 +74,7 @@ class Reader:
             if id in unread:
                 found.append(Found(None, refusal=DecodeError(unread[id]), work=None))
                 continue
-            work.row, work.taken = rows.get(id), taken.get(id)
+            work.row, work.taken = row, taken.get(id)
             if isinstance(one := made.get((delivery.queue, delivery.id)), Row):
                 work.row = one
             elif one is not None:

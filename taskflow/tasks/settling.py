@@ -18,7 +18,7 @@ from taskflow.broker.change import (
     Settlement,
     Take,
 )
-from taskflow.engine import Ended, Found
+from taskflow.engine import Ended
 from taskflow.errors import BrokerError, LimitExceeded, VersionConflict, WorkflowError
 from taskflow.limits import is_fifo
 from taskflow.outgoing import place_of_work
@@ -29,7 +29,6 @@ from taskflow.tasks.canvas.following import Following, sweep_life
 from taskflow.tasks.durable import STEP, Suspended, life_of
 from taskflow.tasks.preparing import Target, prepare, put_run, run_message
 from taskflow.tasks.run import FINAL, NULL, RUN, Row, Run, RunError, State
-from taskflow.tasks.succeeding import end_of, only_ends
 from taskflow.tasks.task_entry import TaskEntry
 from taskflow.tasks.work import Work
 
@@ -51,8 +50,6 @@ def settlement(
     if isinstance(refused, VersionConflict) and _is_taken(refused, row, outcome):
         why = f"it calls run {refused.key!r}, and there is another run of that id"
         outcome = Dead(why, WorkflowError(why))
-    if row is not None and isinstance(outcome, Done) and only_ends(broker, ended, row, outcome):
-        return end_of(ended, row, outcome)
     settling = _Settling(broker, ended, work)
     if row is not None and work.is_group and row.state not in FINAL:
         return settling.conducted(row)
@@ -79,14 +76,6 @@ def _is_taken(refused: VersionConflict, row: Row | None, outcome: Outcome) -> bo
     waits = isinstance(outcome, Done) and isinstance(outcome.value, Suspended)
     new = refused.kind == RUN and refused.expected == 0
     return waits and new and row is not None and refused.key != row.id
-
-
-def says_more(found: Found) -> bool:
-    """Whether more follows from a success without a run than that its message goes."""
-    out, entry = found.work.outgoing, found.entry
-    if out is not None and (out.sends or out.records):
-        return True
-    return isinstance(entry, TaskEntry) and entry.on_success is not None
 
 
 def _lives_again(row: Row, outcome: Outcome) -> bool:

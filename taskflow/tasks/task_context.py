@@ -21,8 +21,13 @@ class TaskContext(Context):
     headers: Mapping[str, str]
     tick: float | None = None
     late: float = 0.0
-    arguments: Arguments = field(repr=False, default_factory=Arguments)
     work: Work | None = field(repr=False, default=None)
+
+    @property
+    def arguments(self) -> Arguments:
+        """What its function is called with: the payload of its event."""
+        given: Arguments = self.event.payload
+        return given
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far it is: `Result.progress` shows it. Stored ten times a second at most, and by

@@ -1,6 +1,7 @@
 """How a worker reads, runs and settles the messages of tasks: the engine of a registry's tasks."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,7 +22,8 @@ from taskflow.tasks.preparing import put_run
 from taskflow.tasks.progress import Progress
 from taskflow.tasks.reading import Reader
 from taskflow.tasks.run import FINAL, Row, Run, as_durable, load
-from taskflow.tasks.settling import says_more, settlement
+from taskflow.tasks.settling import settlement
+from taskflow.tasks.succeeding import plain_end
 from taskflow.tasks.task_body import BEGINNINGS, TaskBody, is_task_body
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.task_entry import TaskEntry
@@ -57,23 +59,26 @@ class TaskEngine:
         """The context of a task; its event's payload are the arguments."""
         work: Work | None = found.work
         entry = found.entry if isinstance(found.entry, TaskEntry) else None
-        call: TaskBody | Run = _NO_CALL if work is None else work.body
-        id, trace, run = delivery.id, delivery.trace, None
-        if work is not None and (row := work.row) is not None:
-            call, id = row.run, row.id
-            trace = trace or call.trace
-            if broker is not None:
-                run, work.progress = id, Progress(broker, id)
-        arguments = _NO_ARGUMENTS
-        if work is not None and found.refusal is None and entry is not None:
-            before = () if work.taken is None else (work.taken,)
-            try:
-                arguments = entry.parameters.decode(entry.name, call.args, call.kwargs, before)
-            except Exception as error:  # a type may raise anything when it is made
-                found.refusal = error
-        attempt, tick = delivery.receive_count, call.tick
+        call: TaskBody | Run = _NO_CALL
+        id, trace, run, topic, arguments = delivery.id, delivery.trace, None, "", _NO_ARGUMENTS
+        if work is not None:
+            call, topic = work.body, work.task
+            if (row := work.row) is not None:
+                call, id = row.run, row.id
+                trace = trace or call.trace
+                if broker is not None:
+                    run, work.progress = id, Progress(broker, id)
+            if entry is not None and found.refusal is None:
+                before = () if work.taken is None else (work.taken,)
+                try:
+                    arguments = entry.parameters.decode(entry.name, call.args, call.kwargs, before)
+                except Exception as error:  # a type may raise anything when it is made
+                    found.refusal = error
+        attempt, tick, late = delivery.receive_count, call.tick, 0.0
+        if tick is not None and broker is not None:
+            late = max(0.0, broker.clock.now() - tick)
         event = Event(
-            topic="" if work is None else work.task,
+            topic=topic,
             payload=arguments,
             id=id,
             time=delivery.sent_at,
@@ -81,9 +86,6 @@ class TaskEngine:
             attempt=attempt,
             group=delivery.group,
         )
-        late = 0.0
-        if tick is not None and broker is not None:
-            late = max(0.0, broker.clock.now() - tick)
         return (TaskContext if entry is None else entry.context_type)(
             event,
             delivery.queue,
@@ -96,21 +98,21 @@ class TaskEngine:
             headers=call.headers,
             tick=tick,
             late=late,
-            arguments=arguments,
             work=work,
         )
 
     def begin(self, found: Found, broker: Broker | None) -> None:
         """From here on what it sends is kept until it ends."""
-        if broker is not None and isinstance(found.entry, TaskEntry):
-            found.entry.begin(found.work, broker)
+        entry: Any = found.entry  # one of ours
+        if broker is not None:
+            entry.begin(found.work, broker)
 
     def value(self, found: Found, value: object) -> object:
         """What the task returned, as JSON, if somebody will read it."""
-        work, entry = found.work, found.entry
-        assert isinstance(entry, TaskEntry)
-        if work.outgoing is not None:
-            work.outgoing.closed = True
+        entry: Any = found.entry  # one of ours
+        work: Work = found.work
+        if (out := work.outgoing) is not None:
+            out.closed = True
         if work.row is None and entry.on_success is None:
             return None
         try:
@@ -190,15 +192,22 @@ class TaskEngine:
     def is_plain(self, found: Found, outcome: Outcome) -> bool:
         """A call without a run that succeeded, and from which nothing follows."""
         work: Work | None = found.work
-        return work is None or (
-            work.row is None and isinstance(outcome, Done) and not says_more(found)
-        )
+        if work is None:
+            return True
+        if work.row is not None or not isinstance(outcome, Done):
+            return False
+        entry: Any = found.entry  # one of ours
+        if (out := work.outgoing) is not None and (out.sends or out.records):
+            return False
+        return entry is None or entry.on_success is None
 
     def settle(
         self, broker: Broker, ended: Ended, refused: BrokerError | None = None
     ) -> Change | None:
         """Its end as one change: the run, its key, what it sent, and the message."""
         work: Work = ended.found.work
+        if refused is None and (end := plain_end(broker, ended, work)) is not None:
+            return end
         if refused is not None and work.row is not None:
             row = load(broker, [work.row.id]).get(work.row.id)
             entry = ended.found.entry

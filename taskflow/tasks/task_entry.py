@@ -46,8 +46,8 @@ class TaskEntry(Entry):
     def begin(self, work: Work, broker: Broker) -> None:
         """An attempt begins: from here on what it sends is kept until it ends."""
         if broker.features.atomic:
-            work.outgoing = Outgoing(broker, work.delivery)
-            outgoing.set(work.outgoing)
+            work.outgoing = out = Outgoing(broker, work.delivery)
+            outgoing.set(out)
 
     @property
     def names(self) -> Sequence[str]:
@@ -56,10 +56,9 @@ class TaskEntry(Entry):
 
     def arguments(self, context: Context) -> Arguments:
         """What the message says, and the context where it is wanted."""
-        assert isinstance(context, TaskContext)
-        if self.parameters.context is None:
-            return context.arguments
-        return self.parameters.with_context(context.arguments, context)
+        given: Arguments = context.event.payload
+        parameters = self.parameters
+        return given if parameters.context is None else parameters.with_context(given, context)
 
 
 def target_of(entry: TaskEntry, queues: Sequence[str]) -> Target:

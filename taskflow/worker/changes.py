@@ -22,13 +22,15 @@ def tell_engines(broker: Broker, told: Sequence[Told], answers: Answers) -> list
         changes: list[Change] = []
         changed: list[Told] = []
         for one, refusal in asked:
+            job, ended = one
+            assert job.engine is not None
             try:
-                change = _ask(broker, one, refusal)
+                change = job.engine.settle(broker, ended, refusal)
             except BrokerUnavailable as error:
                 answers.error = error
-                answers.untold.append(one[0])
+                answers.untold.append(job)
             except Exception as error:
-                answers.refused.append((one[0], error))
+                answers.refused.append((job, error))
             else:
                 if change is None:
                     plain.append(one)
@@ -49,12 +51,6 @@ def tell_engines(broker: Broker, told: Sequence[Told], answers: Answers) -> list
         if not asked:
             break
     return plain
-
-
-def _ask(broker: Broker, one: Told, refusal: BrokerError | None) -> Change | None:
-    job, ended = one
-    assert job.engine is not None
-    return job.engine.settle(broker, ended, refusal)
 
 
 def _apply(

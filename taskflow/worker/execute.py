@@ -197,9 +197,9 @@ def _run(
     broker: Broker | None,
     invoke: Invoke,
 ) -> Outcome:
-    entry = job.entry
-    if job.found is not None and job.found.decided is not None:
-        return job.found.decided
+    entry, engine, found = job.entry, job.engine, job.found
+    if found is not None and found.decided is not None:
+        return found.decided
     if refusal is not None:
         raise refusal
     if entry is None:
@@ -214,8 +214,8 @@ def _run(
             f"started {context.attempt - 1} times and never finished: its worker was killed or "
             "lost its lease each time"
         )
-    if job.engine is not None and job.found is not None:
-        job.engine.begin(job.found, broker)
+    if engine is not None and found is not None:
+        engine.begin(found, broker)
     handling.set(broker)  # of the copy of the context that this run has
     token = current.set(context.event)
     try:
@@ -224,8 +224,8 @@ def _run(
         current.reset(token)
     if result is not None and type(result) not in _VALUES:
         _refuse_unfinished(entry, result)
-    if job.engine is not None and job.found is not None:
-        return Done(value=job.engine.value(job.found, result))
+    if engine is not None and found is not None:
+        return Done(value=engine.value(found, result))
     return result if isinstance(result, Done) else DONE  # one of ours says why it did nothing
 
 

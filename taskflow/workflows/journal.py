@@ -47,7 +47,7 @@ class Journal:
         self.lock: threading.RLock
         """Taken before the broker's own, by whoever wants both."""
         forking.anew(self, lock=threading.RLock)
-        self.outgoing = JournalOutgoing(self)
+        self.outgoing = JournalOutgoing(broker, journal=self)
         self.within = False
         """Whether it is inside of a transaction of the broker's."""
         self.left: Leaving | None = None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from taskflow.broker import Broker
 from taskflow.broker.change import Add, Publish, Put, Send
 from taskflow.errors import WorkflowError
 from taskflow.outgoing import Outgoing
@@ -18,14 +17,12 @@ if TYPE_CHECKING:
     from taskflow.workflows.journal import Journal
 
 
-class JournalOutgoing(Outgoing):
+class JournalOutgoing(Outgoing, kw_only=True):
     """Collects what is to be kept next. What the code sends is a step: made once, under an id of
     its own, which is the same however often the code comes by."""
 
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(journal.broker)
-        self._journal = journal
-        self._ids: Counter[str] = Counter()
+    journal: Journal
+    ids: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(
         self,
@@ -35,7 +32,7 @@ class JournalOutgoing(Outgoing):
         records: Sequence[Put] = (),
         counters: Sequence[Add] = (),
     ) -> None:
-        journal = self._journal
+        journal = self.journal
         with journal.lock:
             step, at, found = journal.enter(f"send:{what}")
             if found is not None:
@@ -51,11 +48,11 @@ class JournalOutgoing(Outgoing):
         )
 
     def new_id(self, what: str) -> str:
-        self._ids[what] += 1
-        return f"{self._journal.life}:{what}:{self._ids[what]}"
+        self.ids[what] += 1
+        return f"{self.journal.life}:{what}:{self.ids[what]}"
 
     def once(self, what: str, call: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:
-        journal = self._journal
+        journal = self.journal
         with journal.lock:
             step, at, found = journal.enter(f"send:{what}")
             if found is not None:
@@ -70,22 +67,20 @@ class JournalOutgoing(Outgoing):
             return answer
 
     def flush(self) -> None:
-        self._journal.flush()
+        self.journal.flush()
 
     def clear(self) -> None:
         """All of it was kept."""
         self.sends, self.records, self.counters = [], [], []
 
 
-class StepOutgoing(Outgoing):
+class StepOutgoing(Outgoing, kw_only=True):
     """Collects what the function of a step sends, under ids that are the same in each attempt: it
     is sent with the step's checkpoint, and only then."""
 
-    def __init__(self, broker: Broker, key: str) -> None:
-        super().__init__(broker)
-        self._key = key
-        self._drawn = 0
+    key: str
+    drawn: int = 0
 
     def new_id(self, what: str) -> str:
-        self._drawn += 1
-        return f"{self._key}:{self._drawn}"
+        self.drawn += 1
+        return f"{self.key}:{self.drawn}"

@@ -47,7 +47,7 @@ class StepRun:
         if self._found is not None:
             journal.drift.compare(self._found, self._at, self._name, self._given)
         self._args, self._kwargs = args, kwargs
-        self._collects = StepOutgoing(journal.broker, self.key)
+        self._collects = StepOutgoing(journal.broker, key=self.key)
         self._tokens: tuple[Token[Outgoing | None], Token[StepRun | None]] | None = None
         self._began = 0.0
 

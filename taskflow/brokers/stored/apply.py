@@ -19,6 +19,7 @@ from taskflow.brokers.stored.application import (
 )
 from taskflow.brokers.stored.change_limits import check_change
 from taskflow.brokers.stored.core import Core
+from taskflow.brokers.stored.ends import Ends, answers_of, make_ends, read_ends
 from taskflow.brokers.stored.fanout import Wanted, has_filters
 from taskflow.brokers.stored.finishing import Finishing, can_wait
 from taskflow.brokers.stored.intake import HOUSEKEEPING, Intake
@@ -70,6 +71,8 @@ class Applier:
             return self._joiner.apply(changes, connection, hold_group)
         if len(changes) == 1 and _only_keeps(changes[0]):
             return [self._keep(changes[0], durable)]
+        if (ends := read_ends(changes)) is not None and self._end(changes, ends, durable):
+            return answers_of(ends)
         # Filters are asked outside of the transaction, as by `publish`.
         wanted: dict[int, Wanted] = {}
         while True:
@@ -77,6 +80,31 @@ class Applier:
                 return self._apply(changes, wanted, durable)
             except Filtered:
                 wanted = self._ask_filters(changes)
+
+    def _end(self, changes: Sequence[Change], ends: Ends, durable: bool) -> bool:
+        """Make what are ends of runs. False when one is refused, which is found out one by one."""
+        core = self._core
+        core.settle(done.delivery for some in ends.finishes.values() for done in some)
+
+        def work(rows: Rows) -> tuple[None, set[str]]:
+            rings, now = set[str](), core.now()
+            self._prepare(rows, changes, len(changes), now)
+            try:
+                made = make_ends(rows, ends, now, rings)
+            except BrokerUnavailable:
+                raise
+            except BrokerError as refused:
+                raise _Unlike from refused
+            if not made:
+                raise _Unlike
+            return None, rings
+
+        try:
+            core.store.transact(work, durable=durable, committed=self._announce)
+        except _Unlike:
+            return False
+        core.pass_versions(len(changes))
+        return True
 
     def _keep(self, change: Change, durable: bool) -> Applied:
         """Make a change that writes records and nothing else, as nearly every step of a workflow

@@ -47,6 +47,13 @@ class Core:
         """A version for a record that is new: one that no record of its key had, in effect."""
         return self.random.getrandbits(_VERSION_BITS) << 20 | 1
 
+    def pass_versions(self, count: int) -> None:
+        """Draw so many, as whoever writes records one by one does: what is drawn after them, in a
+        simulation too, is then the same whichever way was taken."""
+        draw = self.random.getrandbits
+        for _ in range(count):
+            draw(_VERSION_BITS)
+
     def settle(self, deliveries: Iterable[Delivery]) -> None:
         """These are about to be settled: what was seen of them holds no longer."""
         if self.unfinished:

@@ -42,8 +42,6 @@ _INSERT = """INSERT INTO record (kind, key, version, value, parent, label, state
                                  expires_at, created_at, changed_at)
              VALUES (?1, ?2, ?11, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?10)
              ON CONFLICT (kind, key) DO NOTHING"""
-
-
 _TAKE = """INSERT INTO holding VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE
            SET holder = excluded.holder, until = excluded.until
            WHERE holder = excluded.holder OR until <= ?4"""
@@ -164,6 +162,8 @@ class SqliteRecords:
             if left and self._change_many(_REPLACE, some) < left:
                 return None
         versions = [fresh() for _ in puts]
+        if len(as_due) + len(later) == len(puts):  # as the ends of runs are
+            return [put.expected + 1 for put in puts if put.expected]
         new = [
             (*_values(put, now), version)
             for put, version in zip(puts, versions, strict=True)
@@ -274,8 +274,16 @@ class SqliteRecords:
 
 def _values(put: Put, now: float) -> tuple[Any, ...]:
     return (
-        *(put.kind, put.key, put.value, put.parent, put.label, put.state),
-        *(put.due_at, put.expires_at, put.expected, now),
+        put.kind,
+        put.key,
+        put.value,
+        put.parent,
+        put.label,
+        put.state,
+        put.due_at,
+        put.expires_at,
+        put.expected,
+        now,
     )
 
 

@@ -1,5 +1,6 @@
 """Runs that end together end as each would by itself: what is written, and what is answered."""
 
+import dataclasses
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from taskflow.broker.change import Applied, Change, Put
+from taskflow.broker.change import Add, Applied, Change, Free, Hide, Put, Remove, Send
 from taskflow.broker.settings import Finish, QueueSettings
 from taskflow.brokers.stored import apply
 from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.brokers.stored.ends import make_ends, read_ends
 from taskflow.errors import LeaseLost, VersionConflict
 from taskflow.message import Delivery, Message
 from taskflow.stores.sqlite.store import SqliteStore
@@ -163,24 +165,83 @@ CASES: list[Callable[[Held], None]] = [
 def told(answers: list[Applied]) -> list[Any]:
     """Answers as they can be compared."""
     return [
-        (one.versions, one.counts, one.sent, one.settled, type(one.refused), str(one.refused))
+        (
+            one.versions,
+            list(one.counts),
+            list(one.sent),
+            one.settled,
+            type(one.refused),
+            str(one.refused),
+        )
         for one in answers
     ]
 
 
+@pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("case", CASES)
 def test_together_is_as_the_long_way(
-    case: Callable[[Held], None], monkeypatch: pytest.MonkeyPatch
+    case: Callable[[Held], None], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short, long = Held(), Held()
-    for held in (short, long):
+    short, shorter, long = Held(), Held(), Held()
+    for held in (short, shorter, long):
         case(held)
-    answers = told(short.broker.apply(short.changes))
+        held.changes = held.changes[-count:] if count > 1 else [held.changes[1]]
+    answers = told(shorter.broker.apply(shorter.changes))
+    monkeypatch.setattr(apply, "read_ends", lambda changes: None)
+    assert told(short.broker.apply(short.changes)) == answers
     monkeypatch.setattr(apply, "are_alike", lambda changes, waits: False)
     assert told(long.broker.apply(long.changes)) == answers
-    assert short.rows() == long.rows()
-    for held in (short, long):
+    assert short.rows() == long.rows() == shorter.rows()
+    for held in (short, shorter, long):
         held.broker.close()
+
+
+def test_ends_are_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, made = Held(), list[bool]()
+
+    def noted(*given: Any) -> bool:
+        made.append(make_ends(*given))
+        return made[-1]
+
+    monkeypatch.setattr(apply, "make_ends", noted)
+    monkeypatch.setattr(apply, "are_alike", None)  # nobody asks
+    held.broker.apply(held.changes)
+    assert made == [True]
+    held.broker.close()
+
+
+def other_work(change: Change) -> list[Change]:
+    """What does something beside that, or not all of it."""
+    put = change.records[0]
+    assert isinstance(put, Put)
+    assert change.fence is not None
+    slotted = dataclasses.replace(change.fence, slot="few")
+    return [
+        replace(change, id="again"),
+        replace(change, keys=[Free("k", "h")]),
+        replace(change, sends=[Send("work", [Message("new", "x")])]),
+        replace(change, counters=[Add("run", "r9", -1)]),
+        replace(change, records=[]),
+        replace(change, records=[put, put]),
+        replace(change, records=[Remove("run", put.key, put.expected)]),
+        replace(change, records=[replace(put, expected=0)]),
+        replace(change, records=[replace(put, expected=None)]),
+        replace(change, records=[replace(put, due_at=1.0)]),
+        replace(change, records=[replace(put, state="")]),
+        replace(change, settlements=[]),
+        replace(change, settlements=[Hide(change.fence, 1.0)]),
+        replace(change, fence=None),
+        replace(change, fence=slotted, settlements=[Finish(slotted)]),
+    ]
+
+
+def test_what_does_more_is_no_end() -> None:
+    held = Held()
+    assert read_ends(held.changes) is not None
+    assert read_ends([]) is None
+    for change in other_work(held.changes[1]):
+        assert read_ends([held.changes[0], change]) is None
+    held.broker.close()
 
 
 def test_one_that_is_refused_takes_no_other_along() -> None:

@@ -8,8 +8,9 @@ import pytest
 from taskflow import Broker, Context, Registry, chain, publish, task
 from taskflow.broker.change import Change
 from taskflow.engine import Ended
-from taskflow.errors import BrokerError
-from taskflow.tasks import settling, succeeding, task_engine
+from taskflow.tasks import task_engine
+from taskflow.tasks.settling import settlement
+from taskflow.tasks.succeeding import plain_end
 from taskflow.tasks.task_context import TaskContext
 from taskflow.tasks.work import Work
 
@@ -27,26 +28,15 @@ def parts(change: Change | None) -> dict[str, Any]:
 def ends(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each end that is settled: whether the short way was taken, which is as the long one."""
     short: list[bool] = []
-    real, only_ends = settling.settlement, succeeding.only_ends
 
-    def both(
-        broker: Broker, ended: Ended, work: Work, refused: BrokerError | None
-    ) -> Change | None:
-        taken: list[bool] = []
-
-        def note(*given: Any) -> bool:
-            taken.append(only_ends(*given))
-            return taken[-1]
-
-        monkeypatch.setattr(settling, "only_ends", note)
-        found = real(broker, ended, work, refused)
-        short.append(any(taken))
-        if short[-1]:
-            monkeypatch.setattr(settling, "only_ends", lambda *given: False)
-            assert parts(found) == parts(real(broker, ended, work, refused))
+    def noted(broker: Broker, ended: Ended, work: Work) -> Change | None:
+        found = plain_end(broker, ended, work)
+        short.append(found is not None)
+        if found is not None:
+            assert parts(found) == parts(settlement(broker, ended, work, None))
         return found
 
-    monkeypatch.setattr(task_engine, "settlement", both)
+    monkeypatch.setattr(task_engine, "plain_end", noted)
     return short
 
 
