@@ -1,7 +1,9 @@
-"""The statements that list records, in SQL."""
+"""The statements that list records, in SQL; and what is written of one."""
 
 from functools import lru_cache
+from typing import Any
 
+from taskflow.broker.change import Put
 from taskflow.broker.record import Record
 
 _FIELDS = Record.__struct_fields__
@@ -51,3 +53,19 @@ def page_of(
         conditions.append(seen)
     return f"""SELECT r.number, {COLUMNS} FROM record r INDEXED BY {index}
                WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT :limit"""
+
+
+def values_of(put: Put, now: float) -> tuple[Any, ...]:
+    """What is written of a record, `now`: parameters ?1 to ?10."""
+    return (
+        put.kind,
+        put.key,
+        put.value,
+        put.parent,
+        put.label,
+        put.state,
+        put.due_at,
+        put.expires_at,
+        put.expected,
+        now,
+    )

@@ -9,7 +9,7 @@ from taskflow.broker.change import Add, Free, Put, Remove, Take
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import KeyTaken, VersionConflict
 from taskflow.stores.sqlite.columns import encode
-from taskflow.stores.sqlite.record_statements import ALIVE, COLUMNS, page_of
+from taskflow.stores.sqlite.record_statements import ALIVE, COLUMNS, page_of, values_of
 
 _GONE = "(record.expires_at IS NOT NULL AND record.expires_at <= ?10)"
 # ?1 kind, key, value, parent, ?5 label, state, due_at, expires_at, expected, ?10 now, fresh version
@@ -131,7 +131,7 @@ class SqliteRecords:
         )
 
     def put(self, put: Put, fresh: int, now: float) -> int:
-        values = _values(put, now)
+        values = values_of(put, now)
         # (What version it has then is asked only where it is not known: RETURNING takes as long
         # again as the change.)
         version: int | None
@@ -155,7 +155,7 @@ class SqliteRecords:
         later: list[tuple[Any, ...]] = []
         for put in puts:
             if put.expected:
-                (as_due if put.due_at is None else later).append(_values(put, now))
+                (as_due if put.due_at is None else later).append(values_of(put, now))
         # (What was changed has another version, and is not changed again.)
         for quick, some in ((_GO_ON, as_due), (_COME_AGAIN, later)):
             left = len(some) - self._change_many(quick, some)
@@ -165,7 +165,7 @@ class SqliteRecords:
         if len(as_due) + len(later) == len(puts):  # as the ends of runs are
             return [put.expected + 1 for put in puts if put.expected]
         new = [
-            (*_values(put, now), version)
+            (*values_of(put, now), version)
             for put, version in zip(puts, versions, strict=True)
             if not put.expected
         ]
@@ -270,21 +270,6 @@ class SqliteRecords:
             )
             gone += self._connection.changes()
         return gone
-
-
-def _values(put: Put, now: float) -> tuple[Any, ...]:
-    return (
-        put.kind,
-        put.key,
-        put.value,
-        put.parent,
-        put.label,
-        put.state,
-        put.due_at,
-        put.expires_at,
-        put.expected,
-        now,
-    )
 
 
 def _record(row: Any) -> Record:
