@@ -69,12 +69,15 @@ Die = Callable[..., None]
 
 
 @pytest.fixture
-def work(sqs: Any, die: Die) -> Callable[[], str]:
-    """Wait for a message in `work`; it is deleted. Answers its body."""
+def work(sqs: Any, die: Die, taskflow_clock: ManualClock) -> Callable[[], str]:
+    """Wait for a message in `work`; it is deleted. Answers its body. Time goes on meanwhile: what
+    is started beside a step waits for the next one."""
     url = sqs.get_queue_url(QueueName="work")["QueueUrl"]
 
     def work() -> str:
-        (found,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+        while not (some := sqs.receive_message(QueueUrl=url).get("Messages")):
+            taskflow_clock.advance(STEP)
+        (found,) = some
         sqs.delete_message(QueueUrl=url, ReceiptHandle=found["ReceiptHandle"])
         return str(found["Body"])
 
