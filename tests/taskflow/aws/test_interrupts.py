@@ -44,8 +44,9 @@ def broker(moto: str) -> Iterator[AwsBroker]:
     opened.create_queue("work-dlq")
     opened.create_queue("work", QueueSettings(dead_letter_queue="work-dlq", max_receives=3))
     opened.subscribe("order.created", "work")
-    opened.purge("work")  # of what the test before has left there
     yield opened
+    for queue in ("work", "work-dlq"):  # the next test finds nothing of this one there
+        opened.delete_queue(queue)
     opened.close()
 
 
