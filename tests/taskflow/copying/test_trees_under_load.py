@@ -20,6 +20,7 @@ from taskflow.workflows.signals import send_signal
 from tests.postgres_server import PostgresServer
 
 FLOWS = 24
+ROUNDS = 60  # of a second or so each; three are enough
 pytestmark = pytest.mark.slow
 
 
@@ -87,14 +88,18 @@ class Load:
         """Again and again, until the one broker has none any more. Nobody is signalled before some
         are there: so they live still."""
         moved, signals = 0, threading.Thread(target=self._signal)
-        while sum(self.source.count_records(RUN).values()):
+        for _ in range(ROUNDS):
+            if not sum(self.source.count_records(RUN).values()):
+                return moved
             copy = Copy(self.source, self.target, trees=[RunTrees()])
             copy.run(wait=1)
             moved += sum(one.moved for one in copy.trees.tallies)
             if moved and signals not in self._threads:
                 self._threads.append(signals)
                 signals.start()
-        return moved
+        left = self.source.list_records(RecordQuery(kind=RUN)).records
+        waiting = {name: self.source.peek(name) for name in self.source.queues()}
+        pytest.fail(f"signals go on: {signals.is_alive()}; left: {left}; messages: {waiting}")
 
     def end(self) -> None:
         """Let all workers go."""
