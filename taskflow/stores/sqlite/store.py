@@ -102,18 +102,24 @@ class SqliteStore:
         self, work: Callable[[Rows], T], durable: bool, committed: Callable[[T], None] | None
     ) -> T:
         writing = self._writing
+        inside = writing.holds()
         later: list[Callable[[], None]] = []
-        with writing as rows:
-            if self._fence is not None and writing.outermost:
-                self._fence(writing.rows)
-            answer = work(rows)
-            if writing.depth > 1:  # a part of another: others see it when that is committed
-                if committed is not None:
-                    writing.later.append(partial(committed, answer))
-                writing.owes = writing.owes or durable
-                return answer
-            if writing.later:
-                later, writing.later = writing.later, []
+        try:
+            with writing as rows:
+                if self._fence is not None and writing.outermost:
+                    self._fence(writing.rows)
+                answer = work(rows)
+                if writing.depth > 1:  # a part of another: others see it when that is committed
+                    if committed is not None:
+                        writing.later.append(partial(committed, answer))
+                    writing.owes = writing.owes or durable
+                    return answer
+                if writing.later:
+                    later, writing.later = writing.later, []
+        except BaseException as error:
+            if not inside:
+                writing.let_go(error)
+            raise
         if committed is not None:
             committed(answer)
         for call in later:
