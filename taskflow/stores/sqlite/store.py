@@ -195,13 +195,19 @@ class SqliteStore:
     def step(self, work: Callable[[Rows], T]) -> T:
         if self._haste.on:
             return self._hasty_step(work)
-        with self._reading as rows:  # one statement: SQLite commits it
-            answer = work(rows)
-            if not self._writing.depth:
-                self._count_commit()
-            if self._fence is not None and not self._writing.depth:
-                self._fence(self._reading.rows)
-            return answer
+        inside = self._reading.holds()
+        try:
+            with self._reading as rows:  # one statement: SQLite commits it
+                answer = work(rows)
+                if not self._writing.depth:
+                    self._count_commit()
+                if self._fence is not None and not self._writing.depth:
+                    self._fence(self._reading.rows)
+                return answer
+        except BaseException as error:
+            if not inside:
+                self._reading.let_go(error)
+            raise
 
     def _hasty_step(self, work: Callable[[Rows], T]) -> T:
         """A transaction after all: what waits is told so, and what is gathered may be undone. If
@@ -216,11 +222,17 @@ class SqliteStore:
 
     @uninterrupted
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
-        with self._reading as rows:
-            answer = work(rows)
-            if self._fence is not None and not self._writing.depth:
-                self._fence(self._reading.rows)
-            return answer
+        inside = self._reading.holds()
+        try:
+            with self._reading as rows:
+                answer = work(rows)
+                if self._fence is not None and not self._writing.depth:
+                    self._fence(self._reading.rows)
+                return answer
+        except BaseException as error:
+            if not inside:
+                self._reading.let_go(error)
+            raise
 
     @uninterrupted
     def version(self) -> Hashable:

@@ -59,6 +59,16 @@ class Reading:
         """Whether a block would begin at once, but for others who are in one."""
         return forking.pid == self._pid
 
+    def holds(self) -> bool:
+        """Whether this thread has the lock."""
+        return forking.pid == self._pid and self.lock._is_owned()  # type: ignore[attr-defined]
+
+    def let_go(self, error: BaseException) -> None:
+        """Nothing of this thread's stays, which had nothing before: Ctrl-C may come between a block
+        and its end, or when the lock is taken and the block has not begun."""
+        while self.holds():
+            self.lock.release()
+
     def __enter__(self) -> Rows:
         if self._haste.on or forking.pid != self._pid:
             self._acquire()
@@ -205,13 +215,7 @@ class Writing(Reading):
         """Whether this thread is inside such a block."""
         return self.depth > 0 and self._owner == threading.get_ident()
 
-    def holds(self) -> bool:
-        """Whether this thread has the lock."""
-        return forking.pid == self._pid and self.lock._is_owned()  # type: ignore[attr-defined]
-
     def let_go(self, error: BaseException) -> None:
-        """Nothing of this thread's stays: Ctrl-C may come between a block and its end, or when the
-        lock is taken and the block has not begun."""
         while self.holds():
             if self.is_mine():
                 self.__exit__(type(error), error, None)

@@ -1,4 +1,4 @@
-"""Ctrl-C in the midst of a transaction: it is undone or made, and whoever comes next is served."""
+"""Ctrl-C in the midst of what is stored: it is undone or made, and whoever comes next is served."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ _WHERE = ("taskflow.stores.sqlite.transaction", "taskflow.stores.sqlite.store")
 
 
 def struck(number: int, work: Callable[[], object]) -> bool:
-    """Do `work`, and strike Ctrl-C at the number-th place of a transaction where Python looks for
+    """Do `work`, and strike Ctrl-C at the number-th place of the store where Python looks for
     signals: where a function begins, and after the call of one that is C. False when it had
     fewer."""
     left = number
@@ -71,7 +71,15 @@ def count_within(store: SqliteStore) -> None:
     store.transact(work)
 
 
-@pytest.mark.parametrize("work", [count, count_within])
+def step(store: SqliteStore) -> None:
+    store.step(lambda rows: rows.tally(1, 1, 0))
+
+
+def look(store: SqliteStore) -> None:
+    store.look(lambda rows: rows.queues())
+
+
+@pytest.mark.parametrize("work", [count, count_within, step, look])
 def test_whoever_comes_next_is_served(
     work: Callable[[SqliteStore], None], store: SqliteStore, tmp_path: Path
 ) -> None:
@@ -85,7 +93,7 @@ def test_whoever_comes_next_is_served(
         count(store)
         before = handled(path)
         assert before == now + 1
-    assert 10 < number < MANY
+    assert 3 < number < MANY
 
 
 def test_a_transaction_whose_beginning_fails_is_none(
