@@ -57,6 +57,7 @@ class SharedCommit:
     def store(self, values: Values) -> bool:
         """Have it committed; False when it is not, and will not be. Raises BrokerUnavailable."""
         one = _Entry(values, self._database.connection)
+        inside = self._reading.holds()
         self._waiting.append(one)
         try:
             with self._reading:
@@ -65,9 +66,11 @@ class SharedCommit:
                         one.stored = False
                         break
                     self._store_some()
-        except BaseException:
+        except BaseException as error:
             with suppress(ValueError):
                 self._waiting.remove(one)
+            if not inside:
+                self._reading.let_go(error)
             raise
         if one.unknown:
             raise BrokerUnavailable("the thread that stored it was interrupted: it may be stored")

@@ -102,18 +102,24 @@ class SqliteStore:
         self, work: Callable[[Rows], T], durable: bool, committed: Callable[[T], None] | None
     ) -> T:
         writing = self._writing
+        inside = writing.holds()
         later: list[Callable[[], None]] = []
-        with writing as rows:
-            if self._fence is not None and writing.outermost:
-                self._fence(writing.rows)
-            answer = work(rows)
-            if writing.depth > 1:  # a part of another: others see it when that is committed
-                if committed is not None:
-                    writing.later.append(partial(committed, answer))
-                writing.owes = writing.owes or durable
-                return answer
-            if writing.later:
-                later, writing.later = writing.later, []
+        try:
+            with writing as rows:
+                if self._fence is not None and writing.outermost:
+                    self._fence(writing.rows)
+                answer = work(rows)
+                if writing.depth > 1:  # a part of another: others see it when that is committed
+                    if committed is not None:
+                        writing.later.append(partial(committed, answer))
+                    writing.owes = writing.owes or durable
+                    return answer
+                if writing.later:
+                    later, writing.later = writing.later, []
+        except BaseException as error:
+            if not inside:
+                writing.let_go(error)
+            raise
         if committed is not None:
             committed(answer)
         for call in later:
@@ -189,13 +195,19 @@ class SqliteStore:
     def step(self, work: Callable[[Rows], T]) -> T:
         if self._haste.on:
             return self._hasty_step(work)
-        with self._reading as rows:  # one statement: SQLite commits it
-            answer = work(rows)
-            if not self._writing.depth:
-                self._count_commit()
-            if self._fence is not None and not self._writing.depth:
-                self._fence(self._reading.rows)
-            return answer
+        inside = self._reading.holds()
+        try:
+            with self._reading as rows:  # one statement: SQLite commits it
+                answer = work(rows)
+                if not self._writing.depth:
+                    self._count_commit()
+                if self._fence is not None and not self._writing.depth:
+                    self._fence(self._reading.rows)
+                return answer
+        except BaseException as error:
+            if not inside:
+                self._reading.let_go(error)
+            raise
 
     def _hasty_step(self, work: Callable[[Rows], T]) -> T:
         """A transaction after all: what waits is told so, and what is gathered may be undone. If
@@ -210,11 +222,17 @@ class SqliteStore:
 
     @uninterrupted
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
-        with self._reading as rows:
-            answer = work(rows)
-            if self._fence is not None and not self._writing.depth:
-                self._fence(self._reading.rows)
-            return answer
+        inside = self._reading.holds()
+        try:
+            with self._reading as rows:
+                answer = work(rows)
+                if self._fence is not None and not self._writing.depth:
+                    self._fence(self._reading.rows)
+                return answer
+        except BaseException as error:
+            if not inside:
+                self._reading.let_go(error)
+            raise
 
     @uninterrupted
     def version(self) -> Hashable:

@@ -59,6 +59,16 @@ class Reading:
         """Whether a block would begin at once, but for others who are in one."""
         return forking.pid == self._pid
 
+    def holds(self) -> bool:
+        """Whether this thread has the lock."""
+        return forking.pid == self._pid and self.lock._is_owned()  # type: ignore[attr-defined]
+
+    def let_go(self, error: BaseException) -> None:
+        """Nothing of this thread's stays, which had nothing before: Ctrl-C may come between a block
+        and its end, or when the lock is taken and the block has not begun."""
+        while self.holds():
+            self.lock.release()
+
     def __enter__(self) -> Rows:
         if self._haste.on or forking.pid != self._pid:
             self._acquire()
@@ -122,6 +132,7 @@ class Writing(Reading):
 
     def __enter__(self) -> Rows:
         self._acquire()
+        before = self.depth
         try:
             if self._haste.on and self.depth <= self._gathers:  # what a call begins by itself
                 if self._haste.patience is None and (self._haste.changed or self._syncs()):
@@ -141,6 +152,8 @@ class Writing(Reading):
             else:
                 self._begin()
         except BaseException as error:
+            if not (before or self._gathers):
+                self._unbegin()
             super().__exit__(None, error, None)
             raise
         return self.rows
@@ -152,6 +165,14 @@ class Writing(Reading):
         self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
         self._owner_pid = self._pid
         self.depth = 1
+
+    def _unbegin(self) -> None:
+        """It has not begun; if it had, and an error came then (Ctrl-C, a disk that cannot be read),
+        it is undone."""
+        self.depth = self._owner = 0
+        with contextlib.suppress(apsw.Error):
+            if not self._idle():
+                self._undo()
 
     @property
     def outermost(self) -> bool:
@@ -193,6 +214,13 @@ class Writing(Reading):
     def is_mine(self) -> bool:
         """Whether this thread is inside such a block."""
         return self.depth > 0 and self._owner == threading.get_ident()
+
+    def let_go(self, error: BaseException) -> None:
+        while self.holds():
+            if self.is_mine():
+                self.__exit__(type(error), error, None)
+            else:
+                self.lock.release()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._owner_pid != forking.pid:  # forked within the block: it is the parent's to end
