@@ -8,7 +8,7 @@ from taskflow.broker import Broker
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.broker.tree_handover import Asked, Seen
 from taskflow.brokers.copying.trees import MOST_RECORDS, MOST_TEXT, Found
-from taskflow.errors import QueueNotFound
+from taskflow.errors import DecodeError, QueueNotFound
 from taskflow.tasks.canvas.early_rows import EARLY
 from taskflow.tasks.canvas.following import LIFE, SWEEP
 from taskflow.tasks.durable import SIGNAL, STEP, life_of
@@ -67,7 +67,7 @@ class _Reading:
                 continue
             try:
                 row = row_of(record)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except DecodeError:
                 return Found(name, None, "unreadable")
             if self._queues is not None and row.run.queue not in ("", *self._queues):
                 return None
@@ -96,7 +96,7 @@ class _Reading:
         try:
             if not _has_parts(row_of(root)):
                 return
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except DecodeError:
             return
         for kind in PARTS:
             after = ""

@@ -95,13 +95,15 @@ class Copy:
                 self._source.pause(name)
         copies = {name: QueueCopy(name) for name in self._declaring.queues}
         for batch in self._out.batches():
+            if batch.to != to:  # of another copy, which has just begun
+                continue
             messages = self._out.hand_again(batch.id)
             numbers = self._in.take_in(batch.id, batch.queue, messages)
             self._out.let_go(batch.id, numbers)
             if batch.queue in copies:
                 copies[batch.queue].moved += len(numbers)
                 moved(batch.queue, len(numbers))
-        self.trees.go_on()
+        self.trees.go_on(to)
         for topic in self._declaring.topics:
             self._remember("topic", topic)
         self._move_all(list(copies.values()), to, moved)

@@ -66,11 +66,13 @@ class TreeCopy:
                     self._tally(found.name).moved += 1
         return self.tallies
 
-    def go_on(self) -> None:
-        """End what an earlier copy had begun."""
+    def go_on(self, to: str) -> None:
+        """End what an earlier copy to this broker had begun."""
         if self._out is None or self._in is None:
             return
         for batch in self._out.tree_batches():
+            if batch.to != to:
+                continue
             trees = self._out.hand_trees_again(batch.id)
             refused = self._in.take_in_trees(batch.id, trees)
             self._out.let_trees_go(batch.id, refused)
