@@ -3,10 +3,11 @@ many as it takes."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
-from taskflow.broker.change import Change, Free, Remove
+from taskflow.broker.change import Change, Remove
 from taskflow.broker.record import Record
 from taskflow.broker.tree_handover import Asked, HeldKey, Seen, Tree, TreeBatch
 from taskflow.brokers.sharded.course import Course
@@ -157,14 +158,23 @@ class HandingTrees:
     def _remove_the_rest(self, tree: Tree) -> None:
         """What of a tree lies in other files. (A record that was made there since is another.)"""
         changes: dict[int, list[Change]] = {}
-        for key, holder, _ in tree.elsewhere:
-            free = Change(keys=[Free(key, holder)])
-            changes.setdefault(self._placement.of_key(key), []).append(free)
         for one in tree.strays:
             gone = Change(records=[Remove(one.kind, one.key, one.version)])
             changes.setdefault(self._placement.of_id(one.key), []).append(gone)
         for number, some in changes.items():
             self._shards[number].broker.apply(some, durable=False)
+        if tree.elsewhere:
+            self._parcels.move()  # such as a root that is owed to its file
+            locked(self._shards, lambda: self._free_elsewhere(tree))
+
+    def _free_elsewhere(self, tree: Tree) -> None:
+        """Its keys, unless the root is here again, or another of its name: then it has them."""
+        (kind,) = {one.kind for one in tree.records if one.key == tree.root}
+        if _records(self._shards[self._placement.of_id(tree.root)], kind, [tree.root]):
+            return
+        for key, holder, _ in tree.elsewhere:
+            shard = self._shards[self._placement.of_key(key)]
+            shard.store.transact(partial(_free, key, holder))
 
     # ---- trees that come ----------------------------------------------------------------------
     def take_in_trees(self, batch: str, trees: Sequence[Tree]) -> list[str]:
@@ -260,6 +270,10 @@ def _waiting(shard: Shard, queue: str, ids: Collection[str]) -> list[str]:
         return [one.id for one in found if not one.topic]
 
     return shard.store.transact(look)
+
+
+def _free(key: str, holder: str, rows: Rows) -> None:
+    rows.records.free(key, holder)
 
 
 def _records(shard: Shard, kind: str, keys: Collection[str]) -> dict[str, Record]:
