@@ -10,6 +10,7 @@ from taskflow import Broker, Result
 from taskflow.broker.change import Change, Put
 from taskflow.brokers.copying.copy import Copy
 from taskflow.brokers.copying.tree_tally import TreeTally
+from taskflow.errors import ConfigError
 from taskflow.message import Message
 from taskflow.publisher import using
 from taskflow.tasks.run_trees import RunTrees
@@ -123,7 +124,8 @@ def test_what_goes_to_another_broker_is_left_to_that_copy(opened: Open, verb: st
         declare()
 
     late._declaring.declare = meanwhile  # type: ignore[method-assign]
-    late.run()
+    with pytest.raises(ConfigError, match="1 batches of an earlier copy"):
+        late.run()
     copied(source, target)
     there, elsewhere = (kept_by(one) for one in (target, third))
     if verb == "hand_out":
