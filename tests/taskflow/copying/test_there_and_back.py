@@ -157,3 +157,45 @@ def spoil(broker: Broker, id: str) -> None:
     one = broker.records("run", [id])[id]
     put = Put(kind="run", key=id, value="{}", label=one.label, state=one.state, parent=one.parent)
     broker.apply([Change(records=[put])])
+
+
+@pytest.mark.parametrize("into", ["take_in", "take_in_trees"])
+def test_copies_to_two_brokers_that_were_both_interrupted_can_both_be_ended(
+    opened: Open, into: str
+) -> None:
+    """Each had looked for the other before that had begun."""
+    source, target, third = opened("memory"), opened("memory"), opened("memory")
+    world = TreeWorld()
+    world.declare(source)
+    source.create_queue("plain")
+    with using(source):
+        runs = [world.add.delay(n) for n in range(2)]
+    source.send("plain", [Message("m", "x"), Message("n", "x")])
+    late = Copy(source, third, trees=[RunTrees()])
+    trees, check = RunTrees().find(source, None), late._check_others
+    copied(source, target, "keyed")
+    begin(source, target, into, next(trees).asked)
+    late._check_others = lambda to: None  # type: ignore[method-assign]
+    with dying(third, into):
+        late.run()
+    late._check_others = check  # type: ignore[method-assign]
+    for other in (target, third):
+        with suppress(ConfigError):
+            copied(source, other)
+    copied(source, target)
+    copied(source, third)
+    assert source.count_records("run") == {}
+    assert waiting(source)["plain"] == []
+    there = [id for one in (target, third) for id in waiting(one).get("plain", [])]
+    assert sorted(there) == ["m", "n"]
+    kept = [one.key for each in (target, third) for one in kept_by(each)[0]["run"]]
+    assert sorted(kept) == sorted(run.id for run in runs)
+
+
+def begin(source: Any, target: Broker, into: str, asked: Any) -> None:
+    """Hand out a batch to this broker."""
+    to = target.records("broker", ["id"])["id"].value
+    if into == "take_in":
+        assert source.hand_out("b", "plain", to, 1).messages
+    else:
+        assert source.hand_out_trees("b", to, [asked])
