@@ -113,11 +113,11 @@ def test_who_dies_while_runs_leave_a_file_has_moved_each_once(
     was = kept_by(source)
     copy_and_die(source, other, verb, source, number)
     world.declare(other)
-    world.work(other)
+    worked = world.work(other)
     copied(opened(), other)
     assert not any(kept_by(source)[0].values())
     assert kept_by(source)[1] == {}
-    if not world.effects["add 2"]:
+    if not worked:
         assert kept_by(other) == was
     world.finish(other, found)
 
