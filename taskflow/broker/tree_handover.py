@@ -86,10 +86,11 @@ class TreeHandover(Protocol):
         """Those on their way, oldest first."""
         ...
 
-    def hand_out_trees(self, batch: str, to: str, asked: Sequence[Asked]) -> list[Tree]:
+    def hand_out_trees(self, batch: str, to: str, asked: Sequence[Asked]) -> dict[str, list[Tree]]:
         """Take these trees out of use, into the record of this batch; without those of which
         anything is other than it was seen, or whose message is in flight or has others of its group
-        before it. Without any there is no batch."""
+        before it. Answers the trees by their batch: without any there is none, and over several
+        files there is one for each of them, whose id begins with this one."""
         ...
 
     def scattered(self, asked: Sequence[Asked]) -> set[str]:

@@ -50,6 +50,7 @@ class _Reading:
         self._source = source
         self._queues = queues
         self._letters: dict[str, str | None] = {}
+        self._others: list[str] | None = None
 
     def tree(
         self, root: Record, sweeps: Mapping[str, Record], said: Mapping[str, Record]
@@ -133,10 +134,22 @@ class _Reading:
         ids = dict[str, list[str]]()
         for row in runs:
             some = [message_id(row.id, at) for at in range(1, row.run.generation + 2)]
-            for queue in (self._letters_of(row.run.queue), row.run.queue):
+            own = (self._letters_of(row.run.queue), row.run.queue)
+            others = self._filled() if row.state == "failed" else []
+            for queue in (*(name for name in others if name not in own), *own):
                 if queue:
                     ids.setdefault(queue, []).extend(some)
         return list(ids.items())
+
+    def _filled(self) -> list[str]:
+        """The queues that have messages: a dead letter stays where it is when its queue is given
+        another one for such."""
+        if self._others is None:
+            counts = {name: one.counts for name, one in self._source.survey(self._queues).items()}
+            self._others = [
+                name for name, one in counts.items() if one.visible or one.delayed or one.in_flight
+            ]
+        return self._others
 
     def _letters_of(self, queue: str) -> str | None:
         """The dead-letter queue of a queue."""

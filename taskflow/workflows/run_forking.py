@@ -38,6 +38,7 @@ def fork_run(
     records: list[Put] = []
     for step in steps:
         records += _copies(broker, row, made, step)
+    find_run(broker, run_id)  # else it left while its steps were read, and they with it
     run = msgspec.structs.replace(
         row.run,
         generation=2,  # of one in its first it is known that it has no steps

@@ -16,6 +16,7 @@ from taskflow.brokers.copying import tree_copy
 from taskflow.brokers.copying.copy import Copy
 from taskflow.message import Delivery, Message
 from taskflow.scheduling.due_schedules import fire, look
+from taskflow.stores.postgres.session import Session
 from taskflow.stores.sqlite.store import SqliteStore
 from taskflow.tasks.run_trees import RunTrees
 
@@ -129,6 +130,25 @@ def copy_and_die(source: Broker, target: Broker, at: str) -> None:
         return answer
 
     SqliteStore.transact = dies  # type: ignore[method-assign]
+    copying.BATCH = tree_copy.BATCH = 7
+    Copy(source, target, trees=[RunTrees()]).run()
+
+
+def copy_and_die_at_statement(source: Broker, target: Broker, at: str) -> None:
+    """As `copy_and_die`, at that statement to PostgreSQL: before it is sent, or after it."""
+    run, left = Session._run, int(at)
+
+    def dies(*given: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if not left and int(at) % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = run(*given, **options)
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    Session._run = dies  # type: ignore[method-assign]
     copying.BATCH = tree_copy.BATCH = 7
     Copy(source, target, trees=[RunTrees()]).run()
 

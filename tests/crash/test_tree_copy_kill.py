@@ -12,6 +12,7 @@ from taskflow.tasks.run_trees import RunTrees
 from taskflow.testing import ManualClock
 from tests.crash.processes import SECONDS, child
 from tests.crash.test_copy_kill import shards
+from tests.postgres_server import PostgresServer
 from tests.taskflow.copying.tree_world import TreeWorld
 
 pytestmark = pytest.mark.crash
@@ -23,19 +24,41 @@ def test_each_run_goes_on_at_one_broker_whoever_is_killed(
     tmp_path: Path, source_files: int, target_files: int
 ) -> None:
     """Before a commit of either file, or after it; and workers of both handle what they find."""
-    clock = ManualClock(SystemClock().now())
     source_at, target_at = (
         f"sqlite:///{tmp_path}/{name}.db?durability=process{shards(files)}"
         for name, files in (("from", source_files), ("to", target_files))
     )
+    kill_and_repeat(source_at, target_at, "copy_and_die", 60, random.Random(source_files))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["postgres>file", "file>postgres", "postgres>postgres"])
+def test_each_run_goes_on_at_one_broker_whatever_statement_was_the_last(
+    tmp_path: Path, postgres: PostgresServer, way: str
+) -> None:
+    """Within the changes of either broker, too: what was not committed the server takes back."""
+    source_at, target_at = (
+        postgres.address(schema=f"{name}{at}")
+        if name == "postgres"
+        else f"sqlite:///{tmp_path}/{at}.db?durability=process"
+        for at, name in enumerate(way.split(">"))
+    )
+    kill_and_repeat(source_at, target_at, "copy_and_die_at_statement", 400, random.Random(way))
+    postgres.empty()
+
+
+def kill_and_repeat(
+    source_at: str, target_at: str, role: str, most: int, dice: random.Random
+) -> None:
+    """And let workers of both handle what they find in between."""
+    clock = ManualClock(SystemClock().now())
     source, target = (open_broker(one, clock=clock) for one in (source_at, target_at))
-    dice = random.Random(source_files)
     world = TreeWorld()
     found = world.fill(source)
     world.declare(target)
     for _ in range(8):
-        at = str(dice.randrange(1, 60))
-        with child("copy_and_die", source_at, target_at, at) as copying:
+        at = str(dice.randrange(1, most))
+        with child(role, source_at, target_at, at) as copying:
             assert copying.wait(SECONDS) in (-signal.SIGKILL, 0)
         world.work(target)
         if dice.random() < 0.5:

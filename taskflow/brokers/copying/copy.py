@@ -78,30 +78,30 @@ class Copy:
 
         Call it again after it was interrupted, wherever that was: what was moved is moved once.
         `moved(queue, count)` is told of each batch. Raises ConfigError while another copy of
-        `source`, to another broker, has not ended.
+        `source`, to another broker, has not ended: what an earlier one to this `target` had begun
+        is finished even then.
         """
         to = _name(self._target)
         if to == _name(self._source):
             raise ConfigError("FROM and TO are one broker")
-        others = sum(one.to != to for one in self._out.batches()) + self.trees.others(to)
-        if others:
-            raise ConfigError(
-                f"{others} batches of an earlier copy to another broker have not ended: repeat"
-                " that one first"
-            )
+        if not self._begun(to):
+            self._check_others(to)
         self._declaring.declare()
         for name in self._declaring.queues:
             if is_fifo(name):  # else workers of both would have messages of one group
                 self._source.pause(name)
         copies = {name: QueueCopy(name) for name in self._declaring.queues}
         for batch in self._out.batches():
+            if batch.to != to:  # of another copy, which has just begun
+                continue
             messages = self._out.hand_again(batch.id)
             numbers = self._in.take_in(batch.id, batch.queue, messages)
             self._out.let_go(batch.id, numbers)
             if batch.queue in copies:
                 copies[batch.queue].moved += len(numbers)
                 moved(batch.queue, len(numbers))
-        self.trees.go_on()
+        self.trees.go_on(to)
+        self._check_others(to)
         for topic in self._declaring.topics:
             self._remember("topic", topic)
         self._move_all(list(copies.values()), to, moved)
@@ -113,6 +113,18 @@ class Copy:
             left = [one for one in copies.values() if one.in_flight or one.of_runs]
             self._move_all(left, to, moved)
         return list(copies.values())
+
+    def _begun(self, to: str) -> bool:
+        """Whether an earlier copy to this broker has not ended."""
+        return any(one.to == to for one in self._out.batches()) or self.trees.begun(to)
+
+    def _check_others(self, to: str) -> None:
+        others = sum(one.to != to for one in self._out.batches()) + self.trees.others(to)
+        if others:
+            raise ConfigError(
+                f"{others} batches of an earlier copy to another broker have not ended: repeat"
+                " that one first"
+            )
 
     def _waits(self, copies: Collection[QueueCopy]) -> bool:
         """Whether something is left that is in flight."""

@@ -51,6 +51,10 @@ class TreeCopy:
         """How many batches have left `source` and are not let go: a copy was interrupted."""
         return 0 if self._out is None else len(self._out.tree_batches())
 
+    def begun(self, to: str) -> bool:
+        """Whether batches are on their way to this broker."""
+        return self._out is not None and any(one.to == to for one in self._out.tree_batches())
+
     def others(self, to: str) -> int:
         """How many batches are on their way to other brokers than this one."""
         return 0 if self._out is None else sum(one.to != to for one in self._out.tree_batches())
@@ -66,11 +70,13 @@ class TreeCopy:
                     self._tally(found.name).moved += 1
         return self.tallies
 
-    def go_on(self) -> None:
-        """End what an earlier copy had begun."""
+    def go_on(self, to: str) -> None:
+        """End what an earlier copy to this broker had begun."""
         if self._out is None or self._in is None:
             return
         for batch in self._out.tree_batches():
+            if batch.to != to:
+                continue
             trees = self._out.hand_trees_again(batch.id)
             refused = self._in.take_in_trees(batch.id, trees)
             self._out.let_trees_go(batch.id, refused)
@@ -106,11 +112,13 @@ class TreeCopy:
         for root in against:
             self._tally(names[root]).taken += 1
         batch = new_id(self._source.clock.now(), self._source.random)
-        trees = self._out.hand_out_trees(batch, to, free) if free else []
-        refused = self._in.take_in_trees(batch, trees) if trees else []
-        if trees:
-            self._out.let_trees_go(batch, refused)
-        gone = {tree.root for tree in trees}
+        batches = self._out.hand_out_trees(batch, to, free) if free else {}
+        refused, gone = set[str](), set[str]()
+        for part, trees in batches.items():
+            back = self._in.take_in_trees(part, trees)
+            self._out.let_trees_go(part, back)
+            refused.update(back)
+            gone.update(tree.root for tree in trees)
         left = [one for one in free if one.root not in gone]
         scattered = self._out.scattered(left) if left else set()
         for one in free:

@@ -116,7 +116,7 @@ class ShardedBroker:
         self.identity, self.set_identity = first.identity, declared.set_identity
         self.pause, self.purged = declared.pause, declared.purged
 
-        operator = Operator(course, shards)
+        operator = Operator(course, shards, parcels)
         self.counts, self.peek, self.waiting = operator.counts, operator.peek, operator.waiting
         self.redrive, self.purge = operator.redrive, operator.purge
         self.survey = operator.survey

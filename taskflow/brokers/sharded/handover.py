@@ -9,7 +9,7 @@ from taskflow.broker.handover import START, Batch, Finished, Handed, Known, Lot,
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.brokers.stored.handover import find_batch
+from taskflow.brokers.stored.leaving_batch import find_batch
 from taskflow.brokers.stored.taken_batches import note_taken, numbers_of, store, taken_name
 from taskflow.limits import is_fifo
 from taskflow.message import new_id

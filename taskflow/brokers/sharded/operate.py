@@ -7,6 +7,7 @@ from taskflow.broker import QueueCounts
 from taskflow.broker.settings import Surveyed
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.fence import MapChanged
+from taskflow.brokers.sharded.parcels import Parcels
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.message import Delivery
 
@@ -15,9 +16,10 @@ class Operator:
     """What an operator asks of a queue. Thread-safe. Each file is asked by itself: what moves from
     one moment to the next is counted as each saw it."""
 
-    def __init__(self, course: Course, shards: Sequence[Shard]) -> None:
+    def __init__(self, course: Course, shards: Sequence[Shard], parcels: Parcels) -> None:
         self._steady = course.steady
         self._shards = shards
+        self._parcels = parcels
 
     def counts(self, queue: str) -> QueueCounts:
         """How much a queue holds."""
@@ -51,11 +53,18 @@ class Operator:
         return self._steady(count)
 
     def peek(self, queue: str, limit: int = 100, ids: Collection[str] = ()) -> list[Delivery]:
-        """Look at messages without receiving them, those that were sent first."""
-        found = self._steady(
-            lambda: [shard.broker.peek(queue, limit, ids) for shard in self._shards]
-        )
-        return list(merge(*found, key=age_of))[:limit]
+        """Look at messages without receiving them, those that were sent first. One that is
+        asked for by its id and owed to its file comes there before, whoever died meanwhile."""
+
+        def look() -> list[Delivery]:
+            found = [shard.broker.peek(queue, limit, ids) for shard in self._shards]
+            return list(merge(*found, key=age_of))[:limit]
+
+        found = self._steady(look)
+        if ids and len(found) < min(limit, len({*ids})):  # one may be owed to its file
+            self._steady(self._parcels.move)
+            found = self._steady(look)
+        return found
 
     def redrive(self, queue: str, ids: Collection[str] = (), limit: int = 1000) -> int:
         """Send dead letters back to where they came from."""

@@ -3,6 +3,7 @@ many as it takes."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -80,11 +81,12 @@ class HandingTrees:
                 found.update(roots[id] for id in _waiting(shard, queue, roots))
         return found
 
-    def hand_out_trees(self, batch: str, to: str, asked: Sequence[Asked]) -> list[Tree]:
-        """Take trees out of use, those of each file in a transaction there."""
+    def hand_out_trees(self, batch: str, to: str, asked: Sequence[Asked]) -> dict[str, list[Tree]]:
+        """Take trees out of use, those of each file in a transaction there, as a batch: whoever
+        looks meanwhile sees whole ones."""
         return self._steady(lambda: self._hand_out(batch, to, asked))
 
-    def _hand_out(self, batch: str, to: str, asked: Sequence[Asked]) -> list[Tree]:
+    def _hand_out(self, batch: str, to: str, asked: Sequence[Asked]) -> dict[str, list[Tree]]:
         self._parcels.move()  # else a step may be owed to the file where it is looked for
         scattered = self._scattered(asked)
         files: dict[int, list[Asked]] = {}
@@ -93,10 +95,11 @@ class HandingTrees:
                 number = self._placement.of_id(one.root)
                 if (whole := self._with_the_rest(one, number)) is not None:
                     files.setdefault(number, []).append(whole)
-        trees: list[Tree] = []
+        batches: dict[str, list[Tree]] = {}
         for number, some in files.items():
-            trees += self._shards[number].broker.hand_out_trees(batch, to, some)
-        return trees
+            broker = self._shards[number].broker
+            batches |= broker.hand_out_trees(f"{batch}/{number}", to, some)
+        return batches
 
     def _with_the_rest(self, asked: Asked, number: int) -> Asked | None:
         """What to ask of the file of the root, with what lies in others; None when that is not as
@@ -147,24 +150,28 @@ class HandingTrees:
         stay: list[str] = []
         for shard in self._shards:
             trees = shard.broker.hand_trees_again(batch)
-            for tree in trees:
-                if tree.root not in back:
-                    self._remove_the_rest(tree)
+            if any(one.elsewhere or one.strays for one in trees):
+                self._parcels.move()  # such as a root that is owed to its file
+                locked(self._shards, partial(self._remove_the_rest, shard, batch, back))
             if trees:
                 stay += shard.broker.let_trees_go(batch, back)
         return stay
 
-    def _remove_the_rest(self, tree: Tree) -> None:
-        """What of a tree lies in other files. (A record that was made there since is another.)"""
-        changes: dict[int, list[Change]] = {}
-        for key, holder, _ in tree.elsewhere:
-            free = Change(keys=[Free(key, holder)])
-            changes.setdefault(self._placement.of_key(key), []).append(free)
-        for one in tree.strays:
-            gone = Change(records=[Remove(one.kind, one.key, one.version)])
-            changes.setdefault(self._placement.of_id(one.key), []).append(gone)
-        for number, some in changes.items():
-            self._shards[number].broker.apply(some, durable=False)
+    def _remove_the_rest(self, shard: Shard, batch: str, back: Collection[str]) -> None:
+        """What lies in other files of the trees of a batch, while all files are locked."""
+        for tree in shard.broker.hand_trees_again(batch):  # none: somebody else was quicker
+            if tree.root in back or not (tree.elsewhere or tree.strays):
+                continue
+            was = tree.records[0]
+            there = shard.broker.records(was.kind, [tree.root]).get(tree.root)
+            if there is None:
+                for key, holder, _ in tree.elsewhere:
+                    free = Change(keys=[Free(key, holder)])
+                    self._shards[self._placement.of_key(key)].broker.apply([free])
+            if there is None or there.created_at != was.created_at:  # not the same one, come back
+                for one in tree.strays:
+                    gone = Change(records=[Remove(one.kind, one.key, one.version)])
+                    self._shards[self._placement.of_id(one.key)].broker.apply([gone])
 
     # ---- trees that come ----------------------------------------------------------------------
     def take_in_trees(self, batch: str, trees: Sequence[Tree]) -> list[str]:

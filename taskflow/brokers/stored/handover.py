@@ -7,32 +7,21 @@ import msgspec
 
 from taskflow.broker.change import Put, Remove
 from taskflow.broker.handover import HANDOVER, START, Batch, Finished, Handed, Known, Lot, Place
-from taskflow.broker.record import Record, RecordQuery
+from taskflow.broker.record import RecordQuery
 from taskflow.broker.tree_handover import TREES
 from taskflow.brokers.stored.core import Core
-from taskflow.brokers.stored.handed_rows import Before, before_of, handed, in_flight
+from taskflow.brokers.stored.handed_rows import before_of, handed, in_flight
+from taskflow.brokers.stored.leaving_batch import LeavingBatch, find_batch, read_batch
 from taskflow.brokers.stored.lookup import find_queue, find_topic
 from taskflow.brokers.stored.receipts import new_lease
 from taskflow.brokers.stored.taken_batches import note_taken, numbers_of, store, taken_name
 from taskflow.errors import ConfigError
 from taskflow.stores.message_columns import read_extra
-from taskflow.stores.row import SPOKEN, Held, QueueRow, Row
+from taskflow.stores.row import SPOKEN, QueueRow, Row
 from taskflow.stores.rows import Rows
 
 HIDDEN_FOR = 3600.0  # seconds until what was handed out may be received here again
 _VERSION_BITS = 31
-
-
-class _Noted(msgspec.Struct):
-    """The value of a batch's record. `receipt` is what its rows carry meanwhile."""
-
-    queue: str
-    to: str
-    receipt: int
-    rows: list[Before]
-
-
-_read = msgspec.json.Decoder(_Noted).decode
 
 
 class HandingOver:
@@ -48,7 +37,7 @@ class HandingOver:
         found = self._core.store.look(
             lambda rows: rows.records.select(query, None, self._core.now())
         )
-        noted = [(record.key, _read(record.value)) for _, record in found]
+        noted = [(record.key, read_batch(record.value)) for _, record in found]
         return [Batch(key, one.queue, one.to) for key, one in noted]
 
     def hand_out(self, batch: str, queue: str, to: str, limit: int, place: Place = START) -> Lot:
@@ -66,7 +55,7 @@ class HandingOver:
                 # Said by its holder: who receives it here after all has no suspect.
                 rows.handover.hide(row.id, seqs, receipt | SPOKEN, now + HIDDEN_FOR)
                 before = [before_of(one) for one in chosen]
-                value = msgspec.json.encode(_Noted(queue, to, receipt, before)).decode()
+                value = msgspec.json.encode(LeavingBatch(queue, to, receipt, before)).decode()
                 fresh = self._core.random.getrandbits(_VERSION_BITS) << 20 | 1
                 rows.records.put(Put(kind=HANDOVER, key=batch, value=value, expected=0), fresh, now)
             messages = [handed(rows, one, before_of(one)) for one in chosen]
@@ -85,8 +74,7 @@ class HandingOver:
             queue = None if noted is None else rows.queue(noted.queue)
             if noted is None or queue is None:
                 return []
-            held = [Held(one.number, noted.receipt) for one in noted.rows]
-            found = rows.find(queue.id, held)
+            found = rows.find(queue.id, noted.held)
             return [
                 handed(rows, row, before)
                 for row, before in zip(found, noted.rows, strict=True)
@@ -122,7 +110,8 @@ class HandingOver:
             if noted is None:
                 return None
             if (queue := rows.queue(noted.queue)) is not None:
-                rows.drop(queue.id, numbers)
+                own = {one.number for one in noted.rows}  # a number may be another's by now
+                rows.drop(queue.id, own.intersection(numbers))
             rows.records.remove(Remove(kind=HANDOVER, key=batch), self._core.now())
             return noted.queue
 
@@ -133,9 +122,9 @@ class HandingOver:
         self._core.store.transact(work, committed=announce)
 
     @staticmethod
-    def _noted(rows: Rows, batch: str) -> _Noted | None:
+    def _noted(rows: Rows, batch: str) -> LeavingBatch | None:
         found = find_batch(rows, batch)
-        return None if found is None else _read(found.value)
+        return None if found is None else read_batch(found.value)
 
     # ---- what is remembered -------------------------------------------------------------------
     def finished_after(self, queue: str, last: tuple[str, str], limit: int) -> list[Finished]:
@@ -182,11 +171,6 @@ class HandingOver:
 
         if known:
             self._core.store.transact(work, durable=True)
-
-
-def find_batch(rows: Rows, batch: str) -> Record | None:
-    """The record of a batch that was handed out here, until it is let go."""
-    return rows.records.find(HANDOVER, [batch], 0.0).get(batch)
 
 
 def check_none_leaves(rows: Rows, now: float) -> None:

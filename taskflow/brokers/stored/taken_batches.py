@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from taskflow.broker.handover import HANDOVER, Handed
+from taskflow.brokers.stored.leaving_batch import drop_returned
 from taskflow.brokers.stored.lookup import find_queue
 from taskflow.stores.row import Row
 from taskflow.stores.rows import Rows
@@ -23,6 +24,7 @@ def store(rows: Rows, queue: str, messages: Sequence[Handed], now: float) -> Non
     """Store messages of another broker, but for those that the queue holds."""
     row = find_queue(rows, queue)
     rows.expire(row.id, now - row.settings.retention)  # one of them may have the same id
+    drop_returned(rows, row, messages, now)
     rows.handover.add(row, [_row(rows, one) for one in messages], now)
 
 

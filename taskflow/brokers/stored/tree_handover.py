@@ -42,7 +42,7 @@ class HandingTrees:
         return [TreeBatch(record.key, record.label or "") for _, record in found]
 
     # ---- trees that leave ---------------------------------------------------------------------
-    def hand_out_trees(self, batch: str, to: str, asked: Sequence[Asked]) -> list[Tree]:
+    def hand_out_trees(self, batch: str, to: str, asked: Sequence[Asked]) -> dict[str, list[Tree]]:
         """Take trees out of use, into the batch's record."""
 
         def work(rows: Rows) -> list[Tree]:
@@ -60,7 +60,8 @@ class HandingTrees:
         def announce(trees: Sequence[Tree]) -> None:
             self._core.waiters.announce(rings_of(trees))
 
-        return self._core.store.transact(work, durable=True, committed=announce)
+        trees = self._core.store.transact(work, durable=True, committed=announce)
+        return {batch: trees} if trees else {}
 
     def scattered(self, asked: Sequence[Asked]) -> set[str]:
         """None: there is one file."""

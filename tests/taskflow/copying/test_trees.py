@@ -1,5 +1,6 @@
 """`Copy` of runs: each is at the other broker afterwards as it was, with all that hangs on it."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -206,3 +207,19 @@ def test_no_batch_holds_more_than_so_many_characters(
     monkeypatch.setattr(tree_copy, "BATCH_TEXT", 2 * text)
     assert copied(source, target)["tests.add"].moved == 6
     assert sizes == [2, 2, 2]
+
+
+def test_a_dead_letter_goes_along_that_lies_in_a_former_queue_for_such(pair: Pair) -> None:
+    source, target = pair
+    world = TreeWorld()
+    world.declare(source)
+    with using(source):
+        failed = world.fails.delay()
+    world.work(source)
+    source.create_queue("letters")
+    source.set_queue("sums", replace(source.settings("sums"), dead_letter_queue="letters"))
+    assert copied(source, target)["tests.fails"] == TreeTally("tests.fails", moved=1)
+    assert source.peek("sums-dlq") == []
+    assert [one.id for one in target.peek("sums-dlq")] == [failed.id]
+    assert target.redrive("sums-dlq") == 1
+    assert [one.id for one in target.peek("sums")] == [failed.id]

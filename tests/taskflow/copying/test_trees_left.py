@@ -12,7 +12,7 @@ from taskflow.broker.record import RecordQuery
 from taskflow.brokers.copying import trees
 from taskflow.brokers.copying.copy import Copy
 from taskflow.brokers.copying.tree_tally import TreeTally
-from taskflow.errors import ConfigError
+from taskflow.errors import ConfigError, NoResult
 from taskflow.message import Message
 from taskflow.publisher import using
 from taskflow.tasks.canvas.early_rows import EARLY
@@ -20,6 +20,7 @@ from taskflow.tasks.canvas.following import SWEEP
 from taskflow.tasks.preparing import key_of
 from taskflow.tasks.run_trees import RunTrees
 from taskflow.testing import ManualClock
+from taskflow.workflows.run_forking import fork_run
 from taskflow.workflows.signals import send_signal
 from tests.taskflow.copying.conftest import Open, Pair
 from tests.taskflow.copying.tree_world import KEY, TreeWorld, copied, kept_by
@@ -282,6 +283,26 @@ def test_what_the_other_broker_would_refuse_keeps_its_place_in_its_group(opened:
     source.send("lined.fifo", [behind])
     assert copied(source, target)["tests.lined"] == TreeTally("tests.lined", taken=1)
     assert [one.id for one in source.peek("lined.fifo")] == ["same", "behind"]
+
+
+def test_no_fork_begins_anew_since_its_steps_left_while_they_were_read(opened: Open) -> None:
+    source, target = opened("memory"), opened("memory")
+    world = TreeWorld()
+    found = world.fill(source)
+    list_records = source.list_records
+
+    def late(query: RecordQuery) -> Any:
+        source.list_records = list_records  # type: ignore[method-assign]
+        copied(source, target)
+        return list_records(query)
+
+    source.list_records = late  # type: ignore[method-assign]
+    with pytest.raises(NoResult, match="there is no run"):
+        fork_run(source, found["asleep"].id)
+    assert source.count_records("run") == {}
+    assert Result[Any](fork_run(target, found["asleep"].id), broker=target).state == "waiting"
+    world.work(target)
+    assert world.effects["b first"] == 1
 
 
 def test_a_copy_ends_though_others_go_on_sending(opened: Open) -> None:

@@ -14,6 +14,8 @@ from taskflow.brokers.copying.tree_tally import TreeTally
 from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.errors import ConfigError
 from taskflow.publisher import using
+from taskflow.tasks.lost import end_if_lost
+from taskflow.tasks.run import load
 from taskflow.tasks.run_trees import RunTrees
 from taskflow.testing import ManualClock
 from tests.taskflow.copying.tree_world import KEY, TreeWorld, kept_by
@@ -76,6 +78,30 @@ def test_who_dies_between_two_files_has_moved_each_run_once(
     world.finish(again, found)
 
 
+@pytest.mark.parametrize("copying", [True, False])
+def test_no_run_is_lost_whose_message_is_owed_to_another_file(
+    opened: Open, other: Broker, world: TreeWorld, copying: bool
+) -> None:
+    """Somebody asks before that is done: of a run that was copied, and of one that was called."""
+    target = opened()
+    world.declare(target)
+    world.declare(other)
+    call = world.lined.options(id=id_in(1), group="g")
+    assert target.course.placement.fifo == 0
+    if copying:
+        with using(other):
+            call.delay(5)
+        copy_and_die(other, target, "take_in_trees", target, 0)
+    else:
+        with using(target), dying_before_the_commit_of(target, 0):
+            call.delay(5)
+    row = load(target, [id_in(1)])[id_in(1)]
+    found = end_if_lost(target, row)
+    assert (row.state, found and found.state) == ("waiting", "waiting")
+    world.work(target)
+    assert Result[int](row.id, broker=target).get(0) == 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["hand_out_trees", "let_trees_go"])
 @pytest.mark.parametrize("number", [0, 1])
@@ -87,11 +113,11 @@ def test_who_dies_while_runs_leave_a_file_has_moved_each_once(
     was = kept_by(source)
     copy_and_die(source, other, verb, source, number)
     world.declare(other)
-    world.work(other)
+    worked = world.work(other)
     copied(opened(), other)
     assert not any(kept_by(source)[0].values())
     assert kept_by(source)[1] == {}
-    if not world.effects["add 2"]:
+    if not worked:
         assert kept_by(other) == was
     world.finish(other, found)
 
