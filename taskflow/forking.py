@@ -86,7 +86,8 @@ def _before() -> None:
             if not new:
                 return
             _lock.release()
-            for last, one in new:
+            last = new[-1][0]
+            for _, one in new:
                 one.before_fork()
                 _fork.resting.append(one)
     finally:

@@ -47,6 +47,7 @@ Send = Callable[[AsgiEvent], Awaitable[None]]
 Page = Callable[[HttpRequest], Awaitable[HttpResponse] | HttpResponse]
 Authorize = Callable[[HttpRequest, str, str], Caller]
 Admit = Callable[[HttpRequest], None]
+AdmitToPages = Callable[[HttpRequest], HttpResponse | None]
 ReadScope = Callable[[HttpRequest], tuple[str, str, str] | None]
 Hook = Callable[[], Awaitable[None]]
 
@@ -59,7 +60,7 @@ class App:
     shape, or raises WireError or BrokerError.
     `authorize`: by request, service and action, who asks; raises WireError to refuse. It runs
     before the parameters are read. `admit` raises WireError for a request whose body is not even
-    to be read, `admit_to_pages` for one with a body for a page.
+    to be read; `admit_to_pages` answers one with a body for a page whose body is not to be.
     `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
     `pages`: by (method, path), what else is served; a request for an action goes before them. A
     path that ends in `/*` is for all that have one more word, in `/**` for all below it.
@@ -83,7 +84,7 @@ class App:
         startup: Hook | None = None,
         shutdown: Hook | None = None,
         admit: Admit = lambda _: None,
-        admit_to_pages: Admit = lambda _: None,
+        admit_to_pages: AdmitToPages = lambda _: None,
         threads: Executor | None = None,
     ) -> None:
         self._actions = actions
@@ -165,7 +166,9 @@ class App:
     ) -> HttpResponse | None:
         try:
             if request.has_body():
-                self._admit_to_pages(request)
+                refusal = self._admit_to_pages(request)
+                if refusal is not None:
+                    return _hang_up(refusal)
             body = await read_body(request, receive, self._max_body)
             if body is None:
                 return None

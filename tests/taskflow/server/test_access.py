@@ -212,10 +212,12 @@ def test_a_strangers_body_is_not_read_for_a_page_either(keys: Keys) -> None:
         return {"type": "http.request", "body": b"x"}
 
     statuses: list[int] = []
+    asks: list[bytes] = []
 
     async def send(event: Any) -> None:
         if "status" in event:
             statuses.append(event["status"])
+            asks[:] = [value for name, value in event["headers"] if name == b"www-authenticate"]
 
     def page(_: HttpRequest) -> HttpResponse:
         return HttpResponse(200, (), b"")
@@ -230,6 +232,7 @@ def test_a_strangers_body_is_not_read_for_a_page_either(keys: Keys) -> None:
     assert (post("localhost"), reads) == (200, ["body"])
     key = keys.add("shop", 0.0)
     assert (post("localhost"), reads) == (401, ["body"])
+    assert asks == [b'Basic realm="taskflow", charset="UTF-8"'], "browsers ask for one"
     assert (post("localhost", basic(key.access_key_id, "wrong")), reads) == (401, ["body"])
     assert post("localhost", basic(key.access_key_id, key.secret)) == 200
 
