@@ -31,6 +31,9 @@ _told: WeakValueDictionary[int, Forkable] = WeakValueDictionary()
 _numbers = count()
 _anew: WeakKeyDictionary[object, dict[str, Callable[[], object]]] = WeakKeyDictionary()
 _lock = threading.RLock()
+_first = threading.Lock()
+"""Of who is about to fork: others begin nothing meanwhile, for `COURTESY`."""
+COURTESY = 0.1  # seconds; who is waited for may be inside of what a fork waits for
 
 
 class _Fork(threading.local):
@@ -52,7 +55,8 @@ def tell(one: Forkable) -> None:
 
 def anew(owner: object, **made: Callable[[], object]) -> None:
     """Give `owner` these attributes, made now, and made anew in each fork: locks, which a thread
-    that is not there may hold, and what such threads would have had in hand."""
+    that is not there may hold, and what such threads would have had in hand. What makes them must
+    not hold `owner`, which would never be gone."""
     for name, make in made.items():
         setattr(owner, name, make())
     _anew[owner] = made
@@ -61,25 +65,34 @@ def anew(owner: object, **made: Callable[[], object]) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Nobody forks inside the block: what is half open must not be carried over."""
-    lock = _lock
+    lock, first = _lock, _first
+    if first.acquire(timeout=COURTESY):
+        first.release()
     with lock:
         yield
 
 
 def _before() -> None:
     """Everybody rests, and then nobody begins anything: who is inside a file may open another one,
-    and waits for nobody here meanwhile."""
-    while True:
-        with _lock:
-            told = list(_told.items())
-        for _, one in told:
-            one.before_fork()
-            _fork.resting.append(one)
-        if _lock.acquire(blocking=False):
-            if told[-1:] == list(_told.items())[-1:]:
+    and waits for nobody here meanwhile. Those rest, too; who rests already goes on doing so, else
+    files that are opened all the time would put the fork off for ever."""
+    first = _first
+    is_first = first.acquire(timeout=COURTESY)
+    try:
+        last = -1
+        while True:
+            _lock.acquire()
+            new = [(number, one) for number, one in _told.items() if number > last]
+            if not new:
                 return
             _lock.release()
-        _go_on(child=False)
+            last = new[-1][0]
+            for _, one in new:
+                one.before_fork()
+                _fork.resting.append(one)
+    finally:
+        if is_first:
+            first.release()
 
 
 def _after_in_parent() -> None:
@@ -90,9 +103,9 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _lock, pid
+    global _lock, _first, pid
     pid = os.getpid()
-    _lock = threading.RLock()
+    _lock, _first = threading.RLock(), threading.Lock()
     RANDOM.seed()
     for owner, made in list(_anew.items()):
         for name, make in made.items():

@@ -111,7 +111,7 @@ def _sqlite(
 def open_migrator(address: str) -> "AbstractContextManager[Migrator]":
     """What brings the tables of the broker at an address up to date, where that is a command of its
     own. Raises ConfigError elsewhere, BrokerUnavailable."""
-    scheme = address.partition(":")[0]
+    scheme = address.partition(":")[0].lower()
     if scheme not in _POSTGRES:
         raise ConfigError(
             f"there is nothing to migrate at {scheme}://; only postgresql:// has tables that "

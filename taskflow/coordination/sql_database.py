@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect
 from sqlalchemy.exc import DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
@@ -21,15 +22,10 @@ class SqlDatabase:
     """Thread-safe. `tables` are made when they are missing."""
 
     def __init__(self, engine: Engine, tables: MetaData = TABLES) -> None:
-        self._engine = engine
+        self._engine: Engine
         self._tables = tables
         self._made = False
-        forking.anew(self, _engine=self._of_this_process)
-
-    def _of_this_process(self) -> Engine:
-        """In a fork without the connections, which are the parent's."""
-        self._engine.dispose(close=False)
-        return self._engine
+        forking.anew(self, _engine=partial(_of_this_process, engine))
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -61,6 +57,12 @@ class SqlDatabase:
     def close(self) -> None:
         """Close the database's connections. Idempotent."""
         self._engine.dispose()
+
+
+def _of_this_process(engine: Engine) -> Engine:
+    """In a fork without the connections, which are the parent's."""
+    engine.dispose(close=False)
+    return engine
 
 
 def _short(error: SQLAlchemyError) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from taskflow import forking
+from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.site import Site
+from taskflow.dashboard.visitor_rights import Who
 from taskflow.dashboard.wsgi_face import MOST_BODY, below, check_prefix
 
 THREADS = 4
@@ -62,17 +64,19 @@ class AsgiFace:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, "taskflow-dashboard")
         loop = asyncio.get_running_loop()
+        who: Who | None = None
         if asked.has_body():
-            refusal = await loop.run_in_executor(self._threads, self._site.turn_away, asked)
-            if refusal is not None:
-                await _answer(send, refusal.status, refusal.headers, refusal.body)
+            found = await loop.run_in_executor(self._threads, self._site.let_in, asked)
+            if isinstance(found, Answer):
+                await _answer(send, found.status, found.headers, found.body)
                 return
+            who = found
         body = await _read(receive)
         if body is None:
             await _answer(send, 413, (), b"")
             return
         asked = msgspec.structs.replace(asked, body=body)
-        answer = await loop.run_in_executor(self._threads, self._site.answer, asked)
+        answer = await loop.run_in_executor(self._threads, self._site.answer, asked, who)
         text = b"" if scope["method"] == "HEAD" else answer.body
         length = (("content-length", str(len(answer.body))),)
         await _answer(send, answer.status, (*answer.headers, *length), text)

@@ -1,5 +1,6 @@
 """`/workflows/ID`: one run as a tree, and why it waits."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -14,8 +15,9 @@ from taskflow.dashboard.run_list import sign_of
 from taskflow.dashboard.visit import Visit
 from taskflow.errors import NoResult
 from taskflow.payload import UNREADABLE
+from taskflow.sealing.codec import shown_raw
 from taskflow.tasks.describing import describe_runs
-from taskflow.tasks.run import FINAL, RunError, load
+from taskflow.tasks.run import FINAL, Row, RunError, load
 from taskflow.workflows.tree import Branch, Leaf, tree_of
 
 DEEPEST = 3
@@ -56,7 +58,7 @@ def show(visit: Visit, id: str) -> Answer:
     rows: list[TreeRow] = []
     sign, word = sign_of(tree.state)
     shown = {"args": facts["args"], "kwargs": facts["kwargs"]}
-    hidden = _hidden(visit, shown)
+    hidden = _hidden(visit, found, tree) if bodies else NOTHING_HIDDEN
     span = tree.created_at, max(end, tree.created_at + 0.001)
     _add(visit, tree, 0, span, hidden, rows)
     return visit.page(
@@ -84,17 +86,26 @@ def show(visit: Visit, id: str) -> Answer:
     )
 
 
-def _hidden(visit: Visit, shown: dict[str, object]) -> HiddenValues:
-    """What the run's input hides. Nobody has read, and quotes, one that cannot be read."""
-    try:
-        return visit.hiding.values(msgspec.json.decode(msgspec.json.encode(shown)))
-    except UNREADABLE:
-        return NOTHING_HIDDEN
+def _hidden(visit: Visit, row: Row, tree: Branch) -> HiddenValues:
+    """What is hidden of all that an error on the page may quote: the inputs of the run and its
+    child runs, and what their steps returned."""
+    values: list[object] = []
+    rows, branches = [row], [tree]
+    for branch in branches:
+        values += (step.result for step in branch.steps)
+        for step in branch.steps:
+            if step.runs:
+                rows += load(visit.broker, [one.id for one in step.runs]).values()
+                branches += step.runs
+    for one in rows:
+        for raw in (one.run.args, one.run.kwargs):
+            with suppress(*UNREADABLE):  # nobody has read, and quotes, what cannot be read
+                values.append(msgspec.json.decode(shown_raw(raw)))
+    return visit.hiding.values(values)
 
 
 def error_text(visit: Visit, error: RunError | None, hidden: HiddenValues) -> str:
-    """An error as its reader may see it: its words are a body's. `hidden` is what the run's input
-    hides, which its errors and those of its steps may quote."""
+    """An error as its reader may see it: its words are a body's, and may quote what is hidden."""
     if error is None:
         return ""
     kind = error.type.rpartition(".")[2]

@@ -104,15 +104,15 @@ class Site:
         self._refusals = Refusals(broker)
         self._registry = registry
 
-    def answer(self, asked: Asked) -> Answer:
-        """The answer to a request. Never raises; thread-safe; may wait for the broker."""
+    def answer(self, asked: Asked, who: Who | None = None) -> Answer:
+        """The answer to a request; `who` asks, where `let_in` has said so. Never raises;
+        thread-safe; may wait for the broker."""
         if (file := _FILES.get(asked.path)) is not None and asked.method == "GET":
             body = page_file(file[1])
             kept = tuple(one for one in file_answer(file[0], body).headers if one[0] != _KEPT[0])
             return Answer(200, (*kept, _KEPT), body)
-        who: Who | None = None
         try:
-            who = self._let_in(asked)
+            who = who or self._let_in(asked)
             visit = Visit(
                 asked,
                 who,
@@ -148,17 +148,16 @@ class Site:
             log.exception("%s %s failed", asked.method, printable(asked.path))
             return self._refuse(asked, who, Refused(500, _FAILED))
 
-    def turn_away(self, asked: Asked) -> Answer | None:
-        """The answer to who is not let in, from the head of a request alone, so that nobody reads
-        the body of a stranger; None for who is. Never raises; thread-safe."""
+    def let_in(self, asked: Asked) -> Who | Answer:
+        """Who asks, from the head of a request alone, so that nobody reads the body of a stranger;
+        or the answer to who is not let in. Never raises; thread-safe."""
         try:
-            self._let_in(asked)
+            return self._let_in(asked)
         except Refused as error:
             return self._refuse(asked, None, error)
         except Exception:
             log.exception("%s %s failed", asked.method, printable(asked.path))
             return self._refuse(asked, None, Refused(500, _FAILED))
-        return None
 
     def _let_in(self, asked: Asked) -> Who:
         who = self._roles(asked)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from taskflow.dashboard.answer import Answer
 from taskflow.dashboard.asked import Asked
 from taskflow.dashboard.site import Site
 
@@ -47,13 +48,13 @@ class WsgiFace:
             peer=environ.get("REMOTE_ADDR", ""),
             environ=environ,
         )
-        answer = self._site.turn_away(asked) if asked.has_body() else None
-        if answer is None:
+        answer = self._site.let_in(asked) if asked.has_body() else None
+        if not isinstance(answer, Answer):
             body = _read(environ)
             if body is None:
                 start_response("413 Content Too Large", [("content-length", "0")])
                 return [b""]
-            answer = self._site.answer(msgspec.structs.replace(asked, body=body))
+            answer = self._site.answer(msgspec.structs.replace(asked, body=body), answer)
         head = [*answer.headers, ("content-length", str(len(answer.body)))]
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", head)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]

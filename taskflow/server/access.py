@@ -64,9 +64,9 @@ class Access:
             if not signed and not is_known_host(request, self._url):
                 raise common_error(
                     "AccessDenied",
-                    "Unsigned requests, and those of browsers, are answered for localhost, "
-                    "127.0.0.1, [::1] and what --url says; sign it, or use one of these as the "
-                    "host.",
+                    "Unsigned requests, GETs and those of browsers are answered for localhost, "
+                    "127.0.0.1, [::1] and what --url says; sign it as a POST, or use one of these "
+                    "as the host.",
                 )
             return
         if request.method == "GET":

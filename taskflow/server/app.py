@@ -59,7 +59,7 @@ class App:
     shape, or raises WireError or BrokerError.
     `authorize`: by request, service and action, who asks; raises WireError to refuse. It runs
     before the parameters are read. `admit` raises WireError for a request whose body is not even
-    to be read, `admit_to_pages` for one with a body for a page.
+    to be read; `admit_to_pages` answers such a one for a page.
     `scope_of`: (access key, region, service) of a request's signature, None when unsigned.
     `pages`: by (method, path), what else is served; a request for an action goes before them. A
     path that ends in `/*` is for all that have one more word, in `/**` for all below it.
@@ -83,7 +83,7 @@ class App:
         startup: Hook | None = None,
         shutdown: Hook | None = None,
         admit: Admit = lambda _: None,
-        admit_to_pages: Admit = lambda _: None,
+        admit_to_pages: Callable[[HttpRequest], HttpResponse | None] = lambda _: None,
         threads: Executor | None = None,
     ) -> None:
         self._actions = actions
@@ -164,13 +164,16 @@ class App:
         self, page: Page, request: HttpRequest, receive: Receive
     ) -> HttpResponse | None:
         try:
-            if request.has_body():
-                self._admit_to_pages(request)
-            body = await read_body(request, receive, self._max_body)
+            unread = request.has_body() and request.method in ("GET", "HEAD")  # no page wants it
+            sends = request.has_body() and not unread
+            if sends and (refusal := self._admit_to_pages(request)) is not None:
+                return _hang_up(refusal)
+            body = b"" if unread else await read_body(request, receive, self._max_body)
             if body is None:
                 return None
-            response = page(request.with_body(body))
-            return await response if inspect.isawaitable(response) else response
+            found = page(request.with_body(body))
+            response = await found if inspect.isawaitable(found) else found
+            return _hang_up(response) if unread else response
         except WireError as error:
             return _hang_up(_text_page(error.status, error.message))
         except Exception:

@@ -8,10 +8,8 @@ from taskflow.server.access_key import Key, covers
 from taskflow.server.keys import Keys
 from taskflow.server.origin import is_known_host
 from taskflow.server.protocol import HttpRequest, HttpResponse
-from taskflow.wire.error_codes import WireError
 
 PageVerb = Literal["read", "receive", "manage"]
-_USE_LOCALHOST = "Use the address of this machine, or localhost.\n"
 
 
 class AllowsPage(Protocol):
@@ -31,14 +29,12 @@ class PageAccess:
         self._keys = keys
         self._url = url
 
-    def admit(self, request: HttpRequest) -> None:
+    def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Look at the head of a request for a page before its body is read, so that strangers fill
-        no memory. Raises WireError."""
+        no memory: None, else the answer."""
         if self._keys is None or not self._keys.configured:
-            if not is_known_host(request, self._url):
-                raise WireError("AccessDenied", _USE_LOCALHOST, status=403)
-        elif _find_key(request, self._keys) is None:
-            raise WireError("AccessDenied", "A key is needed.\n", status=401)
+            return None if is_known_host(request, self._url) else _not_by_this_name()
+        return None if _find_key(request, self._keys) else _ask_for_key(401, "A key is needed.\n")
 
     def allows(
         self, request: HttpRequest, verb: PageVerb, queue: str | None = None, /
@@ -53,14 +49,7 @@ class PageAccess:
             return None
         status = 403 if key is not None else 401
         what = "all queues and topics" if queue is None else "this queue"
-        return HttpResponse(
-            status,
-            (
-                ("content-type", "text/plain; charset=utf-8"),
-                ("www-authenticate", 'Basic realm="taskflow", charset="UTF-8"'),
-            ),
-            f"A key is needed that may {verb} {what}.\n".encode(),
-        )
+        return _ask_for_key(status, f"A key is needed that may {verb} {what}.\n")
 
 
 def _find_key(request: HttpRequest, keys: Keys) -> Key | None:
@@ -74,9 +63,17 @@ def _find_key(request: HttpRequest, keys: Keys) -> Key | None:
     return key if key is not None and same else None
 
 
+def _ask_for_key(status: int, text: str) -> HttpResponse:
+    headers = (
+        ("content-type", "text/plain; charset=utf-8"),
+        ("www-authenticate", 'Basic realm="taskflow", charset="UTF-8"'),
+    )
+    return HttpResponse(status, headers, text.encode())
+
+
 def _not_by_this_name() -> HttpResponse:
     headers = (("content-type", "text/plain; charset=utf-8"),)
-    return HttpResponse(403, headers, _USE_LOCALHOST.encode())
+    return HttpResponse(403, headers, b"Use the address of this machine, or localhost.\n")
 
 
 def _reaches(key: Key, queue: str | None) -> bool:

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import pytest
+
 import taskflow
 from taskflow import forking
 
@@ -39,6 +41,25 @@ def test_who_was_here_first_is_told_first() -> None:
     forking._before()
     forking._after_in_parent()
     assert seen == kept + [-number for number in reversed(kept)]
+
+
+@pytest.mark.timeout(10)
+def test_files_that_are_opened_all_the_time_do_not_put_a_fork_off() -> None:
+    """Who rests goes on resting, and what came meanwhile rests too."""
+    seen: list[int] = []
+    came: list[Noting] = []
+
+    class Opening(Noting):
+        def before_fork(self) -> None:
+            super().before_fork()
+            came.append(Noting(self.number + len(came) + 1, seen))
+            forking.tell(came[-1])
+
+    opening = Opening(1, seen)
+    forking.tell(opening)
+    forking._before()
+    forking._after_in_parent()
+    assert seen == [1, 2, -2, -1]
 
 
 # ---- locks --------------------------------------------------------------------------------------

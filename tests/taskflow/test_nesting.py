@@ -96,7 +96,7 @@ def event_of(value: Any) -> Event[Any]:
 
 
 def save(value: Any) -> None:
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         outbox.publish(connection, "made", value)
 
 

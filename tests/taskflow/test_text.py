@@ -78,6 +78,8 @@ def test_a_character_is_named_by_its_code() -> None:
         ("sqlite:///a@b/c.db?durability=power", "sqlite:///a@b/c.db"),
         ("postgresql://u:p@a:5432,[::1]:5433/db?password=p", "postgresql://a:5432,[::1]:5433/db"),
         ("postgresql:///db", "postgresql:///db"),
+        ("postgresql://u:p@[fe80::1%25eth0]:1/db", "postgresql://[fe80::1%25eth0]:1/db"),
+        ("postgresql://u:p@[::1%/@x]/db", "postgresql://…"),
         ("redis://:p@h/0", "redis://h/0"),
         ("postgresql://u:p@p/p@h/db?x=1", "postgresql://h/db"),
         ("postgresql://u:p/p?p#p@h/db?x=1", "postgresql://h/db"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import psycopg
 
@@ -76,9 +76,9 @@ def server_of(address: str) -> Server:
         raise ConfigError(
             f"broker address {shown}: pooled is {pooled!r}; allowed: {' or '.join(_POOLED)}"
         )
-    conninfo = urlunsplit(
-        ("postgresql", parts.netloc, parts.path, urlencode(options, quote_via=quote), "")
-    )
+    query = urlencode(options, quote_via=quote)
+    # (`urlunsplit` leaves the // out where no host and no user is.)
+    conninfo = f"postgresql://{parts.netloc}{parts.path}{query and f'?{query}'}"
     try:
         found = psycopg.conninfo.conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError as error:

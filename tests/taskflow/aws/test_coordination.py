@@ -1,6 +1,7 @@
 """Two hosts on AWS with one place for what they share: pauses, rates, leases, reports."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,3 +192,11 @@ def test_without_a_place_each_process_is_alone(clock: SharedClock) -> None:
         one.take("handler", 1.0, 5)
         assert other.counts("work").paused is False
         assert other.take("handler", 1.0) == 1.0
+
+
+def test_a_database_that_nobody_has_any_more_is_gone() -> None:
+    """What is made anew in forks does not keep it."""
+    database = open_sql_database("sqlite://")
+    seen = weakref.ref(database)
+    del database
+    assert seen() is None

@@ -172,6 +172,32 @@ def test_who_asks_who_somebody_is_may_fail_before_the_body_too(shop: Broker) -> 
     assert client.post("/act", data={"do": "x"}).status_code == 500
 
 
+def test_who_somebody_is_is_asked_once_for_each_form(shop: Broker) -> None:
+    asked_of: list[str] = []
+
+    def roles(asked: Asked) -> Who | None:
+        asked_of.append(asked.path)
+        return staff(asked)
+
+    client = WsgiClient(wsgi(shop, roles=roles))
+    by = {"x-user": "operator"}
+    assert client.post("/act", data={"do": "x"}, headers=by).status_code == 403  # it has no token
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"do=x"}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    form = (b"content-type", b"application/x-www-form-urlencoded")
+    headers = [form, (b"content-length", b"4"), (b"x-user", b"operator")]
+    scope = {"type": "http", "method": "POST", "path": "/act", "headers": headers}
+    asyncio.run(asgi(shop, roles=roles)(scope, receive, send))
+    assert sent[0]["status"] == 403
+    assert asked_of == ["/act", "/act"]
+
+
 def test_from_the_first_key_on_each_request_needs_one(shop: Broker, tmp_path: Path) -> None:
     keys = Keys.load(tmp_path / "broker.db-keys.json")
     site = Site(shop, roles=roles_of(keys))

@@ -4,6 +4,7 @@ import pytest
 
 from taskflow import Broker, Registry, Run, Worker, workflow
 from taskflow.dashboard.visitor_rights import READ
+from taskflow.errors import StepFailed
 from taskflow.tasks.run import load
 from taskflow.workflows.tree import tree_of
 from tests.taskflow.dashboard.site_client import Client, words
@@ -88,3 +89,36 @@ def test_a_run_is_told_something_and_another_is_begun_like_it(
     assert "signal" in text
     assert "fork" in text
     assert "dpd" not in text
+
+
+def test_no_error_on_a_page_quotes_what_a_step_returned_or_a_child_run_was_called_with(
+    taskflow_broker: Broker,
+) -> None:
+    registry = Registry()
+
+    def log_in() -> dict[str, str]:
+        return {"token": "opal-9417", "user": "ada"}
+
+    def refuse(session: dict[str, str]) -> None:
+        raise ValueError(f"not with {session['token']} of {session['user']}")
+
+    @workflow(queue="flows", retries=0, registry=registry)
+    def charge(ctx: Run, *, card: str) -> None:
+        raise ValueError(f"declined {card}")
+
+    @workflow(queue="flows", retries=0, registry=registry)
+    def order(ctx: Run) -> None:
+        session = ctx.step(log_in)
+        try:
+            ctx.step(refuse, session)
+        except StepFailed:
+            ctx.call(charge, card=session["token"].replace("opal", "jade"))
+
+    worker = Worker(taskflow_broker, registry=registry)
+    order.options(id="r").delay()
+    worker.drain()
+    text = Client(taskflow_broker).text("/workflows/r")
+    assert "not with …hidden… of ada" in text
+    assert "declined …hidden…" in text
+    assert "opal-9417" not in text
+    assert "jade-9417" not in text

@@ -19,6 +19,7 @@ from taskflow.broker.settings import TopicSettings
 from taskflow.clock import SystemClock
 from taskflow.server.access import Access
 from taskflow.server.access_key import Key
+from taskflow.server.app import Page
 from taskflow.server.backend import Backend
 from taskflow.server.keys import Keys
 from taskflow.server.page_access import PageAccess
@@ -212,24 +213,29 @@ def test_a_strangers_body_is_not_read_for_a_page_either(keys: Keys) -> None:
         return {"type": "http.request", "body": b"x"}
 
     statuses: list[int] = []
+    asks: list[bytes] = []
 
     async def send(event: Any) -> None:
         if "status" in event:
             statuses.append(event["status"])
+            asks[:] = [value for name, value in event["headers"] if name == b"www-authenticate"]
 
     def page(_: HttpRequest) -> HttpResponse:
         return HttpResponse(200, (), b"")
 
-    def post(host: str, *more: tuple[str, str]) -> int:
-        scope = make_scope("POST", "/act", "", (("host", host), ("content-length", "1"), *more))
+    def post(host: str, *more: tuple[str, str], method: str = "POST") -> int:
+        scope = make_scope(method, "/act", "", (("host", host), ("content-length", "1"), *more))
         asyncio.run(app(scope, receive, send))
         return statuses.pop()
 
-    app = make_app({}, pages={("POST", "/act"): page}, admit_to_pages=PageAccess(keys).admit)
+    shown: dict[tuple[str, str], Page] = {("POST", "/act"): page, ("GET", "/act"): page}
+    app = make_app({}, pages=shown, admit_to_pages=PageAccess(keys).admit)
     assert (post("evil.example"), reads) == (403, [])
+    assert (post("evil.example", method="GET"), reads) == (200, []), "/health asks nobody"
     assert (post("localhost"), reads) == (200, ["body"])
     key = keys.add("shop", 0.0)
     assert (post("localhost"), reads) == (401, ["body"])
+    assert asks == [b'Basic realm="taskflow", charset="UTF-8"'], "browsers ask for one"
     assert (post("localhost", basic(key.access_key_id, "wrong")), reads) == (401, ["body"])
     assert post("localhost", basic(key.access_key_id, key.secret)) == 200
 

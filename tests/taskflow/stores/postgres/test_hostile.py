@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 import pytest
@@ -149,3 +150,14 @@ def test_an_ear_hears_though_many_files_are_open(
         if other is not None:
             other.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_address_needs_no_host_and_no_user(postgres: PostgresServer) -> None:
+    """libpq has both of its own, and what stands in the options."""
+    given = urlsplit(postgres.address())
+    options = dict(parse_qsl(given.query)) | {"user": given.username or ""}
+    server = server_of(f"postgresql://{given.path}?{urlencode(options)}")
+    assert server.shown == "postgresql:///postgres"
+    with closing(connect(server, False)) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert server_of("postgresql:///db").conninfo == "postgresql:///db"
