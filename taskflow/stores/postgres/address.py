@@ -48,6 +48,8 @@ def server_of(address: str) -> Server:
         parts = urlsplit(address)
     except ValueError:  # its text quotes the address
         raise ConfigError(f"broker address {shown}: its host cannot be read") from None
+    if not address.partition(":")[2].startswith("//"):
+        raise ConfigError(f"broker address {shown}: it begins with postgresql://")
     if not HOSTS.fullmatch(parts.netloc.rpartition("@")[2]):
         raise ConfigError(
             f"broker address {shown}: its host cannot be; a password has / as %2F, @ as %40, "

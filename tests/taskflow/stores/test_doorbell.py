@@ -1,6 +1,7 @@
 """Rings between brokers on one file."""
 
 import errno
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,10 +148,13 @@ def test_a_ring_that_names_nothing_is_survived(tmp_path: Path) -> None:
     broker = open_broker(f"sqlite:///{tmp_path}/broker.db?durability=process")
     broker.create_queue("work")
     broker.store.listen()  # type: ignore[attr-defined]
-    (bell,) = (tmp_path / "broker.db-bells").iterdir()
+    folder = tmp_path / "broker.db-bells"
+    (bell,) = folder.iterdir()
+    here = os.open(folder, os.O_RDONLY)  # its path may be longer than an address of a socket
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
         for nothing in (b"", b"\n"):
-            stranger.sendto(nothing, str(bell))
+            stranger.sendto(nothing, f"/proc/self/fd/{here}/{bell.name}")
+    os.close(here)
     assert broker.store.hear(0.0) == ["", "", ""]  # type: ignore[attr-defined]
     broker.core.waiters.heard(["", "work"])  # type: ignore[attr-defined]
     broker.close()
