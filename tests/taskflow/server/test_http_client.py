@@ -61,17 +61,22 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 @pytest.fixture(params=["http", "https"])
 def never_ending(request: pytest.FixtureRequest, tls: ssl.SSLContext) -> Iterator[str]:
     """The URL of a server that says all the time that its answer comes."""
+    over, held = threading.Event(), list[socket.socket]()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        held.append(listener.dup())
 
         def serve() -> None:
             with suppress(OSError):
                 plain, _ = listener.accept()
+                held.append(plain.dup())
                 secure = request.param == "https"
                 with tls.wrap_socket(plain, server_side=True) if secure else plain as client:
                     asked = b" "
                     while asked and not asked.endswith(b"body"):  # it may be cut before that
                         asked = client.recv(65_536)
                     for _ in range(MANY):
+                        if over.is_set():
+                            return
                         client.sendall(NOT_YET)
                     client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
                     client.recv(1)
@@ -79,6 +84,10 @@ def never_ending(request: pytest.FixtureRequest, tls: ssl.SSLContext) -> Iterato
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"{request.param}://127.0.0.1:{listener.getsockname()[1]}/"
+        over.set()
+        for one in held:  # whatever it waits for: a caller, one that has gone, its handshake
+            with one, suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
