@@ -195,19 +195,7 @@ class SqliteStore:
     def step(self, work: Callable[[Rows], T]) -> T:
         if self._haste.on:
             return self._hasty_step(work)
-        inside = self._reading.holds()
-        try:
-            with self._reading as rows:  # one statement: SQLite commits it
-                answer = work(rows)
-                if not self._writing.depth:
-                    self._count_commit()
-                if self._fence is not None and not self._writing.depth:
-                    self._fence(self._reading.rows)
-                return answer
-        except BaseException as error:
-            if not inside:
-                self._reading.let_go(error)
-            raise
+        return self._ask(work, commits=True)  # one statement: SQLite commits it
 
     def _hasty_step(self, work: Callable[[Rows], T]) -> T:
         """A transaction after all: what waits is told so, and what is gathered may be undone. If
@@ -222,16 +210,23 @@ class SqliteStore:
 
     @uninterrupted
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
-        inside = self._reading.holds()
+        return self._ask(work, commits=False)
+
+    def _ask(self, work: Callable[[Rows], T], *, commits: bool) -> T:
+        reading = self._reading
+        inside = reading.holds()
         try:
-            with self._reading as rows:
+            with reading as rows:
                 answer = work(rows)
-                if self._fence is not None and not self._writing.depth:
-                    self._fence(self._reading.rows)
+                if not self._writing.depth:
+                    if commits:
+                        self._count_commit()
+                    if self._fence is not None:
+                        self._fence(reading.rows)
                 return answer
         except BaseException as error:
             if not inside:
-                self._reading.let_go(error)
+                reading.let_go(error)
             raise
 
     @uninterrupted
