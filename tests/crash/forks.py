@@ -6,6 +6,23 @@ import textwrap
 
 from taskflow import open_broker
 
+BESIDE_THREADS = """
+import signal
+signal.alarm(40)  # of a child that hangs, too
+
+def begin(work, *arguments):
+    thread = threading.Thread(target=work, args=arguments)
+    thread.start()
+    return thread
+
+def in_child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+"""What a program begins with that forks beside its threads."""
 HEAD = """
 import os, sys, threading
 from taskflow import open_broker

@@ -6,31 +6,20 @@ import pytest
 
 from taskflow import open_broker
 from taskflow.broker import QueueSettings
-from tests.crash.forks import make, program, stored
+from tests.crash.forks import BESIDE_THREADS, make, program, stored
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60)]
 
-WARM = """
-import signal
-signal.alarm(40)  # of a child that hangs, too
+WARM = (
+    BESIDE_THREADS
+    + """
 parent = os.getpid()
 for number in range(2):
     publish("made", {}, broker=broker)  # the second one goes the plain way
 way = broker.publish.__self__.plain
 disk = broker.store._durability.disk
-
-def begin(work, *arguments):
-    thread = threading.Thread(target=work, args=arguments)
-    thread.start()
-    return thread
-
-def in_child(work):
-    pid = os.fork()
-    if pid == 0:
-        work()
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0
 """
+)
 
 
 def test_children_publish_beside_threads_that_share_a_commit(address: str) -> None:

@@ -5,26 +5,9 @@ from pathlib import Path
 import pytest
 
 from taskflow import open_broker
-from tests.crash.forks import make, program
+from tests.crash.forks import BESIDE_THREADS, make, program
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60)]
-
-WARM = """
-import signal
-signal.alarm(40)  # of a child that hangs, too
-
-def begin(work, *arguments):
-    thread = threading.Thread(target=work, args=arguments)
-    thread.start()
-    return thread
-
-def in_child(work):
-    pid = os.fork()
-    if pid == 0:
-        work()
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0
-"""
 
 
 def test_who_is_inside_a_file_opens_another_one_while_a_thread_forks(tmp_path: Path) -> None:
@@ -108,7 +91,7 @@ def test_a_child_that_uses_a_run_of_its_parent_waits_for_no_thread_of_that(
     address: str, use: str
 ) -> None:
     out = program(
-        WARM
+        BESIDE_THREADS
         + f"""
 from taskflow import Registry, Run, Worker, workflow
 registry = Registry()
