@@ -6,7 +6,7 @@ from taskflow.broker import Broker
 from taskflow.broker.record import Record, RecordQuery
 from taskflow.scheduling.firing import Firing
 from taskflow.scheduling.stored import SCHEDULE
-from taskflow.tasks.due_runs import HELD, TICKER
+from taskflow.tasks.turn import HELD, Turn
 
 MOST = 500  # schedules of one transaction
 FEW, GROWTH = 20, 5  # of the first one, so that handlers begin; and how many times more of the next
@@ -16,13 +16,13 @@ PAUSE = 1.0  # seconds until a batch of which nothing could be stored is tried a
 def fire_due(broker: Broker, worker: str) -> float | None:
     """Fire the schedules that are due now; answers when the next one is, None for none. Each tick
     is fired once, whoever does it; so that not all workers try, one of them does."""
-    most = FEW
+    most, turn = FEW, Turn(broker, worker)
     while True:
         now = broker.clock.now()
         due, next_due = look(broker, now, most)
         if not due:
             return next_due
-        if not broker.hold(TICKER, worker, HELD):
+        if not turn.is_mine(now):
             return now + HELD  # then it is looked whether that one lives
         if not fire(broker, due, now):
             return now + PAUSE

@@ -9,8 +9,8 @@ from taskflow.broker.record import Record, RecordQuery
 from taskflow.errors import DecodeError, VersionConflict
 from taskflow.tasks.preparing import put_run, run_message
 from taskflow.tasks.run import RUN, Row, row_of
+from taskflow.tasks.turn import HELD, Turn
 
-TICKER, HELD = "taskflow.ticker", 2.0
 MOST = 500  # runs of one transaction
 TRY_AGAIN = 60.0  # seconds until what could not be sent is tried again
 _DUE = RecordQuery(kind=RUN, order="due", limit=MOST)
@@ -21,12 +21,13 @@ log = logging.getLogger("taskflow.tasks")
 def send_due(broker: Broker, worker: str) -> float | None:
     """Send the messages of runs that are due now; answers when the next one is, None for none.
     Each run is sent once, whoever does it; so that not all workers try, one of them does."""
+    turn = Turn(broker, worker)
     while True:
         now = broker.clock.now()
         page = broker.list_records(_DUE)
         due = [one for one in page.records if (one.due_at or 0.0) <= now]
         if due:
-            if not broker.hold(TICKER, worker, HELD):
+            if not turn.is_mine(now):
                 return now + HELD  # then it is looked whether that one lives
             _send(broker, _read_all(broker, due, now), now)
         if len(due) < len(page.records):

@@ -17,6 +17,7 @@ from taskflow.worker.job import Job
 from taskflow.worker.job_settler import Settler
 from taskflow.worker.observer import Calls, Observers
 from taskflow.worker.orders import Told
+from taskflow.worker.precedence import Precedence
 from taskflow.worker.receiver import LONG_POLL, Receiver
 from taskflow.worker.reporter import Reporter
 from taskflow.worker.run_tally import Tally
@@ -84,12 +85,14 @@ class Pool:
             self._broker, worker.queues, self._inflight, slots, times, bounds, self._resized
         )
         self._most_threads = sum(bounds[kind].least for kind in self._kinds)
+        precedence = Precedence(self._broker, worker.queues, self._ask_again)
         self._receiver = Receiver(
             worker,
             self._inflight,
             self._settler,
             slots,
             self.stop,
+            precedence,
             burst=burst,
             most_threads=sum(bounds[kind].most for kind in self._kinds),
         )
@@ -106,6 +109,7 @@ class Pool:
             tally,
             slots,
             self._scaler,
+            precedence,
             max_memory=max_memory,
             recycle=self._recycle,
             obey=self._obey,
@@ -167,9 +171,7 @@ class Pool:
         """Receive nothing new, and finish what is held, until it is resumed. Thread-safe."""
         with self._inflight.lock:
             self._receiver.paused = paused
-            self._receiver.room_made = True
-            self._inflight.jobs_ready.notify_all()
-        self._broker.wake()
+        self._ask_again()
 
     def grace_left(self) -> float:
         """Seconds of the grace that are left; all of it before `stop`."""
@@ -263,10 +265,7 @@ class Pool:
         elif self._receiver.polling:
             self._settler.flush_full()  # no leader comes by soon
         if self._receiver.limited or ends_burst:
-            with self._inflight.lock:
-                self._receiver.room_made = True
-                self._inflight.jobs_ready.notify_all()
-            self._broker.wake()
+            self._ask_again()
         if self._max_tasks is not None and self._inflight.finished >= self._max_tasks:
             self._recycle(f"{self._inflight.finished} runs")
 
@@ -321,9 +320,7 @@ class Pool:
     def _replace(self) -> None:
         with self._inflight.lock:
             self._start_thread()
-            self._receiver.room_made = True
-            self._inflight.jobs_ready.notify_all()
-        self._broker.wake()
+        self._ask_again()
         if self._replaceable:
             self._recycle("a handler cannot be stopped")
 
@@ -336,6 +333,11 @@ class Pool:
             self._surplus = max(0, self._threads - self._most_threads)
             if not self._idle and self._threads < self._most_threads:
                 self._start_thread()  # which leads, and calls others
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        """More may be received than when the leader asked last."""
+        with self._inflight.lock:
             self._receiver.room_made = True
             self._inflight.jobs_ready.notify_all()
         self._broker.wake()

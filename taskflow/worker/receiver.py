@@ -8,6 +8,7 @@ from taskflow.worker.flow_control import FlowControl
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.job_intake import Intake
 from taskflow.worker.job_settler import Settler
+from taskflow.worker.precedence import Precedence
 from taskflow.worker.slots import Slots
 from taskflow.worker.worker import Worker
 
@@ -30,6 +31,7 @@ class Receiver:
         settler: Settler,
         slots: Slots,
         stop: Callable[[], None],
+        precedence: Precedence,
         *,
         burst: bool,
         most_threads: int,
@@ -43,6 +45,7 @@ class Receiver:
         self._flow = FlowControl(worker.broker, worker.registry)
         self._slots = slots
         self._stop = stop
+        self._precedence = precedence
         self._burst = burst
         self._most_threads = most_threads
         self.stopping = False
@@ -134,9 +137,10 @@ class Receiver:
             self.room_made = False
             self.limited = any(room <= 0 for room in rooms.values()) or inflight.suspects > 0
             paused = self.paused
-        self._held_back = self.limited or paused
-        queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, LONG_POLL
-        for name in () if paused else names:
+        left = self._precedence.seconds()  # after `room_made`, which says that it is over
+        self._held_back = self.limited or paused or left > 0
+        queues, limit, opens_in = [], MOST_PREFETCHED + self._most_threads, left or LONG_POLL
+        for name in () if paused or left else names:
             if rooms[name] <= 0:
                 continue
             allowed, seconds = self._flow.allowed(name)

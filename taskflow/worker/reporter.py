@@ -13,6 +13,7 @@ from taskflow.version import VERSION
 from taskflow.worker.health import peak_memory
 from taskflow.worker.inflight import Inflight
 from taskflow.worker.orders import Told, tell_worker, told_to
+from taskflow.worker.precedence import Precedence
 from taskflow.worker.run_tally import Tally
 from taskflow.worker.scaler import Scaler
 from taskflow.worker.slots import SYNC, Slots
@@ -39,6 +40,7 @@ class Reporter:
         tally: Tally,
         slots: Slots,
         scaler: Scaler,
+        precedence: Precedence,
         *,
         max_memory: int | None,
         recycle: Callable[[str], None],
@@ -59,7 +61,7 @@ class Reporter:
         self._id = new_id(self._started_at, self._broker.random)
         self._warned = False
         self._leads_until = 0.0
-        self.ticker = Ticker(self._broker, worker.registry, self._id)
+        self.ticker = Ticker(self._broker, worker.registry, self._id, precedence)
 
     def beat(self) -> None:
         """Raises BrokerError when the broker cannot be used."""

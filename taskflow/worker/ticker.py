@@ -9,6 +9,7 @@ from taskflow.broker.record import RecordQuery
 from taskflow.engine import Tender
 from taskflow.errors import BrokerError
 from taskflow.registry import EVERYBODYS, Registry
+from taskflow.worker.precedence import Precedence
 
 log = logging.getLogger("taskflow.worker")
 
@@ -20,11 +21,14 @@ class Ticker:
     While nobody of the registry tends anything there is no thread.
     """
 
-    def __init__(self, broker: Broker, registry: Registry, worker: str) -> None:
+    def __init__(
+        self, broker: Broker, registry: Registry, worker: str, precedence: Precedence
+    ) -> None:
         self._broker = broker
         self._registry = registry
         self._tenders: Sequence[Tender] = ()
         self._worker = worker
+        self._precedence = precedence
         self._started = False
         self._closed = False
         self._pause = threading.Condition()
@@ -57,6 +61,7 @@ class Ticker:
         failing = False
         while not self._closed:
             wait = self._broker.economy.look_every
+            self._precedence.begin()
             try:
                 wait = self._turn()
                 failing = False
@@ -66,6 +71,8 @@ class Ticker:
                 failing = True
             except Exception:
                 log.exception("what was due failed, and is tried again")
+            finally:
+                self._precedence.end()
             with self._pause:
                 if wait > 0 and not self._closed:
                     self._broker.clock.wait(self._pause, wait)

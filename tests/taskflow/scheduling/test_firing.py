@@ -16,7 +16,7 @@ from taskflow.scheduling.due_schedules import fire, fire_due, look
 from taskflow.scheduling.missed_ticks import what_is_due
 from taskflow.scheduling.spec import MISSED, OVERLAPS, Overlap
 from taskflow.scheduling.timing import Timing
-from taskflow.tasks.due_runs import HELD, TICKER
+from taskflow.tasks.turn import HELD, TICKER
 from taskflow.testing import FaultBroker, ManualClock, memory_broker
 from tests.taskflow.scheduling.conftest import Seen, Work
 
