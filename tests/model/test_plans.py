@@ -27,7 +27,8 @@ NOTHING: Made = ("group", ([], None, "collect"))
 
 calls = st.integers(0, 9).map(lambda n: ("call", n))
 failing = st.just(("fail", 0))
-deaths_of_workers = st.lists(st.sampled_from(EVENTS), max_size=25)
+DEATHS = 25
+deaths_of_workers = st.lists(st.sampled_from(EVENTS), max_size=DEATHS)
 
 
 def plans(*errors: str) -> st.SearchStrategy[Made]:
@@ -102,9 +103,9 @@ class System:
         self.clock = ManualClock()
         self.broker: Broker = memory_broker(clock=self.clock)
         self.registry = Registry()
-        self.add: Task[..., Any] = task(registry=self.registry, name="add", retries=9, backoff=0)(
-            lambda *given: given[-1] + weight(given[0] if len(given) > 1 else None)
-        )
+        self.add: Task[..., Any] = task(
+            registry=self.registry, name="add", retries=DEATHS, backoff=0
+        )(lambda *given: given[-1] + weight(given[0] if len(given) > 1 else None))
 
         def fail(*given: Any) -> None:
             raise ValueError
@@ -168,6 +169,7 @@ class System:
 @example(made=NOTHING, events=[])
 @example(made=made_of(NOTHING, NOTHING), events=[])
 @example(made=("chain", [made_of(NOTHING), NOTHING]), events=[])
+@example(made=("call", 0), events=["apply before"] * DEATHS)
 def test_deaths_change_nothing(made: Made, events: list[str]) -> None:
     try:
         wanted = model(made)
