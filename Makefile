@@ -104,11 +104,11 @@ contract-moto: $(VENV)/.ready ## Run the contract suite over the AWS broker in f
 	TASKFLOW_TEST_MOTO=1 $(BIN)/python -m pytest tests/contract -k moto
 
 .PHONY: chaos
-chaos: $(VENV)/.ready ## 100,000 messages under 500 kills, stops, a lock, a full disk: nothing lost, 8 minutes
+chaos: $(VENV)/.ready ## 100,000 messages under 500 kills, stops, a lock, a full disk: nothing lost, 7 minutes
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 .PHONY: chaos-chords
-chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are killed: each body ends once, 15 minutes
+chaos-chords: $(VENV)/.ready ## 1,000 chords of 100 members whose workers are killed: each body ends once, 5 minutes
 	$(BIN)/python -m tests.crash.chords $(CHORDS)
 
 .PHONY: plans
@@ -132,7 +132,7 @@ zones: $(VENV)/.ready ## Try schedules at each change of clocks in five years, i
 	TASKFLOW_TEST_ZONES=1 $(BIN)/python -m pytest tests/taskflow/scheduling/test_times.py -k every_zone
 
 .PHONY: fuzz
-fuzz: $(VENV)/.ready ## 300,000 requests that are nearly right, at all that listens: no fault, 6 minutes
+fuzz: $(VENV)/.ready ## 300,000 requests that are nearly right, at all that listens: no fault, 4 minutes
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 .PHONY: check
