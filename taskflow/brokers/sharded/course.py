@@ -69,14 +69,14 @@ class Course:
         if epoch.number is not None:
             return work()
         for _ in range(_TRIES):
-            epoch.number = self.placement.map.epoch
+            number = epoch.number = self.placement.map.epoch
             try:
                 return work()
             except MapChanged:
                 pass
             except BrokerError:
                 epoch.number = None
-                if not self._is_stale():  # else it may be a file that is not there any more
+                if not self._is_stale(number):  # else it may be a file that is not there any more
                     raise
             finally:
                 epoch.number = None
@@ -94,14 +94,15 @@ class Course:
         finally:
             epoch.number = None
 
-    def _is_stale(self) -> bool:
+    def _is_stale(self, epoch: int) -> bool:
+        """Whether the files are of another epoch. (Another thread may know that already.)"""
         try:
             found = self._shards[0].store.look(read_map)
         except MapChanged:
             return True
         except BrokerError:
             return False
-        return found is not None and found.epoch != self.placement.map.epoch
+        return found is not None and found.epoch != epoch
 
     def secure(self, shard: Shard) -> None:
         """Wait for the disk after a change. A file that has left the broker since was on disk
@@ -109,7 +110,8 @@ class Course:
         try:
             shard.store.sync()
         except BrokerError:
-            if not self._is_stale():
+            number = self.placement.map.epoch
+            if any(one is shard for one in self._shards) and not self._is_stale(number):
                 raise
 
     def refresh(self) -> None:
@@ -117,16 +119,30 @@ class Course:
         BrokerFileError when they do not agree."""
         with self._lock:
             for last in [False] * _LOOKS + [True]:
-                maps = self._maps()
-                if any(found.leaving is not None for found in maps):
-                    files = max(found.leaving.files for found in maps if found.leaving is not None)
-                    self.open(maps[0], files)
-                    self._step.end(self._shards[:files])
-                elif len({found.epoch for found in maps}) == 1:
-                    self._follow(maps[0])
-                    return
-                elif last:
-                    _refuse(self.leader, maps)
+                seen = None
+                try:
+                    seen = _map_in(self._shards[0])
+                    if self._look(last):
+                        return
+                except (MapChanged, BrokerFileError):
+                    if last or seen is None or _map_in(self._shards[0]) == seen:
+                        raise
+                    # else somebody has ended the step meanwhile, and a file is gone for it
+
+    def _look(self, last: bool) -> bool:
+        """Whether the files agree, and it goes by what they say; else what was seen to be left of a
+        step has been done."""
+        maps = self._maps()
+        if any(found.leaving is not None for found in maps):
+            files = max(found.leaving.files for found in maps if found.leaving is not None)
+            self.open(maps[0], files)
+            self._step.end(self._shards[:files])
+        elif len({found.epoch for found in maps}) == 1:
+            self._follow(maps[0])
+            return True
+        elif last:
+            _refuse(self.leader, maps)
+        return False
 
     def begin(
         self,
