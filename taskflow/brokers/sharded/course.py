@@ -8,7 +8,8 @@ from typing import TypeVar
 from taskflow import forking
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.fence import Epoch, MapChanged
-from taskflow.brokers.sharded.files import open_file
+from taskflow.brokers.sharded.files import open_file, path_of
+from taskflow.brokers.sharded.marks import check_marks, read_mark
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.receipts import Receipts
 from taskflow.brokers.sharded.shard import Shard
@@ -138,11 +139,26 @@ class Course:
             self.open(maps[0], files)
             self._step.end(self._shards[:files])
         elif len({found.epoch for found in maps}) == 1:
+            try:
+                self._check_age(maps[0].shards)
+            except BrokerFileError:
+                if last:  # else whoever reads them may have slept between two
+                    raise
+                return False
             self._follow(maps[0])
             return True
         elif last:
             _refuse(self.leader, maps)
         return False
+
+    def _check_age(self, files: int) -> None:
+        """Raise BrokerFileError when one of the files is an older copy than the others."""
+        check_marks(
+            [
+                (path_of(self.leader, shard.number), shard.store.look(read_mark))
+                for shard in self._shards[:files]
+            ]
+        )
 
     def begin(
         self,
