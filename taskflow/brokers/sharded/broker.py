@@ -129,7 +129,7 @@ class ShardedBroker:
         self.take, self.hold = coordinator.take, coordinator.hold
         self.holders = coordinator.holders
         self.report, self.retire, self.workers = first.report, first.retire, first.workers
-        upkeep = Upkeep(course, shards, agreement, parcels, moves)
+        upkeep = Upkeep(course, shards, agreement, parcels, moves, clock)
         self.upkeep = upkeep.run
         upkeep.mend()
         self.back_up = FilesBackup(course, shards).back_up

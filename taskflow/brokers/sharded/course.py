@@ -8,7 +8,8 @@ from typing import TypeVar
 from taskflow import forking
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.fence import Epoch, MapChanged
-from taskflow.brokers.sharded.files import open_file
+from taskflow.brokers.sharded.files import open_file, path_of
+from taskflow.brokers.sharded.marks import check_marks, read_mark
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.receipts import Receipts
 from taskflow.brokers.sharded.shard import Shard
@@ -69,14 +70,14 @@ class Course:
         if epoch.number is not None:
             return work()
         for _ in range(_TRIES):
-            epoch.number = self.placement.map.epoch
+            number = epoch.number = self.placement.map.epoch
             try:
                 return work()
             except MapChanged:
                 pass
             except BrokerError:
                 epoch.number = None
-                if not self._is_stale():  # else it may be a file that is not there any more
+                if not self._is_stale(number):  # else it may be a file that is not there any more
                     raise
             finally:
                 epoch.number = None
@@ -94,14 +95,15 @@ class Course:
         finally:
             epoch.number = None
 
-    def _is_stale(self) -> bool:
+    def _is_stale(self, epoch: int) -> bool:
+        """Whether the files are of another epoch. (Another thread may know that already.)"""
         try:
             found = self._shards[0].store.look(read_map)
         except MapChanged:
             return True
         except BrokerError:
             return False
-        return found is not None and found.epoch != self.placement.map.epoch
+        return found is not None and found.epoch != epoch
 
     def secure(self, shard: Shard) -> None:
         """Wait for the disk after a change. A file that has left the broker since was on disk
@@ -109,7 +111,8 @@ class Course:
         try:
             shard.store.sync()
         except BrokerError:
-            if not self._is_stale():
+            number = self.placement.map.epoch
+            if any(one is shard for one in self._shards) and not self._is_stale(number):
                 raise
 
     def refresh(self) -> None:
@@ -117,16 +120,45 @@ class Course:
         BrokerFileError when they do not agree."""
         with self._lock:
             for last in [False] * _LOOKS + [True]:
-                maps = self._maps()
-                if any(found.leaving is not None for found in maps):
-                    files = max(found.leaving.files for found in maps if found.leaving is not None)
-                    self.open(maps[0], files)
-                    self._step.end(self._shards[:files])
-                elif len({found.epoch for found in maps}) == 1:
-                    self._follow(maps[0])
-                    return
-                elif last:
-                    _refuse(self.leader, maps)
+                seen = None
+                try:
+                    seen = _map_in(self._shards[0])
+                    if self._look(last):
+                        return
+                except (MapChanged, BrokerFileError):
+                    if last or seen is None or _map_in(self._shards[0]) == seen:
+                        raise
+                    # else somebody has ended the step meanwhile, and a file is gone for it
+
+    def _look(self, last: bool) -> bool:
+        """Whether the files agree, and it goes by what they say; else what was seen to be left of a
+        step has been done."""
+        maps = self._maps()
+        if any(found.leaving is not None for found in maps):
+            files = max(found.leaving.files for found in maps if found.leaving is not None)
+            self.open(maps[0], files)
+            self._step.end(self._shards[:files])
+        elif len({found.epoch for found in maps}) == 1:
+            try:
+                self._check_age(maps[0].shards)
+            except BrokerFileError:
+                if last:  # else whoever reads them may have slept between two
+                    raise
+                return False
+            self._follow(maps[0])
+            return True
+        elif last:
+            _refuse(self.leader, maps)
+        return False
+
+    def _check_age(self, files: int) -> None:
+        """Raise BrokerFileError when one of the files is an older copy than the others."""
+        check_marks(
+            [
+                (path_of(self.leader, shard.number), shard.store.look(read_mark))
+                for shard in self._shards[:files]
+            ]
+        )
 
     def begin(
         self,

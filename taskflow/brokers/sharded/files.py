@@ -10,6 +10,7 @@ import msgspec
 
 from taskflow.broker.change import Put
 from taskflow.brokers.sharded.guard import Guard
+from taskflow.brokers.sharded.marks import Mark, raise_mark, read_mark
 from taskflow.brokers.sharded.shard_map import (
     DECLARED,
     SHARD,
@@ -79,17 +80,18 @@ def make_others(store: SqliteStore, leader: Path, clock: Clock) -> None:
         if found.made:
             return
         for number in range(1, found.shards):
-            _make(path_of(leader, number), found.of(number), clock.now())
+            _make(path_of(leader, number), found.of(number), clock.now(), read_mark(rows))
         write_map(rows, msgspec.structs.replace(found, made=True), clock.now())
 
     store.transact(make, durable=True)
 
 
-def _make(path: Path, wanted: ShardMap, now: float) -> None:
+def _make(path: Path, wanted: ShardMap, now: float, mark: Mark) -> None:
     def write(rows: Rows) -> None:
         found = read_map(rows)
         if found is None and not rows.topics() and not rows.queues():
             write_map(rows, wanted, now)
+            raise_mark(rows, mark)
         elif found is None or found.broker != wanted.broker:
             raise BrokerFileError(
                 f"{path} is there already, and belongs to another broker: move it away"
@@ -115,11 +117,12 @@ def open_file(leader: Path, found: ShardMap, number: int, *, durable: bool) -> S
     return SqliteStore(path, durable=durable, create=False, accept=guard)
 
 
-def make_more(leader: Path, found: ShardMap, shards: int, now: float) -> None:
-    """Make the files that a broker of more would have; anew, where somebody began to."""
+def make_more(leader: Path, found: ShardMap, shards: int, now: float, mark: Mark) -> None:
+    """Make the files that a broker of more would have, whose leader has this mark; anew, where
+    somebody began to."""
     remove_unused(leader, found, range(found.shards, shards))
     for number in range(found.shards, shards):
-        _make(path_of(leader, number), found.of(number), now)
+        _make(path_of(leader, number), found.of(number), now, mark)
 
 
 def remove_unused(leader: Path, found: ShardMap, numbers: Iterable[int]) -> None:

@@ -1,6 +1,7 @@
 """Opening a broker over SQLite, whether it is one file or several."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,18 @@ def check_shards(text: str) -> int:
     return int(text)
 
 
+def _check_leads(path: Path, leads: Callable[[], bool], fault: str) -> None:
+    """Raise BrokerFileError where another file of a broker lies beside a path that `leads` none.
+    (That is asked last: of a new broker the leader is made first.)"""
+    other = Path(f"{os.path.realpath(path)}.shard1")
+    if other.exists() and not leads():
+        raise BrokerFileError(
+            f"{path} {fault}, and {other.name} lies beside it: a broker of several files lacks the "
+            "one that leads them; bring it back, or all of them from one backup, or move all "
+            "others away for a new broker"
+        )
+
+
 def open_files(
     path: Path,
     *,
@@ -39,6 +52,7 @@ def open_files(
     path = path.absolute()
     if shards is not None or lead:
         from taskflow.brokers.sharded.files import make_lead, make_leader
+    _check_leads(path, path.exists, "is missing")
     if create and shards is not None and not path.exists():
         make_leader(Path(os.path.realpath(path)), shards, clock.now())
     guard = Guard(str(path))
@@ -46,6 +60,7 @@ def open_files(
     try:
         found = guard.map
         has = 1 if found is None else found.shards
+        _check_leads(path, lambda: found is not None, "leads no others")
         if shards is not None and shards != has:
             raise ConfigError(
                 f"{path} has {has} {'file' if has == 1 else 'files'}, not {shards}: `shards` is "

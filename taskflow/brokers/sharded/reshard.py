@@ -10,6 +10,7 @@ import msgspec
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.files import make_more, remove_unused
+from taskflow.brokers.sharded.marks import read_mark
 from taskflow.brokers.sharded.parcels import Owing, Parcels
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.brokers.sharded.shard_map import (
@@ -101,7 +102,8 @@ class Resharding:
 
         def begin() -> None:
             if files > found.shards:
-                make_more(course.leader, found, files, self._clock.now())
+                mark = self._shards[0].store.look(read_mark)
+                make_more(course.leader, found, files, self._clock.now(), mark)
             course.open(found, files)
             course.begin(self._shards[:files], wanted.source, wanted.change, wanted.leaving)
 

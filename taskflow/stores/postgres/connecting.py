@@ -152,6 +152,11 @@ def translate(error: psycopg.Error, server: Server) -> BrokerError | ConfigError
             f"{server.shown} is a pooler ({reason}): put ?pooled=true into the address"
         )
     match error:
+        case errors.InvalidSqlStatementName() | errors.DuplicatePreparedStatement():
+            return BrokerUnavailable(
+                f"{server.shown}: {reason}; a pooler is between that hands out connections by "
+                "transactions, and nothing was done: put ?pooled=true into the address"
+            )
         case errors.ReadOnlySqlTransaction():
             return BrokerUnavailable(
                 f"{server.shown} is read-only: a standby, or default_transaction_read_only is on; "

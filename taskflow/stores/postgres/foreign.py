@@ -55,7 +55,7 @@ class Foreign:
         """Whether there is no transaction, and none begins with the next statement."""
         if not self.raw.autocommit:
             return False
-        if isinstance(self.raw, psycopg.Connection):
+        if isinstance(self.raw, psycopg.Connection | psycopg.AsyncConnection):
             return self.raw.info.transaction_status == pq.TransactionStatus.IDLE
         return bool(self.raw.get_transaction_status() == pq.TransactionStatus.IDLE)
 
@@ -86,13 +86,28 @@ def find_foreign(connection: object) -> Foreign:
 
 def _find(connection: Any) -> Foreign | None:
     if isinstance(connection, psycopg.Connection):
-        return Foreign(connection, _by(psycopg.Cursor(connection, row_factory=rows.tuple_row)))
+        return Foreign(connection, _of_psycopg(connection))
     packages = {kind.__module__.partition(".")[0] for kind in type(connection).__mro__}
     if "django" in packages and hasattr(connection, "vendor"):
         return _of_django(connection)
     if "sqlalchemy" in packages:
         return _of_sqlalchemy(connection)
     return _of_driver(connection) if "psycopg2" in packages else None
+
+
+def _of_psycopg(connection: psycopg.Connection[Any]) -> Run:
+    """Without the rows of somebody's own kind, and within a pipeline, too."""
+    cursor = psycopg.Cursor(connection, row_factory=rows.tuple_row)
+    at_once = _by(cursor)
+
+    def run(text: str, values: Mapping[str, Any]) -> Found:
+        if connection.pgconn.pipeline_status == pq.PipelineStatus.OFF:
+            return at_once(text, values)
+        with connection.pipeline():  # its end waits for what was sent so far
+            cursor.execute(text, values)
+        return Found(cursor.fetchall() if cursor.description else (), cursor.rowcount)
+
+    return run
 
 
 def _by(cursor: Any) -> Run:
@@ -121,7 +136,8 @@ def _of_django(connection: Any) -> Foreign:
     def after(call: Callable[[], None]) -> None:
         from django.db import transaction
 
-        transaction.on_commit(call, using=connection.alias, robust=True)
+        if connection.in_atomic_block:  # else (AUTOCOMMIT off) Django knows of no commit
+            transaction.on_commit(call, using=connection.alias, robust=True)
 
     return Foreign(connection.connection, run, after)
 
@@ -154,7 +170,7 @@ def _of_sqlalchemy(given: Any) -> Foreign | None:
             event.listen(session, "after_rollback", _call_none)
         calls.append(call)
 
-    raw = connection.connection.dbapi_connection
+    raw = connection.connection.driver_connection  # under an AsyncSession, the asynchronous one
     return Foreign(raw, run, after if isinstance(session, Session) else None)
 
 

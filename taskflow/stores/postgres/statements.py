@@ -6,6 +6,7 @@ what each of theirs is, so that text will do. That is half the time of a verb.
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg import errors, pq
@@ -24,6 +25,9 @@ class Statements:
         self._texts = texts
         self._prepare = prepare
         self._names: dict[str, bytes] = {}
+        self._mine = f"tf_{uuid4().hex[:12]}_"
+        """No other connection has such names: behind a pooler that nobody told of, what is prepared
+        under one of them is this statement, or nothing is."""
         self._given = 0
         self._load = Transformer(connection)
 
@@ -44,7 +48,7 @@ class Statements:
         if not self._prepare:
             return self._pgconn.exec_params(sql, texts)
         self._given += 1  # never twice: one may be there that a timeout kept from being noted
-        name = f"tf{self._given}".encode()
+        name = f"{self._mine}{self._given}".encode()
         prepared = self._pgconn.prepare(name, sql)
         if prepared.status not in OK:
             return prepared

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from taskflow import open_broker
+from taskflow.brokers import open_address
 from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.brokers.sharded.guard import Guard
 from taskflow.brokers.sharded.shard_map import read_map, write_map
@@ -77,6 +78,24 @@ def test_a_missing_file_is_an_error_and_never_an_empty_one(leader: Path) -> None
     with pytest.raises(BrokerFileError, match=r"shard2 is missing: it is one of the 3 files"):
         reopen(leader)
     assert not shard(leader, 2).exists()
+
+
+@pytest.mark.parametrize("options", ["", "?shards=3", "?shards=1"])
+def test_a_missing_leader_is_an_error_and_never_an_empty_one(leader: Path, options: str) -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"{leader}{end}").unlink(missing_ok=True)
+    with pytest.raises(BrokerFileError, match=r"is missing, and broker\.db\.shard1 lies beside it"):
+        reopen(leader, options)
+    assert not leader.exists()
+
+
+@pytest.mark.parametrize("lead", [False, True])
+def test_a_file_that_leads_none_is_not_taken_for_the_leader(leader: Path, lead: bool) -> None:
+    alone = leader.with_name("alone.db")
+    open_address(f"sqlite:///{alone}").close()
+    alone.replace(leader)
+    with pytest.raises(BrokerFileError, match="leads no others, and broker"):
+        open_address(f"sqlite:///{leader}", lead=lead)
 
 
 def of_another_broker(leader: Path) -> None:
@@ -160,7 +179,8 @@ def test_who_opens_a_broker_that_is_half_made_makes_the_rest(leader: Path) -> No
 
 def test_files_of_another_broker_are_not_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "broker.db"
-    open_broker(f"sqlite:///{path}?shards=2").close()
+    open_broker(f"sqlite:///{path}?shards=3").close()
     path.unlink()
+    shard(path, 1).unlink()
     with pytest.raises(BrokerFileError, match="is there already, and belongs to another broker"):
-        open_broker(f"sqlite:///{path}?shards=2")
+        open_broker(f"sqlite:///{path}?shards=3")

@@ -56,7 +56,26 @@ def _driver(server: PostgresServer, module: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _django(server: PostgresServer) -> Iterator[Any]:
+def _pipeline(server: PostgresServer) -> Iterator[Any]:
+    with _driver(server, psycopg) as opened, opened.pipeline():
+        yield opened
+
+
+@contextmanager
+def _manual(alias: str) -> Iterator[None]:
+    """Django's AUTOCOMMIT of False: transactions begin by themselves."""
+    from django.db import transaction
+
+    transaction.set_autocommit(False, using=alias)
+    try:
+        yield
+        transaction.commit(using=alias)
+    finally:
+        transaction.rollback(using=alias)
+
+
+@contextmanager
+def _django(server: PostgresServer, manual: bool = False) -> Iterator[Any]:
     configure()
     from django.db import connections, transaction
 
@@ -70,14 +89,17 @@ def _django(server: PostgresServer) -> Iterator[Any]:
         }
     )["pg"]
     try:
-        with transaction.atomic(using="pg"):
+        with _manual("pg") if manual else transaction.atomic(using="pg"):
             yield connections["pg"]
     finally:
         connections["pg"].close()
         del connections["pg"], connections.settings["pg"]
 
 
-DRIVERS = ("psycopg", "psycopg2", "session", "session-psycopg2", "scoped", "connection", "django")
+DRIVERS = (
+    *("psycopg", "pipeline", "psycopg2", "session", "session-psycopg2", "scoped", "connection"),
+    *("django", "django-manual"),
+)
 
 
 @pytest.fixture(params=DRIVERS)
@@ -87,8 +109,10 @@ def begin(request: pytest.FixtureRequest, postgres: PostgresServer) -> Begin:
             return lambda: _driver(postgres, psycopg)
         case "psycopg2":
             return lambda: _driver(postgres, psycopg2)
-        case "django":
-            return lambda: _django(postgres)
+        case "pipeline":
+            return lambda: _pipeline(postgres)
+        case "django" | "django-manual" as found:
+            return lambda: _django(postgres, found == "django-manual")
         case "connection":
             return lambda: engine_of(postgres).begin()
         case "scoped":

@@ -1,14 +1,16 @@
 """connection=: what is published or called within a transaction of the application's own."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from taskflow import Registry, publish, publish_many, task
@@ -67,6 +69,29 @@ def test_it_is_there_with_the_commit_and_gone_with_a_rollback(broker: Broker, be
     with rolled_back(begin) as connection:
         publish("made", 2, id="2", broker=broker, connection=connection)
     assert (ids(broker), ids(broker, "more.fifo")) == (["1", "e0", "e1"], ["g"])
+
+
+def test_it_is_part_of_the_transaction_of_an_async_session(
+    broker: Broker, postgres: PostgresServer
+) -> None:
+    def send(session: Session, id: str) -> None:
+        publish("made", 1, id=id, broker=broker, connection=session)
+
+    async def change() -> None:
+        engine = create_async_engine(engine_of(postgres).url)
+        async with AsyncSession(engine) as session:
+            await session.run_sync(send, "gone")
+            await session.rollback()
+            await session.run_sync(send, "kept")
+            assert ids(broker) == []
+            await session.commit()
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            with pytest.raises(ConfigError, match="autocommit"):
+                await connection.run_sync(lambda plain: send(cast(Session, plain), "at once"))
+        await engine.dispose()
+
+    asyncio.run(change())
+    assert ids(broker) == ["kept"]
 
 
 @pytest.mark.parametrize("begin", ["session-psycopg2", "psycopg"], indirect=True)

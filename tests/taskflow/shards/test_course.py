@@ -1,0 +1,98 @@
+"""Who meets a file that has just left the broker goes by the new map, and hears of no error."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.shard import Shard
+from taskflow.errors import BrokerFileError
+from taskflow.message import Message
+from tests.taskflow.shards.conftest import Open
+from tests.taskflow.shards.dying import Died
+
+
+def in_another_thread(broker: ShardedBroker) -> None:
+    """It meets the new map first."""
+    thread = threading.Thread(target=broker.send, args=("work", [Message("other", "x")]))
+    thread.start()
+    thread.join()
+    assert len(broker.shards) == 1
+
+
+def test_a_verb_is_begun_again_though_another_thread_knew_of_the_new_map(
+    broker: ShardedBroker, opened: Open
+) -> None:
+    tries: list[int] = []
+
+    def work() -> str:
+        tries.append(len(broker.shards))
+        if len(tries) == 1:
+            opened().resharding.run(1)
+            in_another_thread(broker)
+            raise BrokerFileError("broker.db.shard1: No such file or directory")
+        return "done"
+
+    assert broker.course.steady(work) == "done"
+    assert tries == [2, 1]
+
+
+def test_a_wait_for_the_disk_of_a_file_that_left_is_none(
+    broker: ShardedBroker, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = broker.shards[1]
+    opened().resharding.run(1)
+    in_another_thread(broker)
+
+    def sync() -> None:
+        raise BrokerFileError("broker.db.shard1: No such file or directory")
+
+    monkeypatch.setattr(left.store, "sync", sync)
+    broker.course.secure(left)
+
+
+def test_a_step_that_another_ended_meanwhile_is_no_error(
+    broker: ShardedBroker, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doomed, mover = opened(), opened()
+
+    def die(*_: Any) -> None:
+        raise Died
+
+    monkeypatch.setattr(doomed.course._step, "end", die)
+    with suppress(Died):
+        doomed.resharding.run(1)
+    ended: list[int] = []
+
+    def is_late(shards: Sequence[Shard]) -> None:
+        ended.append(len(shards))
+        mover.resharding.run(1)
+        raise BrokerFileError("broker.db.shard1: No such file or directory")
+
+    monkeypatch.setattr(broker.course._step, "end", is_late)
+    broker.send("work", [Message(f"id-{number}", "x") for number in range(9)])
+    assert ended == [2]
+    assert broker.counts("work").visible == 9
+
+
+def test_a_file_that_is_gone_for_no_step_is_an_error(
+    broker: ShardedBroker, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doomed = opened()
+
+    def die(*_: Any) -> None:
+        raise Died
+
+    monkeypatch.setattr(doomed.course._step, "end", die)
+    with suppress(Died):
+        doomed.resharding.run(1)
+
+    def fail(_: Sequence[Shard]) -> None:
+        raise BrokerFileError("broker.db.shard1: No such file or directory")
+
+    monkeypatch.setattr(broker.course._step, "end", fail)
+    with pytest.raises(BrokerFileError, match="shard1"):
+        broker.send("work", [Message("id", "x")])
