@@ -14,13 +14,14 @@ import taskflow
 from taskflow import forking
 
 
-class Noting:
+class Noting(forking.Forkable):
     def __init__(self, number: int, seen: list[int]) -> None:
         self.number = number
         self.seen = seen
 
-    def before_fork(self) -> None:
+    def before_fork(self, patience: float) -> bool:
         self.seen.append(self.number)
+        return True
 
     def after_fork(self, child: bool) -> None:
         assert not child
@@ -50,10 +51,10 @@ def test_files_that_are_opened_all_the_time_do_not_put_a_fork_off() -> None:
     came: list[Noting] = []
 
     class Opening(Noting):
-        def before_fork(self) -> None:
-            super().before_fork()
+        def before_fork(self, patience: float) -> bool:
             came.append(Noting(self.number + len(came) + 1, seen))
             forking.tell(came[-1])
+            return super().before_fork(patience)
 
     opening = Opening(1, seen)
     forking.tell(opening)

@@ -27,7 +27,7 @@ from taskflow.uninterrupted import uninterrupted
 log = logging.getLogger("taskflow.store")
 
 
-class Database:
+class Database(forking.Forkable):
     """One connection, which belongs to a process and to a file: it is closed before a fork and
     opened anew on both sides, by the first who needs it; when the path means another file than it
     did, the next `check` opens that one.
@@ -125,17 +125,20 @@ class Database:
         self._create = False
 
     # ---- another process, another file ------------------------------------------------------
+    def is_kept(self) -> bool:
+        return self.writing.is_mine()
+
     @uninterrupted
-    def before_fork(self) -> None:
-        self._lock.acquire()
-        if self.path is None or self._closed or self._rests:
-            return
-        if not self.writing.is_mine():
+    def before_fork(self, patience: float) -> bool:
+        if not self._lock.acquire(timeout=patience):
+            return False
+        if self.path is not None and not self._closed and not self._rests:
             self._rests = True
             try:
                 self._leave_file()
             except OSError as error:  # else others would not be told
                 log.warning("before a fork: %s", error)
+        return True
 
     @uninterrupted
     def after_fork(self, child: bool) -> None:
