@@ -21,7 +21,8 @@ from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.patience import Patience
 from taskflow.stores.sqlite.rows import SqliteRows
-from taskflow.stores.sqlite.transaction import Reading, Writing, folder_exists, translate
+from taskflow.stores.sqlite.transaction import Reading, Writing
+from taskflow.stores.sqlite.translation import folder_exists, translate
 from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.store")
