@@ -141,7 +141,7 @@ def test_many_threads_fork_at_once_beside_threads_that_store(tmp_path: Path) -> 
                 first.transact(lambda rows: None)
 
         def forks(inside):
-            for _ in range(10):
+            for _ in range(3):
                 if inside is None:
                     in_child(lambda: None)
                 else:

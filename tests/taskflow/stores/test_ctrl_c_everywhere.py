@@ -4,7 +4,8 @@ left open, and a verb that takes it anew is seen here."""
 import ast
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,7 @@ import taskflow.stores.sqlite
 from taskflow import open_broker
 from taskflow.broker.change import Change, Put
 from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.errors import FileReplaced
 from taskflow.event import Event
 from taskflow.message import new_id
 from taskflow.publisher import publish as send
@@ -146,6 +148,30 @@ def test_whoever_comes_next_is_served(name: str, broker: StoredBroker, tmp_path:
         with closing(apsw.Connection(str(tmp_path / "broker.db"))) as other:
             other.execute("BEGIN IMMEDIATE; ROLLBACK")
     assert number < MANY
+
+
+@pytest.mark.slow
+def test_whoever_comes_next_has_the_file_that_took_its_place(tmp_path: Path) -> None:
+    """When Ctrl-C came while that was opened."""
+
+    def check(store: SqliteStore) -> None:
+        with suppress(FileReplaced):
+            store.check()
+
+    for number in range(MANY):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        store = SqliteStore(folder / "broker.db", durable=False)
+        for file in folder.glob("broker.db*"):
+            file.unlink()
+        was_struck = struck(number, partial(check, store))
+        assert not held_by_others(store._writing.lock), f"at place {number}"  # type: ignore[arg-type]
+        check(store)
+        store.transact(lambda rows: rows.tally(1, 1, 0))
+        store.close()
+        if not was_struck:
+            break
+    assert 10 < number < MANY
 
 
 def blocks(path: Path) -> Iterator[str]:
