@@ -9,6 +9,8 @@ from itertools import count
 from random import Random
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from taskflow.uninterrupted import uninterrupted
+
 
 class Forkable:
     """Holds what belongs to one process: connections, locks that a thread may hold."""
@@ -86,6 +88,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@uninterrupted  # what comes within is lost: Python ignores it, and forks
 def _before() -> None:
     """Everybody rests, and then nobody begins anything: who is inside a file may open another one,
     and waits for nobody here meanwhile. Those rest, too; who rests already goes on doing so, else
@@ -104,7 +107,7 @@ def _before() -> None:
     try:
         while True:
             _lock.acquire()
-            waiting = _told.keys() - mine.keys() - _resting - kept - without
+            waiting = set(_told) - mine.keys() - _resting - kept - without
             awaited = sorted(waiting, key=lambda number: (number != late, number))
             if not awaited:
                 return
@@ -137,6 +140,7 @@ def _go_on(resting: dict[int, Forkable]) -> None:
         one.after_fork(False)
 
 
+@uninterrupted
 def _after_in_parent() -> None:
     try:
         _go_on(_fork.begun.pop())
