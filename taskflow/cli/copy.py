@@ -9,10 +9,13 @@ import click
 
 from taskflow.broker import Broker
 from taskflow.brokers.copying.copy import Copy
+from taskflow.brokers.copying.giving_up import give_up as give_up_to
+from taskflow.brokers.copying.giving_up import on_the_way
 from taskflow.brokers.copying.queue_copy import QueueCopy
 from taskflow.brokers.copying.tree_tally import TreeTally
 from taskflow.brokers.copying.trees import MOST_RECORDS, MOST_TEXT
 from taskflow.cli.awaiting import TOO_LATE
+from taskflow.cli.letter_acts import yes_option
 from taskflow.cli.options import progress, table
 from taskflow.config import open_broker, shown_address
 from taskflow.errors import BrokerFileError
@@ -26,15 +29,26 @@ TREE_HEADS = ("RUNS OF", "MOVED", "IN FLIGHT", "TAKEN", "SCATTERED", "TOO LARGE"
 
 @click.command()
 @click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
+@click.argument("target", metavar="TO", required=False)
 @click.option("--queue", "-q", "queues", multiple=True, help="Only this one; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and write nothing.")
 @click.option(
     "--wait", type=click.FloatRange(0), default=0.0, help="Seconds, for what is in flight."
 )
+@click.option(
+    "--give-up", is_flag=True, help="TO is gone for good: take back the runs on their way to it."
+)
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
 def copy(
-    source: str, target: str, queues: tuple[str, ...], dry_run: bool, wait: float, as_json: bool
+    source: str,
+    target: str | None,
+    queues: tuple[str, ...],
+    dry_run: bool,
+    wait: float,
+    give_up: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Move what waits at the broker FROM to the broker TO, while both are in use.
 
@@ -45,11 +59,21 @@ def copy(
     stays, and so do runs of which any part is. Exit code 124: something was still in flight after
     --wait.
 
+    Runs that were on their way when it was interrupted stay so until it is repeated. Where TO is
+    gone for good, --give-up takes them back into use at FROM, and asks first: what TO has of them
+    already is not to be begun there.
+
     \b
     Example:
       taskflow copy sqlite:///broker.db postgresql://shop@db/shop --dry-run
       taskflow copy sqlite:///broker.db postgresql://shop@db/shop --wait 60
+      taskflow copy sqlite:///broker.db --give-up
     """
+    if give_up:
+        _give_up(source, target, dry_run, yes, as_json)
+        return
+    if target is None:
+        raise click.UsageError("Missing argument 'TO'.")
     for name, address in (("FROM", source), ("TO", target)):
         if address.startswith("memory:"):
             raise click.UsageError(f"{name} is memory://, which ends with this command")
@@ -72,10 +96,54 @@ def copy(
                 click.echo(line, err=True)
             if work.trees.under_way:
                 click.echo(
-                    "Runs are on their way since a copy was interrupted: repeat it.", err=True
+                    "Runs are on their way since a copy was interrupted: repeat it. "
+                    "(--give-up, where its TO is gone for good.)",
+                    err=True,
                 )
     if wait and (work.trees.in_flight or any(queue.in_flight for queue in copies)):
         click.get_current_context().exit(TOO_LATE)
+
+
+def _give_up(source: str, target: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+    if target is not None:
+        raise click.UsageError(
+            "--give-up is for a TO that is gone for good: leave TO out; where it is there, repeat "
+            "the copy without --give-up"
+        )
+    lines = []
+    with _opened(source, create=False) as broker:
+        for one in on_the_way(broker):
+            line = {**one._asdict(), "back": 0, "stay": list[str]()}
+            lines.append(line)
+            click.echo(
+                f"{one.trees} runs or schedules, each with all that hangs on it, are on their way "
+                f"to the broker {one.to}.",
+                err=True,
+            )
+            if dry_run:
+                continue
+            if not yes:
+                click.confirm(
+                    "That broker may have them already, and whoever starts it again, or restores "
+                    "it, has them run twice. No copy may be under way. Is it gone for good?",
+                    abort=True,
+                    err=True,
+                )
+            line.update(give_up_to(broker, one.to)._asdict())
+    if as_json:
+        click.echo(json.dumps(lines))
+    elif not lines:
+        click.echo("nothing is on its way")
+    elif not dry_run:
+        for line in lines:
+            click.echo(f"{line['back']} are in use at FROM again")
+    if stay := [root for line in lines for root in line["stay"]]:
+        click.echo(
+            "On their way still, since FROM has a run or schedule of the same id, or one that holds"
+            f" the same unique key: {', '.join(stay)}. Repeat the command once that is gone.",
+            err=True,
+        )
+        click.get_current_context().exit(1)
 
 
 def _show(copies: Sequence[QueueCopy], trees: Sequence[TreeTally], dry_run: bool) -> None:

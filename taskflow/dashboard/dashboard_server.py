@@ -9,15 +9,21 @@ from taskflow.dashboard.asgi_face import AsgiFace
 from taskflow.dashboard.keyed import roles_of
 from taskflow.dashboard.site import Site
 from taskflow.errors import ConfigError
+from taskflow.server.connection import connections_of
 from taskflow.server.keys import Keys
 from taskflow.server.listening import bind
+from taskflow.server.serving import most_connections
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MOST = 500
+"""Connections at once: a browser has six. Others are closed unheard."""
 GRACE = 5  # seconds that pages which are being made have after SIGTERM
 
 
 class DashboardServer:
-    """Binds its port at once (0: any, `port` tells which), serves in `run`. With access keys each
+    """Holds so many connections, and limits what they send as `taskflow serve` does.
+
+    Binds its port at once (0: any, `port` tells which), serves in `run`. With access keys each
     request needs one; without, it lets in who sits at this machine, to do all, and listens nowhere
     else. Raises ConfigError for another host without keys, and for a port that is taken."""
 
@@ -44,10 +50,13 @@ class DashboardServer:
         self.port: int = self._socket.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}{prefix}/"
+        connections = connections_of(None)
+        connections.most = min(MOST, most_connections())
         self._server = uvicorn.Server(
             uvicorn.Config(
                 AsgiFace(site, prefix),
                 loop="asyncio",
+                http=connections,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -3,10 +3,25 @@
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 _NOWHERE = {4: "203.0.113.7", 6: "2001:db8::7"}
 """Addresses that are kept for documents: no machine has them."""
+_METADATA = [
+    ip_network(one)
+    for one in (
+        "fd00:ec2::/32",  # AWS
+        "fd20:ce::/32",  # Google Cloud
+        "fd00:42::42",  # Scaleway
+        "100.100.100.200",  # Alibaba Cloud
+        "168.63.129.16",  # Azure
+        "192.0.0.192",  # Oracle Cloud
+    )
+]
+"""Where machines of a cloud are told their keys, beside the link-local 169.254.169.254. Some are
+addresses of private networks, which subscriptions may have."""
+_NAT64 = IPv6Network("64:ff9b::/96")
+_ISATAP = (0x00005EFE, 0x02005EFE)
 Resolve = Callable[[str, int], Sequence[str]]
 
 
@@ -22,8 +37,8 @@ def resolve(host: str, port: int) -> list[str]:
 
 def find_target(host: str, port: int, local: bool, resolve: Resolve = resolve) -> str:
     """The address to call for a host. Raises OSError when it has none, TargetRefused when it is one
-    of this machine or its links and `local` is False: the name may lead there only since it was
-    subscribed."""
+    of this machine, its links or what tells it its keys, and `local` is False: the name may lead
+    there only since it was subscribed."""
     addresses = resolve(host, port)
     allowed = [one for one in addresses if local or not _is_local(ip_address(one.split("%")[0]))]
     if not allowed:
@@ -32,15 +47,31 @@ def find_target(host: str, port: int, local: bool, resolve: Resolve = resolve) -
 
 
 def _is_local(address: IPv4Address | IPv6Address) -> bool:
-    found = getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, IPv6Address):
+        carried = _carried(address)
+        if any(_is_local(one) for one in carried):
+            return True
+        if carried and (address.ipv4_mapped or address in _NAT64):  # it is that one
+            return False
     return bool(
-        found.is_loopback
-        or found.is_link_local
-        or found.is_unspecified
-        or found.is_multicast
-        or found.is_reserved
-        or _is_own(found)
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+        or address.is_reserved
+        or any(address in network for network in _METADATA)
+        or _is_own(address)
     )
+
+
+def _carried(address: IPv6Address) -> list[IPv4Address]:
+    """The addresses that this one is a form of, for whatever translates or tunnels it on the way:
+    mapped, NAT64, 6to4, Teredo (server and client), ISATAP."""
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    number = int(address)
+    if address in _NAT64 or number >> 32 & 0xFFFFFFFF in _ISATAP:
+        found.append(IPv4Address(number & 0xFFFFFFFF))
+    return [one for one in found if one is not None]
 
 
 def _is_own(address: IPv4Address | IPv6Address) -> bool:

@@ -23,6 +23,11 @@ class Gathering(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    def abandon(self, error: BaseException) -> None:
+        """Call it when an error has come out of the block, or before it: Ctrl-C may have come while
+        that began or ended, and nothing of it stays."""
+        ...
+
     def begin_call(self) -> None:
         """Another call follows."""
         ...

@@ -22,12 +22,10 @@ def test_who_is_inside_a_file_opens_another_one_while_a_thread_forks(tmp_path: P
 
         forks = threading.Event()
 
-        class First:  # is told first
-            def before_fork(self):
+        class First(forking.Forkable):  # is told first
+            def before_fork(self, patience):
                 forks.set()
-
-            def after_fork(self, child):
-                pass
+                return True
 
         first = First()
         forking.tell(first)

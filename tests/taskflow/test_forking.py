@@ -2,6 +2,7 @@
 
 import ast
 import os
+import sys
 import threading
 import weakref
 from functools import cache
@@ -12,15 +13,17 @@ import pytest
 
 import taskflow
 from taskflow import forking
+from taskflow.uninterrupted import stands_inside
 
 
-class Noting:
+class Noting(forking.Forkable):
     def __init__(self, number: int, seen: list[int]) -> None:
         self.number = number
         self.seen = seen
 
-    def before_fork(self) -> None:
+    def before_fork(self, patience: float) -> bool:
         self.seen.append(self.number)
+        return True
 
     def after_fork(self, child: bool) -> None:
         assert not child
@@ -50,16 +53,35 @@ def test_files_that_are_opened_all_the_time_do_not_put_a_fork_off() -> None:
     came: list[Noting] = []
 
     class Opening(Noting):
-        def before_fork(self) -> None:
-            super().before_fork()
+        def before_fork(self, patience: float) -> bool:
             came.append(Noting(self.number + len(came) + 1, seen))
             forking.tell(came[-1])
+            return super().before_fork(patience)
 
     opening = Opening(1, seen)
     forking.tell(opening)
     forking._before()
     forking._after_in_parent()
     assert seen == [1, 2, -2, -1]
+
+
+def test_no_time_limit_strikes_within_a_fork() -> None:
+    """What it sends were lost there, and files not at rest."""
+    seen: list[bool] = []
+
+    class Looking(forking.Forkable):
+        def before_fork(self, patience: float) -> bool:
+            seen.append(stands_inside(sys._getframe(1)))
+            return True
+
+        def after_fork(self, child: bool) -> None:
+            seen.append(stands_inside(sys._getframe(1)))
+
+    looking = Looking()
+    forking.tell(looking)
+    forking._before()
+    forking._after_in_parent()
+    assert seen == [True, True]
 
 
 # ---- locks --------------------------------------------------------------------------------------

@@ -123,7 +123,8 @@ class Copy:
         if others:
             raise ConfigError(
                 f"{others} batches of an earlier copy to another broker have not ended: repeat"
-                " that one first"
+                " that one first (or `taskflow copy FROM --give-up`, if that broker is gone for "
+                "good; messages come back within an hour)"
             )
 
     def _waits(self, copies: Collection[QueueCopy]) -> bool:

@@ -25,7 +25,7 @@ _LOOKS = 20
 _PAGE = 1000
 
 
-class Course:
+class Course(forking.Forkable):
     """Thread-safe. Each verb goes by one map from its begin to its end, and is begun again when a
     file has another one; nothing was done in that file then."""
 
@@ -50,9 +50,6 @@ class Course:
         self._step = step
         self._lock = threading.Lock()
         forking.tell(self)
-
-    def before_fork(self) -> None:
-        """The stores look after themselves."""
 
     def after_fork(self, child: bool) -> None:
         if child:  # a thread that is not here may hold it

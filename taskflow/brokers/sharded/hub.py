@@ -10,7 +10,7 @@ from taskflow.stores.base import Store
 _AT = "@"  # in no queue's name
 
 
-class Hub:
+class Hub(forking.Forkable):
     """The waiters of the leader's file, at which all files ring. What rings there is a record, or a
     queue in a file: `work@3`."""
 
@@ -19,9 +19,6 @@ class Hub:
         self._clock = clock
         self.waiters = Waiters(store, clock, store.time(clock))
         forking.tell(self)
-
-    def before_fork(self) -> None:
-        """The stores look after themselves."""
 
     def after_fork(self, child: bool) -> None:
         if child:  # nobody is parked here, and a thread that is not here may hold its lock

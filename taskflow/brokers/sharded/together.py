@@ -70,6 +70,10 @@ class _Round:
                 self._call(verbs)
         except Exception as error:  # such as WouldWait, for a lock that is not to be had now
             return [(None, error)] * len(verbs)
+        except BaseException as error:
+            for part in self._parts:
+                part.abandon(error)
+            raise
         finally:
             for part in self._parts:  # else each round were a cycle, for the collector to find
                 part.begins = None

@@ -13,7 +13,7 @@ from taskflow.stores.base import Store
 _VERSION_BITS = 31
 
 
-class Core:
+class Core(forking.Forkable):
     """Made once for each broker, and handed to each of its parts.
 
     One of several files has a `mark`, with which its receipts begin, and `waiters` of its own,
@@ -59,9 +59,6 @@ class Core:
         if self.unfinished:
             for one in deliveries:
                 self.unfinished.pop((one.queue, one.receipt), None)
-
-    def before_fork(self) -> None:
-        """The store looks after itself."""
 
     def after_fork(self, child: bool) -> None:
         if child:  # nobody is parked here, and a thread that is not here may hold its lock

@@ -23,8 +23,12 @@ class Gatherer:
     ) -> tuple[list[Outcome], Callable[[], None] | None]:
         """As `taskflow.broker.prompt.Gathered`."""
         part = self._store.gathering(patience)
-        with self._keeping(), part:
-            outcomes = _call_all(verbs, part)
+        try:
+            with self._keeping(), part:
+                outcomes = _call_all(verbs, part)
+        except BaseException as error:
+            part.abandon(error)
+            raise
         return outcomes, part.wait
 
 

@@ -17,7 +17,7 @@ OFF = 1.0
 TRIES = 5
 
 
-class DatabaseClock:
+class DatabaseClock(forking.Forkable):
     """Goes on by what has elapsed here since the server was last asked. Thread-safe."""
 
     def __init__(self, clock: Clock, ask: Callable[[], float]) -> None:
@@ -29,9 +29,6 @@ class DatabaseClock:
         self._own = 0.0  # this machine's clock, ahead of what has elapsed
         self._complained = False
         forking.tell(self)
-
-    def before_fork(self) -> None:
-        """Nothing is done: what was measured holds in a child too."""
 
     def after_fork(self, child: bool) -> None:
         if child:  # a thread that is not here may hold it

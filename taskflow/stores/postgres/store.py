@@ -34,7 +34,7 @@ POLL = 1.0  # seconds
 _LONGEST_CHANNEL = 63  # bytes
 
 
-class PostgresStore:
+class PostgresStore(forking.Forkable):
     """Rows in PostgreSQL.
 
     `create` makes the schema where nothing is in it. Raises BrokerUnavailable when the server
@@ -82,9 +82,6 @@ class PostgresStore:
         return tuple(self._executor.session().first(IDENTITY))
 
     # ---- another process ---------------------------------------------------------------------
-    def before_fork(self) -> None:
-        """Nothing is closed: a child leaves the parent's connections alone."""
-
     def after_fork(self, child: bool) -> None:
         if child:
             self._open_anew()

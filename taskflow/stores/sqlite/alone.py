@@ -9,7 +9,7 @@ from taskflow.errors import BrokerUnavailable
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.connecting import connect
 from taskflow.stores.sqlite.rows import SqliteRows
-from taskflow.stores.sqlite.transaction import translate
+from taskflow.stores.sqlite.translation import translate
 
 _PATIENCE_MS = 1000
 

@@ -21,13 +21,14 @@ from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.patience import Patience
 from taskflow.stores.sqlite.rows import SqliteRows
-from taskflow.stores.sqlite.transaction import Reading, Writing, folder_exists, translate
+from taskflow.stores.sqlite.transaction import Reading, Writing
+from taskflow.stores.sqlite.translation import folder_exists, translate
 from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.store")
 
 
-class Database:
+class Database(forking.Forkable):
     """One connection, which belongs to a process and to a file: it is closed before a fork and
     opened anew on both sides, by the first who needs it; when the path means another file than it
     did, the next `check` opens that one.
@@ -125,17 +126,20 @@ class Database:
         self._create = False
 
     # ---- another process, another file ------------------------------------------------------
+    def is_kept(self) -> bool:
+        return self.writing.is_mine()
+
     @uninterrupted
-    def before_fork(self) -> None:
-        self._lock.acquire()
-        if self.path is None or self._closed or self._rests:
-            return
-        if not self.writing.is_mine():
+    def before_fork(self, patience: float) -> bool:
+        if not self._lock.acquire(timeout=patience):
+            return False
+        if self.path is not None and not self._closed and not self._rests:
             self._rests = True
             try:
                 self._leave_file()
             except OSError as error:  # else others would not be told
                 log.warning("before a fork: %s", error)
+        return True
 
     @uninterrupted
     def after_fork(self, child: bool) -> None:

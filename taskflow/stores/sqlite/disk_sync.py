@@ -17,11 +17,12 @@ class DiskSync:
     """
 
     def __init__(self, database: Path) -> None:
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()  # taken by itself: within the functions of a condition Ctrl-C
+        self._condition = threading.Condition(self._lock)  # would leave it taken
         self._commits = 1  # what was committed before, by a connection closed for a fork
         self._synced = 0
         self._seen = -1
-        self._syncing = False
+        self._syncing: object | None = None  # who waits for the disk
         self._failed: OSError | None = None
         self._file = os.open(f"{database}-wal", os.O_RDONLY)
         self._release = weakref.finalize(self, os.close, self._file)
@@ -38,7 +39,7 @@ class DiskSync:
     def seen(self, version: int) -> None:
         """Count what others have committed, if the database was seen in this version for the first
         time (SQLite's data version)."""
-        with self._condition:
+        with self._lock:
             if version != self._seen:
                 self._seen = version
                 self._commits += 1
@@ -46,31 +47,37 @@ class DiskSync:
     def wait(self) -> None:
         """Return when every commit counted so far is on disk. Raises OSError if it cannot be: then
         nobody knows whether it is stored."""
-        wanted = self._commits
-        with self._condition:
+        wanted, me = self._commits, object()
+        try:
             while self._synced < wanted:
-                if self._syncing:
-                    self._condition.wait()
-                    continue
-                self._syncing = True
-                self._condition.release()
+                with self._lock:
+                    if self._syncing is not None:
+                        self._condition.wait()
+                        continue
+                    self._syncing = me
                 reached = self._commits
                 try:
                     if self._failed is None:
                         _to_disk(self._file)
                 except OSError as error:
                     self._failed = error
-                finally:
-                    self._condition.acquire()
-                    self._syncing = False
-                    self._condition.notify_all()
+                self._end(me)
                 self._check()
                 self._synced = reached
+        finally:
+            if self._syncing is me:  # Ctrl-C came
+                self._end(me)
+
+    def _end(self, me: object) -> None:
+        with self._lock:
+            if self._syncing is me:
+                self._syncing = None
+            self._condition.notify_all()
 
     def close(self) -> None:
         """Let the file go; with the last who waits here, if anybody does."""
-        with self._condition:
-            if not self._syncing:
+        with self._lock:
+            if self._syncing is None:
                 self._release()
 
     def _check(self) -> None:

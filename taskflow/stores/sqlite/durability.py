@@ -11,7 +11,7 @@ from taskflow.errors import FileReplaced
 from taskflow.stores.sqlite.checkpointer import Checkpointer
 from taskflow.stores.sqlite.connecting import connect
 from taskflow.stores.sqlite.disk_sync import DiskSync
-from taskflow.stores.sqlite.transaction import translate
+from taskflow.stores.sqlite.translation import translate
 from taskflow.uninterrupted import uninterrupted
 
 

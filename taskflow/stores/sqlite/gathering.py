@@ -35,8 +35,11 @@ class Gathering:
         self.begins: Callable[[], None] | None = None
         """What to call before a transaction begins here."""
 
+        self._begun = False
+
     @uninterrupted
     def __enter__(self) -> Self:
+        self._begun = not self._writing.holds()
         self._haste.begin(self._patience)
         try:
             self._writing.gather(self.begins)
@@ -62,6 +65,14 @@ class Gathering:
         """Commit what was changed so far, or undo it for an error; more may follow."""
         if self._writing.end_part(error) and error is None:
             self._tell()
+
+    @uninterrupted
+    def abandon(self, error: BaseException) -> None:
+        """The block has ended by this error. If Ctrl-C came while it began or ended, something of
+        it may be left, which is undone."""
+        if self._begun:
+            self._writing.abandon_gathering(error)
+            self._haste.end()
 
     def broken(self) -> bool:
         """Whether SQLite has undone all of it by itself, as it does when the disk is full."""

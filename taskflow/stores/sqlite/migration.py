@@ -1,6 +1,7 @@
 """Making the tables of a new broker file, and bringing one of an older version up to date."""
 
 import logging
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def _prepare(connection: apsw.Connection, path: Path | None) -> None:
             connection.pragma("user_version", SCHEMA_VERSION)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        with suppress(apsw.Error):  # SQLite may have undone it by itself, or Ctrl-C came at its end
+            connection.execute("ROLLBACK")
         raise
 
 

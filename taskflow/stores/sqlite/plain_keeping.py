@@ -12,6 +12,8 @@ from taskflow.broker.change import Put
 from taskflow.stores.row import SPOKEN, Held, QueueRow
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
+from taskflow.stores.sqlite.shared_commit import CLOSED
+from taskflow.stores.sqlite.translation import translate
 from taskflow.uninterrupted import uninterrupted
 
 # The views are the connection's own: nothing of them is in the file. An INSERT into one is a
@@ -74,25 +76,33 @@ class SqlitePlainKeeping:
     def prepare(self) -> None:
         if self._connection is self._database.connection:
             return
-        with self._reading:
-            connection = self._database.connection
-            if self._writing.depth or self._connection is connection:
-                return  # what undoes that transaction would undo this, too
-            connection.execute(_PREPARE)
-            self._queues.clear()  # they were another file's
-            self._execute = connection.cursor().execute
-            self._connection = connection
+        self._reading.run(self._prepare)
+
+    def _prepare(self) -> None:
+        connection = self._database.connection
+        if self._writing.depth or self._connection is connection:
+            return  # what undoes that transaction would undo this, too
+        connection.execute(_PREPARE)
+        self._queues.clear()  # they were another file's
+        self._execute = connection.cursor().execute
+        self._connection = connection
 
     @uninterrupted
     def keep(
         self, queue: str, held: Held, now: float, version: int, new: Put, other: Put | None
     ) -> bool:
-        if self._haste.on or queue not in self._queues:
+        reading = self._reading
+        if self._haste.on or queue not in self._queues or not reading.is_open():
             return False
-        with self._reading:
+        with reading.lock:  # of C: Ctrl-C comes before it or within it
             if self._writing.depth:
                 return False
-            kept = self.keep_within(queue, held, now, version, new, other)
+            try:
+                kept = self.keep_within(queue, held, now, version, new, other)
+            except CLOSED:  # for a fork
+                return False
+            except apsw.Error as error:
+                raise translate(error, self._database.path) from error
             if kept:
                 self._count_commit()
         return kept

@@ -6,6 +6,7 @@ It is the short form of what lies in several rooms, and stores the same: `publis
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -23,7 +24,7 @@ from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.plain_events import write_plain
 from taskflow.stores.sqlite.shared_commit import CLOSED, SharedCommit
-from taskflow.stores.sqlite.transaction import translate
+from taskflow.stores.sqlite.translation import translate
 from taskflow.text import holds_simple
 from taskflow.uninterrupted import uninterrupted
 
@@ -108,22 +109,24 @@ class SqlitePlainWay:
         self._plans.pop(topic, None)
         if alone is None:
             return
-        with self._reading:
-            stamp = self._reading.rows.stamp_of(alone)
-            if stamp is None:
-                return
-            if self._connection is not self._database.connection:
-                self._plans.clear()
-                self._connection = None
-            between = f'","source":"{DEFAULT_SOURCE}","type":"{topic}","time":"'
-            delay, most = alone.settings.delay, alone.settings.max_message_bytes
-            self._plans[topic] = _Plan(stamp, alone.id, delay, most, between, [alone.name])
+        self._reading.run(partial(self._plan, topic, alone))
+
+    def _plan(self, topic: str, alone: QueueRow) -> None:
+        stamp = self._reading.rows.stamp_of(alone)
+        if stamp is None:
+            return
+        if self._connection is not self._database.connection:
+            self._plans.clear()
+            self._connection = None
+        between = f'","source":"{DEFAULT_SOURCE}","type":"{topic}","time":"'
+        delay, most = alone.settings.delay, alone.settings.max_message_bytes
+        self._plans[topic] = _Plan(stamp, alone.id, delay, most, between, [alone.name])
 
     def _prepare(self) -> None:
         """Once for each connection, and in no transaction: what undoes that would undo this, too.
         (Of a process that publishes once, nothing is to be prepared.)"""
         connection = self._database.connection
-        if self._connection is connection:
+        if self._connection is connection or self._writing.depth:
             return
         connection.execute(_PREPARE)
         self._execute = connection.cursor().execute
@@ -135,13 +138,12 @@ class SqlitePlainWay:
         reading = self._reading
         if not reading.is_open():
             return False
+        database = self._database
+        if self._connection is not database.connection:
+            reading.run(self._prepare)
         with reading.lock:
-            if self._writing.depth:
+            if self._writing.depth or self._connection is not database.connection:
                 return False
-            database = self._database
-            if self._connection is not database.connection:
-                with reading:
-                    self._prepare()
             try:
                 self._execute(_PUBLISH, values)
             except (apsw.ConstraintError, *CLOSED):  # as for `_insert`
@@ -186,12 +188,15 @@ class SqlitePlainWay:
     def _is_there(self, values: Sequence[Any]) -> bool:
         """Whether the file that is open now has the message: if only its WAL was taken away, by
         another SQLite in this process, that may have played it in before."""
-        with self._reading:
-            found = self._database.connection.execute(_IS_THERE, (values[1], values[5])).fetchone()
-            if found is not None:
-                self._durability.adopt_commit(self._durability.generation)
-        if found is not None:
+        found = self._reading.run(partial(self._find, values))
+        if found:
             self._durability.wait()
+        return found
+
+    def _find(self, values: Sequence[Any]) -> bool:
+        found = self._database.connection.execute(_IS_THERE, (values[1], values[5])).fetchone()
+        if found is not None:
+            self._durability.adopt_commit(self._durability.generation)
         return found is not None
 
     def _insert(self, values: Sequence[Any]) -> bool:

@@ -88,14 +88,19 @@ class SharedCommit:
         mine = [one for one in some if one.connection is self._database.connection]
         if mine:
             self._prepare()
-        if len(mine) == 1:
-            mine[0].stored = self._insert(mine[0].values)
-        elif mine:
-            self._store_together(mine)
-        if any(one.stored for one in mine):
-            self._durability.count_commit()
-            for one in mine:
-                one.file = self._durability.last_commit()
+        try:
+            if len(mine) == 1:
+                mine[0].stored = self._insert(mine[0].values)
+            elif mine:
+                self._store_together(mine)
+            if True in [one.stored for one in mine]:
+                self._durability.count_commit()
+                for one in mine:
+                    one.file = self._durability.last_commit()
+        except BaseException:
+            for one in mine:  # it may not be counted for the disk
+                one.unknown = one.unknown or bool(one.stored)
+            raise
 
     def _store_together(self, some: Sequence[_Entry]) -> None:
         execute = self._database.connection.execute

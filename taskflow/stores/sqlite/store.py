@@ -231,9 +231,11 @@ class SqliteStore:
 
     @uninterrupted
     def version(self) -> Hashable:
-        with self._reading:
-            connection = self._database.connection
-            return connection.pragma("data_version"), connection.total_changes()
+        return self._reading.run(self._version)
+
+    def _version(self) -> Hashable:
+        connection = self._database.connection
+        return connection.pragma("data_version"), connection.total_changes()
 
     def time(self, clock: Clock) -> Callable[[], float]:
         return clock.now  # one machine, one clock
@@ -250,13 +252,11 @@ class SqliteStore:
     def sync_file(self) -> None:
         """Return when everything that is committed survives a power cut, whatever was asked for.
         Nobody forks meanwhile, which takes the WAL away. Raises BrokerFileError."""
-        with self._reading:
-            self._durability.sync_file()
+        self._reading.run(self._durability.sync_file)
 
     @uninterrupted
     def _data_version(self) -> int:
-        with self._reading:
-            return self._database.connection.data_version()
+        return self._reading.run(lambda: self._database.connection.data_version())
 
     def back_up(self, to: Path) -> None:
         self.check()

@@ -1,21 +1,23 @@
-"""What `with store.read()` and `with store.write()` do, and SQLite's errors as ours."""
+"""What `with store.read()` and `with store.write()` do."""
 
 import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from taskflow import forking
 from taskflow.broker.prompt import WouldWait
-from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow.errors import BrokerUnavailable
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.rows import SqliteRows
+from taskflow.stores.sqlite.translation import translate
 
 Execute = Callable[[str], Any]
+T = TypeVar("T")
 
 
 class Reading:
@@ -68,6 +70,17 @@ class Reading:
         and its end, or when the lock is taken and the block has not begun."""
         while self.holds():
             self.lock.release()
+
+    def run(self, work: Callable[[], T]) -> T:
+        """`work` in a block, at whose end nothing of it stays, whenever Ctrl-C came."""
+        inside = self.holds()
+        try:
+            with self:
+                return work()
+        except BaseException as error:
+            if not inside:
+                self.let_go(error)
+            raise
 
     def __enter__(self) -> Rows:
         if self._haste.on or forking.pid != self._pid:
@@ -204,8 +217,17 @@ class Writing(Reading):
         if self.depth:
             self.__exit__(None if error is None else type(error), error, None)
             return True
+        if error is not None:
+            self._unbegin()
         super().__exit__(None, None, None)
         return False
+
+    def abandon_gathering(self, error: BaseException) -> None:
+        """Whatever came while it began or ended: nothing of it stays."""
+        self._gathers, self._begins = False, None
+        if self.holds() and not self.depth:
+            self._unbegin()
+        self.let_go(error)
 
     def broken(self) -> bool:
         """Whether SQLite has ended by itself what is going on here."""
@@ -259,38 +281,3 @@ class Writing(Reading):
             else:
                 self.later.clear()
                 self._execute("ROLLBACK")
-
-
-def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
-    """SQLite's errors as ours, with the file and what to do."""
-    match error:
-        case apsw.ConnectionClosedError() | apsw.CursorClosedError():
-            return BrokerUnavailable("the broker is closed")
-        case apsw.BusyError() | apsw.LockedError():
-            return BrokerUnavailable(
-                f"{path} was locked by another process, for longer than this one could wait"
-            )
-        case apsw.FullError():
-            return BrokerFileError(f"{path}: the disk is full; nothing was stored")
-        case apsw.ReadOnlyError():
-            return BrokerFileError(f"{path} is read-only; the broker must write")
-        case apsw.NotADBError():
-            return BrokerFileError(f"{path} is not an SQLite file")
-        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
-            reason = "does not exist" if not folder_exists(path) else "cannot be opened"
-            what = path.parent if reason == "does not exist" and path else path
-            return BrokerFileError(f"{what} {reason}; check the path and its rights")
-        case apsw.SQLError() if "no such table" in str(error):
-            return BrokerFileError(
-                f"{path} was changed by a newer taskflow while it was open here ({error}): nothing "
-                "was done; restart this process with that version"
-            )
-        case apsw.IOError() | apsw.CorruptError():
-            return BrokerFileError(f"{path}: {error}")
-        case OSError():
-            return BrokerFileError(f"{path}: {error.strerror or error}")
-    return error
-
-
-def folder_exists(path: Path | None) -> bool:
-    return path is None or path.parent.is_dir()

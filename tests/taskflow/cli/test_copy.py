@@ -81,7 +81,8 @@ def test_what_cannot_be_is_refused_in_one_line(run: Run, broker: Broker) -> None
     assert "did you mean 'plain'" in run("copy", FROM, TO, "-q", "plian").output
 
 
-def test_a_copy_that_was_interrupted_is_said(run: Run, broker: Broker) -> None:
+def begin_copy(broker: Broker) -> str:
+    """A run is on its way to TO; answers the id of that."""
     kept = Kept(task="shop.pay", queue="plain", keep=60, keep_failed=60)
     broker.apply([Change(records=[put_run("r", kept, "scheduled", 0)])])
     (found,) = RunTrees().find(broker, None)
@@ -90,10 +91,50 @@ def test_a_copy_that_was_interrupted_is_said(run: Run, broker: Broker) -> None:
     to = target.records("broker", ["id"])["id"].value
     target.close()
     assert broker.hand_out_trees("batch", to, [found.asked])  # type: ignore[attr-defined]
-    said = "Runs are on their way since a copy was interrupted: repeat it."
+    return to
+
+
+def test_a_copy_that_was_interrupted_is_said(run: Run, broker: Broker) -> None:
+    begin_copy(broker)
+    said = (
+        "Runs are on their way since a copy was interrupted: repeat it. "
+        "(--give-up, where its TO is gone for good.)"
+    )
     assert said in run("copy", FROM, TO, "--dry-run").stderr.splitlines()
     assert said not in run("copy", FROM, TO).stderr
     assert open_counts(TO) == {"scheduled": 1}
+
+
+def test_a_copy_whose_target_is_gone_is_given_up_when_that_is_confirmed(
+    run: Run, broker: Broker
+) -> None:
+    to = begin_copy(broker)
+    assert "leave TO out" in run("copy", FROM, TO, "--give-up").output
+    said = (
+        f"1 runs or schedules, each with all that hangs on it, are on their way to the broker {to}."
+    )
+    assert said in run("copy", FROM, "--give-up", "--dry-run").stderr.splitlines()
+    refused = run("copy", FROM, "--give-up", given="n\n")
+    assert (refused.exit_code, broker.count_records("run")) == (1, {})
+    assert "has them run twice" in refused.output
+    done = run("copy", FROM, "--give-up", given="y\n")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == "1 are in use at FROM again"
+    assert broker.count_records("run") == {"scheduled": 1}
+    assert run("copy", FROM, "--give-up").output == "nothing is on its way\n"
+    assert "Missing argument 'TO'" in run("copy", FROM).output
+
+
+def test_what_is_given_up_and_stays_is_said(run: Run, broker: Broker) -> None:
+    to = begin_copy(broker)
+    kept = Kept(task="shop.pay", queue="plain", keep=60, keep_failed=60)
+    broker.apply([Change(records=[put_run("r", kept, "scheduled", 0)])])
+    found = run("copy", FROM, "--give-up", "--yes", "--json")
+    assert json.loads(found.stdout) == [
+        {"to": to, "batches": 1, "trees": 1, "back": 0, "stay": ["r"]}
+    ]
+    assert found.exit_code == 1
+    assert "On their way still" in found.stderr
 
 
 def open_counts(address: str) -> dict[str, int]:

@@ -20,6 +20,26 @@ from taskflow.server.targets import TargetRefused, find_target, resolve
         "::",
         "224.0.0.1",
         "240.0.0.1",
+        "fd00:ec2::254",
+        "fd00:0ec2:0:0::23",
+        "fd20:ce::254",
+        "fd00:42::42",
+        "100.100.100.200",
+        "168.63.129.16",
+        "::ffff:168.63.129.16",
+        "192.0.0.192",
+        "::ffff:a9fe:a9fe",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::a9fe:a9fe",  # a network's own translator
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "2002:a9fe:a9fe::1",
+        "2002:7f00:1::",
+        "2001:0:a9fe:a9fe::1",
+        "2001:0:4136:e378:8000:63bf:5601:5601",  # 169.254.169.254, turned over
+        "2001:db8:1::5efe:169.254.169.254",
+        "2001:db8:1::200:5efe:7f00:1",
     ],
 )
 def test_this_machine_and_its_links_are_refused(address: str) -> None:
@@ -42,7 +62,19 @@ def test_an_address_that_this_machine_has_is_refused() -> None:
     assert find_target("example.org", 80, True, lambda host, port: [own]) == own
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "10.0.0.1", "192.168.1.2", "2606:2800::1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.216.34",
+        "10.0.0.1",
+        "192.168.1.2",
+        "2606:2800::1",
+        "fd12:3456::1",
+        "64:ff9b::93.184.216.34",  # as DNS64 answers where there is IPv6 alone
+        "::ffff:93.184.216.34",
+        "2002:5db8:d822::1",
+    ],
+)
 def test_other_machines_are_called(address: str) -> None:
     assert find_target("example.org", 80, False, lambda host, port: [address]) == address
 
