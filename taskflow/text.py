@@ -8,6 +8,8 @@ _UNSHOWN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
 )
 
+LONE = "holds half of a surrogate pair, which no text in UTF-8 does"
+"""What is wrong with text that cannot be encoded."""
 _HOST = r"(?:\[[0-9A-Fa-f:.]*(?:%[\w.~%-]+)?\]|[\w.~%-]*)(?::[0-9]*)?"
 HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*")
 """Hosts and their ports, as an address has them behind its user."""

@@ -112,10 +112,31 @@ def test_what_json_cannot_carry_is_refused_with_the_path_to_it(taskflow_broker: 
         (object(), "argument 1: "),
         ({"a": [1, {"b": object()}]}, r"argument 1 at \['a'\]\[1\]\['b'\]: "),
         ([1.0, float("nan")], r"argument 1 at \[1\]: "),
+        ({"a": ["\ud800"]}, r"argument 1 at \['a'\]\[0\]: holds half of a surrogate pair"),
     ]
     for value, says in values:
         with pytest.raises((TypeError, ValueError), match=says):
             double.delay(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"headers": ["a"]}, r"headers is \['a'\]; a dict"),
+        ({"headers": {"a": "\ud800"}}, "the header 'a' holds half of a surrogate pair"),
+        ({"key": "\ud800"}, "key holds half of a surrogate pair"),
+    ],
+)
+def test_an_option_that_is_no_text_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        double.options(**options)
+
+
+def test_a_call_by_name_has_a_name_and_a_list(taskflow_broker: Broker) -> None:
+    with pytest.raises(ValueError, match="'' is none"):
+        send_task("")
+    with pytest.raises(TypeError, match="a list of arguments is wanted"):
+        send_task("double", "12")
 
 
 def test_before_its_queue_is_declared_a_call_says_so(taskflow_broker: Broker) -> None:
