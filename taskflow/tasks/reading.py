@@ -103,6 +103,10 @@ class Reader:
                 skipped = "cancelled" if row.state == "cancelled" else None
                 return Found(None, decided=Done(duplicate=True, skipped=skipped), work=work)
             if row.state == "failed" and broker is not None and not work.is_group:
+                if _is_left_over(broker, delivery, row):
+                    work.row = None
+                    why = "" if row.run.error is None else f": {row.run.error.message}"
+                    return Found(None, refusal=Reject(f"its run has failed{why}"), work=work)
                 found = self._live_again(broker, work, row)
                 if found is not None:
                     return found
@@ -233,6 +237,12 @@ def _is_nudge(delivery: Delivery, body: TaskBody, row: Row) -> bool:
     tells of may concern a later one."""
     earlier = 0 < body.generation < row.run.generation
     return row.run.durable is not None and earlier and delivery.queue == row.run.queue
+
+
+def _is_left_over(broker: Broker, delivery: Delivery, row: Row) -> bool:
+    """Whether a failed run's message was to be a dead letter with its end, and is none yet: whoever
+    ended it died in between. (One that was redriven counts its starts anew.)"""
+    return not broker.features.atomic and 0 < row.run.attempts < delivery.receive_count
 
 
 def _slot_of(entry: TaskEntry, work: Work, broker: Broker | None) -> str | None:
