@@ -31,6 +31,12 @@ def holds_simple(data: bytes) -> bool:
     return data.translate(_SHOWN) == data
 
 
+def encodable(text: str) -> str:
+    """A text that UTF-8 can hold: half of a surrogate pair, as the name of a file may have that is
+    no text, is written as an escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def check_line(what: str, text: object, most: int = 1024) -> str:
     """Return `text` when it is one line of text, 1 to `most` characters and no control character.
 
