@@ -8,8 +8,9 @@ import msgspec
 from taskflow.broker import Broker
 from taskflow.broker.change import Add, Put, Remove
 from taskflow.tasks.canvas.following import kept_parts
+from taskflow.tasks.durable import STEP
 from taskflow.tasks.preparing import put_run
-from taskflow.tasks.run import RUN, Row, Run, load
+from taskflow.tasks.run import FINAL, RUN, Row, Run, load
 
 
 class Revival(NamedTuple):
@@ -23,8 +24,8 @@ class Revival(NamedTuple):
 
 
 def revive(broker: Broker, row: Row) -> Revival:
-    """What lets a failed run live again. A chain goes on from there; a group that has not ended
-    waits for it again, and one that has is left as it ended."""
+    """What lets a failed run live again. A chain goes on from there; what waits still for
+    others beside it, a group or a workflow, waits for it again; what has ended is left as it is."""
     place = row.run.place
     if place is None:
         return Revival(row.run)
@@ -40,13 +41,15 @@ def revive(broker: Broker, row: Row) -> Revival:
 
 
 def _counted_again(broker: Broker, run: Run) -> tuple[Run, list[Add]]:
-    """A member of a group was counted when it failed: it is counted again, once, if the group waits
-    still, and not at all if it does not."""
+    """What waited for a run has counted it when it failed: it is waited for again, once, if that
+    waits still, and counts nowhere if it does not."""
     place = run.place
     if place is None or place.up is None:
         return run, []
     up = place.up
-    group = load(broker, [up.group.id]).get(up.group.id) if up.counts is None else None
+    group = load(broker, [up.group.id]).get(up.group.id)
+    if group is not None and up.counts is not None and group.state not in FINAL:
+        return run, [Add(STEP, up.counts, 1, [])]  # it is woken by whatever counts down to 0
     if group is not None and (group.state, group.run.generation) == ("suspended", up.generation):
         return run, [Add(RUN, up.group.id, 1, [])]
     return msgspec.structs.replace(run, place=msgspec.structs.replace(place, up=None)), []

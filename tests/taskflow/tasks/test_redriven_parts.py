@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from taskflow import Broker, Registry, chain, chord, group, task
+from taskflow import Broker, Registry, Retry, Run, chain, chord, group, task, workflow
 from taskflow.errors import RunFailed
 from taskflow.tasks.listing import list_runs
 from taskflow.tasks.task import Task
+from taskflow.testing import ManualClock
 
 Drain = Callable[[], int]
 Later = Callable[[float], int]
@@ -88,6 +89,43 @@ def test_it_goes_on_in_its_group_while_that_waits(
         assert result.state == "suspended"
         later(61)
         assert result.get(0) == value + 2
+
+
+@pytest.mark.parametrize("first", [0, 60])
+def test_a_workflow_that_waits_for_others_waits_for_it_again(
+    first: float,
+    broken: Broken,
+    taskflow_registry: Registry,
+    taskflow_broker: Broker,
+    taskflow_clock: ManualClock,
+    drain: Drain,
+    later: Later,
+) -> None:
+    """Whether it ends before or after them; and is not begun again and again meanwhile."""
+    looks: list[float] = []
+    ready = {0: taskflow_clock.now() + first, 1: taskflow_clock.now() + 30}
+
+    @task(registry=taskflow_registry, name="child", give_up_on=[ValueError])
+    def child(number: int) -> int:
+        if number == 0 and not broken.mended:
+            raise ValueError
+        if taskflow_clock.now() < ready[number]:
+            raise Retry(after=35)
+        return number
+
+    @workflow(registry=taskflow_registry, name="both")
+    def both(ctx: Run) -> list[str]:
+        looks.append(taskflow_clock.now())
+        return [one["state"] for one in ctx.map(child, [0, 1], errors="collect")]
+
+    drain()
+    result = both.delay()
+    drain()
+    redrive(broken, taskflow_broker, drain)
+    for _ in range(8):
+        later(10)
+    assert result.get(0) == ["done", "done"]
+    assert len(looks) == 2
 
 
 def test_what_has_ended_without_it_is_left_as_it_is(
