@@ -1,6 +1,7 @@
 """What became of a call: states, values, errors, and who may know."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -74,8 +75,10 @@ def test_a_failure_with_a_name_that_is_no_text_is_kept_too(
     taskflow_broker: Broker,
     taskflow_registry: Registry,
     drain: Drain,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """As the names of files are that hold other bytes than UTF-8."""
+    caplog.set_level(logging.CRITICAL, "taskflow")  # a report of pytest-xdist is UTF-8
     told: list[str] = []
 
     @task(registry=taskflow_registry)
