@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskflow.errors import ConfigError, InvalidName, LimitExceeded
-from taskflow.text import character, check_line, is_simple
+from taskflow.text import LONE, character, check_line, is_simple
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_PAYLOAD_BYTES = 2 * 1024**3  # of one that a broker keeps elsewhere (AWS: in S3)
@@ -171,12 +171,16 @@ def check_message(body: str, attributes: Mapping[str, Any], most: int = MAX_MESS
 def check_headers(headers: Mapping[str, str], size: int, most: int = MAX_MESSAGE_BYTES) -> int:
     """Answer the size of a message with its headers, of which `size` is without them, in bytes.
 
-    Raises LimitExceeded when it is larger than `most`, TypeError for what is not text.
+    Raises LimitExceeded when it is larger than `most`, TypeError and ValueError for what is not
+    text.
     """
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"the header {name!r} is {value!r}; text is wanted")
-        size += len(name.encode()) + len(value.encode())
+        try:
+            size += len(name.encode()) + len(value.encode())
+        except UnicodeEncodeError:
+            raise ValueError(f"the header {name!r} {LONE}: {value!r}") from None
     if size > most:
         raise LimitExceeded(f"the message is {size} bytes with its headers; {most} are allowed")
     return size

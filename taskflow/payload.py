@@ -9,6 +9,7 @@ import msgspec
 import msgspec.inspect
 
 from taskflow.errors import DecodeError, PayloadSealed
+from taskflow.text import LONE
 
 T = TypeVar("T")
 Decode = Callable[[msgspec.Raw], Any]
@@ -41,7 +42,8 @@ _write: Callable[[Any], bytes] = _encoder.encode
 
 def encode(value: Any) -> bytes:
     """A payload as JSON. Raises TypeError for what JSON cannot hold, ValueError for a number that
-    is not finite, and for what is nested too deep or holds itself; both say where."""
+    is not finite, for text that is none, and for what is nested too deep or holds itself; both say
+    where."""
     try:
         data = _write(value)
         # What msgspec makes of NaN, too. (`in` tries it as a number first, and costs five times
@@ -50,12 +52,17 @@ def encode(value: Any) -> bytes:
             _refuse_infinite(msgspec.to_builtins(value, enc_hook=_plain), "$")
     except RecursionError:
         raise ValueError(f"the payload {TOO_DEEP}, at ${place_of(value, most=FIRST)}…") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"the payload {LONE}, at ${place_of(value)}") from None
     return data
 
 
 def encode_each(values: Sequence[Any]) -> list[str]:
     """Each of these as `encode` writes it, as text. Raises what that does."""
-    lines = _encoder.encode_lines(values).decode().split("\n")
+    try:
+        lines = _encoder.encode_lines(values).decode().split("\n")
+    except UnicodeEncodeError:  # which of them it is, is said by `encode`
+        lines = []
     if len(lines) != len(values) + 1:  # JSON of somebody else's has lines of its own
         return [encode(value).decode() for value in values]
     lines.pop()
@@ -226,6 +233,9 @@ def encode_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[by
             except RecursionError:
                 place = place_of(value, most=FIRST)
                 raise ValueError(f"argument {name} at {place}…: {TOO_DEEP}") from None
+            except UnicodeEncodeError:
+                place = place_of(value)
+                raise ValueError(f"argument {name}{place and f' at {place}'}: {LONE}") from None
             except (TypeError, ValueError) as found:
                 place = place_of(value)
                 raise type(found)(f"argument {name}{place and f' at {place}'}: {found}") from None

@@ -9,6 +9,7 @@ import msgspec
 
 from taskflow import errors
 from taskflow.limits import MAX_RECEIVES
+from taskflow.text import encodable
 from taskflow.tracebacks import format_exception
 
 
@@ -106,9 +107,9 @@ def decide(
     if error is None:
         return Done()
     if isinstance(error, errors.Reject):
-        return Dead(error.reason, error)
+        return Dead(encodable(error.reason), error)
     if isinstance(error, errors.DecodeError):
-        return Dead(str(error), error)
+        return Dead(text_of(error), error)
     rule = policy.rule_for(error)
     if rule is None:
         return Dead(f"{type(error).__name__} is not retried", error)
@@ -122,7 +123,7 @@ def decide(
 def text_of(error: BaseException) -> str:
     """What the exception says, even when its own `__str__` fails."""
     try:
-        return str(error)
+        return encodable(str(error))
     except BaseException:  # whatever it raises, it is the text of an error that is wanted
         return "<its __str__ failed>"
 
@@ -136,7 +137,7 @@ def describe(error: BaseException, most: int = 8000) -> dict[str, str]:
     kind = type(named)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     try:
-        trace = format_exception(error)
+        trace = encodable(format_exception(error))
     except BaseException:
         trace = "<its traceback cannot be written>"
     return {

@@ -8,6 +8,8 @@ _UNSHOWN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
 )
 
+LONE = "holds half of a surrogate pair, which no text in UTF-8 does"
+"""What is wrong with text that cannot be encoded."""
 _HOST = r"(?:\[[0-9A-Fa-f:.]*(?:%[\w.~%-]+)?\]|[\w.~%-]*)(?::[0-9]*)?"
 HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*")
 """Hosts and their ports, as an address has them behind its user."""
@@ -27,6 +29,12 @@ def is_simple(text: str) -> bool:
 def holds_simple(data: bytes) -> bool:
     """The same of a text as UTF-8."""
     return data.translate(_SHOWN) == data
+
+
+def encodable(text: str) -> str:
+    """A text that UTF-8 can hold: half of a surrogate pair, as the name of a file may have that is
+    no text, is written as an escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def check_line(what: str, text: object, most: int = 1024) -> str:

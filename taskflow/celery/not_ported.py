@@ -42,6 +42,9 @@ REFUSED: Mapping[str, str] = {
     # ---- of a task
     "Task.replace": "return what add.s(...).delay() is called with, or write the chain beforehand",
     "Task.add_to_chord": "make the members known beforehand, or call a second chord from the body",
+    "delay_on_commit": "transaction.on_commit(lambda: task.delay(...)), or an outbox",
+    "all of Celery's request": "it has id, task, retries, args, kwargs, root_id, parent_id, "
+    "headers, delivery_info, and taskflow's own `context`",
     "retry with other arguments": "a retry is the same message; call the task anew with .delay()",
     "retry with options": "a retry keeps the options of its call: queue, headers, expiry",
     "retry(throw=False)": "a retry ends the attempt: let it raise, last in the task",
@@ -75,8 +78,8 @@ REFUSED: Mapping[str, str] = {
     "autodiscover_tasks without packages": "name them: app.autodiscover_tasks(['shop', 'mails'])",
     "rpc": "results lie beside the messages, and anybody may read them: backend='taskflow://'",
     "another result backend": "results lie beside the messages: backend='taskflow://'",
-    "another broker": "an address is sqlite:///FILE, memory:// or aws://REGION (for sqs://): "
-    "Celery(broker=...), or TASKFLOW_BROKER",
+    "another broker": "an address is sqlite:///FILE, postgresql://…, memory:// or aws://REGION "
+    "(for sqs://): Celery(broker=...), or TASKFLOW_BROKER",
     "task_always_eager": "taskflow.testing.drain runs what was called, in the test's thread, by "
     "the real road",
     # ---- of the package

@@ -6,8 +6,36 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from taskflow.celery.call_words import refused_attribute
 from taskflow.event import Context
 from taskflow.tasks.task_context import TaskContext
+
+_ELSEWHERE = dict.fromkeys(
+    (
+        "callbacks",
+        "chain",
+        "chord",
+        "errbacks",
+        "eta",
+        "expires",
+        "group",
+        "group_index",
+        "hostname",
+        "ignore_result",
+        "logfile",
+        "loglevel",
+        "origin",
+        "properties",
+        "replaced_task_nesting",
+        "reply_to",
+        "stamped_headers",
+        "stamps",
+        "timelimit",
+        "utc",
+    ),
+    "all of Celery's request",
+)
+"""What Celery's has beside, by its names in `REFUSED`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +61,9 @@ class Request:
     def correlation_id(self) -> str | None:
         """The id, as in Celery."""
         return self.id
+
+    def __getattr__(self, name: str) -> Any:
+        raise refused_attribute("request", name, _ELSEWHERE)
 
 
 _current: ContextVar[Request | None] = ContextVar("taskflow_celery_request", default=None)

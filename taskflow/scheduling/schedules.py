@@ -11,7 +11,7 @@ from taskflow.broker.change import Change, Put, Remove
 from taskflow.broker.record import RecordQuery
 from taskflow.clock import Instant
 from taskflow.durations import Duration
-from taskflow.errors import DecodeError, ScheduleNotFound, VersionConflict
+from taskflow.errors import DecodeError, LimitExceeded, ScheduleNotFound, VersionConflict
 from taskflow.message import new_id
 from taskflow.publisher import broker_of
 from taskflow.scheduling.firing import calling, publishing
@@ -64,12 +64,17 @@ class Schedules:
         It calls `task` (or the task of that name, on `queue`), or publishes a payload to a topic:
         `publish=("day.ended", {})`. Put again as it is, nothing changes; other times begin now. One
         that is paused stays so. One that code declares is as code says from the next start of a
-        worker on. Raises ValueError, or TypeError, for what cannot be.
+        worker on. Raises ValueError, or TypeError, for what cannot be, LimitExceeded for more
+        than a message holds.
         """
         broker = broker_of(broker)
         check_name(name)
         timing = make_timing(every, cron, at, tz)
         spec = make_spec(timing, options, task=task, queue=queue, publish=publish)
+        if spec.size > (most := broker.max_message_bytes):
+            raise LimitExceeded(
+                f"what schedule {name} sends is {spec.size} bytes; {most} are allowed"
+            )
         now = broker.clock.now()
         catchup = LONGEST_CATCHUP if spec.catchup is None else spec.catchup
         while True:

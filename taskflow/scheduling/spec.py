@@ -34,6 +34,11 @@ class Spec(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=Tr
         """What it is listed by: the task's name, or the topic."""
         return self.task.name if self.task is not None else self.topic or ""
 
+    @property
+    def size(self) -> int:
+        """Bytes of what it sends each time, without what names it."""
+        return len(bytes(self.args)) + len(bytes(self.kwargs)) + len(bytes(self.payload))
+
     def same_as(self, other: "Spec") -> bool:
         """Whether both say the same, however much of what is usual is written out."""
         one, two = _write(self), _write(other)

@@ -1,11 +1,12 @@
 """Waiting for several runs: all of them, the first, or each as it ends."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TypeVar
 
 from taskflow.broker import Broker
 from taskflow.errors import NoResult, ResultTimeout
+from taskflow.tasks.aside import wait_aside
 from taskflow.tasks.result import LOOK, Result, check_may_wait
 from taskflow.tasks.run import FINAL, RUN
 
@@ -22,6 +23,15 @@ def as_completed(
     Raises ResultTimeout when it is over, NoResult for a run that is not there, WouldDeadlock inside
     a task, as `Result.get`. The results are of one broker.
     """
+    return _as_completed(results, timeout, allow_wait, None)
+
+
+def _as_completed(
+    results: Iterable[Result[R]],
+    timeout: float | None,
+    allow_wait: bool,
+    stop: Callable[[], bool] | None,
+) -> Iterator[Result[R]]:
     left = {one.id: one for one in results}
     if not left:
         return
@@ -31,7 +41,7 @@ def as_completed(
     seen: dict[str, int] = {}
     while left:
         watched = list(left)[:AT_ONCE]
-        for id in _ended(broker, watched, seen, until):
+        for id in _ended(broker, watched, seen, until, stop):
             yield left.pop(id)
             seen.pop(id)
 
@@ -56,15 +66,25 @@ def wait_any(
 
 
 async def as_completed_async(
-    results: Iterable[Result[R]], timeout: float | None = None
+    results: Iterable[Result[R]], timeout: float | None = None, *, allow_wait: bool = False
 ) -> AsyncIterator[Result[R]]:
     """`as_completed`, without holding up the event loop."""
-    ended = as_completed(results, timeout)
-    while (one := await asyncio.to_thread(next, ended, None)) is not None:
+    wanted, given_up = list(results), threading.Event()
+    ended = _as_completed(wanted, timeout, allow_wait, given_up.is_set)
+    while wanted:
+        one = await wait_aside(wanted[0].broker, lambda: next(ended, None), given_up)
+        if one is None:
+            return
         yield one
 
 
-def _ended(broker: Broker, ids: list[str], seen: dict[str, int], until: float | None) -> list[str]:
+def _ended(
+    broker: Broker,
+    ids: list[str],
+    seen: dict[str, int],
+    until: float | None,
+    stop: Callable[[], bool] | None,
+) -> list[str]:
     """Which of these have ended, once some have; `seen` are the versions they were seen in."""
     if new := [id for id in ids if id not in seen]:
         there = broker.records(RUN, new)
@@ -73,7 +93,9 @@ def _ended(broker: Broker, ids: list[str], seen: dict[str, int], until: float | 
         wait = LOOK if until is None else min(LOOK, until - broker.clock.now())
         if wait <= 0:
             raise ResultTimeout(f"{len(ids)} or more runs have not ended in time")
-        found = broker.wait_records(RUN, {id: seen[id] for id in ids}, wait)
+        found = broker.wait_records(RUN, {id: seen[id] for id in ids}, wait, stop)
+        if stop is not None and stop():
+            raise ResultTimeout("nobody waits for these runs any more")
     ended = []
     for id, record in found.items():
         if record is None:

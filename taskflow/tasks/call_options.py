@@ -9,6 +9,7 @@ from taskflow.clock import Instant, epoch_seconds
 from taskflow.durations import Duration, seconds_of
 from taskflow.limits import check_group, check_headers, check_id
 from taskflow.message import PRIORITIES, Priority
+from taskflow.text import LONE
 
 OnKey = Literal["keep", "replace", "reject"]
 _AS_THEY_ARE = ("queue", "id", "on_key", "strict", "connection", "hold_group")
@@ -131,6 +132,8 @@ def check_options(given: Mapping[str, Any], defaults: Checked = NOTHING) -> Chec
         if (group := given.get(name)) is not None:
             found["group"] = check_group(f"the {name}", group)
     if headers := given.get("headers"):
+        if not isinstance(headers, Mapping):
+            raise TypeError(f"headers is {headers!r}; a dict of names to text is wanted")
         check_headers(headers, 0)
         found["headers"] = dict(headers)
     if "result" in given:
@@ -182,6 +185,10 @@ def check_key(key: str) -> str:
         raise TypeError(f"key is {key!r}; text is wanted")
     if not 1 <= len(key) <= MAX_KEY:
         raise ValueError(f"key has {len(key)} characters; 1 to {MAX_KEY} are allowed")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"key {LONE}: {key!r}") from None
     return key
 
 

@@ -60,6 +60,12 @@ class Calling(Generic[P, R]):
             ids = list(submit_many(broker, self._prepare_all(broker, calls), self._options))
         return [self._result(broker, id) for id in ids]
 
+    async def send_many_async(
+        self, calls: Iterable[Any], *, broker: Broker | None = None
+    ) -> list[Result[R]]:
+        """`send_many`, without holding up the event loop: a thread iterates over the calls."""
+        return await asyncio.to_thread(self.send_many, calls, broker=broker)
+
     @overload  # a parameter `timeout` of the function itself cannot be given by this name
     def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
@@ -69,16 +75,29 @@ class Calling(Generic[P, R]):
     ) -> R:
         """As `Task.call`; the result is kept for as long as that takes, if it is not anyway. Raises
         ValueError for a connection: nobody sees the call before that commits."""
+        return self._keeping(timeout).delay(*args, **kwargs).get(timeout)
+
+    @overload
+    async def call_async(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call_async(self, *args: Any, timeout: float | None, **kwargs: Any) -> R: ...
+    async def call_async(  # type: ignore[misc]
+        self, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> R:
+        """`call`, without holding up the event loop."""
+        result = await self._keeping(timeout).delay_async(*args, **kwargs)
+        return await result.get_async(timeout)
+
+    def _keeping(self, timeout: float | None) -> "Calling[..., R]":
+        """As this, with a result that is kept for as long as `call` may take."""
         if self._options.connection is not None:
             raise ValueError(
                 "call waits for the result, and connection= for your commit: use delay"
             )
-        calling = self
-        if not self.keeps:
-            kept = msgspec.structs.replace(self._options, keep=60.0 + (timeout or 3600.0))
-            calling = Calling(self._target, self._parameters, kept, self._registry)
-        result = calling._submit(broker_of(None, self._registry), args, kwargs)
-        return result.get(timeout)
+        if self.keeps:
+            return self
+        kept = msgspec.structs.replace(self._options, keep=60.0 + (timeout or 3600.0))
+        return Calling(self._target, self._parameters, kept, self._registry)
 
     def prepare(
         self,

@@ -18,7 +18,8 @@ from taskflow.tasks.task_body import run_body, task_body
 from taskflow.telemetry.tracing import carried_header
 
 LONGEST_DELAY = 900.0
-"""Seconds that a message may be delayed anywhere; later than that, its run waits without one."""
+"""Seconds that a message may be delayed anywhere (one of a FIFO queue not at all); later than that,
+its run waits without one."""
 DEFAULT_KEEP = 3600.0
 """How long the run of a task without a result is kept after its end, when it has one."""
 LONGEST_WAIT = MAX_RETENTION + 86400.0
@@ -114,8 +115,10 @@ def prepare(
     if options.expires_in is not None:
         expires_at = now + options.expires_in
     keep = target.keep if options.keep is None else options.keep
-    later = delay > LONGEST_DELAY
     dedup = id if is_fifo(queue) else None
+    later = delay > (LONGEST_DELAY if dedup is None else 0.0)
+    if later and dedup is not None:
+        _check_fifo(queue, options)
     if not (keep or keyed or later or lock):
         message = Message(
             id,
@@ -165,6 +168,17 @@ def prepare(
         ),
         take=None if key is None else Take(key, id, until),
     )
+
+
+def _check_fifo(queue: str, options: Checked) -> None:
+    """Raise LimitExceeded for what a FIFO queue will not take when it is due."""
+    if options.group is None:
+        raise LimitExceeded(f"queue {queue!r} is FIFO: a message needs a group")
+    if options.priority not in (None, "normal"):
+        raise LimitExceeded(
+            f"queue {queue!r} is FIFO, and a message of priority {options.priority!r} would "
+            "overtake its group"
+        )
 
 
 def key_of(task: str, key: str) -> str:

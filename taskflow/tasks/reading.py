@@ -7,14 +7,14 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from taskflow.broker import Broker
-from taskflow.broker.change import Change, Put, Remove, Take
+from taskflow.broker.change import Change, Take
 from taskflow.engine import Found
 from taskflow.errors import DecodeError, NoHandler, Reject
 from taskflow.message import Delivery
 from taskflow.retry import Done
 from taskflow.tasks.cancelling import ANY_CANCELLED, CANCEL
 from taskflow.tasks.canvas.conducting import value_of
-from taskflow.tasks.canvas.following import kept_parts
+from taskflow.tasks.canvas.reviving import revive
 from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.nudging import nudge
 from taskflow.tasks.plain_messages import find_plain
@@ -103,10 +103,15 @@ class Reader:
                 skipped = "cancelled" if row.state == "cancelled" else None
                 return Found(None, decided=Done(duplicate=True, skipped=skipped), work=work)
             if row.state == "failed" and broker is not None and not work.is_group:
-                found = self._live_again(broker, work, row)
-                if found is not None:
-                    return found
-                row = work.row
+                if _is_left_over(broker, delivery, row):
+                    work.row = None
+                    why = "" if row.run.error is None else f": {row.run.error.message}"
+                    return Found(None, refusal=Reject(f"its run has failed{why}"), work=work)
+                goes_on = self._live_again(broker, work, row)
+                if isinstance(goes_on, Reject):
+                    work.row = None
+                    return Found(None, refusal=goes_on, work=work)
+                row, cancelled = work.row, cancelled and not goes_on
                 assert row is not None
             if work.is_group:
                 over = row.state in FINAL
@@ -142,18 +147,18 @@ class Reader:
         return found
 
     @staticmethod
-    def _live_again(broker: Broker, work: Work, row: Row) -> Found | None:
-        """A failed run whose message was redriven waits again, and has its key again; what is to
-        be done instead if it cannot."""
+    def _live_again(broker: Broker, work: Work, row: Row) -> bool | Reject:
+        """A failed run whose message was redriven waits again, and has its key again; whether its
+        chain goes on with it, or why it cannot."""
         keys = [] if row.run.key is None else [Take(row.run.key, row.id)]
-        put = put_run(row.id, row.run, "waiting", row.version, rings=True)
-        records: list[Put | Remove] = [put, *kept_parts(row)]
-        answer = broker.apply([Change(keys=keys, records=records)], durable=False)[0]
+        revival = revive(broker, row)
+        put = put_run(row.id, revival.run, "waiting", row.version, rings=True)
+        change = Change(keys=keys, records=[put, *revival.records], counters=revival.counters)
+        answer = broker.apply([change], durable=False)[0]
         if answer.refused is not None:
-            work.row = None
-            return Found(None, refusal=Reject(f"it cannot run again: {answer.refused}"), work=work)
-        work.row = Row(row.id, "waiting", answer.versions[0], row.run, row.created_at)
-        return None
+            return Reject(f"it cannot run again: {answer.refused}")
+        work.row = Row(row.id, "waiting", answer.versions[0], revival.run, row.created_at)
+        return revival.goes_on
 
     def _wants_run(self, delivery: Delivery, body: TaskBody) -> bool:
         """Whether a call without a run is to have one."""
@@ -233,6 +238,12 @@ def _is_nudge(delivery: Delivery, body: TaskBody, row: Row) -> bool:
     tells of may concern a later one."""
     earlier = 0 < body.generation < row.run.generation
     return row.run.durable is not None and earlier and delivery.queue == row.run.queue
+
+
+def _is_left_over(broker: Broker, delivery: Delivery, row: Row) -> bool:
+    """Whether a failed run's message was to be a dead letter with its end, and is none yet: whoever
+    ended it died in between. (One that was redriven counts its starts anew.)"""
+    return not broker.features.atomic and 0 < row.run.attempts < delivery.receive_count
 
 
 def _slot_of(entry: TaskEntry, work: Work, broker: Broker | None) -> str | None:

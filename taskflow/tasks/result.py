@@ -1,7 +1,7 @@
 """What became of a call: `Result`, made by `.delay()`, or again from its id anywhere."""
 
-import asyncio
-from collections.abc import Generator
+import threading
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from taskflow import payload as json
@@ -15,6 +15,7 @@ from taskflow.errors import (
 )
 from taskflow.outgoing import outgoing
 from taskflow.publisher import broker_of
+from taskflow.tasks.aside import wait_aside
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.sweeping import remove_parts
@@ -129,21 +130,29 @@ class Result(Generic[R]):
         that keeps none, or is not there any more; WouldDeadlock inside a task, which might wait for
         one that needs its slot (`allow_wait=True`: it will not, the task waits for another pool).
         """
+        return self._get(timeout, allow_wait)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """`await result`: as `get()`, without holding up the event loop."""
+        return self.get_async().__await__()
+
+    async def get_async(self, timeout: float | None = None, *, allow_wait: bool = False) -> R:
+        """`get`, without holding up the event loop. It may be cancelled."""
+        given_up = threading.Event()
+        return await wait_aside(
+            self.broker, lambda: self._get(timeout, allow_wait, given_up.is_set), given_up
+        )
+
+    def _get(
+        self, timeout: float | None, allow_wait: bool, stop: Callable[[], bool] | None = None
+    ) -> R:
         self._check_kept()
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout is {timeout!r}; seconds, 0 or more, or None")
         check_may_wait(allow_wait)
-        return self._value(self._wait(timeout))
+        return self._value(self._wait(timeout, stop))
 
-    def __await__(self) -> Generator[Any, None, R]:
-        """`await result`: as `get()`, without holding up the event loop."""
-        return asyncio.to_thread(self.get).__await__()
-
-    async def get_async(self, timeout: float | None = None) -> R:
-        """`get`, without holding up the event loop."""
-        return await asyncio.to_thread(self.get, timeout)
-
-    def _wait(self, timeout: float | None) -> Row:
+    def _wait(self, timeout: float | None, stop: Callable[[], bool] | None) -> Row:
         broker = self.broker
         until = None if timeout is None else broker.clock.now() + timeout
         row = load(broker, [self.id]).get(self.id)
@@ -153,7 +162,9 @@ class Result(Generic[R]):
                 raise ResultTimeout(
                     f"run {self.id!r} of {row.run.task} is {row.state} after {timeout:g} s"
                 )
-            record = broker.wait_record(RUN, self.id, row.version, left)
+            record = broker.wait_record(RUN, self.id, row.version, left, stop)
+            if stop is not None and stop():
+                raise ResultTimeout(f"nobody waits for run {self.id!r} any more")
             found = None if record is None else row_of(record)
             if found is not None and found.version == row.version:
                 found = end_if_lost(broker, found)

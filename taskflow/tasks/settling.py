@@ -1,6 +1,7 @@
 """The end of an attempt as one change: result, key, what it sent, and the acknowledgement."""
 
 import json
+from hashlib import blake2s
 
 import msgspec
 
@@ -195,7 +196,7 @@ class _Settling:
         id = None
         if not self._broker.features.atomic:  # then it may happen in part, and is repeated
             what = ended.delivery.id if row is None else f"{row.id}~{row.run.generation}"
-            id = f"end/{what}/{ended.delivery.receive_count}"
+            id = f"end/{what}/{_lent(ended.delivery.receipt)}"
         return Change(
             id=id,
             fence=ended.delivery,
@@ -249,6 +250,12 @@ class _Settling:
         self._keys += call.keys
         self._records += call.records
         self._sends += call.sends
+
+
+def _lent(receipt: str) -> str:
+    """A name for one lease of a message: how often it was begun is counted anew when it comes back
+    from the dead letters."""
+    return blake2s(receipt.encode(), digest_size=16).hexdigest()
 
 
 def error_of(error: BaseException) -> RunError:

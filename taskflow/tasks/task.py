@@ -67,6 +67,12 @@ class TaskBase(Generic[P, R]):
         each thousand in one transaction; answers their results in order."""
         return self._calling().send_many(calls, broker=broker)
 
+    async def send_many_async(
+        self, calls: Iterable[Any], *, broker: Broker | None = None
+    ) -> list[Result[R]]:
+        """`send_many`, without holding up the event loop: a thread iterates over the calls."""
+        return await self._calling().send_many_async(calls, broker=broker)
+
     @overload  # a parameter `timeout` of the function itself cannot be given by this name
     def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
@@ -78,6 +84,16 @@ class TaskBase(Generic[P, R]):
         Raises what `delay` and `Result.get` raise. (A type checker sees the arguments where no
         `timeout` is given: Python has no type for a function with one parameter more.)"""
         return self._calling().call(*args, timeout=timeout, **kwargs)
+
+    @overload
+    async def call_async(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call_async(self, *args: Any, timeout: float | None, **kwargs: Any) -> R: ...
+    async def call_async(  # type: ignore[misc]
+        self, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> R:
+        """`call`, without holding up the event loop."""
+        return await self._calling().call_async(*args, timeout=timeout, **kwargs)
 
     def options(self, **options: Unpack[CallOptions]) -> Calling[P, R]:
         """The task with options for its next calls: `add.options(delay="5m").delay(1, 2)`."""

@@ -115,3 +115,32 @@ def test_a_schedule_fires_each_tick_once(overlap: Any, shop: Shop) -> None:
         shop.drain()
     assert len(shop.begun) == 3
     assert len({id for id, _ in shop.begun}) == 3
+
+
+@pytest.mark.parametrize("result", ["1h", None])
+def test_what_is_redriven_ends_anew_at_the_same_attempt(
+    result: str | None, broker: AwsBroker
+) -> None:
+    """With its result, and what follows: its end is not that of its first life."""
+    registry, told = Registry(), list[str]()
+
+    @task(registry=registry, name="tell")
+    def tell(what: Any) -> None:
+        told.append("no" if isinstance(what, dict) else what)
+
+    @task(registry=registry, name="t", on_success=tell, on_failure=tell, retries=0, result=result)
+    def t() -> str:
+        if len(told) < 2:
+            raise ValueError
+        return "yes"
+
+    worker = Worker(broker, registry=registry)
+    with using(broker):
+        call = t.delay()
+    for lives in range(1, 4):
+        worker.drain()
+        assert len(told) == lives
+        assert broker.redrive("default-dlq") == (lives < 3)
+    assert told == ["no", "no", "yes"]
+    if result is not None:
+        assert call.get(0) == "yes"

@@ -70,6 +70,8 @@ MET: dict[str, Trigger] = {
     ),
     "Task.replace": lambda app, add: add.replace(add.s(1, 2)),
     "Task.add_to_chord": lambda app, add: add.add_to_chord(add.s(1, 2)),
+    "delay_on_commit": lambda app, add: add.delay_on_commit(1, 2),
+    "all of Celery's request": lambda app, add: add.request.hostname,
     "retry with other arguments": _retry(args=(3, 4)),
     "retry with options": _retry(queue="other"),
     "retry(throw=False)": _retry(throw=False),

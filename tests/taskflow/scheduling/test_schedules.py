@@ -21,7 +21,7 @@ from taskflow import (
     task,
 )
 from taskflow.broker.change import Change, Put
-from taskflow.errors import RegistrationError, ScheduleNotFound
+from taskflow.errors import LimitExceeded, RegistrationError, ScheduleNotFound
 from taskflow.scheduling.declaring import is_older
 from taskflow.scheduling.due_schedules import fire_due
 from taskflow.tasks.call_options import Checked
@@ -194,6 +194,16 @@ def test_what_is_not_there(verb: str, taskflow_broker: Broker) -> None:
 def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, seen: Seen) -> None:
     with pytest.raises((ValueError, TypeError), match=says):
         schedules.put("s", **{"task": seen.task, **options})
+    assert schedules.get("s") is None
+
+
+@pytest.mark.parametrize("what", ["args", "publish"])
+def test_what_no_message_holds_is_refused_now(what: str, taskflow_broker: Broker) -> None:
+    """Not at each tick."""
+    large = "x" * taskflow_broker.max_message_bytes
+    sent: dict[str, Any] = {"task": "note", "args": (large,)}
+    with pytest.raises(LimitExceeded, match="what schedule s sends is"):
+        schedules.put("s", every=60, **(sent if what == "args" else {"publish": ("t", large)}))
     assert schedules.get("s") is None
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -77,3 +78,29 @@ def test_the_async_twin(half: Task[[int], int], drain: Drain) -> None:
     results = half.send_many([2, 4])
     drain()
     assert sorted(asyncio.run(collect())) == [1, 2]
+
+
+async def _the_first(results: list[Result[int]]) -> Result[int]:
+    return await anext(aiter(as_completed_async(results)))
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda one: one.get_async(), lambda one: _the_first([one])], ids=["get", "completed"]
+)
+def test_who_waits_takes_no_thread_of_the_loops_and_may_be_cancelled(
+    half: Task[[int], int], wait: Callable[[Result[int]], Awaitable[object]]
+) -> None:
+    never = half.options(delay=60).delay(2)
+    done: list[str] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        waits = asyncio.ensure_future(wait(never))
+        for number in (4, 6):  # after the first, it has begun to wait
+            done.append((await half.delay_async(number)).state)
+        waits.cancel()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    thread.join(20)  # the loop waits for the threads that it has handed things to
+    assert (done, thread.is_alive()) == (["waiting"] * 2, False)

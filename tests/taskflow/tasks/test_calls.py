@@ -112,10 +112,31 @@ def test_what_json_cannot_carry_is_refused_with_the_path_to_it(taskflow_broker: 
         (object(), "argument 1: "),
         ({"a": [1, {"b": object()}]}, r"argument 1 at \['a'\]\[1\]\['b'\]: "),
         ([1.0, float("nan")], r"argument 1 at \[1\]: "),
+        ({"a": ["\ud800"]}, r"argument 1 at \['a'\]\[0\]: holds half of a surrogate pair"),
     ]
     for value, says in values:
         with pytest.raises((TypeError, ValueError), match=says):
             double.delay(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"headers": ["a"]}, r"headers is \['a'\]; a dict"),
+        ({"headers": {"a": "\ud800"}}, "the header 'a' holds half of a surrogate pair"),
+        ({"key": "\ud800"}, "key holds half of a surrogate pair"),
+    ],
+)
+def test_an_option_that_is_no_text_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        double.options(**options)
+
+
+def test_a_call_by_name_has_a_name_and_a_list(taskflow_broker: Broker) -> None:
+    with pytest.raises(ValueError, match="'' is none"):
+        send_task("")
+    with pytest.raises(TypeError, match="a list of arguments is wanted"):
+        send_task("double", "12")
 
 
 def test_before_its_queue_is_declared_a_call_says_so(taskflow_broker: Broker) -> None:
@@ -149,6 +170,26 @@ def test_async_twins(taskflow_registry: Registry, drain: Drain) -> None:
         return await result
 
     assert asyncio.run(both()) == 3
+
+
+@pytest.mark.parametrize("result", ["1h", None])
+def test_async_twins_of_many_and_of_call(
+    result: str | None, taskflow_registry: Registry, drain: Drain
+) -> None:
+    @task(registry=taskflow_registry, result=result)
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    drain()
+
+    async def both() -> int:
+        assert len(await add.send_many_async([(1, 2), (3, 4)])) == 2
+        called = asyncio.ensure_future(add.call_async(5, 6, timeout=60))
+        while not called.done():
+            await asyncio.to_thread(drain)
+        return await called
+
+    assert asyncio.run(both()) == 11
 
 
 def test_many_calls_are_one_transaction_per_thousand(

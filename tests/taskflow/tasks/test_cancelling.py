@@ -1,11 +1,13 @@
 """Calls that end before their time, and those whose time comes late."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from taskflow import Broker, Registry, Result, task
 from taskflow.errors import (
+    LimitExceeded,
     RunCancelled,
     RunExpired,
 )
@@ -103,6 +105,35 @@ def test_a_delay_may_be_long(delay: float, taskflow_registry: Registry, later: L
     assert (runs, result.state) == ([], "scheduled")
     later(2)
     assert (runs, result.state) == ([1], "done")
+
+
+@pytest.mark.parametrize("options", [{}, {"result": "1h"}, {"debounce": 60}])
+def test_a_call_of_a_fifo_queue_may_be_delayed_too(
+    options: dict[str, Any], taskflow_registry: Registry, later: Later
+) -> None:
+    runs: list[str] = []
+    t = task(registry=taskflow_registry, name="t", queue="q.fifo")(runs.append)
+    later(0)
+    late: dict[str, Any] = options if "debounce" in options else {"delay": 60, **options}
+    result = t.options(group="g", **late).delay("late")
+    t.options(group="g").delay("early")
+    assert result.state == "scheduled"
+    later(59)
+    assert runs == ["early"]
+    later(2)
+    assert (runs, result.state) == (["early", "late"], "done")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"), [({}, "needs a group"), ({"group": "g", "priority": "high"}, "overtake")]
+)
+def test_what_a_fifo_queue_will_not_take_is_refused_now(
+    options: dict[str, Any], why: str, taskflow_registry: Registry, later: Later
+) -> None:
+    t = task(registry=taskflow_registry, name="t", queue="q.fifo")(lambda: None)
+    later(0)
+    with pytest.raises(LimitExceeded, match=why):
+        t.options(delay="30d", **options).delay()
 
 
 def test_a_long_delay_is_cancelled_at_once(taskflow_registry: Registry, later: Later) -> None:

@@ -1,12 +1,14 @@
 """What became of a call: states, values, errors, and who may know."""
 
+import json
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from taskflow import Broker, Context, Registry, Result, Retry, RetryPolicy, task
+from taskflow import Broker, Context, Registry, Reject, Result, Retry, RetryPolicy, task
 from taskflow.errors import (
     DecodeError,
     LimitExceeded,
@@ -65,6 +67,36 @@ def test_a_failure_is_kept_as_text(taskflow_registry: Registry, later: Later) ->
         result.get()
     assert "in fail" in failed.value.error.traceback
     assert failed.value.run == result.id
+
+
+@pytest.mark.parametrize("kind", [FileNotFoundError, Reject])
+def test_a_failure_with_a_name_that_is_no_text_is_kept_too(
+    kind: type[Exception],
+    taskflow_broker: Broker,
+    taskflow_registry: Registry,
+    drain: Drain,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As the names of files are that hold other bytes than UTF-8."""
+    caplog.set_level(logging.CRITICAL, "taskflow")  # a report of pytest-xdist is UTF-8
+    told: list[str] = []
+
+    @task(registry=taskflow_registry)
+    def tell(what: dict[str, str]) -> None:
+        told.append(what["message"])
+
+    @task(registry=taskflow_registry, result="1h", retries=0, on_failure=tell)
+    def fail() -> None:
+        raise kind("no file caf\udce9")
+
+    drain()
+    result = fail.delay()
+    drain()
+    assert result.error is not None
+    assert (result.state, result.error.message) == ("failed", r"no file caf\udce9")
+    assert told == [r"no file caf\udce9"]
+    (letter,) = taskflow_broker.peek("default-dlq")
+    assert json.loads(plain_text(letter.attributes[FAILURE]))["message"] == r"no file caf\udce9"
 
 
 @pytest.mark.parametrize("keep", ["1h", 3600, 3600.0])

@@ -35,6 +35,10 @@ async def main() -> None:
     reveal_type(await fetch.delay("a"))  # is: bytes
     reveal_type(await add.options(delay=5).delay_async(1))  # is: Result[int]
     reveal_type(await (await add.delay_async(1)).get_async(timeout=5))  # is: int
+    reveal_type(await add.call_async(1))  # is: int
+    reveal_type(await add.options(delay=5).call_async(1, timeout=5))  # is: int
+    reveal_type(await add.send_many_async([1, 2]))  # is: list[Result[int]]
+    await add.call_async("x")  # error: call-overload, reportArgumentType
     await add.delay_async("x")  # error: arg-type, reportArgumentType
     await add.options(delay=5).delay_async(1, z=2)  # error: call-arg, reportCallIssue
     await add(1)  # error: misc, reportGeneralTypeIssues

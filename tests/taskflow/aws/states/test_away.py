@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taskflow import Registry, Worker, task
+from taskflow import Registry, Reject, Worker, task
 from taskflow.broker.change import Change, Put, Send
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.aws.broker import AwsBroker
@@ -81,13 +81,26 @@ class Shop:
             self.meanwhile()
             return x + y
 
-        self.add = add
+        @task(registry=registry, name="tell", queue="sums")
+        def tell(what: dict[str, str]) -> None:
+            self.told.append(what["message"])
+
+        @task(registry=registry, name="fail", queue="sums", result="1h", on_failure=tell)
+        def fail() -> None:
+            self.runs += 1
+            self.meanwhile()
+            raise Reject("no")
+
+        self.told: list[str] = []
+        self.add, self.fail = add, fail
         self.broker = broker
         self._registry = registry
         Worker(broker, registry=registry)  # declares the queue
 
     def drain(self) -> None:
-        """Run what is visible, in a worker of its own: the one before is no more."""
+        """Send what was left, and run what is visible, in a worker of its own: the one before is
+        no more."""
+        self.broker.upkeep()
         Worker(self.broker, registry=self._registry).drain()
 
 
@@ -125,6 +138,26 @@ def test_nothing_is_acknowledged_without_its_result(
     assert result.get(0) == 3
     counts = shop.broker.counts("sums")
     assert (counts.visible, counts.in_flight) == (0, 0)
+
+
+@pytest.mark.slow
+def test_a_failure_whose_answer_was_lost_is_one_failure(
+    shop: Shop, flaky: Flaky, clock: SharedClock
+) -> None:
+    """Nor is it taken for one that was redriven when its message comes back; that one is."""
+    shop.meanwhile = leave(flaky, loses_answers=True)
+    result = shop.fail.delay()
+    with pytest.raises(BrokerUnavailable, match="the place is away"):
+        shop.drain()
+    shop.meanwhile = leave(flaky)
+    leave(flaky, loses_answers=False, away=False)()
+    for _ in range(3):
+        clock.advance(60)
+        shop.drain()
+    assert (shop.runs, shop.told, result.state) == (1, ["no"], "failed")
+    assert shop.broker.redrive("sums-dlq") == 1
+    shop.drain()
+    assert (shop.runs, result.state) == (2, "failed")
 
 
 def test_no_call_is_half_stored_while_the_place_is_away(
