@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from taskflow.broker import Broker
 from taskflow.errors import NoResult, ResultTimeout
-from taskflow.tasks.aside import wait_aside
 from taskflow.tasks.result import LOOK, Result, check_may_wait
 from taskflow.tasks.run import FINAL, RUN
+from taskflow.tasks.waiting_threads import wait_aside
 
 R = TypeVar("R")
 AT_ONCE = 100  # runs that are watched at a time

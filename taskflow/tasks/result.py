@@ -15,7 +15,6 @@ from taskflow.errors import (
 )
 from taskflow.outgoing import outgoing
 from taskflow.publisher import broker_of
-from taskflow.tasks.aside import wait_aside
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.sweeping import remove_parts
@@ -23,6 +22,7 @@ from taskflow.tasks.endings import ended_badly
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.progress import PROGRESS, Step, read_step
 from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of, state_of
+from taskflow.tasks.waiting_threads import wait_aside
 
 if TYPE_CHECKING:  # typing has defaults of type variables from Python 3.13 on
     from typing_extensions import TypeVar as DefaultedTypeVar
