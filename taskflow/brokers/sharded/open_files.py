@@ -22,11 +22,16 @@ def check_shards(text: str) -> int:
     return int(text)
 
 
+def _is_there(path: Path) -> bool:
+    """Not so in a folder that is shut, and of a name that is too long: who opens it says more."""
+    return os.path.exists(path)  # noqa: PTH110 (Path's raises)
+
+
 def _check_leads(path: Path, leads: Callable[[], bool], fault: str) -> None:
     """Raise BrokerFileError where another file of a broker lies beside a path that `leads` none.
     (That is asked last: of a new broker the leader is made first.)"""
     other = Path(f"{os.path.realpath(path)}.shard1")
-    if other.exists() and not leads():
+    if _is_there(other) and not leads():
         raise BrokerFileError(
             f"{path} {fault}, and {other.name} lies beside it: a broker of several files lacks the "
             "one that leads them; bring it back, or all of them from one backup, or move all "
@@ -52,8 +57,8 @@ def open_files(
     path = path.absolute()
     if shards is not None or lead:
         from taskflow.brokers.sharded.files import make_lead, make_leader
-    _check_leads(path, path.exists, "is missing")
-    if create and shards is not None and not path.exists():
+    _check_leads(path, lambda: _is_there(path), "is missing")
+    if create and shards is not None and not _is_there(path):
         make_leader(Path(os.path.realpath(path)), shards, clock.now())
     guard = Guard(str(path))
     store = SqliteStore(path, durable=durable, create=create, accept=guard)
