@@ -11,7 +11,6 @@ from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.brokers.sharded.marks import EVERY
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
-from taskflow.stores.sqlite import disk_sync
 from taskflow.testing import ManualClock
 from tests.taskflow.shards.conftest import Open
 from tests.taskflow.shards.dying import dying_before_the_commit_of
@@ -84,35 +83,6 @@ def test_a_leader_that_is_replaced_while_it_is_open_is_told_with_the_next_mark(
     broker.create_topic("another")
     with pytest.raises(BrokerFileError, match=r"/broker\.db is an older copy than .*shard1"):
         work_for(1, broker)
-
-
-@pytest.mark.parametrize("durability", ["process", "power"])
-def test_files_are_taken_that_a_power_cut_leaves(
-    tmp_path: Path,
-    taskflow_clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    durability: str,
-) -> None:
-    """Of the others it leaves what was synced, of the leader all."""
-    disk, to_disk = tmp_path / "disk", disk_sync._to_disk
-    disk.mkdir()
-
-    def synced(file: int) -> None:
-        to_disk(file)
-        wal = Path(f"/dev/fd/{file}").resolve()
-        for path in (wal, wal.with_name(wal.name.removesuffix("-wal"))):
-            shutil.copy(path, disk / path.name)
-
-    address = f"sqlite:///{tmp_path}/broker.db?durability={durability}"
-    broker = cast(ShardedBroker, open_broker(f"{address}&shards=2", clock=taskflow_clock))
-    for end in ("", "-wal"):
-        shutil.copy(tmp_path / f"{FILES[1]}{end}", disk)
-    monkeypatch.setattr(disk_sync, "_to_disk", synced)
-    work_for(4, broker)
-    for end in ("", "-wal"):
-        shutil.copy(tmp_path / f"{FILES[0]}{end}", disk)
-    broker.close()
-    open_broker(f"sqlite:///{disk}/broker.db", clock=taskflow_clock).close()
 
 
 @pytest.mark.parametrize("number", [0, 1])
