@@ -46,13 +46,15 @@ def open_files(
     shards: int | None,
     create: bool,
     lead: bool = False,
+    older: bool = False,
     clock: Clock | None,
     random: Random | None,
 ) -> Broker:
     """Open the broker whose one file, or whose leader, this is. `shards` is how many files a new
     one gets; one that is there has as many as it has. `lead`: one file becomes one that may get
-    others. Raises ConfigError when it says otherwise, BrokerFileError for files that cannot be
-    used, BrokerUnavailable when somebody has the one open that is to lead."""
+    others. `older`: files that are older copies than the others are
+    accepted as they are. Raises ConfigError when it says otherwise, BrokerFileError for files that
+    cannot be used, BrokerUnavailable when somebody has the one open that is to lead."""
     clock, random = clock or SystemClock(), random or forking.RANDOM
     path = path.absolute()
     if shards is not None or lead:
@@ -87,11 +89,13 @@ def open_files(
             )
         # Forty modules, which those with one file do without.
         from taskflow.brokers.sharded.broker import ShardedBroker
-        from taskflow.brokers.sharded.files import make_others
+        from taskflow.brokers.sharded.files import make_others, take_older
 
         store.never_create()
         if not found.made:
             make_others(store, leader, clock)
+        if older:
+            take_older(store, leader, found)
         return ShardedBroker(store, leader, found, durable=durable, clock=clock, random=random)
     except BaseException:
         store.close()
