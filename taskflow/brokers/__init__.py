@@ -29,6 +29,7 @@ def open_address(
     *,
     create: bool = True,
     lead: bool = False,
+    older: bool = False,
     clock: Clock | None = None,
     random: Random | None = None,
 ) -> Broker:
@@ -40,7 +41,8 @@ def open_address(
     `postgresql://user@host/database[?schema=…&durability=…&pooled=…]`;
     `aws://REGION[?endpoint=…&account=…&prefix=…&idempotency=dynamodb://table&state=…]`.
     `create=False` refuses a file that does not exist, and a schema that is empty. `lead`: a broker
-    of one SQLite file becomes one that may get more, for which nobody else has it open. Raises
+    of one SQLite file becomes one that may get more, for which nobody else has it open. `older`:
+    files of several that are older copies than the others are accepted as they are. Raises
     ConfigError for an address that is none of these, BrokerFileError for a bad file,
     BrokerUnavailable for a server that cannot be used.
     """
@@ -68,7 +70,7 @@ def open_address(
             f"{parts.scheme}:///{host}{path} (three slashes: relative, four: absolute)"
         )
     if parts.scheme == "sqlite":
-        return _sqlite(shown, path, options, create, clock, random, lead)
+        return _sqlite(shown, path, options, create, clock, random, lead, older)
     if path or options:
         raise ConfigError(f"broker address {shown!r}: memory:// takes no path and no options")
     return StoredBroker(SqliteStore(None, durable=False), clock=clock, random=random)
@@ -82,6 +84,7 @@ def _sqlite(
     clock: Clock | None,
     random: Random | None,
     lead: bool,
+    older: bool,
 ) -> Broker:
     durability = options.pop("durability", "power")
     shards = options.pop("shards", None)
@@ -103,6 +106,7 @@ def _sqlite(
         shards=None if shards is None else check_shards(shards),
         create=create,
         lead=lead,
+        older=older,
         clock=clock,
         random=random,
     )

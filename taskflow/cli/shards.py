@@ -29,9 +29,17 @@ REPORTED_WITHIN = 30.0
     is_flag=True,
     help="Also while workers of another release report, or with tables of yours in the file.",
 )
+@click.option(
+    "--take-older",
+    is_flag=True,
+    help="Go on with a file that is an older copy than the others: what it lacks is lost, and what "
+    "was handled since comes again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
 @broker_option
-def shards(number: int | None, force: bool, as_json: bool, address: str | None) -> None:
+def shards(
+    number: int | None, force: bool, take_older: bool, as_json: bool, address: str | None
+) -> None:
     """Show over how many files a broker lies, or change that to NUMBER.
 
     Files are added or removed while the broker is in use, each event being in one of them at any
@@ -47,6 +55,8 @@ def shards(number: int | None, force: bool, as_json: bool, address: str | None) 
     scheme = address_of(address).partition(":")[0]
     if scheme != "sqlite":
         raise ConfigError(f"a broker at {scheme}:// has no files; those at sqlite:/// have")
+    if take_older:
+        open_address(address_of(address), create=False, older=True).close()
     broker = open_broker(address, create=False)
     try:
         if number is not None:

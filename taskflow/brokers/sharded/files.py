@@ -117,6 +117,22 @@ def open_file(leader: Path, found: ShardMap, number: int, *, durable: bool) -> S
     return SqliteStore(path, durable=durable, create=False, accept=guard)
 
 
+def take_older(store: SqliteStore, leader: Path, found: ShardMap) -> None:
+    """Accept the files that are older copies than the others, from now on. Raises BrokerFileError
+    for one that is missing, or another one than it should be."""
+    stores = [store]
+    try:
+        for number in range(1, found.shards):
+            stores.append(open_file(leader, found, number, durable=False))
+        newest = max((one.look(read_mark) for one in stores), key=lambda mark: mark.number)
+        for one in stores:
+            one.transact(lambda rows: raise_mark(rows, newest))
+            one.sync_file()
+    finally:
+        for one in stores[1:]:
+            one.close()
+
+
 def make_more(leader: Path, found: ShardMap, shards: int, now: float, mark: Mark) -> None:
     """Make the files that a broker of more would have, whose leader has this mark; anew, where
     somebody began to."""

@@ -67,18 +67,24 @@ class Upkeep:
         leader.store.sync_file()
         path = self._course.leader
 
+        def follow(rows: Rows) -> Mark:
+            said = read_mark(rows)
+            if said.number == found.number - 1:
+                raise_mark(rows, found)
+            return said
+
         for shard in others:
-
-            def follow(rows: Rows, shard: Shard = shard) -> None:
-                said = read_mark(rows)  # of the one that lies there now
-                if said.number <= found.number:  # else somebody was faster
-                    check_marks([(path, found), (path_of(path, shard.number), said)])
-                    raise_mark(rows, found)
-
-            shard.store.transact(follow, durable=True)
+            said = shard.store.transact(follow)  # of the one that lies there now
+            shard.store.sync_file()  # whatever was asked for: else a power cut takes one of two
+            first = found
+            if said.number > found.number:
+                first = leader.store.look(read_mark)
+                if first.number >= said.number:
+                    return  # somebody was faster
+            check_marks([(path, first), (path_of(path, shard.number), said)])
 
         def raise_leader(rows: Rows) -> None:
             if read_mark(rows) == found:  # else somebody else did
                 raise_mark(rows, Mark(found.number + 1, now))
 
-        leader.store.transact(raise_leader, durable=True)
+        leader.store.transact(raise_leader)

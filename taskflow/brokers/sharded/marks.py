@@ -57,5 +57,6 @@ def check_marks(marks: list[tuple[Path, Mark]]) -> None:
             newer = leader if older is path else path
             raise BrokerFileError(
                 f"{older} is an older copy than {newer}: what was stored and handled since is not "
-                "in it; bring the right one back, or all of them from one backup"
+                "in it; bring the right one back, or all of them from one backup. If there is "
+                "none, `taskflow shards --take-older` goes on with what is there"
             )

@@ -22,11 +22,16 @@ def check_shards(text: str) -> int:
     return int(text)
 
 
+def _is_there(path: Path) -> bool:
+    """Not so in a folder that is shut, and of a name that is too long: who opens it says more."""
+    return os.path.exists(path)  # noqa: PTH110 (Path's raises)
+
+
 def _check_leads(path: Path, leads: Callable[[], bool], fault: str) -> None:
     """Raise BrokerFileError where another file of a broker lies beside a path that `leads` none.
     (That is asked last: of a new broker the leader is made first.)"""
     other = Path(f"{os.path.realpath(path)}.shard1")
-    if other.exists() and not leads():
+    if _is_there(other) and not leads():
         raise BrokerFileError(
             f"{path} {fault}, and {other.name} lies beside it: a broker of several files lacks the "
             "one that leads them; bring it back, or all of them from one backup, or move all "
@@ -41,19 +46,21 @@ def open_files(
     shards: int | None,
     create: bool,
     lead: bool = False,
+    older: bool = False,
     clock: Clock | None,
     random: Random | None,
 ) -> Broker:
     """Open the broker whose one file, or whose leader, this is. `shards` is how many files a new
     one gets; one that is there has as many as it has. `lead`: one file becomes one that may get
-    others. Raises ConfigError when it says otherwise, BrokerFileError for files that cannot be
-    used, BrokerUnavailable when somebody has the one open that is to lead."""
+    others. `older`: files that are older copies than the others are
+    accepted as they are. Raises ConfigError when it says otherwise, BrokerFileError for files that
+    cannot be used, BrokerUnavailable when somebody has the one open that is to lead."""
     clock, random = clock or SystemClock(), random or forking.RANDOM
     path = path.absolute()
     if shards is not None or lead:
         from taskflow.brokers.sharded.files import make_lead, make_leader
-    _check_leads(path, path.exists, "is missing")
-    if create and shards is not None and not path.exists():
+    _check_leads(path, lambda: _is_there(path), "is missing")
+    if create and shards is not None and not _is_there(path):
         make_leader(Path(os.path.realpath(path)), shards, clock.now())
     guard = Guard(str(path))
     store = SqliteStore(path, durable=durable, create=create, accept=guard)
@@ -82,11 +89,13 @@ def open_files(
             )
         # Forty modules, which those with one file do without.
         from taskflow.brokers.sharded.broker import ShardedBroker
-        from taskflow.brokers.sharded.files import make_others
+        from taskflow.brokers.sharded.files import make_others, take_older
 
         store.never_create()
         if not found.made:
             make_others(store, leader, clock)
+        if older:
+            take_older(store, leader, found)
         return ShardedBroker(store, leader, found, durable=durable, clock=clock, random=random)
     except BaseException:
         store.close()

@@ -124,6 +124,8 @@ class Resharding:
                 raise MapChanged
             work()
 
+        # What has forgotten the files that are removed now is on disk before they are.
+        self._shards[0].store.sync_file()
         self._shards[0].store.transact(lead)
 
     def _next(self, found: ShardMap, files: int) -> _Next | None:

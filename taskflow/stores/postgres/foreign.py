@@ -55,6 +55,9 @@ class Foreign:
         """Whether there is no transaction, and none begins with the next statement."""
         if not self.raw.autocommit:
             return False
+        if isinstance(self.raw, psycopg.Connection) and _is_in_pipeline(self.raw):
+            with self.raw.pipeline():  # its end waits: nobody knows before what was sent has begun
+                pass
         if isinstance(self.raw, psycopg.Connection | psycopg.AsyncConnection):
             return self.raw.info.transaction_status == pq.TransactionStatus.IDLE
         return bool(self.raw.get_transaction_status() == pq.TransactionStatus.IDLE)
@@ -101,13 +104,17 @@ def _of_psycopg(connection: psycopg.Connection[Any]) -> Run:
     at_once = _by(cursor)
 
     def run(text: str, values: Mapping[str, Any]) -> Found:
-        if connection.pgconn.pipeline_status == pq.PipelineStatus.OFF:
+        if not _is_in_pipeline(connection):
             return at_once(text, values)
         with connection.pipeline():  # its end waits for what was sent so far
             cursor.execute(text, values)
         return Found(cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     return run
+
+
+def _is_in_pipeline(connection: psycopg.Connection[Any]) -> bool:
+    return connection.pgconn.pipeline_status != pq.PipelineStatus.OFF
 
 
 def _by(cursor: Any) -> Run:

@@ -8,7 +8,9 @@ from click.testing import Result
 
 from taskflow import Broker, open_broker
 from taskflow.broker import WorkerReport
+from taskflow.brokers.sharded.marks import EVERY
 from taskflow.message import Message
+from taskflow.testing import ManualClock
 
 Run = Callable[..., Result]
 IDS = [f"n-{number}" for number in range(50)]
@@ -48,6 +50,35 @@ def test_a_file_with_tables_of_the_application_stays_one(
     assert not (folder / "taskflow.db.shard1").exists()
     assert run("shards", "1").exit_code == 0
     assert run("shards", "2", "--force").exit_code == 0
+
+
+def test_who_has_nothing_but_an_older_copy_goes_on_with_it(
+    run: Run, folder: Path, taskflow_clock: ManualClock
+) -> None:
+    address = "sqlite:///several.db?shards=2"
+    other = folder / "several.db.shard1"
+    for at in range(2):
+        several = open_broker(address, clock=taskflow_clock)
+        several.create_queue("plain")
+        several.send("plain", [Message(f"{at}/{id}", "x") for id in IDS])
+        for _ in range(3):
+            taskflow_clock.advance(EVERY)
+            several.upkeep()
+        several.close()
+        if not at:
+            old = other.read_bytes()
+    other.write_bytes(old)
+    to_it = ("--broker", "sqlite:///several.db")
+    refused = run("queues", *to_it)
+    assert (refused.exit_code, "taskflow shards --take-older" in refused.output) == (1, True)
+    assert len(run("shards", "--take-older", *to_it).output.splitlines()) == 3
+    assert run("shards", "--take-older", *to_it).exit_code == 0
+    again = open_broker(address, clock=taskflow_clock)
+    assert 50 < again.counts("plain").visible < 100
+    taskflow_clock.advance(EVERY)
+    again.upkeep()
+    again.close()
+    assert run("queues", *to_it).exit_code == 0
 
 
 def test_what_has_no_files_is_refused(run: Run) -> None:

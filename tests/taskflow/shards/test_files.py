@@ -89,6 +89,12 @@ def test_a_missing_leader_is_an_error_and_never_an_empty_one(leader: Path, optio
     assert not leader.exists()
 
 
+@pytest.mark.parametrize("options", ["", "?shards=2"])
+def test_a_name_that_no_file_can_have_is_an_error_of_ours(tmp_path: Path, options: str) -> None:
+    with pytest.raises(BrokerFileError, match="cannot be opened; check the path"):
+        open_broker(f"sqlite:///{tmp_path}/{'b' * 250}{options}")
+
+
 @pytest.mark.parametrize("lead", [False, True])
 def test_a_file_that_leads_none_is_not_taken_for_the_leader(leader: Path, lead: bool) -> None:
     alone = leader.with_name("alone.db")

@@ -71,6 +71,20 @@ def test_one_that_is_replaced_while_it_is_open_is_told_with_the_next_mark(
         work_for(2, broker)
 
 
+def test_a_leader_that_is_replaced_while_it_is_open_is_told_with_the_next_mark(
+    folder: Path, opened: Open
+) -> None:
+    shutil.copy(folder / FILES[0], folder / "copy")
+    broker = opened()
+    work_for(5, broker)
+    for end in ("-wal", "-shm"):
+        (folder / f"{FILES[0]}{end}").unlink()
+    (folder / "copy").replace(folder / FILES[0])
+    broker.create_topic("another")
+    with pytest.raises(BrokerFileError, match=r"/broker\.db is an older copy than .*shard1"):
+        work_for(1, broker)
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_whoever_dies_at_a_mark_leaves_files_that_are_taken(
     broker: ShardedBroker, opened: Open, number: int

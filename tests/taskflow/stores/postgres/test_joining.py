@@ -94,6 +94,16 @@ def test_it_is_part_of_the_transaction_of_an_async_session(
     assert ids(broker) == ["kept"]
 
 
+def test_a_pipeline_is_no_transaction(postgres: PostgresServer, broker: Broker) -> None:
+    with psycopg.connect(postgres.address(), autocommit=True) as connection, connection.pipeline():
+        connection.execute("SELECT 1")  # sent, and nobody knows yet what becomes of it
+        with pytest.raises(ConfigError, match="autocommit"):
+            broker.send("work", [Message("at once", "x")], connection=connection)
+        with connection.transaction():
+            broker.send("work", [Message("kept", "x")], connection=connection)
+    assert ids(broker) == ["kept"]
+
+
 @pytest.mark.parametrize("begin", ["session-psycopg2", "psycopg"], indirect=True)
 def test_a_run_is_part_of_it(broker: Broker, begin: Begin) -> None:
     registry = Registry()
