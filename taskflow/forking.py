@@ -9,6 +9,7 @@ from itertools import count
 from random import Random
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from taskflow.fork_signals import ForkSignals
 from taskflow.uninterrupted import uninterrupted
 
 
@@ -60,6 +61,7 @@ class _Fork(threading.local):
 
 
 _fork = _Fork()
+_signals = ForkSignals()
 
 
 def tell(one: Forkable) -> None:
@@ -96,6 +98,7 @@ def _before() -> None:
     want one that rests: if that lasts, all go on, and the one that was late is the first to rest.
     Another thread may fork meanwhile, from inside a file: what rests for this one does so for it,
     too."""
+    _signals.hold()
     mine: dict[int, Forkable] = {}
     _fork.begun.append(mine)
     with _lock:
@@ -143,19 +146,31 @@ def _go_on(resting: dict[int, Forkable]) -> None:
 @uninterrupted
 def _after_in_parent() -> None:
     try:
-        _go_on(_fork.begun.pop())
+        if _fork.begun:  # else a signal came first
+            try:
+                _go_on(_fork.begun.pop())
+            finally:
+                _lock.release()
     finally:
-        _lock.release()
+        _signals.let_go(_after_in_parent.__code__)
 
 
 def _after_in_child() -> None:
+    _signals.forget()
+    try:
+        _begin_in_child()
+    finally:
+        _signals.let_go(_after_in_child.__code__)
+
+
+def _begin_in_child() -> None:
     global _lock, _first, pid
     pid = os.getpid()
     _lock, _first = threading.RLock(), threading.Lock()
     _resting.clear()
     for resting in _fork.begun:
         resting.clear()
-    _fork.begun.pop()
+    _fork.begun[-1:] = []
     RANDOM.seed()
     for owner, made in list(_anew.items()):
         for name, make in made.items():

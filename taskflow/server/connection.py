@@ -2,7 +2,7 @@
 that takes plain requests the fast way.
 
 uvicorn limits neither: without this a client could fill the memory with headers, or hold a
-connection open with half a request for ever.
+connection open for ever, with half a request or by reading no answer.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from taskflow.server.protocol import HttpResponse
 
 MAX_HEAD = 64 * 1024  # bytes
 FIRST = 10.0  # seconds for the first byte of a new connection
-SLOWEST = 60.0  # seconds for a whole request to arrive
+SLOWEST = 60.0  # seconds for a whole request to arrive, and for what waits to be taken
 
 
 class Connection(HttpToolsProtocol):
@@ -35,6 +35,7 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         self._in_body = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._fast = self.fast
         self._plan: Plan | None = None
         self._pending = _Pending()
@@ -50,6 +51,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        self._is_read()
         self._open.discard(self)
         super().connection_lost(exc)
 
@@ -64,6 +66,7 @@ class Connection(HttpToolsProtocol):
         if not self._in_body and self._head > MAX_HEAD and not self.transport.is_closing():
             self._end()
             self.send_400_response(f"The head of the request is longer than {MAX_HEAD} bytes.")
+            self._await_reader()
 
     def on_headers_complete(self) -> None:
         self._in_body = True
@@ -94,6 +97,36 @@ class Connection(HttpToolsProtocol):
         tell = partial(self._tell, self._pending, self.scope, body)
         if not self._fast.begin(plan, body, tell):
             tell(None)
+
+    # ---- who reads no answer ----------------------------------------------------------------
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._is_read()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_reader()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._await_reader()
+
+    def _await_reader(self) -> None:
+        """A transport that is closed ends when all is sent: with a client that takes nothing it
+        never would."""
+        if self._unread is None and self in self._open:
+            self._unread = self.loop.call_later(SLOWEST, self.transport.abort)
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     # ---- the fast way -----------------------------------------------------------------------
     def _may_be_plain(self) -> bool:
@@ -170,6 +203,7 @@ class Connection(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._deadline = None
         self.transport.close()
+        self._await_reader()
 
 
 def connections_of(fast: FastWay | None) -> type[Connection]:

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -68,3 +69,25 @@ def test_half_a_request_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(connection, "SLOWEST", 0.05)
     with connect(port) as one:
         assert answer(one, HEAD) == b"", "closed unanswered"
+
+
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
+def test_who_reads_no_answer_is_not_held_for_ever(
+    last: bytes, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is another one's then. So many requests that their answers fill the buffers."""
+    monkeypatch.setattr(connection, "SLOWEST", 0.05)
+    gone = threading.Event()
+    lost = connection.Connection.connection_lost
+
+    def tell(self: connection.Connection, exc: Exception | None) -> None:
+        lost(self, exc)
+        gone.set()
+
+    monkeypatch.setattr(connection.Connection, "connection_lost", tell)
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", port))
+        with suppress(ConnectionError):
+            one.sendall((HEAD + b"\r\n") * 2000 + HEAD + last + b"\r\n")
+        assert gone.wait(SECONDS)
