@@ -3,37 +3,43 @@
 import asyncio
 import functools
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
 from taskflow.broker import Broker
+from taskflow.tasks.patience import Patience
+from taskflow.tasks.turn_over import TurnOver
+from taskflow.tasks.waiting_threads import WaitingThreads
 
 T = TypeVar("T")
 AT_ONCE = 256  # coroutines of a process that wait at a time; more of them take turns
 
 
-async def wait_aside(
-    broker: Broker, wait: Callable[[], T], given_up: threading.Event | None = None
-) -> T:
-    """What `wait` answers, which runs in a thread that is none of the loop's. `given_up` is set
-    when nobody waits for it any more, and the broker is woken: `wait`, whose `stop` it is, ends
-    then, without which the program could not."""
+async def wait_aside(broker: Broker, patience: Patience, wait: Callable[[], T]) -> T:
+    """What `wait` answers, which runs in a thread that is none of the loop's, again and again while
+    it raises TurnOver. When nobody waits for it any more, `patience` says so, and the broker is
+    woken."""
     call = functools.partial(copy_context().run, wait)
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_threads(), call)
-    except asyncio.CancelledError:
-        if given_up is not None:
-            given_up.set()
+    while True:
+        try:
+            return await asyncio.wrap_future(_threads().submit(call))
+        except TurnOver:
+            continue
+        except (asyncio.CancelledError, GeneratorExit):
+            patience.give_up()
             broker.wake()
-        raise
+            raise
+
+
+def patience() -> Patience:
+    """That of a coroutine which is to wait aside."""
+    return Patience(asyncio.get_running_loop(), lambda: _threads().wanted)
 
 
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="taskflow-wait")
+def _threads() -> WaitingThreads:
+    return WaitingThreads(AT_ONCE)
 
 
 os.register_at_fork(after_in_child=_threads.cache_clear)
