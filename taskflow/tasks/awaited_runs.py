@@ -1,14 +1,14 @@
 """Waiting for several runs: all of them, the first, or each as it ends."""
 
-import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TypeVar
 
 from taskflow.broker import Broker
 from taskflow.errors import NoResult, ResultTimeout
+from taskflow.tasks.awaiting import patience, wait_aside
+from taskflow.tasks.coroutine_patience import Patience
 from taskflow.tasks.result import LOOK, Result, check_may_wait
 from taskflow.tasks.run import FINAL, RUN
-from taskflow.tasks.waiting_threads import wait_aside
 
 R = TypeVar("R")
 AT_ONCE = 100  # runs that are watched at a time
@@ -23,15 +23,16 @@ def as_completed(
     Raises ResultTimeout when it is over, NoResult for a run that is not there, WouldDeadlock inside
     a task, as `Result.get`. The results are of one broker.
     """
-    return _as_completed(results, timeout, allow_wait, None)
+    return (one for one in _as_completed(results, timeout, allow_wait, None) if one is not None)
 
 
 def _as_completed(
     results: Iterable[Result[R]],
     timeout: float | None,
     allow_wait: bool,
-    stop: Callable[[], bool] | None,
-) -> Iterator[Result[R]]:
+    patient: Patience | None,
+) -> Iterator[Result[R] | None]:
+    """None: it is another's turn."""
     left = {one.id: one for one in results}
     if not left:
         return
@@ -41,7 +42,10 @@ def _as_completed(
     seen: dict[str, int] = {}
     while left:
         watched = list(left)[:AT_ONCE]
-        for id in _ended(broker, watched, seen, until, stop):
+        ended = _ended(broker, watched, seen, until, patient)
+        if not ended:
+            yield None
+        for id in ended:
             yield left.pop(id)
             seen.pop(id)
 
@@ -69,13 +73,13 @@ async def as_completed_async(
     results: Iterable[Result[R]], timeout: float | None = None, *, allow_wait: bool = False
 ) -> AsyncIterator[Result[R]]:
     """`as_completed`, without holding up the event loop."""
-    wanted, given_up = list(results), threading.Event()
-    ended = _as_completed(wanted, timeout, allow_wait, given_up.is_set)
-    while wanted:
-        one = await wait_aside(wanted[0].broker, lambda: next(ended, None), given_up)
-        if one is None:
-            return
-        yield one
+    wanted, patient = list(results), patience()
+    ended, left = _as_completed(wanted, timeout, allow_wait, patient), len(set(wanted))
+    while left:
+        one = await wait_aside(wanted[0].broker, patient, lambda: next(ended))
+        if one is not None:
+            left -= 1
+            yield one
 
 
 def _ended(
@@ -83,9 +87,11 @@ def _ended(
     ids: list[str],
     seen: dict[str, int],
     until: float | None,
-    stop: Callable[[], bool] | None,
+    patient: Patience | None,
 ) -> list[str]:
-    """Which of these have ended, once some have; `seen` are the versions they were seen in."""
+    """Which of these have ended, once some have; `seen` are the versions they were seen in. None of
+    them: it is another's turn."""
+    stop = None if patient is None else patient.has_ended
     if new := [id for id in ids if id not in seen]:
         there = broker.records(RUN, new)
         found = {id: there.get(id) for id in new}
@@ -93,9 +99,12 @@ def _ended(
         wait = LOOK if until is None else min(LOOK, until - broker.clock.now())
         if wait <= 0:
             raise ResultTimeout(f"{len(ids)} or more runs have not ended in time")
-        found = broker.wait_records(RUN, {id: seen[id] for id in ids}, wait, stop)
+        look = wait if patient is None else patient.look(wait)
+        found = broker.wait_records(RUN, {id: seen[id] for id in ids}, look, stop)
         if stop is not None and stop():
             raise ResultTimeout("nobody waits for these runs any more")
+        if not found and patient is not None and patient.is_over:
+            return []
     ended = []
     for id, record in found.items():
         if record is None:

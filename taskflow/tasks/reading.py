@@ -14,7 +14,7 @@ from taskflow.message import Delivery
 from taskflow.retry import Done
 from taskflow.tasks.cancelling import ANY_CANCELLED, CANCEL
 from taskflow.tasks.canvas.conducting import value_of
-from taskflow.tasks.canvas.reviving import revive
+from taskflow.tasks.canvas.reviving import Revival, lies_still, revive
 from taskflow.tasks.made_runs import make_runs
 from taskflow.tasks.nudging import nudge
 from taskflow.tasks.plain_messages import find_plain
@@ -107,11 +107,14 @@ class Reader:
                     work.row = None
                     why = "" if row.run.error is None else f": {row.run.error.message}"
                     return Found(None, refusal=Reject(f"its run has failed{why}"), work=work)
-                goes_on = self._live_again(broker, work, row)
-                if isinstance(goes_on, Reject):
+                if lies_still(broker, delivery):
+                    return Found(None, decided=Done(duplicate=True), work=work)
+                revival = self._live_again(broker, work, row)
+                if isinstance(revival, Reject):
                     work.row = None
-                    return Found(None, refusal=goes_on, work=work)
-                row, cancelled = work.row, cancelled and not goes_on
+                    return Found(None, refusal=revival, work=work)
+                row = work.row
+                cancelled = revival.cancelled or (cancelled and not revival.goes_on)
                 assert row is not None
             if work.is_group:
                 over = row.state in FINAL
@@ -147,9 +150,9 @@ class Reader:
         return found
 
     @staticmethod
-    def _live_again(broker: Broker, work: Work, row: Row) -> bool | Reject:
-        """A failed run whose message was redriven waits again, and has its key again; whether its
-        chain goes on with it, or why it cannot."""
+    def _live_again(broker: Broker, work: Work, row: Row) -> Revival | Reject:
+        """A failed run whose message was redriven waits again, and has its key again; what else
+        lives with it, or why it cannot."""
         keys = [] if row.run.key is None else [Take(row.run.key, row.id)]
         revival = revive(broker, row)
         put = put_run(row.id, revival.run, "waiting", row.version, rings=True)
@@ -158,7 +161,7 @@ class Reader:
         if answer.refused is not None:
             return Reject(f"it cannot run again: {answer.refused}")
         work.row = Row(row.id, "waiting", answer.versions[0], revival.run, row.created_at)
-        return revival.goes_on
+        return revival
 
     def _wants_run(self, delivery: Delivery, body: TaskBody) -> bool:
         """Whether a call without a run is to have one."""

@@ -1,7 +1,6 @@
 """What became of a call: `Result`, made by `.delay()`, or again from its id anywhere."""
 
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from taskflow import payload as json
@@ -15,14 +14,16 @@ from taskflow.errors import (
 )
 from taskflow.outgoing import outgoing
 from taskflow.publisher import broker_of
+from taskflow.tasks.awaiting import patience, wait_aside
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.sweeping import remove_parts
+from taskflow.tasks.coroutine_patience import Patience
 from taskflow.tasks.endings import ended_badly
 from taskflow.tasks.lost import end_if_lost
 from taskflow.tasks.progress import PROGRESS, Step, read_step
 from taskflow.tasks.run import FINAL, RUN, Row, RunError, State, load, row_of, state_of
-from taskflow.tasks.waiting_threads import wait_aside
+from taskflow.tasks.turn_over import TurnOver
 
 if TYPE_CHECKING:  # typing has defaults of type variables from Python 3.13 on
     from typing_extensions import TypeVar as DefaultedTypeVar
@@ -130,7 +131,8 @@ class Result(Generic[R]):
         that keeps none, or is not there any more; WouldDeadlock inside a task, which might wait for
         one that needs its slot (`allow_wait=True`: it will not, the task waits for another pool).
         """
-        return self._get(timeout, allow_wait)
+        self._check_kept()
+        return self._get(timeout, self._until(timeout), allow_wait)
 
     def __await__(self) -> Generator[Any, None, R]:
         """`await result`: as `get()`, without holding up the event loop."""
@@ -138,23 +140,32 @@ class Result(Generic[R]):
 
     async def get_async(self, timeout: float | None = None, *, allow_wait: bool = False) -> R:
         """`get`, without holding up the event loop. It may be cancelled."""
-        given_up = threading.Event()
+        patient = patience()
+        until = self._until(timeout)
         return await wait_aside(
-            self.broker, lambda: self._get(timeout, allow_wait, given_up.is_set), given_up
+            self.broker, patient, lambda: self._get(timeout, until, allow_wait, patient)
         )
 
+    def _until(self, timeout: float | None) -> float | None:
+        if timeout is None:
+            return None
+        if not timeout >= 0:
+            raise ValueError(f"timeout is {timeout!r}; seconds, 0 or more, or None")
+        return self.broker.clock.now() + timeout
+
     def _get(
-        self, timeout: float | None, allow_wait: bool, stop: Callable[[], bool] | None = None
+        self,
+        timeout: float | None,
+        until: float | None,
+        allow_wait: bool,
+        patient: Patience | None = None,
     ) -> R:
         self._check_kept()
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout is {timeout!r}; seconds, 0 or more, or None")
         check_may_wait(allow_wait)
-        return self._value(self._wait(timeout, stop))
+        return self._value(self._wait(timeout, until, patient))
 
-    def _wait(self, timeout: float | None, stop: Callable[[], bool] | None) -> Row:
-        broker = self.broker
-        until = None if timeout is None else broker.clock.now() + timeout
+    def _wait(self, timeout: float | None, until: float | None, patient: Patience | None) -> Row:
+        broker, stop = self.broker, None if patient is None else patient.has_ended
         row = load(broker, [self.id]).get(self.id)
         while row is not None and row.state not in FINAL:
             left = LOOK if until is None else min(LOOK, until - broker.clock.now())
@@ -162,12 +173,15 @@ class Result(Generic[R]):
                 raise ResultTimeout(
                     f"run {self.id!r} of {row.run.task} is {row.state} after {timeout:g} s"
                 )
-            record = broker.wait_record(RUN, self.id, row.version, left, stop)
+            look = left if patient is None else patient.look(left)
+            record = broker.wait_record(RUN, self.id, row.version, look, stop)
             if stop is not None and stop():
                 raise ResultTimeout(f"nobody waits for run {self.id!r} any more")
             found = None if record is None else row_of(record)
             if found is not None and found.version == row.version:
                 found = end_if_lost(broker, found)
+            if found is not None and found.state not in FINAL and patient and patient.is_over:
+                raise TurnOver
             row = found
         if row is not None:
             broker.secure()

@@ -5,8 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from taskflow import Broker, Registry, Retry, Run, chain, chord, group, task, workflow
+from taskflow.broker.change import Change
 from taskflow.errors import RunFailed
 from taskflow.tasks.listing import list_runs
+from taskflow.tasks.preparing import put_run
+from taskflow.tasks.run import load
 from taskflow.tasks.task import Task
 from taskflow.testing import ManualClock
 
@@ -140,13 +143,121 @@ def test_what_has_ended_without_it_is_left_as_it_is(
     assert taskflow_broker.peek(DLQ) == []
 
 
-def test_a_chain_that_was_cancelled_does_not_go_on(
-    broken: Broken, taskflow_broker: Broker, drain: Drain
+@pytest.mark.parametrize("alone", [False, True])
+def test_nothing_of_a_plan_that_was_cancelled_goes_on(
+    alone: bool, broken: Broken, taskflow_broker: Broker, drain: Drain
 ) -> None:
     add = broken.add
-    inner = chain(add.si(7, 0), add.s(1))
-    result = group([inner, add.si(1, 1).options(delay=60)], tolerate=1).delay()
+    part = add.si(7, 0) if alone else chain(add.si(7, 0), add.s(1))
+    result = group([part, add.si(1, 1).options(delay=60)], tolerate=1).delay()
     drain()
     assert result.cancel()
     redrive(broken, taskflow_broker, drain)
-    assert result.state == "cancelled"
+    assert (result.state, broken.begun) == ("cancelled", [0])
+    assert taskflow_broker.peek(DLQ) == []
+
+
+def test_it_begins_nobody_again_whom_its_failure_has_begun(
+    broken: Broken, taskflow_broker: Broker, drain: Drain, later: Later
+) -> None:
+    """Least of all one that has failed, too, and lies in the dead letters still."""
+    add = broken.add
+    parts = [add.si(1, 0), add.si(2, 0), add.si(3, 3).options(delay=60)]
+    result = group(parts, limit=1, tolerate=2).delay()
+    drain()
+    letters = sorted(one.id for one in taskflow_broker.peek(DLQ))
+    broken.mended = True
+    assert taskflow_broker.redrive(DLQ, letters[:1]) == 1
+    drain()
+    assert broken.begun == [0, 0, 0]
+    assert [one.id for one in taskflow_broker.peek(DLQ)] == letters[1:]
+    later(61)
+    assert result.get(0) == [1, None, 6]
+
+
+class Pair:
+    """A workflow that waits for two children, which fail until they are mended."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.looks = 0
+        self.bad = {0, 1}
+        self.meanwhile: Callable[[int], object] = lambda number: None
+
+        @task(registry=registry, name="child", queue="children", give_up_on=[ValueError])
+        def child(number: int) -> int:
+            self.meanwhile(number)
+            if number in self.bad:
+                raise ValueError
+            return number
+
+        @workflow(registry=registry, name="both", retries=0)
+        def both(ctx: Run) -> list[int]:
+            self.looks += 1
+            return ctx.map(child, [0, 1])
+
+        self.both = both
+
+
+@pytest.fixture
+def pair(taskflow_registry: Registry, drain: Drain) -> Pair:
+    made = Pair(taskflow_registry)
+    drain()
+    return made
+
+
+def test_a_workflow_that_failed_waits_for_it_when_both_are_redriven(
+    pair: Pair, taskflow_broker: Broker, drain: Drain, later: Later
+) -> None:
+    """Once, and not again and again until it has ended."""
+    pair.bad = {1}
+    result = pair.both.delay()
+    drain()
+    assert (result.state, pair.looks) == ("failed", 2)
+
+    def wait(number: int) -> None:
+        pair.meanwhile = lambda number: None
+        raise Retry(after=35)
+
+    pair.bad, pair.meanwhile = set(), wait
+    assert taskflow_broker.redrive("children-dlq") == 1
+    drain()
+    assert taskflow_broker.redrive(DLQ) == 1
+    drain()
+    assert (result.state, pair.looks) == ("suspended", 3)
+    later(36)
+    assert (result.get(0), pair.looks) == ([0, 1], 4)
+
+
+def test_a_workflow_is_retried_after_a_child_that_was_redriven(
+    pair: Pair, taskflow_broker: Broker, drain: Drain
+) -> None:
+    pair.bad = {1}
+    result = pair.both.delay()
+    drain()
+    assert taskflow_broker.redrive("children-dlq") == 1
+    drain()
+    pair.bad = set()
+    result.retry()
+    drain()
+    assert result.get(0) == [0, 1]
+
+
+def test_a_workflow_that_failed_is_not_begun_by_what_wakes_it_once_more(
+    pair: Pair, taskflow_broker: Broker, drain: Drain
+) -> None:
+    """The last child ends when the workflow has failed with the other, and lies there."""
+
+    def fail_the_other(number: int) -> None:
+        if number == 0:
+            pair.meanwhile = lambda number: None
+            row = load(taskflow_broker, [f"{result.id}.child.0"])[f"{result.id}.child.0"]
+            put = put_run(row.id, row.run, "running", row.version)
+            taskflow_broker.apply([Change(records=[put])])
+            drain()
+            assert result.state == "failed"
+
+    pair.bad, pair.meanwhile = {1}, fail_the_other
+    result = pair.both.delay()
+    drain()
+    assert (result.state, pair.looks) == ("failed", 2)
+    assert len(taskflow_broker.peek(DLQ)) == 1
