@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from taskflow.broker import Broker
 from taskflow.errors import NoResult, ResultTimeout
-from taskflow.tasks.awaiting import patience, wait_aside
+from taskflow.tasks.awaited_aside import patience, wait_aside
 from taskflow.tasks.coroutine_patience import Patience
 from taskflow.tasks.result import LOOK, Result, check_may_wait
 from taskflow.tasks.run import FINAL, RUN

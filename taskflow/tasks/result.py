@@ -14,7 +14,7 @@ from taskflow.errors import (
 )
 from taskflow.outgoing import outgoing
 from taskflow.publisher import broker_of
-from taskflow.tasks.awaiting import patience, wait_aside
+from taskflow.tasks.awaited_aside import patience, wait_aside
 from taskflow.tasks.cancelling import cancel
 from taskflow.tasks.canvas.conducting import value_of
 from taskflow.tasks.canvas.sweeping import remove_parts

@@ -8,8 +8,8 @@ import pytest
 
 from taskflow import Broker, Registry, task
 from taskflow.errors import ResultTimeout
-from taskflow.tasks import aside
-from taskflow.tasks import patience as patiences
+from taskflow.tasks import awaited_aside as aside
+from taskflow.tasks import coroutine_patience as patiences
 from taskflow.tasks.task import Task
 from taskflow.tasks.waiting_threads import WaitingThreads
 from taskflow.testing import ManualClock
