@@ -109,11 +109,13 @@ BY_OTHERS = {
     "taskflow/stores/sqlite/patience.py": "Patience.begin_in_child",
     "taskflow/brokers/stored/waiters.py": "Core and Hub make others",
     "taskflow/workflows/group_commit.py": "GroupCommit.begin_in_child, at each fork",
+    "taskflow/tasks/waiting_threads.py": "awaited_aside.py makes others in a child",
     "taskflow/publisher.py": "renewed by the module, at each fork",
     "taskflow/forking.py": "renewed by the module, at each fork",
 }
 """Whose locks another one sees to, and who."""
 NEVER_MET = {
+    "taskflow/tasks/coroutine_patience.py": "a wait is of a coroutine of the parent's event loop",
     "taskflow/worker/inflight.py": "a pool is of the process whose threads it has",
     "taskflow/worker/job_settler.py": "a pool",
     "taskflow/worker/ticker.py": "a pool",
