@@ -18,15 +18,16 @@ MANY = 1000
 _WHERE = ("taskflow.stores.sqlite.transaction", "taskflow.stores.sqlite.store")
 
 
-def struck(number: int, work: Callable[[], object]) -> bool:
-    """Do `work`, and strike Ctrl-C at the number-th place of the store where Python looks for
-    signals: where a function begins, and after the call of one that is C. False when it had
-    fewer."""
+def struck(number: int, work: Callable[[], object], where: str | tuple[str, ...] = _WHERE) -> bool:
+    """Do `work`, and strike Ctrl-C at the number-th place where Python looks for signals, in the
+    modules whose names begin so: where a function begins, and after the call of one that is C.
+    False when it had fewer."""
     left = number
 
     def look(frame: FrameType, event: str, argument: object) -> None:
         nonlocal left
-        if event in ("call", "c_return") and frame.f_globals.get("__name__") in _WHERE:
+        module = str(frame.f_globals.get("__name__"))
+        if event in ("call", "c_return") and module.startswith(where):
             left -= 1
             if left < 0:
                 sys.setprofile(before)

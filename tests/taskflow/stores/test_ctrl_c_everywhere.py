@@ -2,12 +2,10 @@
 left open, and a verb that takes it anew is seen here."""
 
 import ast
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import apsw
 import pytest
@@ -22,34 +20,15 @@ from taskflow.message import new_id
 from taskflow.publisher import publish as send
 from taskflow.publisher import publish_many as send_many
 from taskflow.stores.sqlite.store import SqliteStore
+from tests.taskflow.stores.test_ctrl_c import struck as in_some
 from tests.taskflow.test_condition import held_by_others
 
 MANY = 2000
 Verb = Callable[[StoredBroker], object]
 
 
-def struck(number: int, work: Callable[[], object]) -> bool:
-    """As in `test_ctrl_c`, in all modules of the store."""
-    left = number
-
-    def look(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        module = str(frame.f_globals.get("__name__"))
-        if event in ("call", "c_return") and module.startswith("taskflow.stores.sqlite"):
-            left -= 1
-            if left < 0:
-                sys.setprofile(before)
-                raise KeyboardInterrupt
-
-    before = sys.getprofile()
-    sys.setprofile(look)
-    try:
-        work()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.setprofile(before)
-    return False
+struck = partial(in_some, where="taskflow.stores.sqlite")
+"""In all modules of the store."""
 
 
 @pytest.fixture(params=["power", "process"])
