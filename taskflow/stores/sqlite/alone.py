@@ -24,7 +24,9 @@ def change_alone(path: Path, work: Callable[[Rows], None]) -> None:
         connection.pragma("journal_mode", "delete")  # which takes all locks, and leaves the WAL
         connection.pragma("synchronous", "full")
         with connection:
-            work(SqliteRows(connection))
+            rows = SqliteRows(connection)
+            rows.begun()
+            work(rows)
     except apsw.BusyError as error:
         raise BrokerUnavailable(
             f"some process has {path} open: stop all that use it for this, since they would not "

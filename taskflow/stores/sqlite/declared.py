@@ -13,7 +13,7 @@ from taskflow.stores.row import QueueRow, Target, TopicRow
 from taskflow.stores.sqlite.letters import SqliteLetters
 
 _QUEUE = "q.id, q.name, q.paused, q.settings"
-_STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM declaration"
+_STAMP_AND_LAST = "SELECT stamp, (SELECT max(seq) FROM body) FROM topology"
 _write = msgspec.json.Encoder().encode
 _read_queue = lru_cache(4096)(msgspec.json.Decoder(QueueSettings).decode)
 _read_topic = msgspec.json.Decoder(TopicSettings).decode
@@ -40,7 +40,7 @@ class DeclaredRows:
     def _changed_declarations(self) -> None:
         """Tell everybody that topics, queues or subscriptions changed. Random, so that a number
         of a transaction that was undone does not come again."""
-        self._execute("UPDATE declaration SET stamp = random()")
+        self._execute("UPDATE topology SET stamp = random()")
         self._sure = False
 
     def begun(self) -> None:
@@ -56,7 +56,7 @@ class DeclaredRows:
         """Forget what is kept of queues and subscriptions if somebody has changed any. Nobody does
         while this connection is in a transaction, which has the lock of all who write."""
         if not self._sure or not self._keeps_others_out():
-            self._compare(self._ask("SELECT stamp FROM declaration").get)
+            self._compare(self._ask("SELECT stamp FROM topology").get)
             self._sure = self._keeps_others_out()
 
     def _keeps_others_out(self) -> bool:

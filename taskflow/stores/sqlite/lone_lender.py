@@ -16,7 +16,7 @@ WHERE queue = ?4
                   LIMIT 1 OFFSET 1)
   AND NOT EXISTS (SELECT 1 FROM message
                   WHERE queue = ?4 AND level IN (0, 2) AND visible_at <= ?3)
-  AND (SELECT stamp FROM declaration) = ?6
+  AND (SELECT stamp FROM topology) = ?6
 RETURNING seq, id, topic, 0, first_received_at, sent_at, visible_at, source,
           (SELECT body FROM body WHERE body.seq = message.seq),
           (SELECT attributes FROM body WHERE body.seq = message.seq),

@@ -14,7 +14,7 @@ from taskflow.stores.sqlite.letters import note_all
 log = logging.getLogger("taskflow.store")
 
 APPLICATION_ID = 0x7461736B  # "task"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 MIGRATIONS = {
     1: "ALTER TABLE queue ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",
     2: """ALTER TABLE payload RENAME TO body;
@@ -34,6 +34,11 @@ MIGRATIONS = {
               WHERE slot IS NOT NULL AND visible_at = 9e15;
           CREATE INDEX bucket_at ON bucket (at);""",
     4: "ALTER TABLE declared RENAME TO declaration",
+    5: """ALTER TABLE declaration RENAME TO topology;
+          CREATE TABLE arrival (
+              seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, visible_at REAL NOT NULL,
+              sent_at REAL NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, body TEXT NOT NULL
+          ) STRICT;""",
 }
 """What makes a file of a version one of the next. Where a process that still has it open must not
 go on as before, a table or an index it names has another name after that: its next statement fails,

@@ -28,21 +28,15 @@ from taskflow.stores.sqlite.translation import translate
 from taskflow.text import holds_simple
 from taskflow.uninterrupted import uninterrupted
 
-# The view is the connection's own: nothing of it is in the file. An INSERT into it is a transaction
-# by itself, and costs half of what its four parts cost one by one.
-_PREPARE = """
-CREATE TEMP VIEW IF NOT EXISTS plain_publish AS
-    SELECT 0 AS stamp, 0 AS queue, 0 AS seq, 0 AS due, 0 AS now, 0 AS id, 0 AS topic, 0 AS body;
-CREATE TEMP TRIGGER IF NOT EXISTS plain_publish_insert INSTEAD OF INSERT ON plain_publish BEGIN
-    SELECT raise(ABORT, 'declared anew') WHERE new.stamp IS NOT (SELECT stamp FROM declaration);
-    INSERT INTO body VALUES (
-        max(new.seq, ifnull((SELECT seq FROM body ORDER BY seq DESC LIMIT 1), 0) + 1),
-        new.body, '{}', NULL);
-    INSERT INTO message (queue, seq, visible_at, sent_at, id, topic)
-        VALUES (new.queue, last_insert_rowid(), new.due, new.now, new.id, new.topic);
-END"""
-_IS_THERE = "SELECT 1 FROM message WHERE queue = ? AND id = ?"
-_PUBLISH = "INSERT INTO plain_publish VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+# Without a queue, when it is declared anew since, the row is refused.
+_PUBLISH = (
+    "INSERT INTO arrival VALUES (max(?3, ifnull((SELECT max(seq) FROM arrival), "
+    "ifnull((SELECT max(seq) FROM body), 0)) + 1), "
+    "(SELECT ?2 FROM topology WHERE stamp = ?1), ?4, ?5, ?6, ?7, ?8)"
+)
+_IS_THERE = """
+SELECT 1 FROM arrival WHERE queue = ?1 AND id = ?2
+UNION ALL SELECT 1 FROM message WHERE queue = ?1 AND id = ?2"""
 
 
 class _Declined(Exception):
@@ -101,7 +95,7 @@ class SqlitePlainWay:
         self._transact = transact
         self._silent: object = None  # the sight of a folder in which nobody could hear
         self._plans: dict[str, _Plan] = {}
-        self._connection: apsw.Connection | None = None  # which has the view
+        self._connection: apsw.Connection | None = None  # whose `_execute` is
         self._execute: Callable[[str, Sequence[Any]], Any]
 
     @uninterrupted
@@ -123,14 +117,11 @@ class SqlitePlainWay:
         self._plans[topic] = _Plan(stamp, alone.id, delay, most, between, [alone.name])
 
     def _prepare(self) -> None:
-        """Once for each connection, and in no transaction: what undoes that would undo this, too.
-        (Of a process that publishes once, nothing is to be prepared.)"""
+        """Once for each connection. The lock is held."""
         connection = self._database.connection
-        if self._connection is connection or self._writing.depth:
-            return
-        connection.execute(_PREPARE)
-        self._execute = connection.cursor().execute
-        self._connection = connection
+        if self._connection is not connection:
+            self._execute = connection.cursor().execute
+            self._connection = connection
 
     def _store_alone(self, queues: Sequence[str], values: Sequence[Any]) -> bool:
         """Where no disk is waited for: written out, and the folder is looked at once, after the
@@ -139,12 +130,11 @@ class SqlitePlainWay:
         if not reading.is_open():
             return False
         database = self._database
-        if self._connection is not database.connection:
-            reading.run(self._prepare)
         with reading.lock:
-            if self._writing.depth or self._connection is not database.connection:
+            if self._writing.depth:
                 return False
             try:
+                self._prepare()
                 self._execute(_PUBLISH, values)
             except (apsw.ConstraintError, *CLOSED):  # as for `_insert`
                 return False
@@ -203,7 +193,7 @@ class SqlitePlainWay:
         """The lock is held, and it is prepared."""
         try:
             self._execute(_PUBLISH, values)
-        except (apsw.ConstraintError, *CLOSED):  # declared anew since; or there is one of this id
+        except (apsw.ConstraintError, *CLOSED):  # declared anew since
             return False
         return True
 

@@ -8,6 +8,7 @@ import apsw
 
 from taskflow.stores.finder import Finder
 from taskflow.stores.lender import Lender
+from taskflow.stores.sqlite.arrivals import Arrivals
 from taskflow.stores.sqlite.bodies import SqliteBodies
 from taskflow.stores.sqlite.bookkeeping import Books
 from taskflow.stores.sqlite.bucket_rows import BucketRows
@@ -38,12 +39,12 @@ class SqliteRows:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.cursor().execute
+        self.arrivals = Arrivals(connection)
         self.records = SqliteRecords(connection)
         self.letters = letters = SqliteLetters(connection)
         self.search = Finder(SqliteFinding(connection)).search
 
         declared = self._declared = DeclaredRows(connection, letters)
-        self.begun = declared.begun
         self.topics, self.topic = declared.topics, declared.topic
         self.put_topic, self.drop_topic = declared.put_topic, declared.drop_topic
         self.next_sequences = declared.next_sequences
@@ -109,6 +110,11 @@ class SqliteRows:
                AND name NOT GLOB 'sqlite_*' ORDER BY name"""
         )
         return [name for (name,) in found if name not in OURS]
+
+    def begun(self) -> None:
+        """A transaction has begun, which has the lock of all who write."""
+        self._declared.begun()
+        self.arrivals.take_over()
 
     def undone(self) -> None:
         """What was changed since some moment is as it was then."""

@@ -24,11 +24,11 @@ CREATE TABLE queue (
 
 -- A new random number with every change of a topic, a queue or a subscription: processes may keep
 -- what they read of those while it stays the same.
-CREATE TABLE declaration (
+CREATE TABLE topology (
     stamp INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO declaration VALUES (0);
+INSERT INTO topology VALUES (0);
 
 -- Tags of queues and topics: resource is 'queue:NAME' or 'topic:NAME'.
 CREATE TABLE tag (
@@ -100,6 +100,18 @@ CREATE TABLE body (
 CREATE TABLE shared (
     seq    INTEGER PRIMARY KEY,
     queues TEXT NOT NULL
+) STRICT;
+
+-- Messages that were just published, as rows of message and of body in one: it costs a page where those
+-- cost four. Whoever looks at messages, or changes any, takes all of these over first.
+CREATE TABLE arrival (
+    seq        INTEGER PRIMARY KEY,
+    queue      INTEGER NOT NULL,
+    visible_at REAL NOT NULL,
+    sent_at    REAL NOT NULL,
+    id         TEXT NOT NULL,
+    topic      TEXT NOT NULL,
+    body       TEXT NOT NULL
 ) STRICT;
 
 -- The message groups of FIFO queues that hold something. A group may be received from once its

@@ -217,6 +217,10 @@ class SqliteStore:
         inside = reading.holds()
         try:
             with reading as rows:
+                if not self._writing.depth and reading.rows.arrivals.any():
+                    if commits:
+                        return self.transact(work)
+                    self._take_over_arrivals()
                 answer = work(rows)
                 if not self._writing.depth:
                     if commits:
@@ -228,6 +232,11 @@ class SqliteStore:
             if not inside:
                 reading.let_go(error)
             raise
+
+    def _take_over_arrivals(self) -> None:
+        changed = self._haste.changed
+        self._transact(lambda _: None, False, None)  # each begins with that
+        self._haste.changed = changed  # for whoever asks, it changes nothing
 
     @uninterrupted
     def version(self) -> Hashable:

@@ -173,7 +173,11 @@ class Writing(Reading):
 
     def _begin(self) -> None:
         self._execute("BEGIN IMMEDIATE")
-        self.rows.begun()
+        try:
+            self.rows.begun()
+        except BaseException:
+            self._unbegin()
+            raise
         self.owes = False
         self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
         self._owner_pid = self._pid

@@ -87,5 +87,5 @@ def test_the_stamp_is_read_no_more_than_it_may_have_changed(
         store.look(retention)
         store.look(retention)
         store.transact(lambda rows: [retention(rows) for _ in range(5)])
-        assert sum("FROM declaration" in sql for sql in asked) == reads
+        assert sum("FROM topology" in sql for sql in asked) == reads
         store.close()

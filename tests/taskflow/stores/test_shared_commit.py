@@ -66,7 +66,7 @@ class Threads:
 def threads(tmp_path: Path) -> Iterator[Threads]:
     made = Made(tmp_path / "broker.db")
     made.warm()
-    made.publish("the view is there")
+    made.publish("there is a statement")
     made.taken.clear()
     yield Threads(made)
     made.broker.close()
@@ -108,14 +108,14 @@ def test_there_is_a_limit_to_it(threads: Threads, monkeypatch: pytest.MonkeyPatc
     assert threads.numbers() == [0, 1, 2, 3, 4]
 
 
-def test_one_that_is_there_already_keeps_no_other_from_being_stored(
+def test_one_that_is_refused_keeps_no_other_from_being_stored(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.stores.sqlite.plain_way.new_id", lambda now, random: "same")
+    breaking(threads, 1, apsw.ConstraintError, monkeypatch)
     with threads.all_wait(3):
         pass
-    assert sorted(threads.made.taken) == [False, False, True]
-    assert threads.numbers() == [0, 1, 2]  # by the general way, under ids of their own
+    assert sorted(threads.made.taken) == [False, True, True]
+    assert threads.numbers() == [0, 1, 2]  # one by the general way
 
 
 def test_an_error_of_the_disk_undoes_all_and_the_others_try_for_themselves(
