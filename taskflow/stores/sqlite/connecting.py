@@ -9,7 +9,7 @@ import apsw
 from taskflow.errors import BrokerUnavailable
 from taskflow.stores.sqlite.patience import LONGEST
 
-PAGE_SIZE = 2048  # bytes: a publish writes four pages, of which little changes
+PAGE_SIZE = 2048  # bytes: of the pages that a change writes little changes
 
 
 def make_private(path: Path) -> None:

@@ -1,0 +1,170 @@
+"""What a plain publish has added is a message for whoever looks: no verb tells the difference."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from taskflow.broker.message_query import MessageQuery
+from taskflow.errors import BrokerFileError, BrokerUnavailable
+from taskflow.message import Message
+from taskflow.stores.sqlite.arrivals import Arrivals
+from tests.taskflow.stores.test_plain_way import Made
+
+Verb = Callable[[Any, list[str]], Any]
+VERBS: dict[str, Verb] = {
+    "counts": lambda broker, ids: broker.counts("work"),
+    "survey": lambda broker, ids: broker.survey(),
+    "waiting": lambda broker, ids: broker.waiting("work", 10),
+    "peek": lambda broker, ids: [one.body for one in broker.peek("work")],
+    "peek by id": lambda broker, ids: [one.id for one in broker.peek("work", ids=ids[:2])],
+    "receive": lambda broker, ids: [one.body for one in broker.receive("work", limit=10)],
+    "receive one": lambda broker, ids: [one.body for one in broker.receive("work")],
+    "receive and wait": lambda broker, ids: len(broker.receive("work", limit=2, wait=20)),
+    "find": lambda broker, ids: [
+        one.delivery.id for one in broker.find(MessageQuery(queues=("work",))).messages
+    ],
+    "find by id": lambda broker, ids: len(broker.find(MessageQuery(ids=(ids[1],))).messages),
+    "purge": lambda broker, ids: broker.purge("work"),
+    "purge by id": lambda broker, ids: broker.purge("work", ids[1:]),
+    "lend": lambda broker, ids: broker.lend("work", ids[0], 5).body,
+    "transfer": lambda broker, ids: broker.transfer("work", ids[:1], "other"),
+    "delete the queue": lambda broker, ids: broker.delete_queue("work"),
+    "send": lambda broker, ids: broker.send("work", [Message("1", "x")]),
+    "publish one that is there": lambda broker, ids: broker.publish("made", [Message(ids[0], "x")]),
+    "hand out": lambda broker, ids: len(broker.hand_out("batch", "work", "there", 10).messages),
+    "upkeep": lambda broker, ids: broker.upkeep(),
+}
+
+
+def arrived(made: Made) -> int:
+    count: int = made.store._database.connection.execute("SELECT count(*) FROM arrival").get
+    return count
+
+
+class Two:
+    """A broker that has published, and one of another process that is asked."""
+
+    def __init__(self, path: Path, *, plain: bool = True) -> None:
+        self.made, self.other = Made(path, plain=plain), Made(path, plain=plain)
+        self.other.clock = self.made.clock
+        self.made.warm()
+        self.ids = [str(self.made.publish(number)) for number in range(3)]
+
+    def close(self) -> None:
+        for one in (self.other, self.made):
+            one.broker.close()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Two]:
+    two = Two(tmp_path / "broker.db")
+    yield two
+    two.close()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", VERBS)
+def test_each_verb_answers_and_leaves_the_same(tmp_path: Path, name: str, apart: bool) -> None:
+    """As the general way has it."""
+
+    def ask(plain: bool) -> tuple[Any, ...]:
+        two = Two(tmp_path / f"{plain}.db", plain=plain)
+        assert arrived(two.made) == (3 if plain else 0)
+        asked = two.other if apart else two.made
+        answer = VERBS[name](asked.broker, two.ids)
+        assert arrived(two.made) == 0  # the verb itself has seen them
+        rows = [[list(row) for row in table] for table in asked.rows()]
+        for row in rows[0]:
+            row[4] = None  # receipts are random
+        two.close()
+        return answer, rows, two.ids
+
+    assert ask(True) == ask(False)
+
+
+def test_who_publishes_takes_them_over_at_times(two: Two) -> None:
+    most = 0
+    for number in range(200):
+        two.made.publish(number)
+        most = max(most, arrived(two.made))
+    assert 32 < most < 64
+
+
+def test_they_survive_whoever_published_them(two: Two) -> None:
+    two.made.broker.close()
+    assert arrived(two.other) == 3
+    assert two.other.broker.counts("work").visible == 4
+
+
+def test_in_numbers_and_order_they_are_behind_what_was_there(two: Two) -> None:
+    """Also when the clock went back meanwhile."""
+    two.made.clock.set(two.made.clock.now() - 60)
+    two.made.publish("last")
+    two.other.broker.send("work", [Message("1", '"data":"after"}')])
+    rows = two.made.rows()
+    assert [seq for (_, seq, *_) in rows[0]] == sorted({seq for (seq, *_) in rows[1]})
+    assert [body.rpartition(":")[2] for body in two.made.bodies()] == [
+        '"the first goes the general way"}', "0}", "1}", "2}", '"last"}', '"after"}',
+    ]  # fmt: skip
+
+
+def test_what_keeps_them_from_being_taken_over_is_raised_and_nothing_is_lost(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Arrivals) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Arrivals, "take_over", fail)
+        for name in ("counts", "receive", "send"):
+            with pytest.raises(BrokerFileError, match="full"):
+                VERBS[name](two.other.broker, two.ids)
+        with pytest.raises(BrokerFileError, match="full"), two.other.store.gathering(1.0):
+            two.other.store.transact(lambda rows: None)
+    assert len(two.other.broker.receive("work", limit=10)) == 4
+
+
+def test_after_such_an_error_what_is_gathered_goes_on(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over, failing = Arrivals.take_over, [True]
+
+    def fail_once(self: Arrivals) -> None:
+        if failing:
+            failing.pop()
+            raise apsw.FullError("database or disk is full")
+        take_over(self)
+
+    monkeypatch.setattr(Arrivals, "take_over", fail_once)
+    with two.other.store.gathering(1.0) as gathering:
+        with pytest.raises(BrokerFileError, match="full"):
+            two.other.store.transact(lambda rows: None)
+        gathering.begin_call()
+        two.other.store.transact(lambda rows: rows.purged(1, 1.0))
+    assert two.made.rows()[3][0][5] == 1.0
+    assert len(two.other.broker.receive("work", limit=10)) == 4
+
+
+def test_a_look_among_gathered_calls_sees_them_and_does_not_count_as_a_change(two: Two) -> None:
+    store = two.other.store
+    with store.gathering(None):
+        assert len(two.other.bodies()) == 4
+        store.transact(lambda rows: rows.purged(1, 7.0))  # on an event loop: the first change
+    assert two.made.rows()[3][0][5] == 7.0
+
+
+def test_while_another_process_changes_something_who_looks_waits(two: Two) -> None:
+    """As who changes something does; where nothing has arrived it waits for nobody."""
+    somebody = two.made.store._database.connection
+    two.other.store._database.connection.set_busy_timeout(0)
+    with somebody:
+        somebody.execute("UPDATE queue SET paused = paused")
+        with pytest.raises(BrokerUnavailable, match="locked"):
+            two.other.broker.counts("work")
+    assert two.other.broker.counts("work").visible == 4
+    with somebody:
+        somebody.execute("UPDATE queue SET paused = paused")
+        assert two.other.broker.counts("work").visible == 4
