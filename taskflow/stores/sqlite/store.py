@@ -230,7 +230,7 @@ class SqliteStore:
                 return answer
         except BaseException as error:
             if not inside:
-                reading.let_go(error)
+                self._writing.let_go(error)  # it may have been taking over
             raise
 
     def _take_over_arrivals(self) -> None:
