@@ -95,6 +95,9 @@ class SqliteStore:
             finally:
                 sql.close()
 
+        # What has arrived is taken over before, apart: it may last, and who looks meanwhile, in
+        # another process, would have to wait for it.
+        self.look(lambda _: None)
         return self._transact(call, True, None)
 
     @uninterrupted
@@ -216,12 +219,12 @@ class SqliteStore:
         reading = self._reading
         inside = reading.holds()
         try:
-            with reading as rows:
+            with reading:
                 if not self._writing.depth and reading.rows.arrivals.any():
                     if commits:
                         return self.transact(work)
                     self._take_over_arrivals()
-                answer = work(rows)
+                answer = work(reading.rows)
                 if not self._writing.depth:
                     if commits:
                         self._count_commit()
