@@ -54,8 +54,8 @@ class Store(Protocol):
 
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
         """Run `work`, which changes nothing, without locking out writers. It may be run again.
-        `kept`: of declarations it may be told what was so a moment ago; what changes rows by it
-        finds out."""
+        `kept`: of declarations it may be told what was so a moment ago, and of messages that came
+        just now only `glance` and `next_due` may tell; what changes rows by it finds out."""
         ...
 
     def version(self) -> Hashable:

@@ -114,6 +114,36 @@ def test_a_fork_inside_a_transaction_keeps_the_parents_and_refuses_the_child(
     assert out == "refused: True\n['other', 'work']\n"
 
 
+def test_a_fork_while_a_transaction_begins_keeps_the_parents(address: str) -> None:
+    out = program(
+        """
+        from taskflow.stores.sqlite.arrivals import Arrivals
+
+        def forking(self, take_over=Arrivals.take_over):
+            forks()
+            take_over(self)
+            forks()
+
+        def forks():
+            if os.fork() == 0:
+                os._exit(0)
+            os.wait()
+
+        broker.create_topic("made")
+        broker.subscribe("made", "work")
+        for number in range(3):
+            publish("made", number, broker=broker)
+        Arrivals.take_over = forking
+        print(broker.counts("work").visible)
+        publish("made", 3, broker=broker)
+        send("4")
+        print(broker.counts("work").visible)
+        """,
+        address,
+    )
+    assert out == "3\n5\n"
+
+
 def test_closing_in_a_child_leaves_the_parent_alone(address: str) -> None:
     program(
         """

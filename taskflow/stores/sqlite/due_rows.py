@@ -22,7 +22,11 @@ from taskflow.stores.sqlite.columns import (
 )
 from taskflow.stores.sqlite.removal import Removal
 
-_NEXT_DUE = "SELECT min(next) FROM ({})".format(
+# What has arrived is due as any other, and need not be taken over to see that.
+_NEXT_DUE = (
+    "SELECT min(next) FROM ({} UNION ALL "
+    "SELECT min(visible_at) FROM arrival WHERE queue = ?1 AND visible_at > ?2)"
+).format(
     " UNION ALL ".join(
         "SELECT min(visible_at) AS next FROM message "
         f"WHERE queue = ?1 AND {level} AND visible_at > ?2 AND visible_at < {PARKED}"
@@ -30,8 +34,13 @@ _NEXT_DUE = "SELECT min(next) FROM ({})".format(
     )
 )
 _ALL_DUE = " UNION ALL ".join(
-    f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2"
-    for level in AT_LEVEL.values()
+    [
+        *(
+            f"SELECT 1 FROM message WHERE queue = ?1 AND {level} AND visible_at <= ?2"
+            for level in AT_LEVEL.values()
+        ),
+        "SELECT 1 FROM arrival WHERE queue = ?1 AND visible_at <= ?2",
+    ]
 )
 _GLANCE = f"""SELECT count(*), EXISTS (SELECT 1 FROM message INDEXED BY message_level
                                        WHERE queue = ?1 AND level IS NOT NULL)

@@ -95,6 +95,9 @@ class SqliteStore:
             finally:
                 sql.close()
 
+        # What has arrived is taken over before, apart: it may last, and who looks meanwhile, in
+        # another process, would have to wait for it.
+        self.look(lambda _: None)
         return self._transact(call, True, None)
 
     @uninterrupted
@@ -210,18 +213,18 @@ class SqliteStore:
 
     @uninterrupted
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:
-        return self._ask(work, commits=False)
+        return self._ask(work, commits=False, kept=kept)
 
-    def _ask(self, work: Callable[[Rows], T], *, commits: bool) -> T:
+    def _ask(self, work: Callable[[Rows], T], *, commits: bool, kept: bool = False) -> T:
         reading = self._reading
         inside = reading.holds()
         try:
-            with reading as rows:
-                if not self._writing.depth and reading.rows.arrivals.any():
+            with reading:
+                if not (kept or self._writing.depth) and reading.rows.arrivals.any():
                     if commits:
                         return self.transact(work)
                     self._take_over_arrivals()
-                answer = work(rows)
+                answer = work(reading.rows)
                 if not self._writing.depth:
                     if commits:
                         self._count_commit()
@@ -230,7 +233,7 @@ class SqliteStore:
                 return answer
         except BaseException as error:
             if not inside:
-                reading.let_go(error)
+                self._writing.let_go(error)  # it may have been taking over
             raise
 
     def _take_over_arrivals(self) -> None:

@@ -174,14 +174,14 @@ class Writing(Reading):
     def _begin(self) -> None:
         self._execute("BEGIN IMMEDIATE")
         try:
-            self.rows.begun()
+            self.owes = False
+            self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
+            self._owner_pid = self._pid
+            self.depth = 1
+            self.rows.begun()  # of which a fork is to know that this is somebody's
         except BaseException:
             self._unbegin()
             raise
-        self.owes = False
-        self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
-        self._owner_pid = self._pid
-        self.depth = 1
 
     def _unbegin(self) -> None:
         """It has not begun; if it had, and an error came then (Ctrl-C, a disk that cannot be read),

@@ -88,6 +88,22 @@ def publish_many(broker: StoredBroker) -> None:
     send_many(made, broker=broker)
 
 
+def look(broker: StoredBroker) -> None:
+    """At what has just arrived, which is taken over."""
+    publish(broker)
+    assert store_of(broker).look(lambda rows: rows.queues()) == ["work"]
+
+
+def step(broker: StoredBroker) -> None:
+    publish(broker)
+    store_of(broker).step(lambda rows: rows.tally(1, 1, 0))
+
+
+def look_gathered(broker: StoredBroker) -> None:
+    publish(broker)
+    broker.gathered([lambda: store_of(broker).look(lambda rows: rows.queues())] * 2, 1.0)
+
+
 VERBS: dict[str, Verb] = {
     "version": lambda broker: store_of(broker).version(),
     "sync": lambda broker: store_of(broker).sync(),
@@ -105,6 +121,9 @@ VERBS: dict[str, Verb] = {
     "gather": gather,
     "keep": keep,
     "publish_many": publish_many,
+    "look": look,
+    "step": step,
+    "look in a gathering": look_gathered,
 }
 
 
