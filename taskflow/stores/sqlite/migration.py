@@ -38,7 +38,12 @@ MIGRATIONS = {
           CREATE TABLE arrival (
               seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, visible_at REAL NOT NULL,
               sent_at REAL NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, body TEXT NOT NULL
-          ) STRICT;""",
+          ) STRICT;
+          CREATE TRIGGER arrival_taken_over AFTER DELETE ON arrival BEGIN
+              INSERT OR IGNORE INTO message (queue, seq, visible_at, sent_at, id, topic)
+                  VALUES (old.queue, old.seq, old.visible_at, old.sent_at, old.id, old.topic);
+              INSERT INTO body SELECT old.seq, old.body, '{}', NULL WHERE changes() = 1;
+          END;""",
 }
 """What makes a file of a version one of the next. Where a process that still has it open must not
 go on as before, a table or an index it names has another name after that: its next statement fails,

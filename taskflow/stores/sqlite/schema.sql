@@ -103,7 +103,7 @@ CREATE TABLE shared (
 ) STRICT;
 
 -- Messages that were just published, as rows of message and of body in one: it costs a page where those
--- cost four. Whoever looks at messages, or changes any, takes all of these over first.
+-- cost four. Whoever looks at messages, or changes any, takes all of these over first, by deleting them.
 CREATE TABLE arrival (
     seq        INTEGER PRIMARY KEY,
     queue      INTEGER NOT NULL,
@@ -113,6 +113,13 @@ CREATE TABLE arrival (
     topic      TEXT NOT NULL,
     body       TEXT NOT NULL
 ) STRICT;
+
+-- An id that the queue has already is no second message.
+CREATE TRIGGER arrival_taken_over AFTER DELETE ON arrival BEGIN
+    INSERT OR IGNORE INTO message (queue, seq, visible_at, sent_at, id, topic)
+        VALUES (old.queue, old.seq, old.visible_at, old.sent_at, old.id, old.topic);
+    INSERT INTO body SELECT old.seq, old.body, '{}', NULL WHERE changes() = 1;
+END;
 
 -- The message groups of FIFO queues that hold something. A group may be received from once its
 -- first message is visible: a held one keeps back all that came after it.

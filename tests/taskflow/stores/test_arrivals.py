@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
+from taskflow.broker import QueueSettings
 from taskflow.broker.message_query import MessageQuery
 from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
@@ -65,6 +66,14 @@ def two(tmp_path: Path) -> Iterator[Two]:
     two.close()
 
 
+@pytest.fixture
+def made() -> Iterator[Made]:
+    made = Made()
+    made.warm()
+    yield made
+    made.broker.close()
+
+
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("name", VERBS)
 def test_each_verb_answers_and_leaves_the_same(tmp_path: Path, name: str, apart: bool) -> None:
@@ -91,6 +100,25 @@ def test_who_publishes_takes_them_over_at_times(two: Two) -> None:
         two.made.publish(number)
         most = max(most, arrived(two.made))
     assert 32 < most < 64
+
+
+@pytest.mark.parametrize("delay", [0.0, 7.0])
+def test_whether_and_when_one_is_due_is_seen_without_that(made: Made, delay: float) -> None:
+    made.broker.set_queue("work", QueueSettings(delay=delay))
+    made.broker.purge("work")
+    made.warm()
+    made.broker.purge("work")
+    made.publish(1)
+    before = made.clock.now() - 1
+    assert made.broker.next_due("work") == (before + 1 + delay if delay else None)
+    assert made.broker.receive("other") == []
+    assert len(made.broker.receive("work")) == (not delay)
+    made.publish(2)
+    assert arrived(made) == (2 if delay else 1)
+    made.clock.advance(delay)
+    assert made.broker.next_due("work") != before
+    assert arrived(made) == (2 if delay else 1)
+    assert len(made.broker.receive("work", limit=10)) == (2 if delay else 1)
 
 
 def test_they_survive_whoever_published_them(two: Two) -> None:
