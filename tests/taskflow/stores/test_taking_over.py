@@ -151,7 +151,7 @@ def test_a_full_disk_loses_nothing_of_it(filed: Made, tmp_path: Path) -> None:
         assert connection.get_autocommit()
         assert arrived(filed) == 52
     connection.pragma("max_page_count", 2 * pages)
-    assert filed.store.look(select) == 53
+    assert filed.store.look(select) == 9  # at most
     assert stored(filed) == (53, 53)
 
 
