@@ -26,7 +26,11 @@ class Receipts:
         self._files, self._most, self._moved = files, most, moved
 
     def _now(self, receipt: str) -> str:
-        while receipt in self._moved:
+        if receipt not in self._moved:
+            return receipt
+        seen = set[str]()  # whoever died as it came back has left a circle
+        while receipt in self._moved and receipt not in seen:
+            seen.add(receipt)
             receipt = self._moved[receipt]
         return receipt
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from taskflow.broker.change import Put
+from taskflow.broker.change import Put, Remove
 from taskflow.broker.record import RecordQuery
 from taskflow.brokers.sharded.agreement import Agreement
 from taskflow.brokers.sharded.fence import MapChanged
@@ -87,7 +87,7 @@ class Step:
             if old is None or old.epoch >= found.epoch:
                 continue
             if shard.number == leaving.target:
-                _move(source, shard, leaving)
+                _move(source, shard, leaving, shards)
             _write(shard, found.of(shard.number))
         return source.number, found.epoch
 
@@ -112,9 +112,11 @@ def placed(rows: Rows) -> PlacedRows:
     return cast(SqliteRows, rows).placed
 
 
-def _move(source: Shard, target: Shard, leaving: Leaving) -> None:
+def _move(source: Shard, target: Shard, leaving: Leaving, shards: Sequence[Shard]) -> None:
     content = source.store.look(lambda rows: placed(rows).find(leaving.places, _kept(leaving)))
     now = target.broker.core.now()
+
+    current: list[str] = []
 
     def put(rows: Rows) -> None:
         for one in placed(rows).put(content):
@@ -125,8 +127,16 @@ def _move(source: Shard, target: Shard, leaving: Leaving) -> None:
                 expires_at=now + _LEASES_KEPT,
             )
             rows.records.put(record, 1, now)
+            current.append(record.value)
 
     target.store.transact(put)
+
+    def forget(rows: Rows) -> None:
+        for receipt in current:
+            rows.records.remove(Remove(kind=LEASE, key=receipt), now)
+
+    for shard in shards if current else ():  # of what is back, nobody is to look further
+        shard.store.transact(forget)
 
 
 def _forget(rows: Rows, source: Shard, epoch: int) -> None:

@@ -19,15 +19,17 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def connect(path: Path | None, *, checkpoints: bool = True) -> apsw.Connection:
+def connect(path: Path | None, *, checkpoints: bool = True, create: bool = True) -> apsw.Connection:
     """A connection as the broker needs it.
 
     synchronous=NORMAL: commits do not wait for the disk (`durability` does that, apart), the
     file cannot be corrupted by a power cut. ENABLE_QPSG: plans do not depend on what is bound; else
     SQLite would compile a statement with `LIMIT ?` anew each time it is run, which takes several
-    times as long as to run it. `checkpoints`: closing the last one empties the WAL.
+    times as long as to run it. `checkpoints`: closing the last one empties the WAL. Without
+    `create` a file that is missing stays so.
     """
-    connection = apsw.Connection(":memory:" if path is None else os.fspath(path))
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = apsw.Connection(":memory:" if path is None else os.fspath(path), flags)
     try:
         connection.set_busy_timeout(int(LONGEST * 1000))
         connection.pragma("page_size", PAGE_SIZE)  # of a new file; an old one keeps its own

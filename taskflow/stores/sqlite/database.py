@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -13,19 +13,24 @@ from taskflow import forking
 from taskflow.broker.prompt import WouldWait
 from taskflow.errors import BrokerFileError, BrokerUnavailable, FileReplaced
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.checkpointer import Checkpointer
 from taskflow.stores.sqlite.connecting import check_sqlite_version, connect, make_private
 from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.haste import Haste
-from taskflow.stores.sqlite.identity import FileIdentity
+from taskflow.stores.sqlite.identity import FileIdentity, file_of
 from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.patience import Patience
 from taskflow.stores.sqlite.rows import SqliteRows
+from taskflow.stores.sqlite.standing import stands_in
 from taskflow.stores.sqlite.transaction import Reading, Writing
 from taskflow.stores.sqlite.translation import folder_exists, translate
 from taskflow.uninterrupted import uninterrupted
 
 log = logging.getLogger("taskflow.store")
+
+_METHODS = (Writing.__enter__, Writing.__exit__, Patience.__call__, Checkpointer.wal_has)
+_KEEPING = frozenset(method.__code__ for method in _METHODS)
 
 
 class Database(forking.Forkable):
@@ -73,13 +78,20 @@ class Database(forking.Forkable):
 
     def _open(self) -> None:
         """Open the file that the path means now. Raises apsw's errors, BrokerFileError."""
+        while not self._opened():
+            pass
+
+    def _opened(self) -> bool:
+        """Whether what was opened is one file. Else another got its name meanwhile, and its WAL is
+        that one's, which SQLite would read as if it were of this."""
         path = self.path
         if path is not None and not self._create and folder_exists(path) and not path.exists():
             raise BrokerFileError(f"{path} does not exist; the first worker or publish makes it")
         real = None if path is None else Path(os.path.realpath(path))
-        if real is not None:
+        if real is not None and self._create:
             make_private(real)
-        connection = connect(real)
+        named = None if real is None else file_of(real)
+        connection = connect(real, create=self._create)
         connection.set_busy_handler(self._patience)
         try:
             prepare(connection, real)
@@ -87,20 +99,26 @@ class Database(forking.Forkable):
                 connection.pragma("journal_mode", "wal")
                 connection.pragma("user_version")  # a first look makes the WAL
             rows = SqliteRows(connection)
+            file = None if path is None or real is None else FileIdentity(path, real)
+            if file is not None and not file.is_of(named):
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                connection.close()
+                return False
             if self._accept is not None:
                 self._accept(rows)
         except BaseException:
             connection.close()
             raise
         self.connection = connection
-        if path is not None and real is not None:
+        self.file = file
+        if real is not None:
             self._notifier.open(real)
             self._durability.open(connection, real)
-            self.file = FileIdentity(path, real)
         self._pid = os.getpid()
         for block in (self.reading, self.writing):
             execute, idle = connection.cursor().execute, connection.get_autocommit
             block.use(self._pid, self._lock, rows, execute, idle)
+        return True
 
     def _let_go(self, *, checkpoint: bool) -> None:
         """Close what `_open` opened; without a checkpoint when the file is another's by now."""
@@ -127,7 +145,13 @@ class Database(forking.Forkable):
 
     # ---- another process, another file ------------------------------------------------------
     def is_kept(self) -> bool:
-        return self.writing.is_mine()
+        """Within a transaction, and where it begins or ends; and where SQLite has called, which
+        lets nobody close what it is at work with."""
+        writing = self.writing
+        if writing.is_mine():
+            return True
+        called = (writing, self._patience, self._durability.checkpointer)
+        return writing.holds() and stands_in(_KEEPING, called)
 
     @uninterrupted
     def before_fork(self, patience: float) -> bool:
@@ -137,7 +161,7 @@ class Database(forking.Forkable):
             self._rests = True
             try:
                 self._leave_file()
-            except OSError as error:  # else others would not be told
+            except (apsw.Error, OSError) as error:  # else others would not be told
                 log.warning("before a fork: %s", error)
         return True
 
@@ -148,6 +172,8 @@ class Database(forking.Forkable):
             self._notifier.begin_in_child()
             self._durability.begin_in_child()
             self._patience.begin_in_child()
+            if not (self._rests or self._closed):
+                self._refuse()
             return  # it is opened by the first who needs it here
         try:
             if self._rests:
@@ -156,6 +182,12 @@ class Database(forking.Forkable):
             log.warning("after a fork: %s", error)
         finally:
             self._lock.release()
+
+    def _refuse(self) -> None:
+        """The connection is the parent's, and was open at the fork: whoever was in the midst of
+        something goes no further with it here."""
+        with suppress(apsw.Error):  # another thread of the parent was at it, and none is here
+            self.connection.exec_trace = lambda *_: False
 
     def _renew(self) -> None:
         """Open the file here, if this process may."""

@@ -27,21 +27,22 @@ class Durability:
         self.durable = durable and path is not None
         self.disk: DiskSync | None = None
         """Of the file that is open, where its commits are waited for."""
-        self._checkpointer: Checkpointer | None = None
+        self.checkpointer: Checkpointer | None = None
+        """Of the file that is open."""
         self.generation = 0
         """Of the file: one more each time it was found to be another."""
         self._committed_in = threading.local()
 
     def open(self, connection: apsw.Connection, real: Path) -> None:
         """Commits go into this file from now on. Raises OSError."""
-        self._checkpointer = Checkpointer(lambda: connect(real, checkpoints=False))
-        connection.set_wal_hook(self._checkpointer.wal_has)
+        self.checkpointer = Checkpointer(lambda: connect(real, checkpoints=False))
+        connection.set_wal_hook(self.checkpointer.wal_has)
         self.disk = DiskSync(real) if self.durable else None
 
     def leave(self) -> None:
         """The connection is about to be closed."""
-        if self._checkpointer is not None:
-            self._checkpointer.close()
+        if self.checkpointer is not None:
+            self.checkpointer.close()
 
     def begin_in_child(self) -> None:
         """This is a fork: what the parent's threads wait for, and with which locks, is theirs. What
@@ -59,7 +60,7 @@ class Durability:
 
     def next_commit_syncs(self) -> bool:
         """Whether SQLite itself waits for the disk in the next commit."""
-        return self._checkpointer is not None and self._checkpointer.starts_over()
+        return self.checkpointer is not None and self.checkpointer.starts_over()
 
     def count_commit(self) -> None:
         """This thread has committed; called while the store's lock is held."""

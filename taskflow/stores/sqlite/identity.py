@@ -11,6 +11,15 @@ SECOND = 1_000_000_000  # nanoseconds
 _NOTHING: tuple[int, int, int, object] = (-1, -1, -1, None)
 
 
+def file_of(real: Path) -> Numbers | None:
+    """Which file has this name; None when none has."""
+    try:
+        found = real.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class FileIdentity:
     """The database and its WAL, as they were when they were opened.
 
@@ -36,6 +45,10 @@ class FileIdentity:
         except OSError:
             return None
         return (database.st_dev, database.st_ino), (wal.st_dev, wal.st_ino)
+
+    def is_of(self, database: Numbers | None) -> bool:
+        """Whether that file had the name when this was made."""
+        return self._opened is not None and self._opened[0] == database
 
     def leave_wal(self, real: Path) -> None:
         """When it is closed, before anybody opens the new file: take away the WAL that belongs to

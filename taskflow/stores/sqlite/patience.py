@@ -2,6 +2,7 @@
 
 import threading
 
+from taskflow.errors import BrokerUnavailable
 from taskflow.stores.sqlite.haste import Haste
 
 LONGEST = 30.0  # seconds
@@ -34,6 +35,13 @@ class Patience:
         self._never = threading.Event()
 
     def __call__(self, tries: int) -> bool:
+        here = self._never
+        again = self._wait(tries)
+        if here is not self._never:
+            raise BrokerUnavailable("this is a fork of the process that waited for the file's lock")
+        return again
+
+    def _wait(self, tries: int) -> bool:
         if self._haste.on:
             return self._wait_a_moment(tries)
         hurried = self._hurried.is_set()

@@ -11,7 +11,11 @@ def translate(error: apsw.Error | OSError, path: Path | None) -> Exception:
     """SQLite's errors as ours, with the file and what to do."""
     match error:
         case apsw.ConnectionClosedError() | apsw.CursorClosedError():
-            return BrokerUnavailable("the broker is closed")
+            return BrokerUnavailable(
+                "this thread closed the broker, or forked, in the midst of a call: it may be done"
+            )
+        case apsw.ExecTraceAbort():
+            return BrokerUnavailable("this is a fork of the process that began the call")
         case apsw.BusyError() | apsw.LockedError():
             return BrokerUnavailable(
                 f"{path} was locked by another process, for longer than this one could wait"

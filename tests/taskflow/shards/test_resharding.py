@@ -15,6 +15,7 @@ from taskflow.broker.record import RecordQuery
 from taskflow.broker.settings import Holding, Limit
 from taskflow.brokers.sharded import reshard
 from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.receipts import Receipts
 from taskflow.brokers.sharded.reshard import goal_of
 from taskflow.brokers.sharded.shard_map import even_map, owners_of, read_map
 from taskflow.message import Delivery, Message, new_id
@@ -175,6 +176,26 @@ def test_who_slept_meanwhile_finds_other_files_of_the_same_names(opening: Open) 
     assert other.purge("done", ["more"]) == 1
     assert seen(other) == was
     whole(other, 3)
+
+
+def test_what_is_lent_is_settled_by_its_receipt_when_it_is_back_where_it_was(
+    opening: Open,
+) -> None:
+    broker, other = opening(2), opening()
+    broker.create_queue("work")
+    broker.send("work", [Message(f"{number}", "x") for number in range(30)])
+    lent = [one for _ in range(3) for one in broker.receive("work", limit=10)]
+    for files in (1, 2, 3, 1, 4, 2):
+        broker.resharding.run(files)
+        assert other.leases(lent) == ["held"] * 30
+        assert all(other.extend([(one, 60.0) for one in lent]))
+    assert other.delete([Finish(one) for one in lent]) == [True] * 30
+
+
+def test_a_receipt_that_leads_back_to_itself_ends() -> None:
+    receipts = Receipts()
+    receipts.follow(2, 2, {"0/1.2": "1/1.2", "1/1.2": "0/1.2"})
+    assert receipts.file_of("0/1.2") == 0
 
 
 @pytest.mark.parametrize("indexed_from", [1, 1_000_000])
