@@ -14,6 +14,7 @@ from taskflow.brokers.sharded.parcels import PARCEL, RECEIVED, Owing
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.sharded.shard_map import SHARD, Leaving, ShardMap, read_map, write_map
 from taskflow.brokers.stored.handover import check_none_leaves
+from taskflow.errors import BrokerFileError
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.placed import PlacedRows
 from taskflow.stores.sqlite.rows import SqliteRows
@@ -59,6 +60,7 @@ class Step:
                 if shard.store.look(lambda rows: rows.records.select(_ANY_PARCEL, None, 0.0)):
                     raise Owing
                 check_all_stay(shard)
+            check_all_there(shards)
             said = msgspec.structs.replace(
                 change(known).of(source), epoch=known.epoch + 1, leaving=leaving
             )
@@ -67,7 +69,10 @@ class Step:
         locked(shards, begin, alone=True)
 
     def end(self, shards: Sequence[Shard]) -> None:
-        """The second and the third, as far as they are not done."""
+        """The second and the third, as far as they are not done. `shards` are the files of the
+        step. Raises MapChanged when it is another one by now, which may be of more files: nothing
+        would come to those, and the source would forget what it has for them. Raises
+        BrokerFileError for a file whose name means another one than is open."""
         done = locked(shards, lambda: self._hand_over(shards), alone=True)
         if done is not None:
             source, epoch = done
@@ -80,8 +85,12 @@ class Step:
         found = next((one for one in maps if one is not None and one.leaving is not None), None)
         if found is None or found.leaving is None:
             return None
+        leaving = found.leaving
+        if len(shards) != leaving.files:
+            raise MapChanged  # another step than that for which these files were opened
+        check_all_there(shards)
         self._agreement.mend()  # a new file knows no queues
-        leaving, source = found.leaving, shards[found.number]
+        source = shards[found.number]
         source.store.sync_file()  # what it said
         for shard, old in zip(shards, maps, strict=True):
             if old is None or old.epoch >= found.epoch:
@@ -98,6 +107,16 @@ def _write(shard: Shard, said: ShardMap) -> None:
         write_map(rows, said, shard.broker.core.now())
 
     shard.store.transact(write)
+
+
+def check_all_there(shards: Sequence[Shard]) -> None:
+    """Raise BrokerFileError when a name means another file than is open by now: what is written
+    there is lost. While the leader is locked none is made or removed."""
+    for shard in shards:
+        if not shard.store.is_there():
+            raise BrokerFileError(
+                f"file {shard.number} of the broker was removed or replaced while it was open"
+            )
 
 
 def check_all_stay(shard: Shard) -> None:

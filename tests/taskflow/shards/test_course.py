@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import pytest
 
 from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.files import path_of
 from taskflow.brokers.sharded.shard import Shard
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
@@ -96,3 +98,67 @@ def test_a_file_that_is_gone_for_no_step_is_an_error(
     monkeypatch.setattr(broker.course._step, "end", fail)
     with pytest.raises(BrokerFileError, match="shard1"):
         broker.send("work", [Message("id", "x")])
+
+
+def dies_at(end: int, broker: ShardedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reshards with this broker dies when it comes to end its so manieth step."""
+    step = broker.course._step
+    ends, real = count(1), step.end
+
+    def dies(shards: Sequence[Shard]) -> None:
+        if next(ends) >= end:
+            raise Died
+        real(shards)
+
+    monkeypatch.setattr(step, "end", dies)
+
+
+@pytest.mark.parametrize(
+    ("back", "files", "end"),
+    [(1, 2, 1), (1, 2, 2), (1, 3, 1), (1, 3, 3), (2, 3, 1)],
+    ids=["made anew", "filled anew", "two made anew", "two filled anew", "one more"],
+)
+def test_who_comes_late_to_a_step_changes_no_other_files_than_those_of_now(
+    broker: ShardedBroker,
+    opened: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    back: int,
+    files: int,
+    end: int,
+) -> None:
+    ids = {f"id-{number}" for number in range(60)}
+    broker.send("work", [Message(id, "x") for id in ids])
+    mover, first, second = opened(), opened(), opened()
+    dies_at(1, first, monkeypatch)
+    with suppress(Died):
+        first.resharding.run(1)
+    late = broker.course._step
+    real = late.end
+
+    def is_late(shards: Sequence[Shard]) -> None:
+        monkeypatch.setattr(late, "end", real)
+        mover.resharding.run(back)
+        dies_at(end, second, monkeypatch)
+        with suppress(Died):
+            second.resharding.run(files)
+        real(shards)
+
+    monkeypatch.setattr(late, "end", is_late)
+    assert broker.counts("work").visible == 60
+    assert late.end is real, "it came to the step"
+    for one in (broker, mover, opened()):
+        assert {found.id for found in one.peek("work", 100)} == ids
+        assert len(one.shards) == files
+
+
+def test_a_step_is_not_ended_in_a_file_that_was_removed(
+    broker: ShardedBroker, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = opened()
+    dies_at(1, other, monkeypatch)
+    with suppress(Died):
+        other.resharding.run(1)
+    shards = list(broker.shards)
+    path_of(broker.course.leader, 1).unlink()
+    with pytest.raises(BrokerFileError, match="file 1 of the broker was removed or replaced"):
+        broker.course._step.end(shards)
