@@ -1,4 +1,4 @@
-"""Who meets what has just arrived in the midst of something: in haste, or at a file that is gone."""
+"""Who meets what has just arrived in the midst of something: in haste, or a file that is gone."""
 
 from pathlib import Path
 
