@@ -130,7 +130,13 @@ def _migrate(connection: apsw.Connection, path: Path | None, version: int) -> No
             copy.name,
         )
     for older in range(version, SCHEMA_VERSION):
-        connection.execute(MIGRATIONS[older])
+        try:
+            connection.execute(MIGRATIONS[older])
+        except apsw.SQLError as error:  # a name that is the application's already
+            raise BrokerFileError(
+                f"{path} cannot be brought up to date: {error}; give the application's table "
+                "another name, with the version that wrote the file"
+            ) from error
 
 
 def _copy(path: Path, copy: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +124,20 @@ def _indexes_of_a_new_file(tmp_path: Path) -> list[str]:
         return _indexes(connection)
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("name", ["arrival", "topology"])
+def test_a_table_of_the_application_keeps_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "broker.db"
+    open_broker(address(tmp_path)).close()
+    with closing(make_old(path, 5)) as older:
+        older.execute(f"CREATE TABLE {name} (mine)")
+    with pytest.raises(BrokerFileError, match=f"{name}.*another name"):
+        open_broker(address(tmp_path))
+    with closing(apsw.Connection(str(path))) as older:
+        assert older.pragma("user_version") == 5
+        older.execute(f"ALTER TABLE {name} RENAME TO mine")
+    open_broker(address(tmp_path)).close()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4, 5])

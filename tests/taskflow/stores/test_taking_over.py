@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
-from taskflow.errors import FileReplaced, TaskflowError
+from taskflow.errors import TaskflowError
 from taskflow.message import Message
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.alone import change_alone
@@ -179,30 +179,3 @@ def test_a_copy_of_the_file_has_it(filed: Made, tmp_path: Path) -> None:
     assert arrived(filed) == 2
     with closing(SqliteStore(copy, durable=False)) as other:
         assert other.look(select) == 3
-
-
-def test_a_call_in_haste_may_look_at_it_and_change_something(made: Made) -> None:
-    def call() -> tuple[int, int]:
-        return made.broker.counts("work").visible, made.store.transact(select)
-
-    outcomes, _ = made.broker.gathered([call])  # that has one transaction, on an event loop
-    assert outcomes == [((3, 3), None)]
-
-
-@pytest.mark.parametrize("durable", [False, True])
-def test_what_arrived_before_the_file_was_found_changed_is_not_published_anew(
-    durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def replaced() -> None:
-        raise FileReplaced("it has another WAL")
-
-    made = Made(tmp_path / "broker.db", durable=durable)
-    made.warm()
-    with monkeypatch.context() as patched:
-        patched.setattr(made.way, "_sync", replaced)
-        patched.setattr(made.store._database, "check", replaced)
-        patched.setattr(made.store._database.file, "look", lambda: None)
-        made.publish(1)
-    assert made.taken == [True]
-    assert [body[-2:] for body in made.bodies()[1:]] == ["1}"]
-    made.broker.close()
