@@ -41,7 +41,8 @@ MIGRATIONS = {
           ) STRICT;
           CREATE TRIGGER arrival_taken_over AFTER DELETE ON arrival BEGIN
               INSERT OR IGNORE INTO message (queue, seq, visible_at, sent_at, id, topic)
-                  VALUES (old.queue, old.seq, old.visible_at, old.sent_at, old.id, old.topic);
+                  SELECT id, old.seq, old.visible_at, old.sent_at, old.id, old.topic
+                  FROM queue WHERE id = old.queue;
               INSERT INTO body SELECT old.seq, old.body, '{}', NULL WHERE changes() = 1;
           END;""",
 }

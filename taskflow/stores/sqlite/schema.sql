@@ -114,10 +114,11 @@ CREATE TABLE arrival (
     body       TEXT NOT NULL
 ) STRICT;
 
--- An id that the queue has already is no second message.
+-- An id that the queue has already is no second message, and what is of no queue is none.
 CREATE TRIGGER arrival_taken_over AFTER DELETE ON arrival BEGIN
     INSERT OR IGNORE INTO message (queue, seq, visible_at, sent_at, id, topic)
-        VALUES (old.queue, old.seq, old.visible_at, old.sent_at, old.id, old.topic);
+        SELECT id, old.seq, old.visible_at, old.sent_at, old.id, old.topic
+        FROM queue WHERE id = old.queue;
     INSERT INTO body SELECT old.seq, old.body, '{}', NULL WHERE changes() = 1;
 END;
 

@@ -1,5 +1,6 @@
 """The SQLite store: one file (or `:memory:`), one connection per process, WAL."""
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -7,8 +8,9 @@ from random import Random
 from typing import TypeVar
 
 from taskflow.broker.own_sql import Sql
+from taskflow.broker.prompt import WouldWait
 from taskflow.clock import Clock
-from taskflow.errors import FileReplaced
+from taskflow.errors import BrokerFileError, FileReplaced
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.database import Database
 from taskflow.stores.sqlite.durability import Durability
@@ -22,6 +24,8 @@ from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.uninterrupted import uninterrupted
 
 T = TypeVar("T")
+_PATIENCE = 1.0  # seconds that a look waits for another process, to see what has just arrived
+log = logging.getLogger("taskflow.store")
 
 
 class SqliteStore:
@@ -216,7 +220,7 @@ class SqliteStore:
         return self._ask(work, commits=False, kept=kept)
 
     def _ask(self, work: Callable[[Rows], T], *, commits: bool, kept: bool = False) -> T:
-        reading = self._reading
+        reading, hasty = self._reading, self._haste.on
         inside = reading.holds()
         try:
             with reading:
@@ -232,14 +236,28 @@ class SqliteStore:
                         self._fence(reading.rows)
                 return answer
         except BaseException as error:
-            if not inside:
-                self._writing.let_go(error)  # it may have been taking over
+            if not inside:  # it may have been taking over
+                self._writing.let_go(error)
+                self._haste.on = hasty
             raise
 
     def _take_over_arrivals(self) -> None:
-        changed = self._haste.changed
-        self._transact(lambda _: None, False, None)  # each begins with that
-        self._haste.changed = changed  # for whoever asks, it changes nothing
+        """Before a look. Where another process keeps all from writing, or the disk is full, it sees
+        what there was before."""
+        haste = self._haste
+        if haste.on:
+            changed = haste.changed
+            self._transact(lambda _: None, False, None)  # each begins with that
+            haste.changed = changed  # for whoever asks, it changes nothing
+            return
+        try:
+            haste.begin(_PATIENCE)
+            self._transact(lambda _: None, False, None)
+        except (WouldWait, BrokerFileError) as error:
+            why = "locked by another process" if isinstance(error, WouldWait) else error
+            log.warning("what was just published is not seen yet: %s: %s", self._path, why)
+        finally:
+            haste.end()
 
     @uninterrupted
     def version(self) -> Hashable:

@@ -145,7 +145,8 @@ def test_a_full_disk_loses_nothing_of_it(filed: Made, tmp_path: Path) -> None:
     connection = filed.store._database.connection
     pages = connection.pragma("page_count")
     connection.pragma("max_page_count", pages)
-    for ask in (filed.store.look, filed.store.step, filed.store.transact):
+    assert filed.store.look(select) == 1  # what was there before
+    for ask in (filed.store.step, filed.store.transact):
         with pytest.raises(TaskflowError, match="full"):
             ask(select)
         assert connection.get_autocommit()
