@@ -28,7 +28,7 @@ from taskflow.brokers.sharded.receive import Receiver
 from taskflow.brokers.sharded.reshard import Resharding
 from taskflow.brokers.sharded.runs import Runs
 from taskflow.brokers.sharded.settle import Settler
-from taskflow.brokers.sharded.shard import Shard
+from taskflow.brokers.sharded.shard import Shard, let_go
 from taskflow.brokers.sharded.shard_map import ShardMap
 from taskflow.brokers.sharded.shards import Shards
 from taskflow.brokers.sharded.slot_moves import SlotMoves
@@ -79,8 +79,7 @@ class ShardedBroker:
         try:
             course.refresh()
         except BaseException:
-            for shard in shards[1:]:
-                shard.store.close()
+            let_go(store, shards[1:])
             raise
         self.gathered = Together(course, shards, hub).gathered
         homes = self._homes = Homes(shards, placement, clock, random)
@@ -163,8 +162,12 @@ class ShardedBroker:
     def close(self) -> None:
         """Close all files, and let everybody who waits find out."""
         self._homes.leave()
+        leader = self.shards[0].store
+        leader.hurry()
         try:
-            for shard in self.shards:
-                shard.store.close()
+            let_go(leader, self.shards[1:])
         finally:
-            self._hub.waiters.close()
+            try:
+                leader.close()
+            finally:
+                self._hub.waiters.close()

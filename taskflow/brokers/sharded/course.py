@@ -12,7 +12,7 @@ from taskflow.brokers.sharded.files import open_file, path_of
 from taskflow.brokers.sharded.marks import check_marks, read_mark
 from taskflow.brokers.sharded.placement import Placement
 from taskflow.brokers.sharded.receipts import Receipts
-from taskflow.brokers.sharded.shard import Shard
+from taskflow.brokers.sharded.shard import Shard, let_go
 from taskflow.brokers.sharded.shard_map import MOST_SHARDS, Leaving, ShardMap, read_map
 from taskflow.brokers.sharded.shards import Shards
 from taskflow.brokers.sharded.step import LEASE, Step
@@ -208,8 +208,7 @@ class Course(forking.Forkable):
         the same name are."""
         gone = self._shards[number:]
         del self._shards[number:]
-        for shard in gone:
-            shard.store.close()
+        let_go(self._shards[0].store, gone)
 
 
 def _map_in(shard: Shard) -> ShardMap:

@@ -129,8 +129,8 @@ def take_older(store: SqliteStore, leader: Path, found: ShardMap) -> None:
             one.transact(lambda rows: raise_mark(rows, newest))
             one.sync_file()
     finally:
-        for one in stores[1:]:
-            one.close()
+        for one in stores[1:]:  # nobody takes a file away meanwhile
+            store.transact(lambda _, one=one: one.close())  # type: ignore[misc]
 
 
 def make_more(leader: Path, found: ShardMap, shards: int, now: float, mark: Mark) -> None:

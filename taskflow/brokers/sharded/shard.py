@@ -1,6 +1,7 @@
 """One file of several: a stored broker of its own, and its number."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ from taskflow.brokers.sharded.shard_waiters import ShardWaiters
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.brokers.stored.core import Core
 from taskflow.clock import Clock
+from taskflow.errors import BrokerError
+from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.store import SqliteStore
 
 T = TypeVar("T")
@@ -51,3 +54,23 @@ def locked(
         durable=durable,
         alone=alone,
     )
+
+
+def let_go(leader: SqliteStore, shards: Sequence[Shard]) -> None:
+    """Close files that are not the leader. Who closes a file as the last one removes its WAL, by
+    the name: so nobody is to take the file away meanwhile and make another one of that name, whose
+    WAL that would be. While the leader is locked nobody does; where it cannot be locked the WAL
+    stays, for whoever opens the file next."""
+    stores = [shard.store for shard in shards]
+
+    def close(_: Rows) -> None:
+        for store in stores:
+            store.close()
+
+    try:
+        if any(store.is_open() for store in stores):
+            with suppress(BrokerError):
+                leader.transact(close)
+    finally:
+        for store in stores:
+            store.close(checkpoint=False)

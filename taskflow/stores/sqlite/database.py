@@ -107,6 +107,8 @@ class Database(forking.Forkable):
             if self._accept is not None:
                 self._accept(rows)
         except BaseException:
+            if not self._create:  # by now another file may have the name, and the WAL be that one's
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.close()
             raise
         self.connection = connection
@@ -129,11 +131,11 @@ class Database(forking.Forkable):
             self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self.connection.close()
 
-    def _leave_file(self) -> None:
+    def _leave_file(self, *, checkpoint: bool) -> None:
         """As `_let_go`, whatever the path means by now: a change of a file that is not there any
         more is told of, and its WAL goes with it."""
         if self.file is None or self.file.holds():
-            self._let_go(checkpoint=True)
+            self._let_go(checkpoint=checkpoint)
             return
         self._durability.begin_another_file()
         self._let_go(checkpoint=False)
@@ -160,7 +162,7 @@ class Database(forking.Forkable):
         if self.path is not None and not self._closed and not self._rests:
             self._rests = True
             try:
-                self._leave_file()
+                self._leave_file(checkpoint=False)  # it is opened anew
             except (apsw.Error, OSError) as error:  # else others would not be told
                 log.warning("before a fork: %s", error)
         return True
@@ -222,7 +224,7 @@ class Database(forking.Forkable):
                 return  # another thread has opened it
             log.error("%s was deleted or replaced while it was open: opening it anew", self.path)
             self._rests = True
-            self._leave_file()
+            self._leave_file(checkpoint=False)
             bell = self._notifier.leave()
             try:
                 self._renew()
@@ -235,8 +237,11 @@ class Database(forking.Forkable):
         )
 
     @uninterrupted
-    def close(self) -> None:
-        """Close it for good, doorbell and disk with it."""
+    def close(self, *, checkpoint: bool = True) -> None:
+        """Close it for good, doorbell and disk with it. `checkpoint`: the last one copies the WAL
+        into the file and removes it, by its name: while this is done nobody may remove the file and
+        make another of that name. Without, the WAL stays, and whoever opens the file next has what
+        is in it."""
         if self._pid != os.getpid() and not self._rests:
             return  # the parent's, whose files a child leaves alone
         with self._lock:
@@ -247,7 +252,7 @@ class Database(forking.Forkable):
                 self._notifier.close()
             finally:
                 if not self._rests:
-                    self._leave_file()
+                    self._leave_file(checkpoint=checkpoint)
                 self._durability.close()
 
     @contextmanager

@@ -18,6 +18,8 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self._connection = apsw.Connection(os.fspath(path))
+        # The WAL is theirs who have the file open; another may have its name when this is closed.
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
             # While it reads, this connection sees one moment: a copy that saw others write would
             # begin anew, and under load never end.

@@ -61,7 +61,7 @@ class SqliteStore:
         self._count_commit = self._durability.count_commit
         self.check, self.is_there = self._database.check, self._database.is_there
         self.never_create, self.hurry = self._database.never_create, self._database.hurry
-        self.close = self._database.close
+        self.close, self.is_open = self._database.close, self._reading.is_open
         self.ring, self.wake = self._notifier.ring, self._notifier.wake
         self.listen, self.ignore = self._notifier.listen, self._notifier.ignore
         self.hears, self.hear = self._notifier.hears, self._notifier.hear

@@ -378,9 +378,11 @@ def test_whoever_dies_at_it_leaves_one_owner_and_it_is_ended(
             assert again.purge("done", ["more"]) == 1
         assert seen(again) == was
         assert again.delete([Finish(one) for one in lent]) == [True] * len(lent)
+        ended = not died()
         for one in (broker, again, doomed):
-            one.close()
-        if not died():
+            with suppress(Died):  # the leader is locked for it
+                one.close()
+        if ended:
             assert commit > 5
             return
     raise AssertionError("unreachable")
