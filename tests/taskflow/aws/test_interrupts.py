@@ -17,12 +17,13 @@ from taskflow.uninterrupted import stands_inside
 
 def places(verb: Callable[[], object]) -> list[str]:
     """Where in a verb a time limit may interrupt this thread: the functions, in order. (Those of
-    moto, which listens to boto3 in this process, are nobody's in an application.)"""
+    moto, which listens to boto3 in this process, and of hypothesis, which hears of each garbage
+    collection, are nobody's in an application.)"""
     found: list[str] = []
 
     def look(frame: FrameType, event: str, argument: object) -> None:
         name = str(frame.f_globals.get("__name__"))
-        is_place = event in ("call", "c_return") and not name.startswith("moto.")
+        is_place = event in ("call", "c_return") and not name.startswith(("moto.", "hypothesis."))
         if is_place and not stands_inside(frame):
             found.append(f"{name}.{frame.f_code.co_qualname}")
 

@@ -115,8 +115,8 @@ def small(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
     """From now on a broker file may hold so many pages: SQLite then says that the disk is full."""
     connect = connecting.connect
 
-    def connect_small(path: Path | None) -> object:
-        connection = connect(path)
+    def connect_small(path: Path | None, *, create: bool) -> object:
+        connection = connect(path, create=create)
         connection.pragma("max_page_count", pages)
         return connection
 
