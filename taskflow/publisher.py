@@ -18,7 +18,7 @@ from taskflow.outgoing import check_may_join, collecting, outgoing
 from taskflow.placing import new_place
 from taskflow.registry import Registry, default_registry
 from taskflow.sealing.sealed_broker import sealed
-from taskflow.stores.plain import PlainWay
+from taskflow.stores.plain import TakesPublishes
 from taskflow.telemetry.tracing import active, carried, sending
 
 _lock = threading.Lock()
@@ -163,7 +163,7 @@ def publish(
         return _event_id(event.id, _publish(broker, topic, messages, connection, hold_group))
 
 
-def _plain_way(broker: Traffic) -> PlainWay | None:
+def _plain_way(broker: Traffic) -> TakesPublishes | None:
     """Of whoever publishes for a broker, itself: one that stands before it has none, and whatever
     that does to each publish is done."""
     return getattr(getattr(broker.publish, "__self__", None), "plain", None)

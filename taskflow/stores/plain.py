@@ -8,13 +8,8 @@ from taskflow.event import Event
 from taskflow.stores.row import QueueRow
 
 
-class PlainWay(Protocol):
+class TakesPublishes(Protocol):
     """Stores what the general way stores, and declines what it does not know for certain."""
-
-    def learn(self, topic: str, alone: QueueRow | None) -> None:
-        """What is published to this topic goes to that standard queue alone, just as it is; None:
-        it does not."""
-        ...
 
     def publish(self, topic: str, payload: Any, most: int) -> str | None:
         """Publish an event that has nothing but a payload, of at most so many bytes as a message,
@@ -25,6 +20,15 @@ class PlainWay(Protocol):
     def publish_many(self, topic: str, events: Sequence[Event[Any]], most: int) -> bool:
         """Publish these, all or none, by such a caller. False when it is declined: then nothing was
         stored. Raises what `taskflow.publish_many` raises for the store's sake."""
+        ...
+
+
+class PlainWay(TakesPublishes, Protocol):
+    """The way of one store, which is told of what it may take."""
+
+    def learn(self, topic: str, alone: QueueRow | None) -> None:
+        """What is published to this topic goes to that standard queue alone, just as it is; None:
+        it does not."""
         ...
 
 

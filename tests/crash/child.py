@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from taskflow import Event, Pool, Registry, Worker, open_broker, publish_many
+from taskflow import Event, Pool, Registry, Worker, open_broker, publish, publish_many
 from taskflow.broker import Broker, Finish
 from taskflow.broker.change import Change, Put, Send
 from taskflow.brokers.copying import copy as copying
@@ -59,6 +59,12 @@ def publish_many_for_ever(broker: Broker) -> None:
         ]
         for id in publish_many(events, broker=broker):
             say(id)
+
+
+def publish_payloads_for_ever(broker: Broker) -> None:
+    """Publish what is nothing but a payload; say its id once that was answered."""
+    while True:
+        say(publish("made", "x", broker=broker))
 
 
 def consume_for_ever(broker: Broker) -> None:

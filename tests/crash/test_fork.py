@@ -1,10 +1,18 @@
 """A process that opened the broker and then forked: what it is told is stored is stored."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.crash.forks import program, stored
+from tests.crash.forks import make, program, stored
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60)]
+
+
+@pytest.fixture(params=["power", "process", "process&shards=2"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a broker of one file, or of two."""
+    return make(f"sqlite:///{tmp_path}/broker.db?durability={request.param}")
 
 
 def test_a_daemon_whose_parent_has_ended_loses_nothing(address: str) -> None:

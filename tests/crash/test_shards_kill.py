@@ -3,10 +3,12 @@
 import random
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from taskflow import open_broker
+from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.message import Message
 from tests.crash.child import next_of
 from tests.crash.processes import check_integrity, child, lines, rest
@@ -49,4 +51,38 @@ def test_changes_of_several_files_are_whole_whoever_is_killed(tmp_path: Path) ->
     assert not broker.finished("work", {(id, "") for id in due})
     broker.close()
     for number in range(3):
+        check_integrity(f"{address.partition('?')[0]}{f'.shard{number}' if number else ''}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_what_a_killed_publisher_was_answered_is_there_in_however_many_files(
+    tmp_path: Path, durability: str
+) -> None:
+    """Those of two publishers, while the files become more and fewer: once each, and no file holds
+    what is another's."""
+    address = f"sqlite:///{tmp_path}/broker.db?durability={durability}"
+    broker = cast(ShardedBroker, open_broker(f"{address}&shards=2"))
+    broker.create_queue("work")
+    broker.create_topic("made")
+    broker.subscribe("made", "work")
+    dice, said = random.Random(4), list[str]()
+    for files in (3, 1, 2):
+        with ExitStack() as both:
+            role = "publish_payloads_for_ever"
+            processes = [both.enter_context(child(role, address)) for _ in "12"]
+            for process in processes:
+                said += lines(process, dice.randrange(70, 400))
+            broker.resharding.run(files)
+            for process in processes:
+                said += lines(process, dice.randrange(1, 200))
+                process.kill()
+                said += rest(process)
+    ids = [(one.id, shard) for shard in broker.shards for one in shard.broker.peek("work", MANY)]
+    stored = {id for id, _ in ids}
+    assert set(said) <= stored
+    assert len(stored) == len(ids)
+    assert all(broker.course.placement.of_id(id) == shard.number for id, shard in ids)
+    broker.close()
+    for number in range(2):
         check_integrity(f"{address.partition('?')[0]}{f'.shard{number}' if number else ''}")

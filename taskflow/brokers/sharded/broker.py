@@ -86,7 +86,7 @@ class ShardedBroker:
         self.new_place = homes.new_place
         first = shards[0].broker
 
-        publisher = Publisher(course, shards, placement, homes)
+        publisher = Publisher(course, shards, placement, homes, clock, random)
         self.publish, self.send = publisher.publish, publisher.send
         receiver = Receiver(course, shards, placement, homes, hub, clock)
         self.receive, self.next_due = receiver.receive, receiver.next_due

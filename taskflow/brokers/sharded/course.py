@@ -74,7 +74,7 @@ class Course(forking.Forkable):
                 pass
             except BrokerError:
                 epoch.number = None
-                if not self._is_stale(number):  # else it may be a file that is not there any more
+                if not self.is_stale(number):  # else it may be a file that is not there any more
                     raise
             finally:
                 epoch.number = None
@@ -92,10 +92,10 @@ class Course(forking.Forkable):
         finally:
             epoch.number = None
 
-    def _is_stale(self, epoch: int) -> bool:
+    def is_stale(self, epoch: int) -> bool:
         """Whether the files are of another epoch. (Another thread may know that already.)"""
         try:
-            found = self._shards[0].store.look(read_map)
+            found = self._shards[0].store.look(read_map, kept=True)
         except MapChanged:
             return True
         except BrokerError:
@@ -109,7 +109,7 @@ class Course(forking.Forkable):
             shard.store.sync()
         except BrokerError:
             number = self.placement.map.epoch
-            if any(one is shard for one in self._shards) and not self._is_stale(number):
+            if any(one is shard for one in self._shards) and not self.is_stale(number):
                 raise
 
     def refresh(self) -> None:
@@ -152,7 +152,7 @@ class Course(forking.Forkable):
         """Raise BrokerFileError when one of the files is an older copy than the others."""
         check_marks(
             [
-                (path_of(self.leader, shard.number), shard.store.look(read_mark))
+                (path_of(self.leader, shard.number), shard.store.look(read_mark, kept=True))
                 for shard in self._shards[:files]
             ]
         )
@@ -212,7 +212,7 @@ class Course(forking.Forkable):
 
 
 def _map_in(shard: Shard) -> ShardMap:
-    found = shard.store.look(read_map)
+    found = shard.store.look(read_map, kept=True)
     if found is None:
         raise MapChanged  # it was replaced: the guard says by what, when it is opened anew
     return found

@@ -30,6 +30,10 @@ class Fence:
         self._text: str | None = ""
         self._is_of = -1
 
+    def epoch(self) -> int | None:
+        """By which this thread goes."""
+        return self._epoch.number
+
     def forget(self) -> None:
         """This process is writing another map; within that transaction."""
         self._rows = None

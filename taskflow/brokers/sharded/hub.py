@@ -1,11 +1,11 @@
 """Where all who wait at a broker of several files wait: one bell, which says what rang in which."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from taskflow import forking
 from taskflow.brokers.stored.waiters import RECORD, Waiters
 from taskflow.clock import Clock
-from taskflow.stores.base import Store
+from taskflow.stores.sqlite.store import SqliteStore
 
 _AT = "@"  # in no queue's name
 
@@ -14,7 +14,7 @@ class Hub(forking.Forkable):
     """The waiters of the leader's file, at which all files ring. What rings there is a record, or a
     queue in a file: `work@3`."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: SqliteStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self.waiters = Waiters(store, clock, store.time(clock))
@@ -27,6 +27,11 @@ class Hub(forking.Forkable):
     def watch(self, heard: Callable[[Collection[str]], None]) -> None:
         """Call `heard(queues)` at each ring, whichever file it was in."""
         self.waiters.watch(lambda rung: heard({bare(name) for name in rung}))
+
+    def reaches(self, number: int, queues: Sequence[str]) -> bool:
+        """Tell other processes of something new in a file. False when nobody can hear it, now and
+        as long as the folder of the files has no new entry."""
+        return self._store.reaches([name_in(number, name) for name in queues])
 
     def attend(self) -> None:
         """As `Waiters`."""

@@ -1,12 +1,15 @@
 """Messages on their way in: each to the file of its place."""
 
 from collections.abc import Callable, Sequence
+from random import Random
 
 from taskflow.broker.settings import Published, Sent
 from taskflow.brokers.sharded.course import Course
 from taskflow.brokers.sharded.homes import Homes
 from taskflow.brokers.sharded.placement import Placement
+from taskflow.brokers.sharded.plain_way import ShardedPlainWay
 from taskflow.brokers.sharded.shard import Shard, locked
+from taskflow.clock import Clock
 from taskflow.limits import check_no_connection
 from taskflow.message import Message
 
@@ -19,8 +22,16 @@ class Publisher:
     answered, and it is made whole by repeating it under the same ids."""
 
     def __init__(
-        self, course: Course, shards: Sequence[Shard], placement: Placement, homes: Homes
+        self,
+        course: Course,
+        shards: Sequence[Shard],
+        placement: Placement,
+        homes: Homes,
+        clock: Clock,
+        random: Random,
     ) -> None:
+        self.plain = ShardedPlainWay(course, shards, homes, self.publish, clock, random)
+        """For what is nothing but a payload."""
         self._steady = course.steady
         self._shards = shards
         self._placement = placement

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from taskflow.brokers.sharded.fence import Fence
 from taskflow.brokers.sharded.hub import Hub
@@ -13,6 +14,7 @@ from taskflow.brokers.stored.core import Core
 from taskflow.clock import Clock
 from taskflow.errors import BrokerError
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.stores.sqlite.store import SqliteStore
 
 T = TypeVar("T")
@@ -37,7 +39,15 @@ class Shard:
         core = Core(
             store, clock, random, mark=f"{number}/", waiters=lambda: ShardWaiters(hub, number)
         )
-        self.broker = StoredBroker(store, clock=clock, random=random, core=core)
+
+        def plain_way(**named: Any) -> SqlitePlainWay:
+            reaches = partial(hub.reaches, number)
+            self.plain = store.plain_way(**named, reaches=reaches, epoch=fence.epoch)
+            return self.plain
+
+        self.broker = StoredBroker(
+            store, clock=clock, random=random, core=core, plain_way=plain_way
+        )
 
 
 def locked(

@@ -1,12 +1,14 @@
 """What each file of a broker of several says of itself: which one it is, and what lies where."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
 from taskflow.broker.change import Put
 from taskflow.placing import PLACES
 from taskflow.stores.rows import Rows
+from taskflow.stores.sqlite.rows import SqliteRows
 
 SHARD = "shard"
 """The kind of the records in which a file speaks of itself."""
@@ -90,5 +92,6 @@ def read_map(rows: Rows) -> ShardMap | None:
 
 
 def write_map(rows: Rows, found: ShardMap, now: float) -> None:
-    """Let a file say so."""
+    """Let a file say so. What was chosen by another one, and its stamp, is declined."""
     rows.records.put(Put(kind=SHARD, key=MAP, value=text_of(found)), 1, now)
+    cast(SqliteRows, rows).renew_stamp()

@@ -1,5 +1,6 @@
 """SNS and SQS semantics, written once, over any store."""
 
+from collections.abc import Callable
 from random import Random
 
 from taskflow import forking
@@ -33,7 +34,7 @@ from taskflow.limits import MAX_MESSAGE_BYTES
 from taskflow.stores.base import Store
 from taskflow.stores.gathers import Gathers
 from taskflow.stores.joinable import Joinable
-from taskflow.stores.plain import TakesPlain
+from taskflow.stores.plain import PlainWay, TakesPlain
 from taskflow.stores.plain_keeping import KeepsPlain
 
 
@@ -50,8 +51,9 @@ class StoredBroker:
         clock: Clock | None = None,
         random: Random | None = None,
         core: Core | None = None,
+        plain_way: Callable[..., PlainWay] | None = None,
     ) -> None:
-        """`core`: of one of several files (`brokers.sharded`), else it has its own."""
+        """`core`, `plain_way`: of one of several files (`brokers.sharded`), else it has its own."""
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or forking.RANDOM
         self.economy = Economy()
@@ -71,9 +73,11 @@ class StoredBroker:
         self.now = core.now
         intake, joiner = Intake(), Joiner(core)
 
+        if plain_way is None and isinstance(store, TakesPlain):
+            plain_way = store.plain_way
         plain = None
-        if alone and isinstance(store, TakesPlain):
-            plain = store.plain_way(
+        if plain_way is not None:
+            plain = plain_way(
                 now=core.now,
                 random=self.random,
                 tidies_next=intake.tidies_next,

@@ -37,7 +37,7 @@ class DeclaredRows:
         self._queues: dict[str, QueueRow] = {}
         self._targets: dict[str, list[Target]] = {}
 
-    def _changed_declarations(self) -> None:
+    def renew_stamp(self) -> None:
         """Tell everybody that topics, queues or subscriptions changed. Random, so that a number
         of a transaction that was undone does not come again."""
         self._execute("UPDATE topology SET stamp = random()")
@@ -100,14 +100,14 @@ class DeclaredRows:
                SET settings = excluded.settings, modified_at = excluded.modified_at""",
             (name, _text(settings), now),
         )
-        self._changed_declarations()
+        self.renew_stamp()
 
     def drop_topic(self, name: str) -> None:
         self._execute("DELETE FROM subscription WHERE topic = ?", (name,))
         self._execute("DELETE FROM tag WHERE resource = ?", (f"topic:{name}",))
         self._forget_duplicates(f"topic:{name}")
         self._execute("DELETE FROM topic WHERE name = ?", (name,))
-        self._changed_declarations()
+        self.renew_stamp()
 
     def next_sequences(self, topic: str, groups: Sequence[str], least: int) -> list[int]:
         if not groups:
@@ -160,7 +160,7 @@ class DeclaredRows:
                SET settings = excluded.settings, modified_at = excluded.modified_at""",
             (name, _text(settings), now),
         )
-        self._changed_declarations()
+        self.renew_stamp()
 
     def drop_queue(self, queue: QueueRow) -> None:
         id = (queue.id,)
@@ -174,11 +174,11 @@ class DeclaredRows:
         self._letters.drop_all(queue.id)
         self._execute("DELETE FROM tag WHERE resource = ?", (f"queue:{queue.name}",))
         self._execute("DELETE FROM queue WHERE id = ?", id)
-        self._changed_declarations()
+        self.renew_stamp()
 
     def pause_queue(self, name: str, paused: bool) -> None:
         self._execute("UPDATE queue SET paused = ? WHERE name = ?", (int(paused), name))
-        self._changed_declarations()
+        self.renew_stamp()
 
     def purged(self, queue: int, now: float) -> None:
         self._execute("UPDATE queue SET purged_at = ? WHERE id = ?", (now, queue))
@@ -250,11 +250,11 @@ class DeclaredRows:
                 _text(subscription),
             ),
         )
-        self._changed_declarations()
+        self.renew_stamp()
 
     def drop_subscription(self, id: str) -> None:
         self._execute("DELETE FROM subscription WHERE id = ?", (id,))
-        self._changed_declarations()
+        self.renew_stamp()
 
     def subscribed(self, topic: str) -> list[Target]:
         # Who asks is about to add a message: what its number is comes with the same statement.

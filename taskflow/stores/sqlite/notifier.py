@@ -49,8 +49,8 @@ class Notifier:
 
     def reaches(self, queues: Collection[str]) -> bool:
         """As `ring`. False when nobody else can hear it, now and as long as the folder of the file
-        has no new entry."""
-        return self._bell is not None and self._bell.ring(queues)
+        has no new entry; while there is no bell nobody can say that."""
+        return self._bell is None or self._bell.ring(queues)
 
     def listen(self) -> None:
         """As `Store.listen`."""

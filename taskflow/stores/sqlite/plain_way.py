@@ -47,6 +47,8 @@ class _Declined(Exception):
 class _Plan:
     """How events of a topic are stored, as long as `stamp` is that of the declarations."""
 
+    epoch: int | None
+    """By which whoever learned it had chosen this file: the stamp changes with that."""
     stamp: int
     queue: int
     delay: float
@@ -73,9 +75,11 @@ class SqlitePlainWay:
         heard: Callable[[Sequence[str]], None],
         reaches: Callable[[Sequence[str]], bool],
         transact: Callable[..., None],
+        epoch: Callable[[], int | None],
     ) -> None:
-        """`sync` is called as after any other commit that is to last; `reaches` is
-        `Notifier.reaches`, and `transact` the store's."""
+        """`sync` is called as after any other commit that is to last; `reaches` is as
+        `Notifier.reaches`, and `transact` the store's. `epoch` is by what this thread chooses one
+        of several files."""
         self._database = database
         self._reading, self._writing = database.reading, database.writing
         self._haste = database.haste
@@ -93,6 +97,7 @@ class SqlitePlainWay:
         self._heard = heard
         self._reaches = reaches
         self._transact = transact
+        self._epoch = epoch
         self._silent: object = None  # the sight of a folder in which nobody could hear
         self._plans: dict[str, _Plan] = {}
         self._connection: apsw.Connection | None = None  # whose `_execute` is
@@ -114,7 +119,9 @@ class SqlitePlainWay:
             self._connection = None
         between = f'","source":"{DEFAULT_SOURCE}","type":"{topic}","time":"'
         delay, most = alone.settings.delay, alone.settings.max_message_bytes
-        self._plans[topic] = _Plan(stamp, alone.id, delay, most, between, [alone.name])
+        self._plans[topic] = _Plan(
+            self._epoch(), stamp, alone.id, delay, most, between, [alone.name]
+        )
 
     def _prepare(self) -> None:
         """Once for each connection. The lock is held."""
@@ -198,16 +205,25 @@ class SqlitePlainWay:
         return True
 
     @uninterrupted
-    def publish(self, topic: str, payload: Any, most: int) -> str | None:
+    def publish(
+        self,
+        topic: str,
+        payload: Any,
+        most: int,
+        id: str | None = None,
+        epoch: int | None = None,
+    ) -> str | None:
+        """As `TakesPublishes`; under an id that is given, by whoever chose this file by `epoch`."""
         plan = self._plans.get(topic)
-        if plan is None or type(topic) is not str:
+        if plan is None or plan.epoch != epoch or type(topic) is not str:
             return None
         written = json.encode(payload)
         data = written.decode()
         if self._tidies_next():
             return None
         now, random = self._now(), self._random
-        id = new_id(now, random)
+        if id is None:
+            id = new_id(now, random)
         body = (
             f'{{"specversion":"1.0","id":"{id}{plan.between}{rfc3339(now)}","traceparent":"'
             f'{trace_child(None, random)}","data":{data}}}'

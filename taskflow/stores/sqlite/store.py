@@ -63,6 +63,7 @@ class SqliteStore:
         self.never_create, self.hurry = self._database.never_create, self._database.hurry
         self.close, self.is_open = self._database.close, self._reading.is_open
         self.ring, self.wake = self._notifier.ring, self._notifier.wake
+        self.reaches = self._notifier.reaches
         self.listen, self.ignore = self._notifier.listen, self._notifier.ignore
         self.hears, self.hear = self._notifier.hears, self._notifier.hear
 
@@ -144,7 +145,11 @@ class SqliteStore:
         count: Callable[[], None],
         announce: Callable[[Sequence[str]], None],
         heard: Callable[[Sequence[str]], None],
+        reaches: Callable[[Sequence[str]], bool] | None = None,
+        epoch: Callable[[], int | None] = lambda: None,
     ) -> SqlitePlainWay:
+        """As `TakesPlain`. Of one of several files: `reaches` tells those who listen at all, beside
+        them, and `epoch` is by what this thread chooses one."""
         return SqlitePlainWay(
             self._database,
             self._durability,
@@ -155,8 +160,9 @@ class SqliteStore:
             count=count,
             announce=announce,
             heard=heard,
-            reaches=self._notifier.reaches,
+            reaches=reaches or self.reaches,
             transact=self.transact,
+            epoch=epoch,
         )
 
     def plain_keeping(self) -> SqlitePlainKeeping:

@@ -66,7 +66,7 @@ class Made:
                 self.taken.append(done is not None)
                 return done
 
-            self.way.publish = noted  # type: ignore[method-assign]
+            self.way.publish = noted  # type: ignore[assignment,method-assign]
         else:
             publisher.plain = None
         for queue in ("work", "other"):
