@@ -75,11 +75,11 @@ class SqlitePlainWay:
         heard: Callable[[Sequence[str]], None],
         reaches: Callable[[Sequence[str]], bool],
         transact: Callable[..., None],
-        epoch: Callable[[], int | None],
+        epoch: Callable[[], int | None] = lambda: None,
     ) -> None:
         """`sync` is called as after any other commit that is to last; `reaches` is as
-        `Notifier.reaches`, and `transact` the store's. `epoch` is by what this thread chooses one
-        of several files."""
+        `Notifier.reaches`, and `transact` the store's. Of one of several files, `reaches` tells
+        those who listen beside them all, and `epoch` is by what this thread chooses one."""
         self._database = database
         self._reading, self._writing = database.reading, database.writing
         self._haste = database.haste

@@ -1,10 +1,9 @@
 """The SQLite store: one file (or `:memory:`), one connection per process, WAL."""
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import TypeVar
 
 from taskflow.broker.own_sql import Sql
@@ -66,10 +65,21 @@ class SqliteStore:
         self.reaches = self._notifier.reaches
         self.listen, self.ignore = self._notifier.listen, self._notifier.ignore
         self.hears, self.hear = self._notifier.hears, self._notifier.hear
+        self.plain_way = partial(
+            SqlitePlainWay,
+            self._database,
+            self._durability,
+            self.sync,
+            transact=self.transact,
+            reaches=self.reaches,
+        )
+        """As `TakesPlain`; of one of several files with more (`SqlitePlainWay`)."""
 
     def fence(self, fence: Callable[[SqliteRows], None]) -> None:
-        """From now on call this within each transaction before its work, and after each look and
-        step: what it raises undoes the transaction, and keeps what was seen to itself."""
+        """From now on call this within each transaction before its work, and after each look: what
+        it raises undoes the transaction, and keeps what was seen to itself. It is called before
+        each step, which is committed by itself, and changes nothing when the stamp is another than
+        it was then."""
         self._fence = fence
 
     @uninterrupted
@@ -135,35 +145,6 @@ class SqliteStore:
         if durable:
             self.sync()
         return answer
-
-    def plain_way(
-        self,
-        *,
-        now: Callable[[], float],
-        random: Random,
-        tidies_next: Callable[[], bool],
-        count: Callable[[], None],
-        announce: Callable[[Sequence[str]], None],
-        heard: Callable[[Sequence[str]], None],
-        reaches: Callable[[Sequence[str]], bool] | None = None,
-        epoch: Callable[[], int | None] = lambda: None,
-    ) -> SqlitePlainWay:
-        """As `TakesPlain`. Of one of several files: `reaches` tells those who listen at all, beside
-        them, and `epoch` is by what this thread chooses one."""
-        return SqlitePlainWay(
-            self._database,
-            self._durability,
-            self.sync,
-            now=now,
-            random=random,
-            tidies_next=tidies_next,
-            count=count,
-            announce=announce,
-            heard=heard,
-            reaches=reaches or self.reaches,
-            transact=self.transact,
-            epoch=epoch,
-        )
 
     def plain_keeping(self) -> SqlitePlainKeeping:
         return SqlitePlainKeeping(self._database, self._durability)
@@ -234,12 +215,15 @@ class SqliteStore:
                     if commits:
                         return self.transact(work)
                     self._take_over_arrivals()
+                if self._writing.depth:
+                    return work(reading.rows)
+                if commits and self._fence is not None:
+                    self._fence(reading.rows)
                 answer = work(reading.rows)
-                if not self._writing.depth:
-                    if commits:
-                        self._count_commit()
-                    if self._fence is not None:
-                        self._fence(reading.rows)
+                if commits:
+                    self._count_commit()
+                elif self._fence is not None:
+                    self._fence(reading.rows)
                 return answer
         except BaseException as error:
             if not inside:  # it may have been taking over

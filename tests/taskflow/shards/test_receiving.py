@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,9 +14,9 @@ from taskflow.brokers.sharded.home import HELD, LOOKS
 from taskflow.brokers.sharded.homes import ELSEWHERE, TURN
 from taskflow.errors import BrokerUnavailable
 from taskflow.message import Message
-from taskflow.placing import place_of
+from taskflow.placing import PLACES, place_of
 from taskflow.testing import ManualClock
-from tests.taskflow.shards.dying import PLACEMENT, id_in
+from tests.taskflow.shards.dying import PLACEMENT, Died, id_in
 
 Open = Callable[[], ShardedBroker]
 WAIT = 30.0  # real seconds, for what comes at once
@@ -162,3 +164,50 @@ def test_receipts_of_no_file_are_stale(broker: ShardedBroker) -> None:
 
 def test_ids_that_are_made_here_lie_where_they_are_wanted(broker: ShardedBroker) -> None:
     assert place_of("0198c0de-0000-7000-8000-0000000003ff.step.1") == 0x3FF
+
+
+@pytest.mark.parametrize("files", [1, 3])
+@pytest.mark.parametrize("when", ["before", "after", "half"])
+def test_the_lease_of_a_lone_message_is_not_lost_while_the_files_are_divided_anew(
+    broker: ShardedBroker, opened: Open, when: str, files: int
+) -> None:
+    """It is lent by a statement that is committed by itself; another process acts around that, or
+    dies when another file has it, and this one has not forgotten it."""
+    other = opened()
+    fill(broker)  # then it is known how much room there is in flight
+    broker.delete([Finish(one) for one in broker.receive("work", limit=10)])
+    id = next(id for at in count() if place_of(id := f"m-{at}") == PLACES - 1)  # it moves
+    broker.send("work", [Message(id, "x")])
+
+    def act() -> None:
+        with suppress(Died):
+            other.resharding.run(files)
+
+    leader: Any = other.shards[0].store
+    sync, synced = leader.sync_file, count()
+
+    def die() -> None:
+        if next(synced) == 1:  # after the step; the first is before
+            raise Died
+        sync()
+
+    if when == "half":
+        leader.sync_file = die
+    acts = [act]
+    rows: Any = broker.shards[1].store._database.reading.rows
+    lend = rows.lend_lone
+
+    def act_and_lend(*given: Any) -> Any:
+        if when != "after" and acts:
+            acts.pop()()
+        lent = lend(*given)
+        if acts:
+            acts.pop()()
+        return lent
+
+    rows.lend_lone = act_and_lend
+    (held,) = broker.receive("work")
+    assert not acts
+    assert (held.id, held.receive_count) == (id, 1)
+    assert broker.delete([Finish(held)]) == [True]
+    assert broker.waiting("work", 10) == 0
