@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -371,6 +372,27 @@ def test_what_was_learned_by_an_older_map_is_not_gone_by(made: Made, other: Made
     assert made.taken == [False, False, True]
     made.clock.advance(2)
     made.check_places(["0", "1", "2"])
+
+
+def test_a_place_is_chosen_by_one_map_whenever_another_thread_follows_the_next(
+    made: Made, other: Made
+) -> None:
+    homes = Homes(made.broker.shards, made.broker.course.placement, made.clock, Random(1))
+    homes._sends.number = 1
+    choose = homes._file
+
+    def change(number: int) -> Any:
+        """Another thread does, as soon as the file is chosen."""
+        chosen = choose(number)
+        reshard(other.broker, 1)
+        made.broker.counts("work")
+        return chosen
+
+    homes._file = change  # type: ignore[method-assign]
+    made.homes.new_place = made.broker.new_place = homes.new_place  # type: ignore[method-assign]
+    made.publish("x")
+    assert len(made.broker.shards) == 1
+    made.check_places(['"x"'])
 
 
 # ---- errors --------------------------------------------------------------------------------------
