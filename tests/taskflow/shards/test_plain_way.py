@@ -395,6 +395,18 @@ def test_a_place_is_chosen_by_one_map_whenever_another_thread_follows_the_next(
     made.check_places(['"x"'])
 
 
+def test_a_look_by_an_older_map_says_nothing_of_a_lock(
+    made: Made, other: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    reshard(made.broker, 3)
+    made.warm()
+    for number in range(20):
+        made.publish(number)
+    assert made.arrived() == 20
+    assert other.broker.counts("work").visible == 25
+    assert caplog.text == ""
+
+
 # ---- errors --------------------------------------------------------------------------------------
 def gone() -> None:
     raise BrokerFileError("no such file")
