@@ -258,13 +258,17 @@ def test_who_waits_in_another_process_hears_it_whichever_file_it_went_to(
     for number in range(3):  # before, nobody listened, which was found out
         made.publish(number)
     other.broker.purge("work")
+    heard: list[str] = []
+    other.broker.watch(heard.extend)
     with ThreadPoolExecutor() as pool:
         for _ in range(2):
+            heard.clear()
             polled = pool.submit(other.broker.receive, "work", wait=20)
             taskflow_clock.wait_until_parked()
             made.publish("heard")
             (held,) = polled.result(WAIT)
             assert held.receipt.startswith("0/" if place == 0 else "1/")
+            assert heard == ["work"]
     assert made.taken == [True] * 5
 
 
