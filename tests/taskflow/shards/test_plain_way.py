@@ -27,6 +27,7 @@ from taskflow.event import Event
 from taskflow.message import Message
 from taskflow.placing import PLACES
 from taskflow.publisher import EventId, publish_many, using
+from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.testing import FaultBroker, ManualClock
 from tests.taskflow.stores.test_arrivals import VERBS
@@ -283,6 +284,15 @@ def test_who_waits_here_hears_it(made: Made, taskflow_clock: ManualClock) -> Non
         assert len(polled.result(WAIT)) == 1
     assert made.taken == [True]
     assert "work" in heard
+
+
+def test_while_there_is_no_bell_nobody_can_say_that_none_hears(tmp_path: Path) -> None:
+    """As while the leader is opened anew: it would be kept as long as the folder is as it was."""
+    notifier = Notifier()
+    assert notifier.reaches(["work@1"])
+    notifier.open(tmp_path / "broker.db")
+    assert not notifier.reaches(["work@1"])
+    notifier.close()
 
 
 # ---- another map ---------------------------------------------------------------------------------
