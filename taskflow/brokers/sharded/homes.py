@@ -51,7 +51,9 @@ class Homes:
         self._looks += 1
         others = [number for number in there if number not in own]
         numbers = [*_turned(own, self._looks), *others]
-        if self._busy and (here := self._sends_to()) in numbers[1:]:  # what it sends is here first
+        if (
+            self._busy and (here := self._sends_to()[0]) in numbers[1:]
+        ):  # what it sends is here first
             numbers.remove(here)
             numbers.insert(0, here)
         if others and now >= self._elsewhere_at:
@@ -72,18 +74,18 @@ class Homes:
             self._turn, self._made_before = turn, self._made
         if many:
             self._batches += 1
-            file = self._file(self._sends.number + self._batches)
+            _, places = self._file(self._sends.number + self._batches)
         else:
-            file = self._sends_to()
-        places = self._placement.places[file]
+            _, places = self._sends_to()
         return places[self._random.getrandbits(10) % len(places)]
 
-    def _sends_to(self) -> int:
-        """The file for what is sent alone now."""
+    def _sends_to(self) -> tuple[int, Sequence[int]]:
+        """The file for what is sent alone now, and its places."""
         return self._file(self._sends.number + (self._turn if self._busy else 0))
 
-    def _file(self, number: int) -> int:
-        """Of the files that have places, as a new one has none, one by a number without end."""
+    def _file(self, number: int) -> tuple[int, Sequence[int]]:
+        """Of the files that have places, one by a number without end. Both are of one map: another
+        thread may go by the next one at any time."""
         files = self._placement.files
         return files[number % len(files)]
 

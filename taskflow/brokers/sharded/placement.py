@@ -22,13 +22,11 @@ class Placement:
         self._owners = owners_of(found)
         self.fifo = self._owners[FIFO_PLACE]
         """The file of all FIFO topics and queues."""
-        self.places: Sequence[Sequence[int]] = [
-            [place for place, owner in enumerate(self._owners) if owner == number]
-            for number in range(found.shards)
-        ]
-        """The places of each file. (A new one has none for a moment.)"""
-        self.files = [number for number, places in enumerate(self.places) if places]
-        """Those that have any."""
+        places: list[list[int]] = [[] for _ in range(found.shards)]
+        for place, owner in enumerate(self._owners):
+            places[owner].append(place)
+        self.files = [(number, some) for number, some in enumerate(places) if some]
+        """Those that have any places, and which. (A new one has none for a moment.)"""
         self.map = found
         """Last: whoever chooses a file by this one's epoch chooses by all of it."""
 

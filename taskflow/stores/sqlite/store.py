@@ -233,16 +233,16 @@ class SqliteStore:
 
     def _take_over_arrivals(self) -> None:
         """Before a look. Where another process keeps all from writing, or the disk is full, it sees
-        what there was before."""
+        what there was before. (No fence: whoever may not see it is told after the look.)"""
         haste = self._haste
         if haste.on:
             changed = haste.changed
-            self._transact(lambda _: None, False, None)  # each begins with that
+            self._writing.run(lambda: None)  # each transaction begins with that
             haste.changed = changed  # for whoever asks, it changes nothing
             return
         try:
             haste.begin(_PATIENCE)
-            self._transact(lambda _: None, False, None)
+            self._writing.run(lambda: None)
         except (WouldWait, BrokerFileError) as error:
             why = "locked by another process" if isinstance(error, WouldWait) else error
             log.warning("what was just published is not seen yet: %s: %s", self._path, why)

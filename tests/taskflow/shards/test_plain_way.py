@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from taskflow.event import Event
 from taskflow.message import Message
 from taskflow.placing import PLACES
 from taskflow.publisher import EventId, publish_many, using
+from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.plain_way import SqlitePlainWay
 from taskflow.testing import FaultBroker, ManualClock
 from tests.taskflow.stores.test_arrivals import VERBS
@@ -257,13 +259,17 @@ def test_who_waits_in_another_process_hears_it_whichever_file_it_went_to(
     for number in range(3):  # before, nobody listened, which was found out
         made.publish(number)
     other.broker.purge("work")
+    heard: list[str] = []
+    other.broker.watch(heard.extend)
     with ThreadPoolExecutor() as pool:
         for _ in range(2):
+            heard.clear()
             polled = pool.submit(other.broker.receive, "work", wait=20)
             taskflow_clock.wait_until_parked()
             made.publish("heard")
             (held,) = polled.result(WAIT)
             assert held.receipt.startswith("0/" if place == 0 else "1/")
+            assert heard == ["work"]
     assert made.taken == [True] * 5
 
 
@@ -278,6 +284,15 @@ def test_who_waits_here_hears_it(made: Made, taskflow_clock: ManualClock) -> Non
         assert len(polled.result(WAIT)) == 1
     assert made.taken == [True]
     assert "work" in heard
+
+
+def test_while_there_is_no_bell_nobody_can_say_that_none_hears(tmp_path: Path) -> None:
+    """As while the leader is opened anew: it would be kept as long as the folder is as it was."""
+    notifier = Notifier()
+    assert notifier.reaches(["work@1"])
+    notifier.open(tmp_path / "broker.db")
+    assert not notifier.reaches(["work@1"])
+    notifier.close()
 
 
 # ---- another map ---------------------------------------------------------------------------------
@@ -371,6 +386,39 @@ def test_what_was_learned_by_an_older_map_is_not_gone_by(made: Made, other: Made
     assert made.taken == [False, False, True]
     made.clock.advance(2)
     made.check_places(["0", "1", "2"])
+
+
+def test_a_place_is_chosen_by_one_map_whenever_another_thread_follows_the_next(
+    made: Made, other: Made
+) -> None:
+    homes = Homes(made.broker.shards, made.broker.course.placement, made.clock, Random(1))
+    homes._sends.number = 1
+    choose = homes._file
+
+    def change(number: int) -> Any:
+        """Another thread does, as soon as the file is chosen."""
+        chosen = choose(number)
+        reshard(other.broker, 1)
+        made.broker.counts("work")
+        return chosen
+
+    homes._file = change  # type: ignore[method-assign]
+    made.homes.new_place = made.broker.new_place = homes.new_place  # type: ignore[method-assign]
+    made.publish("x")
+    assert len(made.broker.shards) == 1
+    made.check_places(['"x"'])
+
+
+def test_a_look_by_an_older_map_says_nothing_of_a_lock(
+    made: Made, other: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    reshard(made.broker, 3)
+    made.warm()
+    for number in range(20):
+        made.publish(number)
+    assert made.arrived() == 20
+    assert other.broker.counts("work").visible == 25
+    assert caplog.text == ""
 
 
 # ---- errors --------------------------------------------------------------------------------------
