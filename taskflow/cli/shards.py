@@ -10,7 +10,7 @@ from taskflow.brokers import open_address
 from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.brokers.sharded.files import path_of
 from taskflow.brokers.sharded.reshard import Progress
-from taskflow.brokers.sharded.shard_map import MOST_SHARDS
+from taskflow.brokers.sharded.shard_map import MOST_SHARDS, owners_of
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.cli.options import broker_option, progress, table
 from taskflow.config import address_of, open_broker, shown_address
@@ -110,9 +110,10 @@ def _change(broker: ShardedBroker, number: int) -> None:
 def _show(broker: Broker, as_json: bool, address: str | None) -> None:
     if isinstance(broker, ShardedBroker):
         course = broker.course
+        owners = owners_of(course.map)
         files = [
-            {"file": str(path_of(course.leader, number)), "places": len(places)}
-            for number, places in enumerate(course.placement.places)
+            {"file": str(path_of(course.leader, number)), "places": owners.count(number)}
+            for number in range(course.map.shards)
         ]
     else:
         files = [{"file": shown_address(address).removeprefix("sqlite:///"), "places": PLACES}]

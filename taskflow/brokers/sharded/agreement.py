@@ -62,7 +62,7 @@ class Agreement:
 
 
 def _read(shard: Shard) -> int:
-    found = shard.store.look(lambda rows: rows.records.find(SHARD, [DECLARED], 0.0))
+    found = shard.store.look(lambda rows: rows.records.find(SHARD, [DECLARED], 0.0), kept=True)
     return int(found[DECLARED].value) if found else 0
 
 

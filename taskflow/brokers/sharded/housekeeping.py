@@ -60,7 +60,7 @@ class Upkeep:
     def _mark(self) -> None:
         """Have the others on disk with the leader's mark, and then the leader with the next."""
         leader, *others = self._shards
-        found = self._known = leader.store.look(read_mark)
+        found = self._known = leader.store.look(read_mark, kept=True)
         now = self._clock.now()
         if not found.is_due(now):
             return
@@ -78,7 +78,7 @@ class Upkeep:
             shard.store.sync_file()  # whatever was asked for: else a power cut takes one of two
             first = found
             if said.number > found.number:
-                first = leader.store.look(read_mark)
+                first = leader.store.look(read_mark, kept=True)
                 if first.number >= said.number:
                     return  # somebody was faster
             check_marks([(path, first), (path_of(path, shard.number), said)])

@@ -102,7 +102,7 @@ class Resharding:
 
         def begin() -> None:
             if files > found.shards:
-                mark = self._shards[0].store.look(read_mark)
+                mark = self._shards[0].store.look(read_mark, kept=True)
                 make_more(course.leader, found, files, self._clock.now(), mark)
             course.open(found, files)
             course.begin(self._shards[:files], wanted.source, wanted.change, wanted.leaving)

@@ -72,7 +72,7 @@ class Runs:
     def _select(shard: Shard, query: RecordQuery) -> list[tuple[float, str, int, int, Record]]:
         """What a file has of a page: by what it is ordered, the key, the file, its number there."""
         after, now = check_page(query), shard.broker.core.now()
-        found = shard.store.look(lambda rows: rows.records.select(query, after, now))
+        found = shard.store.look(lambda rows: rows.records.select(query, after, now), kept=True)
         return [(_rank(query, one), one.key, shard.number, at, one) for at, one in found]
 
     def _places(self, query: RecordQuery) -> list[str]:

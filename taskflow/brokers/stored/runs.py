@@ -17,19 +17,23 @@ class Runs:
     def records(self, kind: str, keys: Collection[str]) -> dict[str, Record]:
         """Records by their keys."""
         now = self._core.now()
-        return self._core.store.look(lambda rows: rows.records.find(kind, keys, now))
+        return self._core.store.look(lambda rows: rows.records.find(kind, keys, now), kept=True)
 
     def list_records(self, query: RecordQuery) -> RecordPage:
         """A page of records."""
         after = check_page(query)
         now = self._core.now()
-        found = self._core.store.look(lambda rows: rows.records.select(query, after, now))
+        found = self._core.store.look(
+            lambda rows: rows.records.select(query, after, now), kept=True
+        )
         return make_page(query, found)
 
     def count_records(self, kind: str, label: str | None = None) -> dict[str, int]:
         """How many records of each state there are."""
         now = self._core.now()
-        return self._core.store.look(lambda rows: rows.records.count_by_state(kind, label, now))
+        return self._core.store.look(
+            lambda rows: rows.records.count_by_state(kind, label, now), kept=True
+        )
 
     def wait_record(
         self,
@@ -70,4 +74,4 @@ class Runs:
     def holders(self, keys: Collection[str]) -> dict[str, str]:
         """Who has keys."""
         now = self._core.now()
-        return self._core.store.look(lambda rows: rows.records.holders(keys, now))
+        return self._core.store.look(lambda rows: rows.records.holders(keys, now), kept=True)

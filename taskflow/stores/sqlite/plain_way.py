@@ -110,6 +110,10 @@ class SqlitePlainWay:
             return
         self._reading.run(partial(self._plan, topic, alone))
 
+    def knows(self, topic: str) -> bool:
+        """Whether it may take what is published to this topic."""
+        return topic in self._plans
+
     def _plan(self, topic: str, alone: QueueRow) -> None:
         stamp = self._reading.rows.stamp_of(alone)
         if stamp is None:

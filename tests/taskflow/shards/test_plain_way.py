@@ -250,6 +250,22 @@ def test_whoever_stands_before_the_broker_sees_each_publish(made: Made) -> None:
     assert made.taken == []
 
 
+def test_for_what_goes_the_general_way_a_place_is_chosen_once(made: Made) -> None:
+    made.broker.subscribe("made", "other")
+    made.warm()
+    chosen: list[int] = []
+    choose = made.homes.new_place
+
+    def noted(many: bool = False) -> int:
+        chosen.append(choose(many))
+        return chosen[-1]
+
+    made.homes.new_place = made.broker.new_place = noted  # type: ignore[method-assign]
+    assert made.publish(1).reached == 2
+    assert made.taken == [False]
+    assert len(chosen) == 1
+
+
 # ---- who waits -----------------------------------------------------------------------------------
 @pytest.mark.parametrize("place", [0, PLACES - 1])
 def test_who_waits_in_another_process_hears_it_whichever_file_it_went_to(

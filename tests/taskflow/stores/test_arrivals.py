@@ -9,6 +9,7 @@ import pytest
 
 from taskflow.broker import QueueSettings
 from taskflow.broker.message_query import MessageQuery
+from taskflow.broker.record import RecordQuery
 from taskflow.errors import BrokerFileError
 from taskflow.message import Message
 from taskflow.stores.sqlite.arrivals import Arrivals
@@ -119,6 +120,15 @@ def test_whether_and_when_one_is_due_is_seen_without_that(made: Made, delay: flo
     assert made.broker.next_due("work") != before
     assert arrived(made) == (2 if delay else 1)
     assert len(made.broker.receive("work", limit=10)) == (2 if delay else 1)
+
+
+def test_who_looks_at_records_leaves_them(two: Two) -> None:
+    """Nothing is written for whoever waits for a result."""
+    two.other.broker.records("run", ["1"])
+    two.other.broker.list_records(RecordQuery(kind="run"))
+    two.other.broker.count_records("run")
+    two.other.broker.holders(["key"])
+    assert arrived(two.made) == 3
 
 
 def test_they_survive_whoever_published_them(two: Two) -> None:
