@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _TRIES = 1000
 _LOOKS = 20
 _PAGE = 1000
+_NO_TIME = "the number of files is being changed, which leaves no time"
 
 
 class Course(forking.Forkable):
@@ -78,8 +80,9 @@ class Course(forking.Forkable):
                     raise
             finally:
                 epoch.number = None
-            self.refresh()
-        raise BrokerUnavailable("the number of files is being changed, which leaves no time")
+            with suppress(MapChanged):  # again, and it is looked at once more
+                self._refresh()
+        raise BrokerUnavailable(_NO_TIME)
 
     def once(self, work: Callable[[], T]) -> T:
         """As `steady`, where nobody may wait: when a file has another map, MapChanged comes out."""
@@ -114,7 +117,14 @@ class Course(forking.Forkable):
 
     def refresh(self) -> None:
         """Go by the map that lies in the files, having done what is left of a step to it. Raises
-        BrokerFileError when they do not agree."""
+        BrokerFileError when they do not agree, BrokerUnavailable when they change all the time."""
+        try:
+            self._refresh()
+        except MapChanged:
+            raise BrokerUnavailable(_NO_TIME) from None
+
+    def _refresh(self) -> None:
+        """Raises MapChanged when they change all the time."""
         with self._lock:
             for last in [False] * _LOOKS + [True]:
                 seen = None

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from taskflow.brokers.sharded import course
 from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.files import path_of
 from taskflow.brokers.sharded.shard import Shard
-from taskflow.errors import BrokerFileError
+from taskflow.errors import BrokerFileError, BrokerUnavailable
 from taskflow.message import Message
 from tests.taskflow.shards.conftest import Open
 from tests.taskflow.shards.dying import Died
@@ -162,3 +164,34 @@ def test_a_step_is_not_ended_in_a_file_that_was_removed(
     path_of(broker.course.leader, 1).unlink()
     with pytest.raises(BrokerFileError, match="file 1 of the broker was removed or replaced"):
         broker.course._step.end(shards)
+
+
+@pytest.mark.parametrize("most", [30, None])
+def test_files_that_change_while_they_are_looked_at_are_looked_at_again(
+    broker: ShardedBroker, opened: Open, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """However often: that they did is no error that a verb tells. After a long time it gives up."""
+    opened().resharding.run(3)
+    monkeypatch.setattr(course, "_TRIES", 5)
+    monkeypatch.setattr(course, "_LOOKS", 10)
+    look, map_in, looks = broker.course._look, course._map_in, list[bool]()
+
+    def changes() -> bool:
+        return most is None or len(looks) <= most
+
+    def is_late(last: bool) -> bool:
+        looks.append(last)
+        if changes():
+            raise MapChanged
+        return look(last)
+
+    monkeypatch.setattr(broker.course, "_look", is_late)
+    monkeypatch.setattr(course, "_map_in", lambda of: object() if changes() else map_in(of))
+    if most is None:
+        for verb in (broker.course.refresh, lambda: broker.send("work", [Message("1", "x")])):
+            with pytest.raises(BrokerUnavailable, match="is being changed"):
+                verb()
+    else:
+        broker.send("work", [Message("1", "x")])
+        assert len(looks) == most + 1
+        assert broker.counts("work").visible == 1
