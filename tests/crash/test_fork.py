@@ -9,7 +9,9 @@ from tests.crash.forks import make, program, stored
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60)]
 
 
-@pytest.fixture(params=["power", "process", "process&shards=2"])
+@pytest.fixture(
+    params=["power", "process", pytest.param("process&shards=2", marks=pytest.mark.slow)]
+)
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a broker of one file, or of two."""
     return make(f"sqlite:///{tmp_path}/broker.db?durability={request.param}")
