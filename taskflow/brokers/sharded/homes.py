@@ -51,7 +51,8 @@ class Homes:
         self._looks += 1
         others = [number for number in there if number not in own]
         numbers = [*_turned(own, self._looks), *others]
-        if self._busy and (here := self._sends_to()[0]) in numbers[1:]:  # what it sends, first
+        # What it sends is here first.
+        if self._busy and (here := self._sends_to()[0]) in numbers[1:]:
             numbers.remove(here)
             numbers.insert(0, here)
         if others and now >= self._elsewhere_at:

@@ -9,6 +9,7 @@ import pytest
 from taskflow import open_broker
 from taskflow.brokers.sharded.broker import ShardedBroker
 from taskflow.testing import ManualClock
+from tests.taskflow.shards.made import Made
 
 Open = Callable[[], ShardedBroker]
 
@@ -44,3 +45,21 @@ def broker(opened: Open) -> ShardedBroker:
     broker.create_queue("work.fifo")
     broker.subscribe("made", "work")
     return broker
+
+
+@pytest.fixture(params=["process", "power"])
+def made(
+    request: pytest.FixtureRequest, tmp_path: Path, taskflow_clock: ManualClock
+) -> Iterator[Made]:
+    made = Made(tmp_path / "broker.db", taskflow_clock, durability=request.param)
+    made.warm()
+    yield made
+    made.broker.close()
+
+
+@pytest.fixture
+def other(made: Made, tmp_path: Path, taskflow_clock: ManualClock) -> Iterator[Made]:
+    """As another process has it."""
+    other = Made(tmp_path / "broker.db", taskflow_clock, files=None)
+    yield other
+    other.broker.close()
