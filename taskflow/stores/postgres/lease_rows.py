@@ -6,6 +6,7 @@ from taskflow.broker.settings import Lease
 from taskflow.stores.postgres.columns import COLUMNS, OF_ITS_OWN, WITH_PAYLOAD
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.row import PACED, SPOKEN, Held, Row
 
 _HOLD = """
@@ -33,9 +34,10 @@ RETURNING m.seq"""
 class LeaseRows:
     """A lease is a receipt on a row, and the time until which it is hidden."""
 
-    def __init__(self, session: Session, lanes: Lanes) -> None:
+    def __init__(self, session: Session, lanes: Lanes, watermarks: Watermarks) -> None:
         self._session = session
         self._lanes = lanes
+        self._watermarks = watermarks
 
     def hold(
         self,
@@ -108,6 +110,8 @@ class LeaseRows:
                 now,
             )
             done = {seq for (seq,) in self._session.write(_HIDE, values)}
+        if any(until <= now for _, until in held):
+            self._watermarks.due_again(queue)
         return [seq in done for seq in seqs]
 
     def release(
@@ -119,6 +123,7 @@ class LeaseRows:
         with self._lanes.locked(queue, seqs):
             values = (seqs, [one.receipt for one in held], now, slot)
             done = {seq for (seq,) in self._session.write(_RELEASE, values)}
+        self._watermarks.due_again(queue)
         return [seq in done for seq in seqs]
 
     def delay_again(self, queue: int, delay: float) -> None:

@@ -1,50 +1,54 @@
 """Lending plain rows in SQL: one statement, which is a transaction by itself."""
 
+from functools import cache
+from typing import Any
+
 from taskflow.stores.lender import Lender
-from taskflow.stores.postgres.columns import WITH_PAYLOAD
 from taskflow.stores.postgres.declared import DeclaredRows
 from taskflow.stores.postgres.session import Session
-from taskflow.stores.postgres.watermarks import NONE, Watermarks
+from taskflow.stores.postgres.watermarks import START, Point, Watermarks
 from taskflow.stores.row import PLAIN, Ask, Kinds, Lent, QueueRow, Row
 from taskflow.stores.rows import Outdated
 
 # $1 queue, $2 now, $3 until, $4 receipt, $5 kept from, $6 most, $7 as a worker asks, $8 it knows
-# limits, $9 it holds others, $10 from where on
-_LEND = """
+# limits, $9 it holds others, $10 the stamp of declarations; $11 and $12, if it goes on, the point.
+# Takes all that it finds, or nothing.
+_TAKE = """
 WITH c AS MATERIALIZED (
-    SELECT m.ctid, m.seq, m.place, m.visible_at, m.sent_at, m.slot, m.receive_count,
-           m.first_received_at,
+    SELECT m.ctid, m.place, m.visible_at,
            (m.sent_at <= $5::float8 OR m.receive_count >= $6::int8
             OR ($7::bool AND m.receipt IS NOT NULL AND m.receipt & 2 = 0)
             OR ($8::bool AND m.slot IS NOT NULL)) IS TRUE AS odd
     FROM tf.message m
-    WHERE m.queue = $1::int8 AND m.level IS NULL AND m.visible_at <= $2::float8
-      AND m.visible_at >= $10::float8
+    WHERE m.queue = $1::int8 AND m.level IS NULL AND m.visible_at <= $2::float8 {start}
     ORDER BY m.visible_at, m.place LIMIT {limit} FOR UPDATE SKIP LOCKED),
 done AS (
     UPDATE tf.message x
     SET visible_at = $3::float8, receive_count = x.receive_count + 1,
-        receipt = $4::int8 | CASE WHEN $9::bool OR ($7::bool AND (SELECT count(*) FROM c) > 1)
-                                  THEN 1 ELSE 0 END,
+        receipt = $4::int8 | CASE WHEN $9::bool OR ($7::bool AND {several}) THEN 1 ELSE 0 END,
         first_received_at = coalesce(x.first_received_at, $2::float8)
-    WHERE x.ctid = ANY (ARRAY(SELECT ctid FROM c)) AND NOT EXISTS (SELECT 1 FROM c WHERE odd)
-      AND NOT EXISTS (SELECT 1 FROM tf.message y WHERE y.queue = $1::int8 AND y.level IS NOT NULL)
-      AND (SELECT stamp FROM tf.declared) = $11::int8
-    RETURNING x.seq, x.receipt)
+    FROM c
+    WHERE x.ctid = c.ctid AND NOT EXISTS (SELECT 1 FROM c WHERE odd)
+      AND NOT EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL)
+      AND (SELECT stamp FROM tf.declared) = $10::int8
+    RETURNING c.visible_at, c.place, x.receipt, x.tenant, x.seq, x.receive_count,
+              x.first_received_at, x.sent_at, x.slot)"""
+_TAKEN = """
+    SELECT x.visible_at, x.place, x.receipt, x.tenant,
+           (SELECT 1 FROM tf.finished f WHERE f.queue = $1::int4 AND f.id = p.id
+            AND f.topic = p.topic AND f.expires_at > $2::float8),
+           CASE WHEN p.shared IS NOT NULL THEN (
+               SELECT ARRAY[s.body, s.attributes, s.extra] FROM tf.shared_body s
+               WHERE s.number = p.shared) END,
+           x.seq, p.id, p.topic, x.receive_count - 1, x.first_received_at, x.sent_at,
+           x.visible_at AS due_at, p.source, p.body, p.attributes, p.extra,
+           NULL::int8, NULL::int2, x.slot
+    FROM done x CROSS JOIN LATERAL (SELECT * FROM tf.payload y WHERE y.seq = x.seq LIMIT 1) p"""
+_SEEN = f"""
 SELECT d.stamp, (SELECT bool_or(odd) FROM c),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.tenant IS NOT NULL),
-       EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL),
-       r.*
-FROM tf.declared d LEFT JOIN (
-    SELECT m.visible_at, m.place, (SELECT receipt FROM done LIMIT 1), f.hit IS NULL,
-           m.seq, p.id, p.topic, m.receive_count, coalesce(m.first_received_at, $2::float8),
-           m.sent_at, m.visible_at, p.source, coalesce(p.body, s.body),
-           coalesce(p.attributes, s.attributes),
-           CASE WHEN p.shared IS NULL THEN p.extra ELSE s.extra END, NULL, NULL, m.slot
-    FROM c m {payload}
-    LEFT JOIN LATERAL (SELECT 1 AS hit FROM tf.finished x WHERE x.queue = $1::int4 AND x.id = p.id
-                       AND x.topic = p.topic AND x.expires_at > $2::float8 LIMIT 1) f ON true
-    WHERE m.seq = ANY (ARRAY(SELECT seq FROM done))) r ON true"""
+       EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL), r.*
+FROM tf.declared d LEFT JOIN ({_TAKEN}) r ON true"""
 _KINDS = """
 SELECT EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.tenant IS NOT NULL),
        EXISTS (SELECT 1 FROM tf.message m WHERE m.queue = $1::int8 AND m.level IS NOT NULL)"""
@@ -101,37 +105,66 @@ class QuickLender:
 
     def _lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent | None:
         """None when there is something that is not plain."""
-        low = self._watermarks.due_from(queue.id)
-        lent = self._try(queue, ask, now, low)
-        if lent is not None and low != NONE and not lent.rows:
-            lent = self._try(queue, ask, now, NONE)
-        return lent
+        start = self._watermarks.due_from(queue.id)
+        if start != START:
+            since = self._watermarks.elapsed()
+            found = self._session.ask(_go_on(ask.limit), (*self._values(queue, ask, now), *start))
+            if found:
+                if any(one[3] is not None for one in found):
+                    self._watermarks.kinds[queue.id] = Kinds(True, False)
+                return self._lent(queue.id, found, start, since)
+        return self._look(queue, ask, now)
 
-    def _try(self, queue: QueueRow, ask: Ask, now: float, low: float) -> Lent | None:
+    def _values(self, queue: QueueRow, ask: Ask, now: float) -> tuple[object, ...]:
         holding = ask.holding
+        values = (queue.id, now, ask.until, ask.receipt, ask.kept_from, ask.most)
+        if holding is None:
+            return (*values, False, False, False, self._session.stamp)
+        return (*values, True, bool(holding.limits), bool(holding.messages), self._session.stamp)
+
+    def _look(self, queue: QueueRow, ask: Ask, now: float) -> Lent | None:
+        """From the beginning, and at what there is beside."""
         since = self._watermarks.elapsed()
-        found = self._session.ask(
-            _LEND.format(limit=ask.limit, payload=WITH_PAYLOAD),
-            (
-                *(queue.id, now, ask.until, ask.receipt, ask.kept_from, ask.most),
-                *(holding is not None, holding is not None and bool(holding.limits)),
-                *(holding is not None and bool(holding.messages), low, self._session.stamp),
-            ),
-        )
+        found = self._session.ask(_first(ask.limit), self._values(queue, ask, now))
         seen, odd, grouped, leveled, *first = found[0]
         self._watermarks.kinds[queue.id] = Kinds(grouped, leveled)
-        lent = [one[4:] for one in found] if first[3] is not None else []
-        if lent:
-            self._session.changed()
-        elif seen != self._session.stamp:
+        if first[0] is not None:
+            return self._lent(queue.id, [one[4:] for one in found], START, since)
+        if seen != self._session.stamp:
             return self._outdated(ask)
-        if leveled and not lent:  # it is to be asked as one with levels is
+        if leveled:  # it is to be asked as one with levels is
             return self._again(ask)
-        if odd:
-            return None
-        lent.sort(key=lambda one: one[:2])
-        if lent:
-            self._watermarks.lent(queue.id, lent[0][0], low, since)
-        receipt = lent[0][2] if lent else ask.receipt
-        unfinished = [one[4] for one in lent if one[3]]
-        return Lent([Row._make(one[4:]) for one in lent], [], [], receipt, 0, unfinished)
+        return None if odd else Lent([], [], [], ask.receipt, 0, [])
+
+    def _lent(self, queue: int, found: list[tuple[Any, ...]], start: Point, since: float) -> Lent:
+        self._session.changed()
+        found.sort()  # by when they were due, and by place
+        last = found[-1]
+        self._watermarks.lent(queue, (last[0], last[1]), start, since)
+        rows = [Row._make(one[6:]) for one in found]
+        unfinished = []
+        for at, (_, _, _, _, finished, shared, seq, *_) in enumerate(found):
+            if finished is None:
+                unfinished.append(seq)
+            if shared is not None:
+                body, attributes, extra = shared
+                rows[at] = rows[at]._replace(body=body, attributes=attributes, extra=extra)
+        return Lent(rows, [], [], last[2], 0, unfinished)
+
+
+@cache
+def _first(limit: int) -> str:
+    """Lends, and says what the queue holds."""
+    return _TAKE.format(start="", limit=limit, several=_several(limit)) + _SEEN
+
+
+@cache
+def _go_on(limit: int) -> str:
+    """Lends what is due behind a point, or answers nothing, whatever the reason."""
+    behind = "AND (m.visible_at, m.place) > ($11::float8, $12::int8)"
+    return _TAKE.format(start=behind, limit=limit, several=_several(limit)) + _TAKEN
+
+
+def _several(limit: int) -> str:
+    """Whether more than one is lent."""
+    return "false" if limit == 1 else "EXISTS (SELECT 1 FROM c OFFSET 1)"

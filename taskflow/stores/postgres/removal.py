@@ -7,7 +7,7 @@ from taskflow.stores.postgres.columns import OF_ITS_OWN
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.postgres.watermarks import Watermarks
-from taskflow.stores.row import Held
+from taskflow.stores.row import ANY, Held
 
 log = logging.getLogger("taskflow.store")
 
@@ -28,6 +28,22 @@ f AS (
     SELECT $7::int4, u.id, u.topic, max(u.expires_at) FROM u
     WHERE u.id IS NOT NULL AND u.seq = ANY (ARRAY(SELECT seq FROM gone))
     GROUP BY u.id, u.topic ORDER BY u.id, u.topic
+    ON CONFLICT (queue, id, topic) DO UPDATE SET expires_at = excluded.expires_at)
+SELECT seq FROM gone"""
+
+# As most are: all under one receipt, which is $2, and remembered for as long, until $4.
+_GONE = """
+WITH gone AS (
+    DELETE FROM tf.message m WHERE m.seq = ANY ($1::int8[]) AND (m.receipt & -3) = $2::int8
+        AND ($3::float8 IS NULL OR m.visible_at > $3)
+    RETURNING m.seq),
+p AS (DELETE FROM tf.payload WHERE seq = ANY (ARRAY(SELECT seq FROM gone)) {returning})"""
+_REMOVE_ALIKE = f"""{_GONE.format(returning="")}
+SELECT seq FROM gone"""
+_FINISH_ALIKE = f"""{_GONE.format(returning="RETURNING queue, id, topic")},
+f AS (
+    INSERT INTO tf.finished (queue, id, topic, expires_at)
+    SELECT queue, id, topic, $4::float8 FROM p
     ON CONFLICT (queue, id, topic) DO UPDATE SET expires_at = excluded.expires_at)
 SELECT seq FROM gone"""
 
@@ -68,17 +84,27 @@ class Removal:
                 for one, what in zip(held, remember, strict=True)
             ]
         with self._lanes.locked(queue, seqs):
-            values = (
-                seqs,
-                [one.receipt for one in held],
-                hidden_at,
-                [one and one[0] for one in remember],
-                [one and one[1] for one in remember],
-                [one and one[2] for one in remember],
-                queue,
-            )
-            gone = {seq for (seq,) in self._session.write(_REMOVE, values)}
+            gone = {seq for (seq,) in self._remove(queue, held, seqs, hidden_at, remember)}
         return [seq in gone for seq in seqs]
+
+    def _remove(
+        self,
+        queue: int,
+        held: Sequence[Held],
+        seqs: list[int],
+        hidden_at: float | None,
+        remember: Sequence[tuple[str, str, float] | None],
+    ) -> list[tuple[int]]:
+        receipts = [one.receipt for one in held]
+        until = [one and one[2] for one in remember]
+        alike = receipts.count(receipts[0]) == until.count(until[0]) == len(held)
+        if not alike or receipts[0] == ANY:
+            ids, topics = ([one and one[at] for one in remember] for at in (0, 1))
+            values = (seqs, receipts, hidden_at, ids, topics, until, queue)
+            return self._session.write(_REMOVE, values)
+        if until[0] is None:
+            return self._session.write(_REMOVE_ALIKE, (seqs, receipts[0], hidden_at))
+        return self._session.write(_FINISH_ALIKE, (seqs, receipts[0], hidden_at, until[0]))
 
     def drop(self, queue: int, seqs: Collection[int]) -> int:
         return len(self._drop(queue, seqs)) if seqs else 0

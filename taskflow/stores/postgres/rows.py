@@ -73,7 +73,7 @@ class PostgresRows:
         insertion = Insertion(session, lanes, removal)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
         self.move = Moving(session, lanes, removal, letters).move
-        leases = LeaseRows(session, lanes)
+        leases = LeaseRows(session, lanes, watermarks)
         self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again

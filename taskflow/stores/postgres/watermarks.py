@@ -4,20 +4,39 @@ While somebody holds a transaction open, the server cannot clear away the index 
 gone since; each look would go through all of them again.
 """
 
+from typing import NamedTuple
+
 from taskflow.clock import Clock
 from taskflow.stores.row import Kinds
 
-NONE = float("-inf")
+NEVER = float("-inf")
 SLACK = 0.2  # seconds
+NEAR_LASTS = 0.02
+"""Seconds: what became due a little below the mark (sent at the same time, and committed later)
+waits no longer. A look from there goes through what has gone in the last `SLACK`."""
 LASTS = 1.0
-"""Seconds: what became due below the mark (given back, sent by a slow transaction) waits no longer,
-unless such a look takes long."""
+"""Seconds: what became due far below it (sent by a slow transaction, free of its limit) waits no
+longer, unless such a look takes long."""
 SHARE = 30.0
-"""A look from the beginning comes after so many times what the last one took,"""
+"""A look from further back comes after so many times what the last one took,"""
 LONGEST = 10.0
 """and after so many seconds at the latest."""
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
+
+Point = tuple[float, int]
+"""When a message is due, and its place: the order of the index."""
+START: Point = (NEVER, 0)
+
+
+class Mark(NamedTuple):
+    """Where the last look ended, and how long (by `elapsed`) the next ones may begin right behind
+    it, or a little before it."""
+
+    at: float
+    place: int
+    behind_until: float
+    near_until: float
 
 
 class Watermarks:
@@ -25,7 +44,7 @@ class Watermarks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._due: dict[int, tuple[float, float]] = {}
+        self._due: dict[int, Mark] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
@@ -39,27 +58,42 @@ class Watermarks:
         """Seconds since some moment."""
         return self._clock.elapsed()
 
-    def due_from(self, queue: int) -> float:
-        """The lowest `visible_at` to look at; NONE now and then, so that nothing is missed."""
-        low, until = self._due.get(queue, (NONE, NONE))
-        return low if self._clock.elapsed() < until else NONE
-
-    def lent(self, queue: int, earliest: float, from_low: float, since: float) -> None:
-        """Note the earliest of what was lent, by a look from there that began `since`."""
+    def due_from(self, queue: int) -> Point:
+        """Behind what to look; START now and then, so that nothing is missed."""
+        mark = self._due.get(queue)
+        if mark is None:
+            return START
         now = self._clock.elapsed()
-        until = self._due.get(queue, (NONE, NONE))[1]
-        if from_low == NONE:
-            until = now + min(LONGEST, max(LASTS, SHARE * (now - since)))
-        self._due[queue] = (earliest - SLACK, until)
+        if now < mark.behind_until:
+            return mark[:2]
+        return (mark.at - SLACK, 0) if now < mark.near_until else START
+
+    def lent(self, queue: int, last: Point, start: Point, since: float) -> None:
+        """Note the last of what was lent, by a look from there that began `since`."""
+        now = self._clock.elapsed()
+        mark = self._due.get(queue)
+        behind, near = (NEVER, NEVER) if mark is None else mark[2:]
+        pause = SHARE * (now - since)
+        if start == START:
+            near = now + min(LONGEST, max(LASTS, pause))
+        if start[1] == START[1]:  # it began before the mark
+            behind = now + max(NEAR_LASTS, pause)
+        self._due[queue] = Mark(*last, min(behind, near), near)
+
+    def due_again(self, queue: int) -> None:
+        """Something is due now that was not: it comes before what came later."""
+        mark = self._due.get(queue)
+        if mark is not None:
+            self._due[queue] = mark._replace(behind_until=NEVER)
 
     def stored_from(self, queue: int) -> int:
         """The lowest number to look at for what was stored first."""
-        low, until = self._stored.get(queue, (0, NONE))
+        low, until = self._stored.get(queue, (0, NEVER))
         return low if self._clock.elapsed() < until else 0
 
     def stored(self, queue: int, first: int, from_low: int) -> None:
         """Note the number of the first that is stored, or the last that was given, if none is."""
-        until = self._stored.get(queue, (0, NONE))[1]
+        until = self._stored.get(queue, (0, NEVER))[1]
         if not from_low:
             until = self._clock.elapsed() + STORED_LASTS
         self._stored[queue] = (first, until)
