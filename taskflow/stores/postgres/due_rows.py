@@ -10,6 +10,7 @@ from taskflow.stores.lender import without_old
 from taskflow.stores.postgres.columns import AT_LEVEL, BESIDE, COLUMNS, FRESH, PARKED, WITH_PAYLOAD
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.watermarks import NEVER, Watermarks
 from taskflow.stores.row import LEVELS, PACED, QueueRow, Row
 
 _HAD = "FOR UPDATE OF m SKIP LOCKED"
@@ -57,9 +58,10 @@ ORDER BY o.visible_at, o.place LIMIT {limit}"""
 class DueRows:
     """Looks; only what is past its retention does it let go."""
 
-    def __init__(self, session: Session, removal: Removal) -> None:
+    def __init__(self, session: Session, removal: Removal, watermarks: Watermarks) -> None:
         self._session = session
         self._removal = removal
+        self._watermarks = watermarks
 
     def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
         if queue.fifo:
@@ -143,9 +145,13 @@ class DueRows:
         return found
 
     def next_due(self, queue: QueueRow, now: float) -> float | None:
-        look = _NEXT_LANE if queue.fifo else _NEXT_DUE
-        (found,) = self._session.first(look, (queue.id, now))
-        return None if found is None else float(found)
+        sql = _NEXT_LANE if queue.fifo else _NEXT_DUE
+
+        def look() -> float | None:
+            (found,) = self._session.first(sql, (queue.id, now))
+            return None if found is None else float(found)
+
+        return look() if now == NEVER else self._watermarks.next_due(queue.id, now, look)
 
     def count_due(self, queue: QueueRow, now: float, most: int) -> int:
         look = _DUE_LANES if queue.fifo else _ALL_DUE

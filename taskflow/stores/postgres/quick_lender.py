@@ -113,7 +113,8 @@ class QuickLender:
                 if any(one[3] is not None for one in found):
                     self._watermarks.kinds[queue.id] = Kinds(True, False)
                 return self._lent(queue.id, found, start, since)
-        return self._look(queue, ask, now)
+            start = self._watermarks.due_after_nothing(queue.id)
+        return self._look(queue, ask, now, start)
 
     def _values(self, queue: QueueRow, ask: Ask, now: float) -> tuple[object, ...]:
         holding = ask.holding
@@ -122,25 +123,33 @@ class QuickLender:
             return (*values, False, False, False, self._session.stamp)
         return (*values, True, bool(holding.limits), bool(holding.messages), self._session.stamp)
 
-    def _look(self, queue: QueueRow, ask: Ask, now: float) -> Lent | None:
-        """From the beginning, and at what there is beside."""
+    def _look(self, queue: QueueRow, ask: Ask, now: float, start: Point) -> Lent | None:
+        """At what there is beside, too."""
         since = self._watermarks.elapsed()
-        found = self._session.ask(_first(ask.limit), self._values(queue, ask, now))
+        values = self._values(queue, ask, now)
+        if start == START:
+            found = self._session.ask(_first(ask.limit), values)
+        else:
+            found = self._session.ask(_look_on(ask.limit), (*values, *start))
         seen, odd, grouped, leveled, *first = found[0]
         self._watermarks.kinds[queue.id] = Kinds(grouped, leveled)
         if first[0] is not None:
-            return self._lent(queue.id, [one[4:] for one in found], START, since)
+            return self._lent(queue.id, [one[4:] for one in found], start, since)
         if seen != self._session.stamp:
             return self._outdated(ask)
         if leveled:  # it is to be asked as one with levels is
             return self._again(ask)
-        return None if odd else Lent([], [], [], ask.receipt, 0, [])
+        if odd:
+            return None
+        if start == START:
+            self._watermarks.looked(queue.id, (now, 0), start, since)
+        return Lent([], [], [], ask.receipt, 0, [])
 
     def _lent(self, queue: int, found: list[tuple[Any, ...]], start: Point, since: float) -> Lent:
         self._session.changed()
         found.sort()  # by when they were due, and by place
         last = found[-1]
-        self._watermarks.lent(queue, (last[0], last[1]), start, since)
+        self._watermarks.looked(queue, (last[0], last[1]), start, since)
         rows = [Row._make(one[6:]) for one in found]
         unfinished = []
         for at, (_, _, _, _, finished, shared, seq, *_) in enumerate(found):
@@ -152,17 +161,25 @@ class QuickLender:
         return Lent(rows, [], [], last[2], 0, unfinished)
 
 
+_BEHIND = "AND (m.visible_at, m.place) > ($11::float8, $12::int8)"
+
+
 @cache
 def _first(limit: int) -> str:
-    """Lends, and says what the queue holds."""
+    """Lends what is due, and says what the queue holds."""
     return _TAKE.format(start="", limit=limit, several=_several(limit)) + _SEEN
+
+
+@cache
+def _look_on(limit: int) -> str:
+    """As `_first`, of what is due behind a point."""
+    return _TAKE.format(start=_BEHIND, limit=limit, several=_several(limit)) + _SEEN
 
 
 @cache
 def _go_on(limit: int) -> str:
     """Lends what is due behind a point, or answers nothing, whatever the reason."""
-    behind = "AND (m.visible_at, m.place) > ($11::float8, $12::int8)"
-    return _TAKE.format(start=behind, limit=limit, several=_several(limit)) + _TAKEN
+    return _TAKE.format(start=_BEHIND, limit=limit, several=_several(limit)) + _TAKEN
 
 
 def _several(limit: int) -> str:

@@ -77,7 +77,7 @@ class PostgresRows:
         self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
-        due = DueRows(session, removal)
+        due = DueRows(session, removal, watermarks)
         self.due = due.due
         self.handover = PostgresHandover(session, due, lanes, letters)
         slots = SlotRows(session, buckets)

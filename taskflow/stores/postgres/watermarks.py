@@ -4,6 +4,7 @@ While somebody holds a transaction open, the server cannot clear away the index 
 gone since; each look would go through all of them again.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from taskflow.clock import Clock
@@ -21,6 +22,9 @@ SHARE = 30.0
 """A look from further back comes after so many times what the last one took,"""
 LONGEST = 10.0
 """and after so many seconds at the latest."""
+SLOW = 0.002
+"""Seconds: a look from the beginning that takes longer does not follow each one that found nothing
+behind the mark, but keeps to its share; so does one for what is due next."""
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
 
@@ -31,12 +35,13 @@ START: Point = (NEVER, 0)
 
 class Mark(NamedTuple):
     """Where the last look ended, and how long (by `elapsed`) the next ones may begin right behind
-    it, or a little before it."""
+    it, or a little before it; the latter even where nothing is found behind it."""
 
     at: float
     place: int
     behind_until: float
     near_until: float
+    slow_until: float
 
 
 class Watermarks:
@@ -45,12 +50,14 @@ class Watermarks:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due: dict[int, Mark] = {}
+        self._next: dict[int, tuple[float | None, float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
     def forget(self) -> None:
         """Look from the beginning."""
         self._due.clear()
+        self._next.clear()
         self._stored.clear()
         self.kinds.clear()
 
@@ -58,6 +65,7 @@ class Watermarks:
         """Seconds since some moment."""
         return self._clock.elapsed()
 
+    # ---- what is due ---------------------------------------------------------------------------
     def due_from(self, queue: int) -> Point:
         """Behind what to look; START now and then, so that nothing is missed."""
         mark = self._due.get(queue)
@@ -68,17 +76,25 @@ class Watermarks:
             return mark[:2]
         return (mark.at - SLACK, 0) if now < mark.near_until else START
 
-    def lent(self, queue: int, last: Point, start: Point, since: float) -> None:
-        """Note the last of what was lent, by a look from there that began `since`."""
+    def due_after_nothing(self, queue: int) -> Point:
+        """As `due_from`, when nothing was found behind that: START, if it may be."""
+        mark = self._due.get(queue)
+        slow = mark is not None and self._clock.elapsed() < mark.slow_until
+        return (mark.at - SLACK, 0) if mark is not None and slow else START
+
+    def looked(self, queue: int, last: Point, start: Point, since: float) -> None:
+        """Note the last of what was found by a look from there that began `since`; or when it was,
+        if there was nothing."""
         now = self._clock.elapsed()
         mark = self._due.get(queue)
-        behind, near = (NEVER, NEVER) if mark is None else mark[2:]
-        pause = SHARE * (now - since)
+        behind, near, slow = (NEVER, NEVER, NEVER) if mark is None else mark[2:]
+        took = now - since
         if start == START:
-            near = now + min(LONGEST, max(LASTS, pause))
+            near = now + min(LONGEST, max(LASTS, SHARE * took))
+            slow = now + min(LONGEST, SHARE * took) if took > SLOW else NEVER
         if start[1] == START[1]:  # it began before the mark
-            behind = now + max(NEAR_LASTS, pause)
-        self._due[queue] = Mark(*last, min(behind, near), near)
+            behind = now + max(NEAR_LASTS, SHARE * took)
+        self._due[queue] = Mark(*last, min(behind, near), near, slow)
 
     def due_again(self, queue: int) -> None:
         """Something is due now that was not: it comes before what came later."""
@@ -86,6 +102,26 @@ class Watermarks:
         if mark is not None:
             self._due[queue] = mark._replace(behind_until=NEVER)
 
+    def next_due(self, queue: int, now: float, look: Callable[[], float | None]) -> float | None:
+        """When there may be more: what the look answers, or an earlier time at which the next look
+        from the beginning may be, if those are slow."""
+        since = self._clock.elapsed()
+        known, until = self._next.get(queue, (None, NEVER))
+        if since >= until:
+            known = look()
+            took = self._clock.elapsed() - since
+            until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
+            self._next[queue] = (known, until)
+        elif known is not None and known <= now:  # it has come
+            known = None
+        mark = self._due.get(queue)
+        until = max(until, NEVER if mark is None else mark.slow_until)
+        if since >= until:
+            return known
+        early = now + until - since
+        return early if known is None else min(known, early)
+
+    # ---- what is stored ------------------------------------------------------------------------
     def stored_from(self, queue: int) -> int:
         """The lowest number to look at for what was stored first."""
         low, until = self._stored.get(queue, (0, NEVER))

@@ -19,6 +19,7 @@ from taskflow.stores import finder
 from taskflow.stores.postgres import bookkeeping
 from taskflow.stores.postgres.connecting import connect
 from taskflow.stores.postgres.store import PostgresStore
+from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.testing import ManualClock
 from tests.postgres_server import PostgresServer
 
@@ -187,6 +188,12 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(
     for order in ("newest", "oldest"):  # as of a cause that many died of
         found = broker.find(MessageQuery(causes=[broker.causes()[0].id], order=order))
         assert (len(found.messages), found.next is None) == (2, False)
+    with monkeypatch.context() as slow:  # as where looks from the beginning are
+        slow.setattr(Watermarks, "due_after_nothing", lambda marks, queue: (1.0, 0))
+        broker.create_queue("plain")
+        broker.send("plain", [Message(f"{at}", "x") for at in range(30)])
+        while some := broker.receive("plain", limit=7):
+            broker.delete([Finish(one, 100 * (some[0].id == "0")) for one in some])
     monkeypatch.setattr(bookkeeping, "MANY", 0)
     assert broker.survey()["q"].counts.visible > 0  # as of a queue that holds many
     texts = {
@@ -195,6 +202,8 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(
         if re.match(r"\s*(WITH|SELECT|UPDATE|INSERT|DELETE)", text)
     }
     assert len(texts) > 90
+    points = [text.count("m.visible_at, m.place) > (") for text in texts if "WITH c AS" in text]
+    assert sorted(points)[-2:] == [1, 1]  # from the beginning, and behind one
     connection = connect(store._server, durable=False)
     wrong: list[str] = []
 

@@ -1,0 +1,129 @@
+"""Marks: behind what to look for what is due, and when to look further back."""
+
+import pytest
+
+from taskflow.stores.postgres.watermarks import (
+    LASTS,
+    LONGEST,
+    NEAR_LASTS,
+    SHARE,
+    SLACK,
+    START,
+    Watermarks,
+)
+from taskflow.testing import ManualClock
+
+QUEUE = 7
+POINT = (500.0, 40)
+NEAR = (500.0 - SLACK, 0)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1000.0)
+
+
+@pytest.fixture
+def marks(clock: ManualClock) -> Watermarks:
+    return Watermarks(clock)
+
+
+def look(marks: Watermarks, clock: ManualClock, took: float, start: tuple[float, int]) -> None:
+    since = marks.elapsed()
+    clock.advance(took)
+    marks.looked(QUEUE, POINT, start, since)
+
+
+def test_looks_begin_behind_the_mark_a_little_before_it_or_at_the_beginning(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    assert marks.due_from(QUEUE) == START
+    look(marks, clock, 0.0, START)
+    assert marks.due_from(QUEUE) == POINT
+    clock.advance(NEAR_LASTS)
+    assert marks.due_from(QUEUE) == NEAR
+    look(marks, clock, 0.0, POINT)  # it was another thread's: no look from a little before
+    assert marks.due_from(QUEUE) == NEAR
+    look(marks, clock, 0.0, NEAR)
+    assert marks.due_from(QUEUE) == POINT
+    clock.advance(LASTS)
+    assert marks.due_from(QUEUE) == START
+    look(marks, clock, 0.0, NEAR)
+    assert marks.due_from(QUEUE) == START
+    look(marks, clock, 0.0, START)
+    marks.forget()
+    assert marks.due_from(QUEUE) == START
+
+
+@pytest.mark.parametrize(("took", "lasts"), [(0.01, LASTS), (0.1, 0.1 * SHARE), (9.0, LONGEST)])
+def test_a_look_that_takes_long_is_rarer(
+    marks: Watermarks, clock: ManualClock, took: float, lasts: float
+) -> None:
+    look(marks, clock, took, START)
+    clock.advance(lasts - 0.01)
+    assert marks.due_from(QUEUE) != START
+    clock.advance(0.02)
+    assert marks.due_from(QUEUE) == START
+
+
+def test_where_nothing_is_found_the_next_look_is_from_the_beginning_unless_those_are_slow(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    assert marks.due_after_nothing(QUEUE) == START
+    look(marks, clock, 0.001, START)
+    assert marks.due_after_nothing(QUEUE) == START
+    look(marks, clock, 0.01, START)
+    assert marks.due_after_nothing(QUEUE) == NEAR
+    clock.advance(0.01 * SHARE - 0.01)
+    look(marks, clock, 0.001, NEAR)
+    assert marks.due_after_nothing(QUEUE) == NEAR
+    clock.advance(0.01)
+    assert marks.due_after_nothing(QUEUE) == START
+
+
+def test_what_is_due_again_is_looked_for_a_little_before_the_mark(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    marks.due_again(QUEUE)
+    look(marks, clock, 0.0, START)
+    marks.due_again(QUEUE)
+    assert marks.due_from(QUEUE) == NEAR
+
+
+def test_a_slow_look_for_what_is_due_next_is_not_repeated_at_once(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    answers: list[float | None] = [1500.0, 1000.4, None]
+    asked = []
+
+    def slow() -> float | None:
+        clock.advance(0.01)
+        asked.append(clock.now())
+        return answers[len(asked) - 1]
+
+    pause = 0.01 * SHARE
+    for number in range(3):
+        known = answers[number]
+        again = clock.now() + pause
+        times = [marks.next_due(QUEUE, clock.now(), slow)]
+        for _ in range(2):
+            clock.advance(0.1)
+            times.append(marks.next_due(QUEUE, clock.now(), slow))
+        assert len(asked) == number + 1
+        if known is None or known > again:
+            assert times == pytest.approx([again + 0.0, again, again], abs=0.011)
+        else:
+            assert times[0] == known
+        clock.advance(pause)
+
+
+def test_a_quick_look_for_what_is_due_next_tells_what_there_is_but_for_slow_looks_at_what_is_due(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    assert marks.next_due(QUEUE, 1000.0, lambda: None) is None
+    assert marks.next_due(QUEUE, 1000.0, lambda: 1500.0) == 1500.0
+    look(marks, clock, 0.01, START)
+    assert marks.next_due(QUEUE, 1000.0, lambda: 1500.0) == pytest.approx(1000.0 + 0.01 * SHARE)
+    assert marks.next_due(QUEUE, 1000.0, lambda: 1000.1) == 1000.1
+    clock.advance(0.01 * SHARE)
+    assert marks.next_due(QUEUE, 1000.0, lambda: None) is None
