@@ -71,13 +71,19 @@ class _Round:
         except Exception as error:  # such as WouldWait, for a lock that is not to be had now
             return [(None, error)] * len(verbs)
         except BaseException as error:
-            for part in self._parts:
-                part.abandon(error)
+            try:
+                self._abandon(error)
+            finally:
+                self._abandon(error)  # Ctrl-C may have come once more
             raise
         finally:
             for part in self._parts:  # else each round were a cycle, for the collector to find
                 part.begins = None
         return self._outcomes
+
+    def _abandon(self, error: BaseException) -> None:
+        for part in self._parts:
+            part.abandon(error)
 
     def _call(self, verbs: Sequence[Callable[[], Any]]) -> None:
         for at, verb in enumerate(verbs):

@@ -27,7 +27,10 @@ class Gatherer:
             with self._keeping(), part:
                 outcomes = _call_all(verbs, part)
         except BaseException as error:
-            part.abandon(error)
+            try:
+                part.abandon(error)
+            finally:
+                part.abandon(error)  # Ctrl-C may have come once more
             raise
         return outcomes, part.wait
 

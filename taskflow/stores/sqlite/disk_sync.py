@@ -66,6 +66,7 @@ class DiskSync:
                 self._synced = reached
         finally:
             if self._syncing is me:  # Ctrl-C came
+                self._syncing = None  # first, and without a call: it may come once more
                 self._end(me)
 
     def _end(self, me: object) -> None:

@@ -80,7 +80,7 @@ class SqlitePlainKeeping:
 
     def _prepare(self) -> None:
         connection = self._database.connection
-        if self._writing.depth or self._connection is connection:
+        if self._connection is connection or not self._writing.is_clear():
             return  # what undoes that transaction would undo this, too
         connection.execute(_PREPARE)
         self._queues.clear()  # they were another file's
@@ -95,7 +95,7 @@ class SqlitePlainKeeping:
         if self._haste.on or queue not in self._queues or not reading.is_open():
             return False
         with reading.lock:  # of C: Ctrl-C comes before it or within it
-            if self._writing.depth:
+            if not self._writing.is_clear():
                 return False
             try:
                 kept = self.keep_within(queue, held, now, version, new, other)

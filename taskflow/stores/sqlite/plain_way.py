@@ -142,7 +142,7 @@ class SqlitePlainWay:
             return False
         database = self._database
         with reading.lock:
-            if self._writing.depth:
+            if not self._writing.is_clear():
                 return False
             try:
                 self._prepare()

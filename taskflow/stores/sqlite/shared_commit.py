@@ -67,10 +67,17 @@ class SharedCommit:
                         break
                     self._store_some()
         except BaseException as error:
-            with suppress(ValueError):
-                self._waiting.remove(one)
-            if not inside:
-                self._reading.let_go(error)
+            try:
+                with suppress(ValueError):
+                    self._waiting.remove(one)
+                if not inside:
+                    self._reading.let_go(error)
+            finally:
+                if not inside:
+                    try:  # as `Reading.let_go` says
+                        self._reading.lock._release_save()  # type: ignore[attr-defined]
+                    except RuntimeError:
+                        pass
             raise
         if one.unknown:
             raise BrokerUnavailable("the thread that stored it was interrupted: it may be stored")
@@ -82,7 +89,7 @@ class SharedCommit:
         some = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
         for one in some:
             one.stored = False
-        if self._writing.depth:  # of this thread: others are not to be a part of what it does
+        if not self._writing.is_clear():  # of this thread: others are not to be a part of that
             return
         # In a fork, what threads of the parent had brought is not this process's.
         mine = [one for one in some if one.connection is self._database.connection]

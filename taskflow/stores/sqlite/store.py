@@ -136,7 +136,13 @@ class SqliteStore:
                     later, writing.later = writing.later, []
         except BaseException as error:
             if not inside:
-                writing.let_go(error)
+                try:
+                    writing.let_go(error)
+                finally:
+                    try:  # as `Reading.let_go` says
+                        writing.lock._release_save()  # type: ignore[attr-defined]
+                    except RuntimeError:
+                        pass
             raise
         if committed is not None:
             committed(answer)
@@ -211,6 +217,8 @@ class SqliteStore:
         inside = reading.holds()
         try:
             with reading:
+                if not inside:
+                    self._writing.clear()
                 if not (kept or self._writing.depth) and reading.rows.arrivals.any():
                     if commits:
                         return self.transact(work)
@@ -227,8 +235,14 @@ class SqliteStore:
                 return answer
         except BaseException as error:
             if not inside:  # it may have been taking over
-                self._writing.let_go(error)
-                self._haste.on = hasty
+                try:
+                    self._writing.let_go(error)
+                finally:
+                    try:  # as `Reading.let_go` says
+                        reading.lock._release_save()  # type: ignore[attr-defined]
+                    except RuntimeError:
+                        pass
+                    self._haste.on = hasty
             raise
 
     def _take_over_arrivals(self) -> None:

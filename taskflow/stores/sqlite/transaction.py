@@ -67,7 +67,9 @@ class Reading:
 
     def let_go(self, error: BaseException) -> None:
         """Nothing of this thread's stays, which had nothing before: Ctrl-C may come between a block
-        and its end, or when the lock is taken and the block has not begun."""
+        and its end, or when the lock is taken and the block has not begun. It may come once more in
+        here: so whoever calls this releases the lock in a `finally`, whose first call is one of C
+        (nothing comes before that), and whoever has it next undoes what is left."""
         while self.holds():
             self.lock.release()
 
@@ -79,7 +81,13 @@ class Reading:
                 return work()
         except BaseException as error:
             if not inside:
-                self.let_go(error)
+                try:
+                    self.let_go(error)
+                finally:
+                    try:
+                        self.lock._release_save()  # type: ignore[attr-defined]
+                    except RuntimeError:  # it was
+                        pass
             raise
 
     def __enter__(self) -> Rows:
@@ -144,7 +152,10 @@ class Writing(Reading):
         self._owner_pid = 0
 
     def __enter__(self) -> Rows:
+        inside = self.holds()
         self._acquire()
+        if not inside:
+            self.clear()
         before = self.depth
         try:
             if self._haste.on and self.depth <= self._gathers:  # what a call begins by itself
@@ -191,6 +202,17 @@ class Writing(Reading):
             if not self._idle():
                 self._undo()
 
+    def is_clear(self) -> bool:
+        """Whether nobody is in a block, and nothing is left of one. The lock is held."""
+        return not self.depth and self._idle()
+
+    def clear(self) -> None:
+        """Undo what is left of a block whose end was interrupted twice. This thread has just got
+        the lock, which it did not have."""
+        if not self.is_clear() and self._owner_pid == forking.pid:
+            self.depth = self._owner = 0
+            self._undo()
+
     @property
     def outermost(self) -> bool:
         """Whether this block is in no other: a call of its own, alone or among others that are
@@ -201,7 +223,7 @@ class Writing(Reading):
         """The blocks of this thread until `end_gathering` are parts of one transaction, which the
         first of them begins, after a call of `begins`."""
         self._acquire()
-        assert not self.depth
+        self.clear()
         self._gathers, self._begins = True, begins
 
     def end_part(self, error: BaseException | None) -> bool:

@@ -1,0 +1,96 @@
+"""Ctrl-C that comes once more while what was interrupted is undone, as where whoever runs a program
+passes on what the terminal sends it, too: no lock is kept, and what is stored then is stored."""
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+import apsw
+import pytest
+
+from taskflow.brokers.stored.broker import StoredBroker
+from tests.taskflow.stores.test_ctrl_c import handled
+from tests.taskflow.stores.test_ctrl_c_everywhere import MANY, VERBS, broker, publish, store_of
+from tests.taskflow.test_condition import held_by_others
+
+__all__ = ["broker"]
+
+STORE = "taskflow.stores.sqlite"
+LONGEST = 100  # places between the one and the other
+
+
+def struck_twice(first: int, second: int, work: Callable[[], object]) -> int:
+    """As `test_ctrl_c.struck`, and once more so many places later; answers how often."""
+    left = [first, second]
+    strikes = 0
+
+    def look(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal strikes
+        module = str(frame.f_globals.get("__name__"))
+        if strikes < 2 and event in ("call", "c_return") and module.startswith(STORE):
+            left[strikes] -= 1
+            if left[strikes] < 0:
+                strikes += 1
+                raise KeyboardInterrupt  # which ends the profile
+
+    def again(frame: FrameType, event: str, argument: object) -> object:
+        if strikes == 1 and sys.getprofile() is None and frame.f_code is not look.__code__:
+            sys.setprofile(look)
+        return again
+
+    before = sys.getprofile(), sys.gettrace()
+    sys.settrace(again)
+    sys.setprofile(look)
+    try:
+        work()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before[1])
+        sys.setprofile(before[0])
+    return strikes
+
+
+def stored(path: Path) -> int:
+    """How many messages another process finds."""
+    with closing(apsw.Connection(str(path))) as other:
+        text = "SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM arrival)"
+        found: int = other.execute(text).get
+    return found
+
+
+def count(broker: StoredBroker) -> None:
+    store_of(broker).step(lambda rows: rows.tally(1, 1, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transact", "look", "step", "publish", "gather", "keep"])
+def test_no_lock_is_kept_and_what_is_stored_next_is_stored(
+    name: str, broker: StoredBroker, tmp_path: Path
+) -> None:
+    store, verb, path = store_of(broker), VERBS[name], tmp_path / "broker.db"
+    publish(broker)
+    publish(broker)  # the short way
+    both = 0
+    for first in range(MANY):
+        strikes = 0
+        for second in range(LONGEST):
+            strikes = struck_twice(first, second, lambda: verb(broker))
+            where = f"at places {first} and {second}"
+            assert not held_by_others(store._writing.lock), where  # type: ignore[arg-type]
+            assert not store.in_haste(), where
+            before, counted = stored(path), handled(path)
+            for next_one in (publish, count)[:: 1 if second % 2 else -1]:
+                next_one(broker)
+            assert stored(path) > before, where
+            assert handled(path) > counted, where
+            if strikes < 2:
+                break
+            both += 1
+        if not strikes:
+            break
+    assert first < MANY
+    assert second < LONGEST
+    assert both > 20 or name == "publish"  # which has nothing to undo where no disk is waited for
