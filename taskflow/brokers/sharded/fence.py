@@ -21,13 +21,14 @@ class Epoch(threading.local):
 class Fence:
     """Of one file, for `SqliteStore.fence`: raises MapChanged when the file is of another epoch
     than the thread goes by, or in the middle of a step to another one. While nobody else writes
-    into the file, its map is as it was."""
+    into the file, its map is as it was; and while its declarations have the same stamp, which each
+    map that is written renews (`shard_map.write_map`)."""
 
     def __init__(self, epoch: Epoch) -> None:
         self._epoch = epoch
         self._rows: SqliteRows | None = None
         self._others = 0
-        self._text: str | None = ""
+        self._stamp: int | None = None
         self._is_of = -1
 
     def epoch(self) -> int | None:
@@ -46,12 +47,13 @@ class Fence:
         others = records.others()
         if rows is self._rows and others == self._others and self._is_of == wanted:
             return
-        text = records.text(SHARD, MAP)
-        if text != self._text:
+        stamp = rows.stamp()
+        if stamp != self._stamp or rows is not self._rows:
+            text = records.text(SHARD, MAP)
             found = None if text is None else map_of(text)
             whole = found is not None and found.leaving is None
             self._is_of = found.epoch if found is not None and whole else -1
-            self._text = text
+            self._stamp = stamp
         self._rows, self._others = rows, others
         if self._is_of != wanted:
             raise MapChanged

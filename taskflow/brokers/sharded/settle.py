@@ -105,6 +105,15 @@ class Settler:
         nothing, if it is to be `whole`."""
         if not entries:
             return []
+        if len(entries) == 1:
+
+            def settle_one() -> list[A]:
+                one = known(entries[0])
+                number = self._receipts.file_of(delivery_of(one).receipt) or 0
+                return settle(self._shards[number], [one])
+
+            return self._steady(settle_one)
+
         answers: dict[int, A] = {}
 
         def by_file() -> tuple[Sequence[E], dict[int, list[int]]]:

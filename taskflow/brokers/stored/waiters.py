@@ -64,7 +64,11 @@ class Waiters:
     def rung(self, queues: Sequence[str]) -> list[int]:
         """How often each of these queues has rung."""
         with self._parked:
-            return [self._rings[name] for name in queues]
+            return self._rung(queues)
+
+    def _rung(self, queues: Sequence[str]) -> list[int]:
+        rings = self._rings.get  # to ask a Counter for what it has not is a call of Python's
+        return [rings(name, 0) for name in queues]
 
     @contextmanager
     def attending(self, names: Sequence[str]) -> Iterator[None]:
@@ -91,7 +95,7 @@ class Waiters:
         with self._parked:
             if stop is not None and stop():
                 return False
-            if rung == [self._rings[name] for name in queues]:
+            if rung == self._rung(queues):
                 self._waiting += 1
                 try:
                     self._clock.wait(self._parked, max(0.0, until - now))
