@@ -113,7 +113,7 @@ class QuickLender:
                 if any(one[3] is not None for one in found):
                     self._watermarks.kinds[queue.id] = Kinds(True, False)
                 return self._lent(queue.id, found, start, since)
-            start = self._watermarks.due_after_nothing(queue.id)
+            start = self._watermarks.due_after_nothing(queue.id, since)
         return self._look(queue, ask, now, start)
 
     def _values(self, queue: QueueRow, ask: Ask, now: float) -> tuple[object, ...]:

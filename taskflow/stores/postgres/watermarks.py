@@ -4,6 +4,7 @@ While somebody holds a transaction open, the server cannot clear away the index 
 gone since; each look would go through all of them again.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,8 +24,9 @@ SHARE = 30.0
 LONGEST = 10.0
 """and after so many seconds at the latest."""
 SLOW = 0.002
-"""Seconds: a look from the beginning that takes longer does not follow each one that found nothing
-behind the mark, but keeps to its share; so does one for what is due next."""
+"""Seconds beside the way to the server: a look from the beginning that takes longer does not follow
+each one that found nothing behind the mark, but keeps to its share; so does one for what is due
+next."""
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
 
@@ -49,13 +51,15 @@ class Watermarks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._way = math.inf
         self._due: dict[int, Mark] = {}
         self._next: dict[int, tuple[float | None, float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
     def forget(self) -> None:
-        """Look from the beginning."""
+        """Look from the beginning: it may be another server."""
+        self._way = math.inf
         self._due.clear()
         self._next.clear()
         self._stored.clear()
@@ -64,6 +68,12 @@ class Watermarks:
     def elapsed(self) -> float:
         """Seconds since some moment."""
         return self._clock.elapsed()
+
+    def _took(self, since: float) -> float:
+        """Seconds that a look took more than the quickest one: that is the way to the server."""
+        took = self._clock.elapsed() - since
+        self._way = min(self._way, took)
+        return took - self._way
 
     # ---- what is due ---------------------------------------------------------------------------
     def due_from(self, queue: int) -> Point:
@@ -76,8 +86,10 @@ class Watermarks:
             return mark[:2]
         return (mark.at - SLACK, 0) if now < mark.near_until else START
 
-    def due_after_nothing(self, queue: int) -> Point:
-        """As `due_from`, when nothing was found behind that: START, if it may be."""
+    def due_after_nothing(self, queue: int, since: float) -> Point:
+        """As `due_from`, when a look behind that, begun `since`, found nothing: START, if it may
+        be."""
+        self._took(since)
         mark = self._due.get(queue)
         slow = mark is not None and self._clock.elapsed() < mark.slow_until
         return (mark.at - SLACK, 0) if mark is not None and slow else START
@@ -85,10 +97,10 @@ class Watermarks:
     def looked(self, queue: int, last: Point, start: Point, since: float) -> None:
         """Note the last of what was found by a look from there that began `since`; or when it was,
         if there was nothing."""
+        took = self._took(since)
         now = self._clock.elapsed()
         mark = self._due.get(queue)
         behind, near, slow = (NEVER, NEVER, NEVER) if mark is None else mark[2:]
-        took = now - since
         if start == START:
             near = now + min(LONGEST, max(LASTS, SHARE * took))
             slow = now + min(LONGEST, SHARE * took) if took > SLOW else NEVER
@@ -109,7 +121,7 @@ class Watermarks:
         known, until = self._next.get(queue, (None, NEVER))
         if since >= until:
             known = look()
-            took = self._clock.elapsed() - since
+            took = self._took(since)
             until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
             self._next[queue] = (known, until)
         elif known is not None and known <= now:  # it has come

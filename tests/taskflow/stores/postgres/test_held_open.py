@@ -18,10 +18,10 @@ from tests.postgres_server import PostgresServer
 
 
 class SlowClock(ManualClock):
-    """Each look takes long."""
+    """Each look takes long, but for those before it is moved on."""
 
     def elapsed(self) -> float:
-        self._elapsed += 0.004
+        self._elapsed += 0.004 * (self._elapsed > 0.0)
         return self._elapsed
 
 
