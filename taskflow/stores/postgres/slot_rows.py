@@ -10,6 +10,7 @@ from taskflow.stores.postgres.bucket_rows import BucketRows
 from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.locks import lock_names
 from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.row import PACED, SPOKEN, Row
 from taskflow.stores.slot_limits import admit
 
@@ -36,8 +37,9 @@ WHERE seq = ANY ($1::int8[])"""
 class SlotRows:
     """What is held of a slot are its leases: a worker that dies frees it when they end."""
 
-    def __init__(self, session: Session, buckets: BucketRows) -> None:
+    def __init__(self, session: Session, buckets: BucketRows, watermarks: Watermarks) -> None:
         self._session = session
+        self._watermarks = watermarks
         self.draw = buckets.draw
 
     def _lock(self, queue: int, slots: Collection[str]) -> None:
@@ -66,6 +68,7 @@ class SlotRows:
             "WHERE seq = $2::int8",
             (until, seq),
         )
+        self._watermarks.hidden(queue, until)
 
     def park(self, queue: int, seqs: Sequence[int]) -> None:
         self._session.change(_PARK, (list(seqs),))

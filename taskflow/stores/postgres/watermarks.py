@@ -53,7 +53,7 @@ class Watermarks:
         self._clock = clock
         self._way = math.inf
         self._due: dict[int, Mark] = {}
-        self._next: dict[int, tuple[float | None, float]] = {}
+        self._next: dict[int, tuple[list[float], float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
@@ -114,18 +114,23 @@ class Watermarks:
         if mark is not None:
             self._due[queue] = mark._replace(behind_until=NEVER)
 
+    def hidden(self, queue: int, until: float) -> None:
+        """Something was hidden here until then: who waits may not have to look for it."""
+        times, lasts = self._next.get(queue, ([], NEVER))
+        if self._clock.elapsed() < lasts:
+            times.append(until)
+
     def next_due(self, queue: int, now: float, look: Callable[[], float | None]) -> float | None:
         """When there may be more: what the look answers, or an earlier time at which the next look
         from the beginning may be, if those are slow."""
         since = self._clock.elapsed()
-        known, until = self._next.get(queue, (None, NEVER))
+        times, until = self._next.get(queue, ([], NEVER))
+        known = min((one for one in times if one > now), default=None)
         if since >= until:
             known = look()
             took = self._took(since)
             until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
-            self._next[queue] = (known, until)
-        elif known is not None and known <= now:  # it has come
-            known = None
+            self._next[queue] = ([] if known is None else [known], until)
         mark = self._due.get(queue)
         until = max(until, NEVER if mark is None else mark.slow_until)
         if since >= until:

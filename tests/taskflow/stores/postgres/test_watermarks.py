@@ -145,6 +145,24 @@ def test_a_slow_look_for_what_is_due_next_is_not_repeated_at_once(
         clock.advance(pause)
 
 
+def test_what_is_hidden_meanwhile_is_known_though_looks_for_it_are_slow(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    def slow() -> float | None:
+        clock.advance(0.1)
+        return 1002.5
+
+    until = 1000.0 + SHARE * 0.1
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1002.5
+    marks.hidden(QUEUE, 1000.6)
+    marks.hidden(QUEUE, 1000.3)
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1000.3
+    clock.advance(0.3)
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1000.6
+    clock.advance(2.2)
+    assert marks.next_due(QUEUE, clock.now(), slow) == pytest.approx(until)
+
+
 def test_a_quick_look_for_what_is_due_next_tells_what_there_is_but_for_slow_looks_at_what_is_due(
     marks: Watermarks, clock: ManualClock
 ) -> None:
