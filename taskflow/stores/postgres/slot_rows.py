@@ -4,6 +4,7 @@ Whoever counts, parks or frees has the slot's lock: what one parks, another may 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from taskflow.broker.settings import Limit
 from taskflow.stores.postgres.bucket_rows import BucketRows
@@ -20,7 +21,8 @@ _FIRST = (
 )
 _UNPARK = (
     "UPDATE tf.message SET visible_at = sent_at "
-    f"WHERE seq IN ({' UNION ALL '.join(map(_FIRST.format, AT_LEVEL.values()))})"
+    f"WHERE seq IN ({' UNION ALL '.join(map(_FIRST.format, AT_LEVEL.values()))}) "
+    "RETURNING visible_at"
 )
 _NEXT_PARKED = f"""
 SELECT queue, slot FROM tf.message
@@ -81,7 +83,11 @@ class SlotRows:
             return self.unpark_some(queue, slots)
 
     def unpark_some(self, queue: int, slots: Sequence[str]) -> bool:
-        return sum(self._session.change(_UNPARK, (queue, slot)) for slot in slots) > 0
+        freed = [at for slot in slots for (at,) in self._session.write(_UNPARK, (queue, slot))]
+        if freed:
+            again = partial(self._watermarks.due_again, queue, min(freed))
+            self._session.later.append(again)
+        return bool(freed)
 
     def parked(self, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []

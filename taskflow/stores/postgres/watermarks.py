@@ -108,11 +108,11 @@ class Watermarks:
             behind = now + max(NEAR_LASTS, SHARE * took)
         self._due[queue] = Mark(*last, min(behind, near), near, slow)
 
-    def due_again(self, queue: int) -> None:
-        """Something is due now that was not: it comes before what came later."""
+    def due_again(self, queue: int, since: float = math.inf) -> None:
+        """Something is due now, or since then, that was not: it comes before what came later."""
         mark = self._due.get(queue)
         if mark is not None:
-            self._due[queue] = mark._replace(behind_until=NEVER)
+            self._due[queue] = mark._replace(at=min(mark.at, since), behind_until=NEVER)
 
     def hidden(self, queue: int, until: float) -> None:
         """Something was hidden here until then: who waits may not have to look for it."""

@@ -164,3 +164,25 @@ def test_what_is_hidden_here_is_waited_for_though_looks_for_what_is_due_next_are
     assert broker.next_due("work") == clock.now() + 0.5
     broker.close()
     postgres.empty()
+
+
+def test_a_message_free_of_its_limit_is_lent_though_looks_from_the_beginning_are_slow(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "SHARE", 2000.0)
+    clock = SlowClock(1000.0)
+    broker = open_broker(postgres.address(), clock=clock)
+    broker.create_queue("work", QueueSettings())
+    holding = Holding(0, 0, {"one": Limit(1, None)})
+    assert broker.receive("work") == []
+    broker.send("work", [Message(f"{at}", "x", slot="one") for at in range(3)])
+    (held,) = broker.receive("work", limit=3, holding=holding)
+    clock.advance(5.0)
+    assert broker.receive("work", holding=holding) == []
+    for number in ("1", "2"):
+        clock.advance(0.5)
+        broker.delete([Finish(held)])
+        (held,) = broker.receive("work", limit=3, holding=holding)
+        assert held.id == number
+    broker.close()
+    postgres.empty()

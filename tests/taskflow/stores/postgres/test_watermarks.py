@@ -116,6 +116,8 @@ def test_what_is_due_again_is_looked_for_a_little_before_the_mark(
     look(marks, clock, 0.0, START)
     marks.due_again(QUEUE)
     assert marks.due_from(QUEUE) == NEAR
+    marks.due_again(QUEUE, since=300.0)
+    assert marks.due_from(QUEUE) == (300.0 - SLACK, 0)
 
 
 def test_a_slow_look_for_what_is_due_next_is_not_repeated_at_once(
