@@ -33,6 +33,10 @@ STORED_LASTS = 60.0
 Point = tuple[float, int]
 """When a message is due, and its place: the order of the index."""
 START: Point = (NEVER, 0)
+Next = tuple[list[float], float, float]
+"""When what is hidden is due, as far as that is known; and how long it is not looked for, by
+`elapsed` and by the time of the store."""
+NOTHING: Next = ([], NEVER, NEVER)
 
 
 class Mark(NamedTuple):
@@ -53,7 +57,7 @@ class Watermarks:
         self._clock = clock
         self._way = math.inf
         self._due: dict[int, Mark] = {}
-        self._next: dict[int, tuple[list[float], float]] = {}
+        self._next: dict[int, Next] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
@@ -116,21 +120,23 @@ class Watermarks:
 
     def hidden(self, queue: int, until: float) -> None:
         """Something was hidden here until then: who waits may not have to look for it."""
-        times, lasts = self._next.get(queue, ([], NEVER))
-        if self._clock.elapsed() < lasts:
+        times, lasts, before = self._next.get(queue, NOTHING)
+        if until < before and self._clock.elapsed() < lasts:
             times.append(until)
 
     def next_due(self, queue: int, now: float, look: Callable[[], float | None]) -> float | None:
         """When there may be more: what the look answers, or an earlier time at which the next look
         from the beginning may be, if those are slow."""
         since = self._clock.elapsed()
-        times, until = self._next.get(queue, ([], NEVER))
-        known = min((one for one in times if one > now), default=None)
-        if since >= until:
+        times, until, _ = self._next.get(queue, NOTHING)
+        if since < until:
+            known = min((one for one in times if one > now), default=None)
+        else:
             known = look()
             took = self._took(since)
             until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
-            self._next[queue] = ([] if known is None else [known], until)
+            times = [] if known is None else [known]
+            self._next[queue] = (times, until, now + until - since)
         mark = self._due.get(queue)
         until = max(until, NEVER if mark is None else mark.slow_until)
         if since >= until:
