@@ -58,6 +58,7 @@ class Watermarks:
         self._way = math.inf
         self._due: dict[int, Mark] = {}
         self._next: dict[int, Next] = {}
+        self._coming: dict[int, list[float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
@@ -123,20 +124,26 @@ class Watermarks:
         times, lasts, before = self._next.get(queue, NOTHING)
         if until < before and self._clock.elapsed() < lasts:
             times.append(until)
+        if (coming := self._coming.get(queue)) is not None:  # a look that may not see it
+            coming.append(until)
 
     def next_due(self, queue: int, now: float, look: Callable[[], float | None]) -> float | None:
         """When there may be more: what the look answers, or an earlier time at which the next look
         from the beginning may be, if those are slow."""
         since = self._clock.elapsed()
         times, until, _ = self._next.get(queue, NOTHING)
-        if since < until:
-            known = min((one for one in times if one > now), default=None)
-        else:
-            known = look()
+        if since >= until:
+            times = self._coming.setdefault(queue, [])
+            try:
+                found = look()
+            finally:
+                self._coming.pop(queue, None)
             took = self._took(since)
             until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
-            times = [] if known is None else [known]
+            if found is not None:
+                times.append(found)
             self._next[queue] = (times, until, now + until - since)
+        known = min((one for one in times if one > now), default=None)
         mark = self._due.get(queue)
         until = max(until, NEVER if mark is None else mark.slow_until)
         if since >= until:
