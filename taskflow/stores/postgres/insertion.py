@@ -9,6 +9,7 @@ from taskflow.stores.postgres.columns import LEVEL_OF, in_hash
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.row import QueueRow
 
 # $1 queue, $2 now, $3 topic, then one message: id, due, lane, tenant, level, slot, body,
@@ -65,8 +66,11 @@ Entry = tuple[QueueRow, Message]
 class Insertion:
     """Numbers are given here: they rise, with gaps."""
 
-    def __init__(self, session: Session, lanes: Lanes, removal: Removal) -> None:
+    def __init__(
+        self, session: Session, lanes: Lanes, removal: Removal, watermarks: Watermarks
+    ) -> None:
         self._session = session
+        self._watermarks = watermarks
         self._lanes = lanes
         self._removal = removal
 
@@ -97,6 +101,8 @@ class Insertion:
         if seq is None:
             return {}
         self._session.changed()
+        if due > now:
+            self._watermarks.hidden(queue.id, due)
         return {0: seq}
 
     def add_to_many(
@@ -181,6 +187,8 @@ class Insertion:
         columns = [list(column) for column in zip(*rows, strict=True)]
         found = self._session.write(_ADD_MANY, (now, topic, *columns, self._session.stamp))
         self._session.prove(found[0][0])
+        for queue_id, due in {(row[0], row[2]) for row in rows if row[2] > now}:
+            self._watermarks.hidden(queue_id, due)
         return {places[ord - 1]: seq for _, ord, seq in found if ord is not None}
 
     def _drop_expired(

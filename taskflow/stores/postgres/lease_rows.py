@@ -51,6 +51,7 @@ class LeaseRows:
         """Take the lease of rows that are the caller's."""
         with self._lanes.locked(queue, seqs):
             self._session.change(_HOLD, (list(seqs), until, count, receipt, now))
+        self._watermarks.hidden(queue, until)
 
     def extend(self, queue: int, seqs: Sequence[int], until: float) -> None:
         with self._lanes.locked(queue, seqs):
@@ -110,8 +111,11 @@ class LeaseRows:
                 now,
             )
             done = {seq for (seq,) in self._session.write(_HIDE, values)}
-        if any(until <= now for _, until in held):
-            self._watermarks.due_again(queue)
+        for until in {until for _, until in held}:
+            if until > now:
+                self._watermarks.hidden(queue, until)
+            else:
+                self._watermarks.due_again(queue)
         return [seq in done for seq in seqs]
 
     def release(

@@ -112,8 +112,8 @@ class QuickLender:
             if found:
                 if any(one[3] is not None for one in found):
                     self._watermarks.kinds[queue.id] = Kinds(True, False)
-                return self._lent(queue.id, found, start, since)
-            start = self._watermarks.due_after_nothing(queue.id)
+                return self._lent(queue.id, ask, found, start, since)
+            start = self._watermarks.due_after_nothing(queue.id, since)
         return self._look(queue, ask, now, start)
 
     def _values(self, queue: QueueRow, ask: Ask, now: float) -> tuple[object, ...]:
@@ -134,7 +134,7 @@ class QuickLender:
         seen, odd, grouped, leveled, *first = found[0]
         self._watermarks.kinds[queue.id] = Kinds(grouped, leveled)
         if first[0] is not None:
-            return self._lent(queue.id, [one[4:] for one in found], start, since)
+            return self._lent(queue.id, ask, [one[4:] for one in found], start, since)
         if seen != self._session.stamp:
             return self._outdated(ask)
         if leveled:  # it is to be asked as one with levels is
@@ -145,8 +145,11 @@ class QuickLender:
             self._watermarks.looked(queue.id, (now, 0), start, since)
         return Lent([], [], [], ask.receipt, 0, [])
 
-    def _lent(self, queue: int, found: list[tuple[Any, ...]], start: Point, since: float) -> Lent:
+    def _lent(
+        self, queue: int, ask: Ask, found: list[tuple[Any, ...]], start: Point, since: float
+    ) -> Lent:
         self._session.changed()
+        self._watermarks.hidden(queue, ask.until)
         found.sort()  # by when they were due, and by place
         last = found[-1]
         self._watermarks.looked(queue, (last[0], last[1]), start, since)

@@ -43,7 +43,7 @@ SELECT seq FROM gone"""
 _FINISH_ALIKE = f"""{_GONE.format(returning="RETURNING queue, id, topic")},
 f AS (
     INSERT INTO tf.finished (queue, id, topic, expires_at)
-    SELECT queue, id, topic, $4::float8 FROM p
+    SELECT queue, id, topic, $4::float8 FROM p ORDER BY id, topic
     ON CONFLICT (queue, id, topic) DO UPDATE SET expires_at = excluded.expires_at)
 SELECT seq FROM gone"""
 

@@ -70,7 +70,7 @@ class PostgresRows:
         removal = Removal(session, lanes, watermarks)
         self.remove, self.drop, self.expire = removal.remove, removal.drop, removal.expire
         self.any_sent_before, self.drop_old = removal.any_sent_before, removal.drop_old
-        insertion = Insertion(session, lanes, removal)
+        insertion = Insertion(session, lanes, removal, watermarks)
         self.add, self.add_to_many = insertion.add, insertion.add_to_many
         self.move = Moving(session, lanes, removal, letters).move
         leases = LeaseRows(session, lanes, watermarks)
@@ -80,7 +80,7 @@ class PostgresRows:
         due = DueRows(session, removal, watermarks)
         self.due = due.due
         self.handover = PostgresHandover(session, due, lanes, letters)
-        slots = SlotRows(session, buckets)
+        slots = SlotRows(session, buckets, watermarks)
         self.unpark, self.parked = slots.unpark, slots.parked
         lender = QuickLender(session, declared, Lender(due, leases, slots), watermarks)
         self.lend, self.kinds = lender.lend, lender.kinds

@@ -4,12 +4,14 @@ Whoever counts, parks or frees has the slot's lock: what one parks, another may 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from taskflow.broker.settings import Limit
 from taskflow.stores.postgres.bucket_rows import BucketRows
 from taskflow.stores.postgres.columns import AT_LEVEL, PARKED
 from taskflow.stores.postgres.locks import lock_names
 from taskflow.stores.postgres.session import Session
+from taskflow.stores.postgres.watermarks import Watermarks
 from taskflow.stores.row import PACED, SPOKEN, Row
 from taskflow.stores.slot_limits import admit
 
@@ -19,7 +21,8 @@ _FIRST = (
 )
 _UNPARK = (
     "UPDATE tf.message SET visible_at = sent_at "
-    f"WHERE seq IN ({' UNION ALL '.join(map(_FIRST.format, AT_LEVEL.values()))})"
+    f"WHERE seq IN ({' UNION ALL '.join(map(_FIRST.format, AT_LEVEL.values()))}) "
+    "RETURNING visible_at"
 )
 _NEXT_PARKED = f"""
 SELECT queue, slot FROM tf.message
@@ -36,8 +39,9 @@ WHERE seq = ANY ($1::int8[])"""
 class SlotRows:
     """What is held of a slot are its leases: a worker that dies frees it when they end."""
 
-    def __init__(self, session: Session, buckets: BucketRows) -> None:
+    def __init__(self, session: Session, buckets: BucketRows, watermarks: Watermarks) -> None:
         self._session = session
+        self._watermarks = watermarks
         self.draw = buckets.draw
 
     def _lock(self, queue: int, slots: Collection[str]) -> None:
@@ -66,6 +70,7 @@ class SlotRows:
             "WHERE seq = $2::int8",
             (until, seq),
         )
+        self._watermarks.hidden(queue, until)
 
     def park(self, queue: int, seqs: Sequence[int]) -> None:
         self._session.change(_PARK, (list(seqs),))
@@ -78,7 +83,11 @@ class SlotRows:
             return self.unpark_some(queue, slots)
 
     def unpark_some(self, queue: int, slots: Sequence[str]) -> bool:
-        return sum(self._session.change(_UNPARK, (queue, slot)) for slot in slots) > 0
+        freed = [at for slot in slots for (at,) in self._session.write(_UNPARK, (queue, slot))]
+        if freed:
+            again = partial(self._watermarks.due_again, queue, min(freed))
+            self._session.later.append(again)
+        return bool(freed)
 
     def parked(self, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []

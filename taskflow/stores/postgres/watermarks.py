@@ -4,6 +4,7 @@ While somebody holds a transaction open, the server cannot clear away the index 
 gone since; each look would go through all of them again.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,14 +24,19 @@ SHARE = 30.0
 LONGEST = 10.0
 """and after so many seconds at the latest."""
 SLOW = 0.002
-"""Seconds: a look from the beginning that takes longer does not follow each one that found nothing
-behind the mark, but keeps to its share; so does one for what is due next."""
+"""Seconds beside the way to the server: a look from the beginning that takes longer does not follow
+each one that found nothing behind the mark, but keeps to its share; so does one for what is due
+next."""
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
 
 Point = tuple[float, int]
 """When a message is due, and its place: the order of the index."""
 START: Point = (NEVER, 0)
+Next = tuple[list[float], float, float]
+"""When what is hidden is due, as far as that is known; and how long it is not looked for, by
+`elapsed` and by the time of the store."""
+NOTHING: Next = ([], NEVER, NEVER)
 
 
 class Mark(NamedTuple):
@@ -49,13 +55,16 @@ class Watermarks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._way = math.inf
         self._due: dict[int, Mark] = {}
-        self._next: dict[int, tuple[float | None, float]] = {}
+        self._next: dict[int, Next] = {}
+        self._coming: dict[int, list[float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
         self.kinds: dict[int, Kinds] = {}
 
     def forget(self) -> None:
-        """Look from the beginning."""
+        """Look from the beginning: it may be another server."""
+        self._way = math.inf
         self._due.clear()
         self._next.clear()
         self._stored.clear()
@@ -64,6 +73,12 @@ class Watermarks:
     def elapsed(self) -> float:
         """Seconds since some moment."""
         return self._clock.elapsed()
+
+    def _took(self, since: float) -> float:
+        """Seconds that a look took more than the quickest one: that is the way to the server."""
+        took = self._clock.elapsed() - since
+        self._way = min(self._way, took)
+        return took - self._way
 
     # ---- what is due ---------------------------------------------------------------------------
     def due_from(self, queue: int) -> Point:
@@ -76,8 +91,10 @@ class Watermarks:
             return mark[:2]
         return (mark.at - SLACK, 0) if now < mark.near_until else START
 
-    def due_after_nothing(self, queue: int) -> Point:
-        """As `due_from`, when nothing was found behind that: START, if it may be."""
+    def due_after_nothing(self, queue: int, since: float) -> Point:
+        """As `due_from`, when a look behind that, begun `since`, found nothing: START, if it may
+        be."""
+        self._took(since)
         mark = self._due.get(queue)
         slow = mark is not None and self._clock.elapsed() < mark.slow_until
         return (mark.at - SLACK, 0) if mark is not None and slow else START
@@ -85,10 +102,10 @@ class Watermarks:
     def looked(self, queue: int, last: Point, start: Point, since: float) -> None:
         """Note the last of what was found by a look from there that began `since`; or when it was,
         if there was nothing."""
+        took = self._took(since)
         now = self._clock.elapsed()
         mark = self._due.get(queue)
         behind, near, slow = (NEVER, NEVER, NEVER) if mark is None else mark[2:]
-        took = now - since
         if start == START:
             near = now + min(LONGEST, max(LASTS, SHARE * took))
             slow = now + min(LONGEST, SHARE * took) if took > SLOW else NEVER
@@ -96,24 +113,37 @@ class Watermarks:
             behind = now + max(NEAR_LASTS, SHARE * took)
         self._due[queue] = Mark(*last, min(behind, near), near, slow)
 
-    def due_again(self, queue: int) -> None:
-        """Something is due now that was not: it comes before what came later."""
+    def due_again(self, queue: int, since: float = math.inf) -> None:
+        """Something is due now, or since then, that was not: it comes before what came later."""
         mark = self._due.get(queue)
         if mark is not None:
-            self._due[queue] = mark._replace(behind_until=NEVER)
+            self._due[queue] = mark._replace(at=min(mark.at, since), behind_until=NEVER)
+
+    def hidden(self, queue: int, until: float) -> None:
+        """Something was hidden here until then: who waits may not have to look for it."""
+        times, lasts, before = self._next.get(queue, NOTHING)
+        if until < before and self._clock.elapsed() < lasts:
+            times.append(until)
+        if (coming := self._coming.get(queue)) is not None:  # a look that may not see it
+            coming.append(until)
 
     def next_due(self, queue: int, now: float, look: Callable[[], float | None]) -> float | None:
         """When there may be more: what the look answers, or an earlier time at which the next look
         from the beginning may be, if those are slow."""
         since = self._clock.elapsed()
-        known, until = self._next.get(queue, (None, NEVER))
+        times, until, _ = self._next.get(queue, NOTHING)
         if since >= until:
-            known = look()
-            took = self._clock.elapsed() - since
+            times = self._coming.setdefault(queue, [])
+            try:
+                found = look()
+            finally:
+                self._coming.pop(queue, None)
+            took = self._took(since)
             until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
-            self._next[queue] = (known, until)
-        elif known is not None and known <= now:  # it has come
-            known = None
+            if found is not None:
+                times.append(found)
+            self._next[queue] = (times, until, now + until - since)
+        known = min((one for one in times if one > now), default=None)
         mark = self._due.get(queue)
         until = max(until, NEVER if mark is None else mark.slow_until)
         if since >= until:

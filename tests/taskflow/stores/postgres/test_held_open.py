@@ -18,10 +18,10 @@ from tests.postgres_server import PostgresServer
 
 
 class SlowClock(ManualClock):
-    """Each look takes long."""
+    """Each look takes long, but for those before it is moved on."""
 
     def elapsed(self) -> float:
-        self._elapsed += 0.004
+        self._elapsed += 0.004 * (self._elapsed > 0.0)
         return self._elapsed
 
 
@@ -136,3 +136,53 @@ def test_what_is_given_back_comes_before_what_was_sent_since(
     assert [one.id for one in broker.receive("work")] == ["0"]
     broker.give_back([second])
     assert [one.id for one in broker.receive("work", limit=9)] == ["1", "2", "3"]
+
+
+def test_what_is_hidden_here_is_waited_for_though_looks_for_what_is_due_next_are_slow(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "SHARE", 2000.0)  # so that they come each eight seconds
+    clock = SlowClock(1000.0)
+    broker = open_broker(postgres.address(), clock=clock)
+    broker.create_queue("work", QueueSettings())
+    broker.send("work", [Message(f"{at}", "x") for at in range(3)])
+    (first,) = broker.receive("work", visibility=60.0)
+    clock.advance(1.0)
+    assert broker.next_due("work") == pytest.approx(1009.0, abs=0.1)
+    broker.send("work", [Message("later", "x", delay=0.9)])
+    assert broker.next_due("work") == clock.now() + 0.9
+    broker.send("work", [Message(f"later-{at}", "x", delay=0.8) for at in range(2)])
+    assert broker.next_due("work") == clock.now() + 0.8
+    broker.change_visibility([(first, 0.7)])
+    assert broker.next_due("work") == clock.now() + 0.7
+    assert len(broker.receive("work", limit=2, visibility=0.6)) == 2
+    assert broker.next_due("work") == clock.now() + 0.6
+    broker.send("work", [Message(f"turn-{at}", "x", slot="one") for at in range(2)])
+    holding = Holding(0, 0, {"one": Limit(None, 2.0)})
+    got = broker.receive("work", limit=2, visibility=9.0, holding=holding)
+    assert [one.id for one in got] == ["turn-0"]
+    assert broker.next_due("work") == clock.now() + 0.5
+    broker.close()
+    postgres.empty()
+
+
+def test_a_message_free_of_its_limit_is_lent_though_looks_from_the_beginning_are_slow(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "SHARE", 2000.0)
+    clock = SlowClock(1000.0)
+    broker = open_broker(postgres.address(), clock=clock)
+    broker.create_queue("work", QueueSettings())
+    holding = Holding(0, 0, {"one": Limit(1, None)})
+    assert broker.receive("work") == []
+    broker.send("work", [Message(f"{at}", "x", slot="one") for at in range(3)])
+    (held,) = broker.receive("work", limit=3, holding=holding)
+    clock.advance(5.0)
+    assert broker.receive("work", holding=holding) == []
+    for number in ("1", "2"):
+        clock.advance(0.5)
+        broker.delete([Finish(held)])
+        (held,) = broker.receive("work", limit=3, holding=holding)
+        assert held.id == number
+    broker.close()
+    postgres.empty()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from taskflow.broker import Broker
+from taskflow.broker import Broker, Finish
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.config import open_broker
 from taskflow.message import Message
@@ -121,6 +121,23 @@ def test_a_group_that_goes_while_somebody_waits_is_not_had(
         _wait_for_lock(admin)
         other.commit()
         assert answer.result() == []  # who notes something of it now would make it again
+
+
+def test_what_is_finished_together_is_remembered_in_the_order_that_all_go_by(
+    broker: StoredBroker, postgres: PostgresServer, admin: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    note = """INSERT INTO taskflow.finished
+              SELECT id, %s, '', 2000.0 FROM taskflow.queue WHERE name = 'work'"""
+    broker.send("work", [Message("b", "x"), Message("a", "x")])
+    got = broker.receive("work", limit=2)
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres.address()) as other:
+        other.execute("SET lock_timeout = '1ms'")
+        other.execute(note, ("a",))
+        answer = threads.submit(broker.delete, [Finish(one, 100.0) for one in got])
+        _wait_for_lock(admin)
+        other.execute(note, ("b",))  # else each would wait for the other
+        other.commit()
+        assert answer.result() == [True, True]
 
 
 def _wait_for_lock(admin: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -189,7 +189,7 @@ def test_every_statement_finds_its_rows_by_the_index_meant_for_it(
         found = broker.find(MessageQuery(causes=[broker.causes()[0].id], order=order))
         assert (len(found.messages), found.next is None) == (2, False)
     with monkeypatch.context() as slow:  # as where looks from the beginning are
-        slow.setattr(Watermarks, "due_after_nothing", lambda marks, queue: (1.0, 0))
+        slow.setattr(Watermarks, "due_after_nothing", lambda marks, queue, since: (1.0, 0))
         broker.create_queue("plain")
         broker.send("plain", [Message(f"{at}", "x") for at in range(30)])
         while some := broker.receive("plain", limit=7):

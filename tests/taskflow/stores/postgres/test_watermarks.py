@@ -25,7 +25,10 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def marks(clock: ManualClock) -> Watermarks:
-    return Watermarks(clock)
+    """After a look that took no time: the server is near."""
+    found = Watermarks(clock)
+    found.looked(QUEUE + 1, POINT, START, found.elapsed())
+    return found
 
 
 def look(marks: Watermarks, clock: ManualClock, took: float, start: tuple[float, int]) -> None:
@@ -69,16 +72,41 @@ def test_a_look_that_takes_long_is_rarer(
 def test_where_nothing_is_found_the_next_look_is_from_the_beginning_unless_those_are_slow(
     marks: Watermarks, clock: ManualClock
 ) -> None:
-    assert marks.due_after_nothing(QUEUE) == START
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == START
     look(marks, clock, 0.001, START)
-    assert marks.due_after_nothing(QUEUE) == START
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == START
     look(marks, clock, 0.01, START)
-    assert marks.due_after_nothing(QUEUE) == NEAR
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == NEAR
     clock.advance(0.01 * SHARE - 0.01)
     look(marks, clock, 0.001, NEAR)
-    assert marks.due_after_nothing(QUEUE) == NEAR
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == NEAR
     clock.advance(0.01)
-    assert marks.due_after_nothing(QUEUE) == START
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == START
+
+
+def test_the_way_to_a_far_server_makes_no_look_a_slow_one(clock: ManualClock) -> None:
+    far = Watermarks(clock)
+
+    def nothing(took: float) -> tuple[float, int]:
+        since = far.elapsed()
+        clock.advance(took)
+        return far.due_after_nothing(QUEUE, since)
+
+    def ask() -> float | None:
+        clock.advance(0.05)
+        return None
+
+    assert nothing(0.05) == START
+    look(far, clock, 0.051, START)
+    assert nothing(0.05) == START
+    assert far.next_due(QUEUE, clock.now(), ask) is None  # nobody looks again and again
+    clock.advance(LASTS)
+    assert far.due_from(QUEUE) == START
+    look(far, clock, 0.06, START)
+    assert nothing(0.05) == NEAR
+    far.forget()  # as when it is another server
+    look(far, clock, 0.1, START)
+    assert nothing(0.1) == START
 
 
 def test_what_is_due_again_is_looked_for_a_little_before_the_mark(
@@ -88,12 +116,14 @@ def test_what_is_due_again_is_looked_for_a_little_before_the_mark(
     look(marks, clock, 0.0, START)
     marks.due_again(QUEUE)
     assert marks.due_from(QUEUE) == NEAR
+    marks.due_again(QUEUE, since=300.0)
+    assert marks.due_from(QUEUE) == (300.0 - SLACK, 0)
 
 
 def test_a_slow_look_for_what_is_due_next_is_not_repeated_at_once(
     marks: Watermarks, clock: ManualClock
 ) -> None:
-    answers: list[float | None] = [1500.0, 1000.4, None]
+    answers: list[float | None] = [1500.0, 1000.7, None]
     asked = []
 
     def slow() -> float | None:
@@ -115,6 +145,27 @@ def test_a_slow_look_for_what_is_due_next_is_not_repeated_at_once(
         else:
             assert times[0] == known
         clock.advance(pause)
+
+
+def test_what_is_hidden_meanwhile_is_known_though_looks_for_it_are_slow(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    def slow() -> float | None:
+        clock.advance(0.1)
+        marks.hidden(QUEUE, 1001.4)  # which it does not see any more
+        return 1002.5
+
+    until = 1000.0 + SHARE * 0.1
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1001.4
+    marks.hidden(QUEUE, 1000.6)
+    marks.hidden(QUEUE, 1000.3)
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1000.3
+    clock.advance(0.3)
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1000.6
+    clock.advance(1.0)
+    assert marks.next_due(QUEUE, clock.now(), slow) == 1002.5
+    clock.advance(1.2)
+    assert marks.next_due(QUEUE, clock.now(), slow) == pytest.approx(until)
 
 
 def test_a_quick_look_for_what_is_due_next_tells_what_there_is_but_for_slow_looks_at_what_is_due(
