@@ -88,8 +88,9 @@ class Deliveries:
             while True:
                 self._woken.clear()
                 try:
+                    pause = await self._find_pause()  # what is due meanwhile is found after it
                     if not await self._start():
-                        await self._sleep(await self._find_pause())
+                        await self._sleep(pause)
                 except QueueNotFound:  # unsubscribed just now
                     continue
                 except BrokerError:

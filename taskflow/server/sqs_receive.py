@@ -94,8 +94,18 @@ class ReceiveActions:
     def _take(
         self, queue: str, limit: int, visibility: float | None, attempt: str | None
     ) -> tuple[list[Delivery], float | None]:
-        found = self._broker.receive(queue, limit=limit, visibility=visibility, attempt=attempt)
-        return found, None if found else self._broker.next_due(queue)
+        """What is due, or when there is more."""
+
+        def look() -> list[Delivery]:
+            return self._broker.receive(queue, limit=limit, visibility=visibility, attempt=attempt)
+
+        looked_at = self._broker.clock.now()
+        if found := look():
+            return found, None
+        due = self._broker.next_due(queue)
+        if self._broker.clock.now() == looked_at:
+            return [], due
+        return look(), due  # it may have become due after the one, and before the other
 
     def show(self, delivery: Delivery, wanted: Set[str], names: frozenset[str]) -> dict[str, Any]:
         """A message as it is answered, with the attributes that were asked for."""

@@ -27,6 +27,7 @@ SLOW = 0.002
 """Seconds beside the way to the server: a look from the beginning that takes longer does not follow
 each one that found nothing behind the mark, but keeps to its share; so does one for what is due
 next."""
+LONGER = 1.01
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
 
@@ -75,9 +76,10 @@ class Watermarks:
         return self._clock.elapsed()
 
     def _took(self, since: float) -> float:
-        """Seconds that a look took more than the quickest one: that is the way to the server."""
+        """Seconds that a look took more than the quickest one: that is the way to the server, which
+        may become longer."""
         took = self._clock.elapsed() - since
-        self._way = min(self._way, took)
+        self._way = min(self._way * LONGER, took)
         return took - self._way
 
     # ---- what is due ---------------------------------------------------------------------------

@@ -452,6 +452,42 @@ def test_the_loop_posts_to_a_real_server(
     assert headers["User-Agent"] == "Amazon Simple Notification Service Agent"
 
 
+def test_what_becomes_due_while_it_is_asked_what_is_due_next_is_posted(
+    backend: Backend, run: Run[Any], taskflow_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taskflow_broker.create_topic("orders")
+    taskflow_broker.put_subscription(HTTP)
+    taskflow_broker.publish("orders", [Message("m1", "x")])
+    taskflow_broker.change_visibility([(one, 20) for one in taskflow_broker.receive(HTTP.queue)])
+    clock, next_due = taskflow_broker.clock, taskflow_broker.next_due
+    assert isinstance(clock, ManualClock)
+    posted = threading.Event()
+
+    def slow(*queues: str) -> float | None:
+        clock.advance(20)
+        return next_due(*queues)
+
+    class Noting(Client):
+        def post(self, *args: Any, **more: Any) -> int:
+            posted.set()
+            return super().post(*args, **more)
+
+    monkeypatch.setattr(taskflow_broker, "next_due", slow)
+
+    async def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(Deliveries(backend, Noting()).run())
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    task = run(begin())
+    try:
+        assert posted.wait(30)
+    finally:
+        run(end())
+
+
 def test_redirects_are_not_followed(hook: Any) -> None:
     url, posted, _ = hook
     assert HttpClient().post(f"{url}/moved", {}, b"x", 5.0) == 302

@@ -96,6 +96,26 @@ def test_a_send_wakes_a_poll_and_it_does_not_wait_for_more(
     assert looks == ["work"] * 2
 
 
+def test_what_becomes_due_while_it_is_asked_what_is_due_next_is_received(
+    sqs: Any,
+    make_queue: Make,
+    poll: Poll,
+    backend: Backend,
+    taskflow_clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = make_queue("work")
+    sqs.send_message(QueueUrl=url, MessageBody="1", DelaySeconds=10)
+    next_due = backend.broker.next_due
+
+    def slow(*queues: str) -> float | None:
+        taskflow_clock.advance(10)
+        return next_due(*queues)
+
+    monkeypatch.setattr(backend.broker, "next_due", slow)
+    assert poll(url).result(timeout=30) == ["1"]
+
+
 def test_what_is_there_is_answered_at_once(sqs: Any, make_queue: Make, poll: Poll) -> None:
     url = make_queue()
     sqs.send_message(QueueUrl=url, MessageBody="a")

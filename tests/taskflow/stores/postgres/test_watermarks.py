@@ -107,6 +107,11 @@ def test_the_way_to_a_far_server_makes_no_look_a_slow_one(clock: ManualClock) ->
     far.forget()  # as when it is another server
     look(far, clock, 0.1, START)
     assert nothing(0.1) == START
+    for _ in range(100):  # it becomes farther
+        nothing(0.2)
+    clock.advance(LONGEST)
+    look(far, clock, 0.2, START)
+    assert nothing(0.2) == START
 
 
 def test_what_is_due_again_is_looked_for_a_little_before_the_mark(
