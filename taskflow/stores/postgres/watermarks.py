@@ -28,6 +28,7 @@ SLOW = 0.002
 each one that found nothing behind the mark, but keeps to its share; so does one for what is due
 next."""
 LONGER = 1.01
+"""So many times as long is that way reckoned to be after each look, unless that was quicker."""
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
 
