@@ -209,9 +209,10 @@ class Writing(Reading):
     def clear(self) -> None:
         """Undo what is left of a block whose end was interrupted twice. This thread has just got
         the lock, which it did not have."""
-        if not self.is_clear() and self._owner_pid == forking.pid:
-            self.depth = self._owner = 0
-            self._undo()
+        if self.is_clear() or (self.depth and self._owner_pid != forking.pid):  # as in `__exit__`
+            return
+        self.depth = self._owner = 0
+        self._undo()
 
     @property
     def outermost(self) -> bool:

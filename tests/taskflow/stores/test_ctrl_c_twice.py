@@ -94,3 +94,17 @@ def test_no_lock_is_kept_and_what_is_stored_next_is_stored(
     assert first < MANY
     assert second < LONGEST
     assert both > 20 or name == "publish"  # which has nothing to undo where no disk is waited for
+
+
+def test_it_is_undone_in_a_process_that_has_changed_nothing_else(
+    broker: StoredBroker, tmp_path: Path
+) -> None:
+    """As in a fork, whose first publishes several threads had stored together."""
+    store, path = store_of(broker), tmp_path / "broker.db"
+    publish(broker)
+    publish(broker)
+    store._writing._owner_pid = 0
+    store._database.connection.execute("BEGIN IMMEDIATE")
+    before = stored(path)
+    publish(broker)
+    assert stored(path) > before
