@@ -72,6 +72,7 @@ def stream(
     return read
 
 
+@pytest.mark.slow
 def test_a_stream_does_not_read_again_what_has_gone(
     postgres: PostgresServer, held: psycopg.Connection[tuple[object, ...]]
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_stream_does_not_read_again_what_has_gone(
     assert stream(postgres, ManualClock(1000.0), 0.001) < 1 + 2 * 200 / 20
 
 
+@pytest.mark.slow
 def test_nor_does_one_that_is_empty_time_and_again_where_looks_are_slow(
     postgres: PostgresServer,
     held: psycopg.Connection[tuple[object, ...]],
