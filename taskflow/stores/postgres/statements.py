@@ -39,7 +39,10 @@ class Statements:
         else:
             result = self._pgconn.exec_prepared(name, written(values))
         if result.status not in OK:
-            raise errors.error_from_result(result, encoding="utf-8")
+            error = errors.error_from_result(result, encoding="utf-8")
+            if isinstance(error, errors.InvalidSqlStatementName):  # as after DISCARD ALL
+                self._names.clear()
+            raise error
         return result
 
     def _first_run(self, text: str, values: Sequence[object]) -> pq.abc.PGresult:

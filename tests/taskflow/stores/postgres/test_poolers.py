@@ -53,3 +53,11 @@ def test_the_error_says_what_the_address_lacks(brokers: list[StoredBroker]) -> N
         session.connection.execute("DEALLOCATE ALL")
     with pytest.raises(BrokerUnavailable, match=r"a pooler is between .* \?pooled=true"):
         brokers[0].topics()
+
+
+def test_what_is_prepared_no_longer_is_prepared_anew(brokers: list[StoredBroker]) -> None:
+    for session in sessions(brokers[0]):
+        session.connection.execute("DISCARD ALL")
+    with pytest.raises(BrokerUnavailable, match="nothing was done"):
+        brokers[0].topics()
+    assert brokers[0].topics() == brokers[1].topics()
