@@ -86,7 +86,10 @@ class SharedCommit:
         return bool(one.stored)
 
     def _store_some(self) -> None:
-        some = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+        some: list[_Entry] = []
+        with suppress(IndexError):  # others take away what is theirs, if they are interrupted
+            while len(some) < MOST:
+                some.append(self._waiting.popleft())
         for one in some:
             one.stored = False
         if not self._writing.is_clear():  # of this thread: others are not to be a part of that

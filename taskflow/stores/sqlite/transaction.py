@@ -150,12 +150,15 @@ class Writing(Reading):
         """What to call when the outermost block is committed; guarded by the lock."""
         self._owner = 0  # the thread that is in them
         self._owner_pid = 0
+        self._begun = False  # whether SQLite is told to begin, and `depth` does not say so yet
 
     def __enter__(self) -> Rows:
         inside = self.holds()
         self._acquire()
         if not inside:
             self.clear()
+        elif self._begun and not self._idle():
+            self._join()
         before = self.depth
         try:
             if self._haste.on and self.depth <= self._gathers:  # what a call begins by itself
@@ -183,21 +186,32 @@ class Writing(Reading):
         return self.rows
 
     def _begin(self) -> None:
-        self._execute("BEGIN IMMEDIATE")
+        if self.depth:  # a handler of signals came before, and has begun what is gathered
+            return
+        self.owes, self._begun = False, True
         try:
-            self.owes = False
+            self._execute("BEGIN IMMEDIATE")
             self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
             self._owner_pid = self._pid
             self.depth = 1
+            self._begun = False
             self.rows.begun()  # of which a fork is to know that this is somebody's
         except BaseException:
             self._unbegin()
             raise
 
+    def _join(self) -> None:
+        """A handler of signals came when SQLite had just begun: what it does is a part of that."""
+        self._owner = threading.get_ident()
+        self._owner_pid = self._pid
+        self.depth = 1
+        self.rows.begun()
+
     def _unbegin(self) -> None:
         """It has not begun; if it had, and an error came then (Ctrl-C, a disk that cannot be read),
         it is undone."""
         self.depth = self._owner = 0
+        self._begun = False
         with contextlib.suppress(apsw.Error):
             if not self._idle():
                 self._undo()
@@ -209,6 +223,7 @@ class Writing(Reading):
     def clear(self) -> None:
         """Undo what is left of a block whose end was interrupted twice. This thread has just got
         the lock, which it did not have."""
+        self._begun = False
         if not self.is_clear() and self._owner_pid == forking.pid:
             self.depth = self._owner = 0
             self._undo()
