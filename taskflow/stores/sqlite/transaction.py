@@ -152,6 +152,17 @@ class Writing(Reading):
         self._owner_pid = 0
         self._begun = False  # whether SQLite is told to begin, and `depth` does not say so yet
 
+    def use(
+        self,
+        pid: int,
+        lock: threading.RLock,
+        rows: SqliteRows,
+        execute: Execute,
+        idle: Callable[[], bool],
+    ) -> None:
+        super().use(pid, lock, rows, execute, idle)
+        self.depth = self._owner = 0  # what was left behind went with the connection before
+
     def __enter__(self) -> Rows:
         inside = self.holds()
         self._acquire()
@@ -237,8 +248,11 @@ class Writing(Reading):
     def gather(self, begins: Callable[[], None] | None = None) -> None:
         """The blocks of this thread until `end_gathering` are parts of one transaction, which the
         first of them begins, after a call of `begins`."""
+        inside = self.holds()
+        assert not (inside and self.depth)
         self._acquire()
-        self.clear()
+        if not inside:
+            self.clear()
         self._gathers, self._begins = True, begins
 
     def end_part(self, error: BaseException | None) -> bool:
@@ -275,8 +289,9 @@ class Writing(Reading):
         return self.depth > 0 and self._idle()
 
     def is_mine(self) -> bool:
-        """Whether this thread is inside such a block."""
-        return self.depth > 0 and self._owner == threading.get_ident()
+        """Whether this thread is inside such a block, and not one that it has only left behind."""
+        me = threading.get_ident()
+        return self.depth > 0 and self._owner == me and self.lock._is_owned()  # type: ignore[attr-defined]
 
     def let_go(self, error: BaseException) -> None:
         while self.holds():
