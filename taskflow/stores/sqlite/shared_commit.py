@@ -75,7 +75,7 @@ class SharedCommit:
             finally:
                 if not inside:
                     try:  # as `Reading.let_go` says
-                        self._reading.lock._release_save()  # type: ignore[attr-defined]
+                        self._reading.free()
                     except RuntimeError:
                         pass
             raise

@@ -2,7 +2,9 @@
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +37,10 @@ class Reading:
         self._pid = 0
         self.lock: threading.RLock
         """Of the connection."""
+        self.free: Callable[[], object]
+        """Release the lock as often as this thread has it, which may be never, by one call of C;
+        RuntimeError comes at the end always. (`_release_save` of a lock releases another thread's,
+        too.)"""
         self.rows: SqliteRows
         """Within a block: the rows, with what only SQLite has."""
         self._execute: Execute
@@ -51,6 +57,7 @@ class Reading:
         """Work on this connection from now on, in this process. The lock is held. `idle`: whether
         SQLite is in no transaction."""
         self.lock, self.rows, self._execute, self._idle = lock, rows, execute, idle
+        self.free = partial(deque, iter(lock.release, 0), 0)
         self._pid = pid
 
     def leave(self) -> None:
@@ -85,8 +92,8 @@ class Reading:
                     self.let_go(error)
                 finally:
                     try:
-                        self.lock._release_save()  # type: ignore[attr-defined]
-                    except RuntimeError:  # it was
+                        self.free()
+                    except RuntimeError:
                         pass
             raise
 

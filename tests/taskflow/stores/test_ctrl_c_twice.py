@@ -3,6 +3,7 @@ passes on what the terminal sends it, too: no lock is kept, and what is stored t
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,14 @@ import pytest
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.stores.rows import Rows
 from tests.taskflow.stores.test_ctrl_c import handled
-from tests.taskflow.stores.test_ctrl_c_everywhere import MANY, VERBS, broker, publish, store_of
+from tests.taskflow.stores.test_ctrl_c_everywhere import (
+    MANY,
+    VERBS,
+    Verb,
+    broker,
+    publish,
+    store_of,
+)
 from tests.taskflow.test_condition import held_by_others
 
 __all__ = ["broker"]
@@ -135,3 +143,45 @@ def test_what_is_begun_is_not_taken_for_left_by_what_is_gathered_within(
     store_of(broker).transact(work)
     assert handled(tmp_path / "broker.db") == 1
     assert not held_by_others(store_of(broker)._writing.lock)  # type: ignore[arg-type]
+
+
+def fail(*_: object) -> None:
+    raise KeyError("of no store")
+
+
+FAILS: dict[str, Verb] = {
+    "transact": lambda broker: store_of(broker).transact(fail),
+    "look": lambda broker: store_of(broker).look(fail),
+    "run": lambda broker: store_of(broker)._reading.run(fail),
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_a_lock_that_another_thread_has_meanwhile_stays_its(
+    name: str, broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever fails has let it go by the end of its block, and releases it once more in the end."""
+    store = store_of(broker)
+    let_go, has, end = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        assert let_go.wait(30)
+        with store._reading.lock:
+            has.set()
+            assert end.wait(30)
+
+    def meanwhile(_: BaseException) -> None:
+        let_go.set()
+        assert has.wait(30)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    for block in (store._reading, store._writing):
+        monkeypatch.setattr(block, "let_go", meanwhile)
+    try:
+        with pytest.raises(KeyError):
+            FAILS[name](broker)
+        assert not store._reading.lock.acquire(blocking=False)
+    finally:
+        end.set()
+        other.join()
