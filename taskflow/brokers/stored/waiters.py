@@ -63,7 +63,7 @@ class Waiters:
 
     def rung(self, queues: Sequence[str]) -> list[int]:
         """How often each of these queues has rung."""
-        with self._parked:
+        with self._lock:
             return self._rung(queues)
 
     def _rung(self, queues: Sequence[str]) -> list[int]:
@@ -73,12 +73,12 @@ class Waiters:
     @contextmanager
     def attending(self, names: Sequence[str]) -> Iterator[None]:
         """Count the rings of these records meanwhile: of a million, few are waited for."""
-        with self._parked:
+        with self._lock:
             self._attended.update(names)
         try:
             yield
         finally:
-            with self._parked:
+            with self._lock:
                 self._attended.subtract(names)
                 for name in names:
                     if not self._attended[name]:
@@ -92,7 +92,7 @@ class Waiters:
         now = self._now()
         if self._store.poll_interval is not None:
             until = min(until, now + self._store.poll_interval)
-        with self._parked:
+        with self._lock:
             if stop is not None and stop():
                 return False
             if rung == self._rung(queues):
@@ -116,7 +116,7 @@ class Waiters:
 
     def heard(self, queues: Collection[str]) -> None:
         """As `announce`, here only."""
-        with self._lock:  # the condition's, without what `with` that costs
+        with self._lock:  # the condition's, by a block of C: Ctrl-C comes before it, or in it
             for name in queues:
                 if name[:1] != RECORD or name in self._attended:
                     self._rings[name] += 1
@@ -130,7 +130,7 @@ class Waiters:
         parked, one of our own hears them."""
         self._watchers.append(heard)
         self.listen()
-        with self._parked:
+        with self._lock:
             if self._listener is None and self._store.poll_interval is not None:
                 self._listener = threading.Thread(
                     target=self._hear_on, name="taskflow-doorbell", daemon=True
@@ -140,7 +140,7 @@ class Waiters:
     def _hear_on(self) -> None:
         """Wait as who is parked does, but for nothing. (No time is waited for: without a bell it
         looks now and then whether there is one again.)"""
-        with self._parked:
+        with self._lock:
             while not self._closed:
                 idle = self._away or self._store.hears()
                 self._parked.wait(None if idle else self._store.poll_interval)
@@ -148,13 +148,13 @@ class Waiters:
     def attend(self) -> None:
         """Hear other processes again."""
         self.listen()  # first: what rings before the thread hears is kept
-        with self._parked:
+        with self._lock:
             self._away = False
             self._parked.notify_all()
 
     def look_away(self) -> None:
         """Hear no other processes until `attend`, unless somebody is parked here."""
-        with self._parked:
+        with self._lock:
             if self._waiting or self._away:
                 return
             self._away = True
@@ -167,12 +167,12 @@ class Waiters:
 
     def wake(self) -> None:
         """Let everybody parked here look at their `stop`."""
-        with self._parked:
+        with self._lock:
             self._parked.notify_all()
 
     def close(self) -> None:
         """The store is closed: nothing is heard any more."""
-        with self._parked:
+        with self._lock:
             self._closed = True
             self._parked.notify_all()
         if self._listener is not None and self._listener is not threading.current_thread():

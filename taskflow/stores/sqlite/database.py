@@ -21,9 +21,10 @@ from taskflow.stores.sqlite.identity import FileIdentity, file_of
 from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.patience import Patience
+from taskflow.stores.sqlite.read_block import Reading
 from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.stores.sqlite.standing import stands_in
-from taskflow.stores.sqlite.transaction import Reading, Writing
+from taskflow.stores.sqlite.transaction import Writing
 from taskflow.stores.sqlite.translation import folder_exists, translate
 from taskflow.uninterrupted import uninterrupted
 

@@ -65,7 +65,7 @@ class SharedCommit:
                     if not self._waiting:  # whoever took it from there was interrupted at once
                         one.stored = False
                         break
-                    self._store_some()
+                    self._store_some(inside)
         except BaseException as error:
             try:
                 with suppress(ValueError):
@@ -75,7 +75,7 @@ class SharedCommit:
             finally:
                 if not inside:
                     try:  # as `Reading.let_go` says
-                        self._reading.lock._release_save()  # type: ignore[attr-defined]
+                        self._reading.free()
                     except RuntimeError:
                         pass
             raise
@@ -85,11 +85,17 @@ class SharedCommit:
             self._durability.adopt_commit(one.file)
         return bool(one.stored)
 
-    def _store_some(self) -> None:
-        some = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+    def _store_some(self, inside: bool) -> None:
+        """`inside`: this thread had the lock before, in a block, or out of a handler of signals
+        that came while it stored."""
+        some: list[_Entry] = []
+        with suppress(IndexError):  # others take away what is theirs, if they are interrupted
+            while len(some) < MOST:
+                some.append(self._waiting.popleft())
         for one in some:
             one.stored = False
-        if not self._writing.is_clear():  # of this thread: others are not to be a part of that
+        # What this thread is in, or has left behind: others are not to be a part of that.
+        if self._writing.depth or not (inside or self._writing.is_clear()):
             return
         # In a fork, what threads of the parent had brought is not this process's.
         mine = [one for one in some if one.connection is self._database.connection]

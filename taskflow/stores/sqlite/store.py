@@ -140,7 +140,7 @@ class SqliteStore:
                     writing.let_go(error)
                 finally:
                     try:  # as `Reading.let_go` says
-                        writing.lock._release_save()  # type: ignore[attr-defined]
+                        writing.free()
                     except RuntimeError:
                         pass
             raise
@@ -239,7 +239,7 @@ class SqliteStore:
                     self._writing.let_go(error)
                 finally:
                     try:  # as `Reading.let_go` says
-                        reading.lock._release_save()  # type: ignore[attr-defined]
+                        reading.free()
                     except RuntimeError:
                         pass
                     self._haste.on = hasty

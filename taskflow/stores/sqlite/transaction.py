@@ -1,10 +1,9 @@
-"""What `with store.read()` and `with store.write()` do."""
+"""What a block does that changes rows."""
 
 import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import apsw
 
@@ -13,112 +12,8 @@ from taskflow.broker.prompt import WouldWait
 from taskflow.errors import BrokerUnavailable
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.haste import Haste
+from taskflow.stores.sqlite.read_block import Execute, Reading
 from taskflow.stores.sqlite.rows import SqliteRows
-from taskflow.stores.sqlite.translation import translate
-
-Execute = Callable[[str], Any]
-T = TypeVar("T")
-
-
-class Reading:
-    """`with` it to look at rows: the process's connection is yours until the end of the block.
-
-    Written out, as is `Writing`: a generator would cost each message some microseconds. `renew` is
-    called when another process stands here than the one that was told what to `use`. A thread in
-    `haste` gets WouldWait where others wait.
-    """
-
-    def __init__(self, path: Path | None, haste: Haste, renew: Callable[[], None]) -> None:
-        self._path = path
-        self._haste = haste
-        self._renew = renew
-        self._pid = 0
-        self.lock: threading.RLock
-        """Of the connection."""
-        self.rows: SqliteRows
-        """Within a block: the rows, with what only SQLite has."""
-        self._execute: Execute
-        self._idle: Callable[[], bool]
-
-    def use(
-        self,
-        pid: int,
-        lock: threading.RLock,
-        rows: SqliteRows,
-        execute: Execute,
-        idle: Callable[[], bool],
-    ) -> None:
-        """Work on this connection from now on, in this process. The lock is held. `idle`: whether
-        SQLite is in no transaction."""
-        self.lock, self.rows, self._execute, self._idle = lock, rows, execute, idle
-        self._pid = pid
-
-    def leave(self) -> None:
-        """The connection is gone: `renew` before the next block."""
-        self._pid = 0
-
-    def is_open(self) -> bool:
-        """Whether a block would begin at once, but for others who are in one."""
-        return forking.pid == self._pid
-
-    def holds(self) -> bool:
-        """Whether this thread has the lock."""
-        return forking.pid == self._pid and self.lock._is_owned()  # type: ignore[attr-defined]
-
-    def let_go(self, error: BaseException) -> None:
-        """Nothing of this thread's stays, which had nothing before: Ctrl-C may come between a block
-        and its end, or when the lock is taken and the block has not begun. It may come once more in
-        here: so whoever calls this releases the lock in a `finally`, whose first call is one of C
-        (nothing comes before that), and whoever has it next undoes what is left."""
-        while self.holds():
-            self.lock.release()
-
-    def run(self, work: Callable[[], T]) -> T:
-        """`work` in a block, at whose end nothing of it stays, whenever Ctrl-C came."""
-        inside = self.holds()
-        try:
-            with self:
-                return work()
-        except BaseException as error:
-            if not inside:
-                try:
-                    self.let_go(error)
-                finally:
-                    try:
-                        self.lock._release_save()  # type: ignore[attr-defined]
-                    except RuntimeError:  # it was
-                        pass
-            raise
-
-    def __enter__(self) -> Rows:
-        if self._haste.on or forking.pid != self._pid:
-            self._acquire()
-        else:
-            self.lock.acquire()
-        return self.rows
-
-    def _acquire(self) -> None:
-        if self._haste.on:
-            patience = self._haste.patience
-            if forking.pid != self._pid or not (
-                self.lock.acquire(blocking=False)
-                if patience is None
-                else self.lock.acquire(timeout=patience)
-            ):
-                raise WouldWait
-            return
-        if forking.pid != self._pid:
-            self._renew()
-        self.lock.acquire()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.lock.release()
-        if error is None:
-            return
-        if isinstance(error, apsw.BusyError) and self._haste.on:
-            raise WouldWait from error
-        if isinstance(error, apsw.Error | OSError):
-            raise translate(error, self._path) from error
 
 
 class Writing(Reading):
@@ -150,12 +45,26 @@ class Writing(Reading):
         """What to call when the outermost block is committed; guarded by the lock."""
         self._owner = 0  # the thread that is in them
         self._owner_pid = 0
+        self._begun = False  # whether SQLite is told to begin, and `depth` does not say so yet
+
+    def use(
+        self,
+        pid: int,
+        lock: threading.RLock,
+        rows: SqliteRows,
+        execute: Execute,
+        idle: Callable[[], bool],
+    ) -> None:
+        super().use(pid, lock, rows, execute, idle)
+        self.depth = self._owner = 0  # what was left behind went with the connection before
 
     def __enter__(self) -> Rows:
         inside = self.holds()
         self._acquire()
         if not inside:
             self.clear()
+        elif self._begun and not self._idle():
+            self._join()
         before = self.depth
         try:
             if self._haste.on and self.depth <= self._gathers:  # what a call begins by itself
@@ -183,21 +92,32 @@ class Writing(Reading):
         return self.rows
 
     def _begin(self) -> None:
-        self._execute("BEGIN IMMEDIATE")
+        if self.depth:  # a handler of signals came before, and has begun what is gathered
+            return
+        self.owes, self._begun = False, True
         try:
-            self.owes = False
+            self._execute("BEGIN IMMEDIATE")
             self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
             self._owner_pid = self._pid
             self.depth = 1
+            self._begun = False
             self.rows.begun()  # of which a fork is to know that this is somebody's
         except BaseException:
             self._unbegin()
             raise
 
+    def _join(self) -> None:
+        """A handler of signals came when SQLite had just begun: what it does is a part of that."""
+        self._owner = threading.get_ident()
+        self._owner_pid = self._pid
+        self.depth = 1
+        self.rows.begun()
+
     def _unbegin(self) -> None:
         """It has not begun; if it had, and an error came then (Ctrl-C, a disk that cannot be read),
         it is undone."""
         self.depth = self._owner = 0
+        self._begun = False
         with contextlib.suppress(apsw.Error):
             if not self._idle():
                 self._undo()
@@ -209,6 +129,7 @@ class Writing(Reading):
     def clear(self) -> None:
         """Undo what is left of a block whose end was interrupted twice. This thread has just got
         the lock, which it did not have."""
+        self._begun = False
         if self.is_clear() or (self.depth and self._owner_pid != forking.pid):  # as in `__exit__`
             return
         self.depth = self._owner = 0
@@ -223,8 +144,11 @@ class Writing(Reading):
     def gather(self, begins: Callable[[], None] | None = None) -> None:
         """The blocks of this thread until `end_gathering` are parts of one transaction, which the
         first of them begins, after a call of `begins`."""
+        inside = self.holds()
+        assert not (inside and self.depth)
         self._acquire()
-        self.clear()
+        if not inside:
+            self.clear()
         self._gathers, self._begins = True, begins
 
     def end_part(self, error: BaseException | None) -> bool:
@@ -261,8 +185,9 @@ class Writing(Reading):
         return self.depth > 0 and self._idle()
 
     def is_mine(self) -> bool:
-        """Whether this thread is inside such a block."""
-        return self.depth > 0 and self._owner == threading.get_ident()
+        """Whether this thread is inside such a block, and not one that it has only left behind."""
+        me = threading.get_ident()
+        return self.depth > 0 and self._owner == me and self.lock._is_owned()  # type: ignore[attr-defined]
 
     def let_go(self, error: BaseException) -> None:
         while self.holds():

@@ -15,7 +15,11 @@ from taskflow.stores.sqlite.store import SqliteStore
 from tests.taskflow.test_condition import held_by_others
 
 MANY = 1000
-_WHERE = ("taskflow.stores.sqlite.transaction", "taskflow.stores.sqlite.store")
+_WHERE = (
+    "taskflow.stores.sqlite.transaction",
+    "taskflow.stores.sqlite.read_block",
+    "taskflow.stores.sqlite.store",
+)
 
 
 def struck(number: int, work: Callable[[], object], where: str | tuple[str, ...] = _WHERE) -> bool:

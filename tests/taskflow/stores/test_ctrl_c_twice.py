@@ -1,18 +1,29 @@
 """Ctrl-C that comes once more while what was interrupted is undone, as where whoever runs a program
 passes on what the terminal sends it, too: no lock is kept, and what is stored then is stored."""
 
+import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import apsw
 import pytest
 
 from taskflow.brokers.stored.broker import StoredBroker
+from taskflow.stores.rows import Rows
 from tests.taskflow.stores.test_ctrl_c import handled
-from tests.taskflow.stores.test_ctrl_c_everywhere import MANY, VERBS, broker, publish, store_of
+from tests.taskflow.stores.test_ctrl_c_everywhere import (
+    MANY,
+    VERBS,
+    Verb,
+    broker,
+    publish,
+    store_of,
+)
 from tests.taskflow.test_condition import held_by_others
 
 __all__ = ["broker"]
@@ -35,7 +46,7 @@ def struck_twice(first: int, second: int, work: Callable[[], object]) -> int:
                 strikes += 1
                 raise KeyboardInterrupt  # which ends the profile
 
-    def again(frame: FrameType, event: str, argument: object) -> object:
+    def again(frame: FrameType, event: str, argument: object) -> Any:
         if strikes == 1 and sys.getprofile() is None and frame.f_code is not look.__code__:
             sys.setprofile(look)
         return again
@@ -108,3 +119,83 @@ def test_it_is_undone_in_a_process_that_has_changed_nothing_else(
     before = stored(path)
     publish(broker)
     assert stored(path) > before
+
+
+def leave_behind(broker: StoredBroker) -> None:
+    """A transaction, as the second Ctrl-C does."""
+    writing = store_of(broker)._writing
+    writing.__enter__()
+    writing.lock.release()
+
+
+def test_a_fork_has_nothing_of_what_was_left(broker: StoredBroker, tmp_path: Path) -> None:
+    publish(broker)
+    publish(broker)
+    before = stored(tmp_path / "broker.db")
+    leave_behind(broker)
+    child = os.fork()
+    if not child:
+        try:
+            publish(broker)
+            publish(broker)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    publish(broker)
+    assert stored(tmp_path / "broker.db") == before + 3
+
+
+def test_what_is_begun_is_not_taken_for_left_by_what_is_gathered_within(
+    broker: StoredBroker, tmp_path: Path
+) -> None:
+    def work(rows: Rows) -> None:
+        rows.tally(1, 1, 0)
+        with pytest.raises(AssertionError):
+            broker.gathered([])
+
+    store_of(broker).transact(work)
+    assert handled(tmp_path / "broker.db") == 1
+    assert not held_by_others(store_of(broker)._writing.lock)  # type: ignore[arg-type]
+
+
+def fail(*_: object) -> None:
+    raise KeyError("of no store")
+
+
+FAILS: dict[str, Verb] = {
+    "transact": lambda broker: store_of(broker).transact(fail),
+    "look": lambda broker: store_of(broker).look(fail),
+    "run": lambda broker: store_of(broker)._reading.run(fail),
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_a_lock_that_another_thread_has_meanwhile_stays_its(
+    name: str, broker: StoredBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever fails has let it go by the end of its block, and releases it once more in the end."""
+    store = store_of(broker)
+    let_go, has, end = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        assert let_go.wait(30)
+        with store._reading.lock:
+            has.set()
+            assert end.wait(30)
+
+    def meanwhile(_: BaseException) -> None:
+        let_go.set()
+        assert has.wait(30)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    for block in (store._reading, store._writing):
+        monkeypatch.setattr(block, "let_go", meanwhile)
+    try:
+        with pytest.raises(KeyError):
+            FAILS[name](broker)
+        assert not store._reading.lock.acquire(blocking=False)
+    finally:
+        end.set()
+        other.join()
