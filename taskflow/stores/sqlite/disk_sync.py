@@ -17,12 +17,15 @@ class DiskSync:
     """
 
     def __init__(self, database: Path) -> None:
-        self._lock = threading.Lock()  # taken by itself: within the functions of a condition Ctrl-C
+        self._lock = (
+            threading.RLock()
+        )  # taken by itself: within the functions of a condition Ctrl-C
         self._condition = threading.Condition(self._lock)  # would leave it taken
         self._commits = 1  # what was committed before, by a connection closed for a fork
         self._synced = 0
         self._seen = -1
         self._syncing: object | None = None  # who waits for the disk
+        self._thread = 0  # whose that is
         self._failed: OSError | None = None
         self._file = os.open(f"{database}-wal", os.O_RDONLY)
         self._release = weakref.finalize(self, os.close, self._file)
@@ -47,14 +50,15 @@ class DiskSync:
     def wait(self) -> None:
         """Return when every commit counted so far is on disk. Raises OSError if it cannot be: then
         nobody knows whether it is stored."""
-        wanted, me = self._commits, object()
+        wanted, me, thread = self._commits, object(), threading.get_ident()
         try:
             while self._synced < wanted:
                 with self._lock:
-                    if self._syncing is not None:
+                    if self._syncing is None:
+                        self._syncing, self._thread = me, thread
+                    elif self._thread != thread:  # else a handler of signals came meanwhile
                         self._condition.wait()
                         continue
-                    self._syncing = me
                 reached = self._commits
                 try:
                     if self._failed is None:
@@ -63,7 +67,7 @@ class DiskSync:
                     self._failed = error
                 self._end(me)
                 self._check()
-                self._synced = reached
+                self._synced = max(self._synced, reached)
         finally:
             if self._syncing is me:  # Ctrl-C came
                 self._syncing = None  # first, and without a call: it may come once more

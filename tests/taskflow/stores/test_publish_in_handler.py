@@ -14,7 +14,10 @@ from tests.taskflow.stores.test_ctrl_c_twice import stored
 
 __all__ = ["broker"]
 
-_ROOMS = ("transaction", "read_block", "shared_commit", "plain_way", "store", "gathering")
+_ROOMS = (
+    *("transaction", "read_block", "shared_commit", "disk_sync"),
+    *("plain_way", "store", "gathering"),
+)
 WHERE = tuple(f"taskflow.stores.sqlite.{room}" for room in _ROOMS)
 
 
