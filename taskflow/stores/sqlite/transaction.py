@@ -12,8 +12,7 @@ from taskflow.broker.prompt import WouldWait
 from taskflow.errors import BrokerUnavailable
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.haste import Haste
-from taskflow.stores.sqlite.read_block import Execute, Reading
-from taskflow.stores.sqlite.rows import SqliteRows
+from taskflow.stores.sqlite.read_block import Reading
 
 
 class Writing(Reading):
@@ -47,16 +46,9 @@ class Writing(Reading):
         self._owner_pid = 0
         self._begun = False  # whether SQLite is told to begin, and `depth` does not say so yet
 
-    def use(
-        self,
-        pid: int,
-        lock: threading.RLock,
-        rows: SqliteRows,
-        execute: Execute,
-        idle: Callable[[], bool],
-    ) -> None:
-        super().use(pid, lock, rows, execute, idle)
-        self.depth = self._owner = 0  # what was left behind went with the connection before
+    def leave(self) -> None:
+        super().leave()
+        self.depth = self._owner = 0  # what was left behind goes with the connection
 
     def __enter__(self) -> Rows:
         inside = self.holds()
@@ -64,7 +56,7 @@ class Writing(Reading):
         if not inside:
             self.clear()
         elif self._begun and not self._idle():
-            self._join()
+            self._have_begun()  # a handler of signals: what it does is a part of that
         before = self.depth
         try:
             if self._haste.on and self.depth <= self._gathers:  # what a call begins by itself
@@ -97,21 +89,18 @@ class Writing(Reading):
         self.owes, self._begun = False, True
         try:
             self._execute("BEGIN IMMEDIATE")
-            self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
-            self._owner_pid = self._pid
-            self.depth = 1
-            self._begun = False
-            self.rows.begun()  # of which a fork is to know that this is somebody's
+            self._have_begun()
         except BaseException:
             self._unbegin()
             raise
 
-    def _join(self) -> None:
-        """A handler of signals came when SQLite had just begun: what it does is a part of that."""
-        self._owner = threading.get_ident()
+    def _have_begun(self) -> None:
+        """SQLite has, and this thread is in it."""
+        self._owner = threading.get_ident()  # before the depth: `is_mine` asks without the lock
         self._owner_pid = self._pid
         self.depth = 1
-        self.rows.begun()
+        self._begun = False
+        self.rows.begun()  # of which a fork is to know that this is somebody's
 
     def _unbegin(self) -> None:
         """It has not begun; if it had, and an error came then (Ctrl-C, a disk that cannot be read),

@@ -22,10 +22,12 @@ _WHERE = (
 )
 
 
-def struck(number: int, work: Callable[[], object], where: str | tuple[str, ...] = _WHERE) -> bool:
-    """Do `work`, and strike Ctrl-C at the number-th place where Python looks for signals, in the
-    modules whose names begin so: where a function begins, and after the call of one that is C.
-    False when it had fewer."""
+def at_place(
+    number: int, work: Callable[[], object], act: Callable[[], object], where: str | tuple[str, ...]
+) -> bool:
+    """Do `work`, and `act` at the number-th place where Python looks for signals, in the modules
+    whose names begin so: where a function begins, and after the call of one that is C. False when
+    it had fewer."""
     left = number
 
     def look(frame: FrameType, event: str, argument: object) -> None:
@@ -35,16 +37,27 @@ def struck(number: int, work: Callable[[], object], where: str | tuple[str, ...]
             left -= 1
             if left < 0:
                 sys.setprofile(before)
-                raise KeyboardInterrupt
+                act()
 
     before = sys.getprofile()
     sys.setprofile(look)
     try:
         work()
-    except KeyboardInterrupt:
-        return True
     finally:
         sys.setprofile(before)
+    return left < 0
+
+
+def strike() -> None:
+    raise KeyboardInterrupt
+
+
+def struck(number: int, work: Callable[[], object], where: str | tuple[str, ...] = _WHERE) -> bool:
+    """Do `work`, and strike Ctrl-C `at_place`. False when it had fewer."""
+    try:
+        at_place(number, work, strike, where)
+    except KeyboardInterrupt:
+        return True
     return False
 
 

@@ -1,14 +1,12 @@
 """A handler of signals publishes in the midst of what its thread stores: both are stored, whole."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.message import Message, new_id
+from tests.taskflow.stores.test_ctrl_c import at_place
 from tests.taskflow.stores.test_ctrl_c_everywhere import MANY, broker, publish, publish_many
 from tests.taskflow.stores.test_ctrl_c_twice import stored
 
@@ -19,29 +17,6 @@ _ROOMS = (
     *("plain_way", "store", "gathering"),
 )
 WHERE = tuple(f"taskflow.stores.sqlite.{room}" for room in _ROOMS)
-
-
-def in_the_midst(number: int, work: Callable[[], object], handler: Callable[[], object]) -> bool:
-    """Do `work`, and call `handler` at the number-th place where Python looks for signals. False
-    when it had fewer."""
-    left = number
-
-    def look(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        module = str(frame.f_globals.get("__name__"))
-        if event in ("call", "c_return") and module in WHERE:
-            left -= 1
-            if left < 0:
-                sys.setprofile(before)
-                handler()
-
-    before = sys.getprofile()
-    sys.setprofile(look)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return left < 0
 
 
 def send(broker: StoredBroker) -> None:
@@ -70,7 +45,7 @@ def test_both_are_stored(name: str, broker: StoredBroker, tmp_path: Path) -> Non
     publish(broker)  # the short way
     for number in range(MANY):
         before = stored(tmp_path / "broker.db")
-        came = in_the_midst(number, lambda: verb(broker), lambda: publish(broker))
+        came = at_place(number, lambda: verb(broker), lambda: publish(broker), WHERE)
         assert stored(tmp_path / "broker.db") == before + stores + came, f"at place {number}"
         if not came:
             break
