@@ -47,9 +47,10 @@ class Store(Protocol):
         them fails at undoes only that one."""
         ...
 
-    def step(self, work: Callable[[Rows], T]) -> T:
+    def step(self, work: Callable[[Rows], T], *, rung: bool = False) -> T:
         """Run `work`, which is one verb that is called a step of its own: the store needs no
-        transaction around it. Within a `transact` of the same thread it is a part of that one."""
+        transaction around it. Within a `transact` of the same thread it is a part of that one.
+        `rung`: a message has just been announced, and perhaps nobody has looked since."""
         ...
 
     def look(self, work: Callable[[Rows], T], *, kept: bool = False) -> T:

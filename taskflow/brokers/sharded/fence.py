@@ -39,13 +39,17 @@ class Fence:
         """This process is writing another map; within that transaction."""
         self._rows = None
 
-    def __call__(self, rows: SqliteRows) -> None:
+    def __call__(self, rows: SqliteRows, asks: bool) -> None:
+        """`asks`: what comes next changes nothing unless the stamp is the one that is known."""
         wanted = self._epoch.number
         if wanted is None:
             return
+        seen = rows is self._rows and self._is_of == wanted
+        if seen and asks and rows.known_stamp() == self._stamp:
+            return
         records = rows.records
         others = records.others()
-        if rows is self._rows and others == self._others and self._is_of == wanted:
+        if seen and others == self._others:
             return
         stamp = rows.stamp()
         if stamp != self._stamp or rows is not self._rows:

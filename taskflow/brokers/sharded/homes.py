@@ -52,7 +52,7 @@ class Homes:
         others = [number for number in there if number not in own]
         numbers = [*_turned(own, self._looks), *others]
         # What it sends is here first.
-        if self._busy and (here := self._sends_to()[0]) in numbers[1:]:
+        if self._busy and (here := self._file(self._turn)[0]) in numbers[1:]:
             numbers.remove(here)
             numbers.insert(0, here)
         if others and now >= self._elsewhere_at:
@@ -73,20 +73,14 @@ class Homes:
             self._turn, self._made_before = turn, self._made
         if many:
             self._batches += 1
-            _, places = self._file(self._sends.number + self._batches)
-        else:
-            _, places = self._sends_to()
+        _, places = self._file(self._batches if many else self._turn if self._busy else 0)
         return places[self._random.getrandbits(10) % len(places)]
 
-    def _sends_to(self) -> tuple[int, Sequence[int]]:
-        """The file for what is sent alone now, and its places."""
-        return self._file(self._sends.number + (self._turn if self._busy else 0))
-
-    def _file(self, number: int) -> tuple[int, Sequence[int]]:
-        """Of the files that have places, one by a number without end. Both are of one map: another
-        thread may go by the next one at any time."""
+    def _file(self, step: int) -> tuple[int, Sequence[int]]:
+        """One of those that have places, so many steps from the own one, and its places; both are
+        of one map: another thread may go by the next one at any time."""
         files = self._placement.files
-        return files[number % len(files)]
+        return files[(self._sends.number + step) % len(files)]
 
 
 def _turned(numbers: Sequence[int], by: int) -> Sequence[int]:

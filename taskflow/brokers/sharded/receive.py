@@ -57,7 +57,7 @@ class Receiver:
         deadline = clock.now() + wait
         waiters.listen()
         asked, names, epoch = list[tuple[Shard, str]](), list[str](), -1
-        before: list[int] = []
+        rung, before = list[int](), list[int]()
         version: Hashable = None
         while True:
             if epoch != self._placement.map.epoch:  # there may be other files
@@ -66,7 +66,7 @@ class Receiver:
                     (shard, name) for shard in self._shards for name in self._asks(shard, queues)
                 ]
                 names = [name_in(shard.number, name) for shard, name in asked]
-            rung = waiters.rung(names)
+                rung = waiters.rung(names)
             if before and attempt is None:
                 rang = [at for at in range(len(names)) if rung[at] != before[at]]
                 if len(rang) == 1:
@@ -84,7 +84,8 @@ class Receiver:
                 self._check()
                 if clock.now() >= deadline or not waiters.park(names, rung, until, stop):
                     return []
-                if waiters.rung(names) != rung or clock.now() >= until:
+                rung = waiters.rung(names)
+                if rung != before or clock.now() >= until:
                     break
                 # It was only time to look again, and mostly nobody has done anything.
                 seen, version = version, self._steady(self._version)
@@ -107,7 +108,7 @@ class Receiver:
         def take() -> Delivery | None:
             if shard not in self._shards:
                 return None
-            return shard.broker.receiver.take_lone(name, visibility, holding)
+            return shard.broker.receiver.take_lone(name, visibility, holding, rung=True)
 
         return self._steady(take)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from taskflow.broker.settings import Claim, Finish, Lease
 from taskflow.brokers.sharded.course import Course
+from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.receipts import Receipts
 from taskflow.brokers.sharded.shard import Shard, locked
 from taskflow.brokers.stored.receipts import received_at
@@ -69,7 +70,17 @@ class Settler:
 
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """A queue holds an event once, in one file, and lends it to one receipt."""
+        if len(deliveries) == 1 and self._is_unfinished(deliveries[0]):
+            return ["free"]
         return self._each_delivery(deliveries, lambda shard, some: shard.broker.claim(some))
+
+    def _is_unfinished(self, delivery: Delivery) -> bool:
+        """As `Coordinator.is_unfinished`: nothing is looked up, so no map is needed."""
+        number = self._receipts.file_of(delivery.receipt)
+        try:
+            return number is not None and self._shards[number].broker.is_unfinished(delivery)
+        except MapChanged:
+            return False
 
     def received_at(self, receipts: Sequence[str]) -> list[float | None]:
         """When each was given; None for what is no receipt of this broker."""

@@ -124,6 +124,7 @@ class StoredBroker:
 
         coordinator = Coordinator(core)
         self.claim, self.finished = coordinator.claim, coordinator.finished
+        self.is_unfinished = coordinator.is_unfinished
         self.take, self.hold = coordinator.take, coordinator.hold
         self.report, self.retire = coordinator.report, coordinator.retire
         self.workers, self.hurry = coordinator.workers, coordinator.hurry

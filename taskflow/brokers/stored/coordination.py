@@ -26,16 +26,20 @@ class Coordinator:
 
     def claim(self, deliveries: Sequence[Delivery]) -> list[Claim]:
         """A queue holds an event once and lends it to one receipt, so none runs twice at a time."""
-        seen, now = self._core.unfinished, self._core.now()
         by_queue: dict[str, set[tuple[str, str]]] = {}
         for one in deliveries:
-            if seen.get((one.queue, one.receipt), 0.0) <= now:  # else it was asked when it was lent
+            if not self.is_unfinished(one):
                 by_queue.setdefault(one.queue, set()).add((one.id, one.topic))
         known = {queue: self.finished(queue, keys) for queue, keys in by_queue.items()}
         return [
             "finished" if (one.id, one.topic) in known.get(one.queue, ()) else "free"
             for one in deliveries
         ]
+
+    def is_unfinished(self, delivery: Delivery) -> bool:
+        """Whether it was asked when the message was lent, and its lease is not over."""
+        core = self._core
+        return core.unfinished.get((delivery.queue, delivery.receipt), 0.0) > core.now()
 
     def finished(self, queue: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which events the queue remembers."""

@@ -41,11 +41,13 @@ class Receiver:
             core.waiters.listen()
         before: list[int] = []
         version: Hashable = None
+        rung = core.waiters.rung(queues)
         while True:
-            rung = core.waiters.rung(queues)
             if before and attempt is None:
                 rang = [name for at, name in enumerate(queues) if rung[at] != before[at]]
-                if len(rang) == 1 and (one := self.take_lone(rang[0], visibility, holding)):
+                if len(rang) == 1 and (
+                    one := self.take_lone(rang[0], visibility, holding, rung=True)
+                ):
                     return [one]
             before = rung
             looked_at = core.now()
@@ -58,7 +60,8 @@ class Receiver:
                 core.store.check()
                 if core.now() >= deadline or not core.waiters.park(queues, rung, until, stop):
                     return []
-                if core.waiters.rung(queues) != rung or core.now() >= until:
+                rung = core.waiters.rung(queues)
+                if rung != before or core.now() >= until:
                     break
                 # It was only time to look again, and mostly nobody has done anything.
                 seen, version = version, core.store.version()
@@ -66,16 +69,16 @@ class Receiver:
                     break
 
     def take_lone(
-        self, name: str, visibility: float | None, holding: Holding | None
+        self, name: str, visibility: float | None, holding: Holding | None, rung: bool = False
     ) -> Delivery | None:
-        """The message of a queue that has just rung or was seen, when it is alone there; the others
+        """The message of a queue that has just `rung`, or was seen, when it is alone there; others
         that are asked had nothing before. None is no answer: look."""
         core, queue = self._core, self._known.get(name)
         if queue is None:
             return None
         now = core.now()
         lent, finished = core.store.step(
-            lambda rows: self._lending.lend_lone(rows, queue, visibility, now, holding)
+            lambda rows: self._lending.lend_lone(rows, queue, visibility, now, holding), rung=rung
         )
         if lent is not None and not finished:
             core.unfinished = {(name, lent.receipt): lent.visible_at}

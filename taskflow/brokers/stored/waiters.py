@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 
 from taskflow.brokers.stored.ring_condition import RingCondition
 from taskflow.clock import Clock
@@ -67,8 +68,8 @@ class Waiters:
             return self._rung(queues)
 
     def _rung(self, queues: Sequence[str]) -> list[int]:
-        rings = self._rings.get  # to ask a Counter for what it has not is a call of Python's
-        return [rings(name, 0) for name in queues]
+        # (To ask a Counter for what it has not is a call of Python's.)
+        return list(map(self._rings.get, queues, repeat(0)))
 
     @contextmanager
     def attending(self, names: Sequence[str]) -> Iterator[None]:

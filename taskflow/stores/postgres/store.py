@@ -152,7 +152,7 @@ class PostgresStore(forking.Forkable):
         """As `Joinable.join`."""
         return self._joining.run(connection, work, committed)
 
-    def step(self, work: Callable[[Rows], T]) -> T:
+    def step(self, work: Callable[[Rows], T], *, rung: bool = False) -> T:
         return self.look(work, kept=True)
 
     @uninterrupted

@@ -73,6 +73,10 @@ class DeclaredRows:
         self._look_for_changes()
         return self._stamp
 
+    def known_stamp(self) -> int | None:
+        """The stamp under which all is kept; it may be another by now."""
+        return self._stamp
+
     def stamp_of(self, queue: QueueRow) -> int | None:
         """The stamp under which a queue's row was read; None when it is known not to hold."""
         return self._stamp if self._queues.get(queue.name) is queue else None

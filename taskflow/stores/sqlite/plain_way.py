@@ -99,31 +99,28 @@ class SqlitePlainWay:
         self._transact = transact
         self._epoch = epoch
         self._silent: object = None  # the sight of a folder in which nobody could hear
-        self._plans: dict[str, _Plan] = {}
+        self.plans: dict[str, _Plan] = {}
+        """By topic: of others it takes nothing."""
         self._connection: apsw.Connection | None = None  # whose `_execute` is
         self._execute: Callable[[str, Sequence[Any]], Any]
 
     @uninterrupted
     def learn(self, topic: str, alone: QueueRow | None) -> None:
-        self._plans.pop(topic, None)
+        self.plans.pop(topic, None)
         if alone is None:
             return
         self._reading.run(partial(self._plan, topic, alone))
-
-    def knows(self, topic: str) -> bool:
-        """Whether it may take what is published to this topic."""
-        return topic in self._plans
 
     def _plan(self, topic: str, alone: QueueRow) -> None:
         stamp = self._reading.rows.stamp_of(alone)
         if stamp is None:
             return
         if self._connection is not self._database.connection:
-            self._plans.clear()
+            self.plans.clear()
             self._connection = None
         between = f'","source":"{DEFAULT_SOURCE}","type":"{topic}","time":"'
         delay, most = alone.settings.delay, alone.settings.max_message_bytes
-        self._plans[topic] = _Plan(
+        self.plans[topic] = _Plan(
             self._epoch(), stamp, alone.id, delay, most, between, [alone.name]
         )
 
@@ -218,7 +215,7 @@ class SqlitePlainWay:
         epoch: int | None = None,
     ) -> str | None:
         """As `TakesPublishes`; under an id that is given, by whoever chose this file by `epoch`."""
-        plan = self._plans.get(topic)
+        plan = self.plans.get(topic)
         if plan is None or plan.epoch != epoch or type(topic) is not str:
             return None
         written = json.encode(payload)
@@ -247,7 +244,7 @@ class SqlitePlainWay:
 
     @uninterrupted
     def publish_many(self, topic: str, events: Sequence[Event[Any]], most: int) -> bool:
-        plan = self._plans.get(topic)
+        plan = self.plans.get(topic)
         if plan is None or type(topic) is not str or self._haste.on or self._tidies_next():
             return False
         written = write_plain(topic, events, min(most, plan.most))

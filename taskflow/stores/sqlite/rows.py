@@ -52,6 +52,7 @@ class SqliteRows:
         self.put_queue, self.drop_queue = declared.put_queue, declared.drop_queue
         self.declared = declared.declared
         self.stamp, self.stamp_of = declared.stamp, declared.stamp_of
+        self.known_stamp = declared.known_stamp
         self.renew_stamp = declared.renew_stamp
         self.pause_queue, self.purged = declared.pause_queue, declared.purged
         self.described, self.tag = declared.described, declared.tag

@@ -89,9 +89,11 @@ class SharedCommit:
         """`inside`: this thread had the lock before, in a block, or out of a handler of signals
         that came while it stored."""
         some: list[_Entry] = []
-        with suppress(IndexError):  # others take away what is theirs, if they are interrupted
-            while len(some) < MOST:
+        try:
+            while self._waiting and len(some) < MOST:
                 some.append(self._waiting.popleft())
+        except IndexError:  # others take away what is theirs, if they are interrupted
+            pass
         for one in some:
             one.stored = False
         # What this thread is in, or has left behind: others are not to be a part of that.

@@ -53,7 +53,7 @@ class SqliteStore:
         )
         self._reading, self._writing = self._database.reading, self._database.writing
         self._haste = self._database.haste
-        self._fence: Callable[[SqliteRows], None] | None = None
+        self._fence: Callable[[SqliteRows, bool], None] | None = None
         self.poll_interval = None if path is None else 1.0
         self.durable = self._durability.durable
 
@@ -75,11 +75,11 @@ class SqliteStore:
         )
         """As `TakesPlain`; of one of several files with more (`SqlitePlainWay`)."""
 
-    def fence(self, fence: Callable[[SqliteRows], None]) -> None:
+    def fence(self, fence: Callable[[SqliteRows, bool], None]) -> None:
         """From now on call this within each transaction before its work, and after each look: what
         it raises undoes the transaction, and keeps what was seen to itself. It is called before
         each step, which is committed by itself, and changes nothing when the stamp is another than
-        it was then."""
+        it was then: so it is told of a step whose statement `asks` for the stamp."""
         self._fence = fence
 
     @uninterrupted
@@ -90,10 +90,11 @@ class SqliteStore:
         durable: bool = False,
         committed: Callable[[T], None] | None = None,
         alone: bool = False,
+        asks: bool = False,
     ) -> T:
         for last in (False, True):
             try:
-                return self._transact(work, durable, committed)
+                return self._transact(work, durable, committed, asks)
             except FileReplaced:  # nobody was answered: into the new file with it
                 if last or self._writing.is_mine():
                     raise
@@ -113,11 +114,15 @@ class SqliteStore:
         # What has arrived is taken over before, apart: it may last, and who looks meanwhile, in
         # another process, would have to wait for it.
         self.look(lambda _: None)
-        return self._transact(call, True, None)
+        return self._transact(call, True, None, False)
 
     @uninterrupted
     def _transact(
-        self, work: Callable[[Rows], T], durable: bool, committed: Callable[[T], None] | None
+        self,
+        work: Callable[[Rows], T],
+        durable: bool,
+        committed: Callable[[T], None] | None,
+        asks: bool,
     ) -> T:
         writing = self._writing
         inside = writing.holds()
@@ -125,7 +130,7 @@ class SqliteStore:
         try:
             with writing as rows:
                 if self._fence is not None and writing.outermost:
-                    self._fence(writing.rows)
+                    self._fence(writing.rows, asks)
                 answer = work(rows)
                 if writing.depth > 1:  # a part of another: others see it when that is committed
                     if committed is not None:
@@ -192,9 +197,11 @@ class SqliteStore:
             haste.bare = False
 
     @uninterrupted
-    def step(self, work: Callable[[Rows], T]) -> T:
+    def step(self, work: Callable[[Rows], T], *, rung: bool = False) -> T:
         if self._haste.on:
             return self._hasty_step(work)
+        if rung:  # with what has arrived; to ask whether anything has would be a look of its own
+            return self.transact(work, asks=True)
         return self._ask(work, commits=True)  # one statement: SQLite commits it
 
     def _hasty_step(self, work: Callable[[Rows], T]) -> T:
@@ -221,17 +228,17 @@ class SqliteStore:
                     self._writing.clear()
                 if not (kept or self._writing.depth) and reading.rows.arrivals.any():
                     if commits:
-                        return self.transact(work)
+                        return self.transact(work, asks=True)
                     self._take_over_arrivals()
                 if self._writing.depth:
                     return work(reading.rows)
                 if commits and self._fence is not None:
-                    self._fence(reading.rows)
+                    self._fence(reading.rows, True)
                 answer = work(reading.rows)
                 if commits:
                     self._count_commit()
                 elif self._fence is not None:
-                    self._fence(reading.rows)
+                    self._fence(reading.rows, False)
                 return answer
         except BaseException as error:
             if not inside:  # it may have been taking over

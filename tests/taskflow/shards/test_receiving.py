@@ -4,12 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from taskflow.broker import Finish
 from taskflow.brokers.sharded.broker import ShardedBroker
+from taskflow.brokers.sharded.fence import MapChanged
 from taskflow.brokers.sharded.home import HELD, LOOKS
 from taskflow.brokers.sharded.homes import ELSEWHERE, TURN
 from taskflow.errors import BrokerUnavailable
@@ -211,3 +212,58 @@ def test_the_lease_of_a_lone_message_is_not_lost_while_the_files_are_divided_ane
     assert (held.id, held.receive_count) == (id, 1)
     assert broker.delete([Finish(held)]) == [True]
     assert broker.waiting("work", 10) == 0
+
+
+def test_a_step_is_let_through_by_what_was_seen_only_under_the_same_stamp(
+    broker: ShardedBroker, opened: Open
+) -> None:
+    """Its statement asks for the stamp that is known, which may be that of another map by now: who
+    goes by none has learned of it."""
+    shard = broker.shards[1]
+    rows: Any = shard.store._database.reading.rows
+    epoch = shard.fence._epoch
+    fill(broker)
+    broker.receive("work", limit=10)
+    number = broker.course.map.epoch
+    try:
+        epoch.number = number
+        shard.fence(rows, True)
+        opened().resharding.run(3)
+        shard.fence(rows, True)  # so far it is not known here: the statement changes nothing
+        epoch.number = None
+        rows.stamp()
+        epoch.number = number
+        with pytest.raises(MapChanged):
+            shard.fence(rows, True)
+    finally:
+        epoch.number = None
+
+
+def test_whether_an_event_is_finished_is_asked_once_in_whichever_file(
+    broker: ShardedBroker, opened: Open
+) -> None:
+    """When it is lent; and again when the lease may be over."""
+    fill(broker)  # then it is known how much room there is in flight
+    broker.delete([Finish(one) for one in broker.receive("work", limit=10)])
+    asked: list[int] = []
+    for shard in broker.shards:
+        rows: Any = shard.store._database.reading.rows
+        rows.remembered = _noted(rows.remembered, asked)
+    for number in (0, 1):
+        broker.send("work", [Message(id := id_in(number, "once"), "x")])
+        (held,) = broker.receive("work", visibility=10)
+        assert (held.id, broker.claim([held])) == (id, ["free"])
+        assert len(asked) == number
+        cast(ManualClock, broker.clock).advance(10)
+        other = opened()
+        other.delete([Finish(again, remember=60) for again in other.receive("work")])
+        assert broker.claim([held]) == ["finished"]
+        assert len(asked) == number + 1
+
+
+def _noted(call: Callable[..., Any], calls: list[int]) -> Callable[..., Any]:
+    def noted(*given: Any) -> Any:
+        calls.append(1)
+        return call(*given)
+
+    return noted

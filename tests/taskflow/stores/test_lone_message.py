@@ -29,8 +29,8 @@ class CountingStore(SqliteStore):
 
     steps = 0
 
-    def step(self, work: Callable[[Rows], Any]) -> Any:
-        found = super().step(work)
+    def step(self, work: Callable[[Rows], Any], *, rung: bool = False) -> Any:
+        found = super().step(work, rung=rung)
         self.steps += found[0] is not None
         return found
 
@@ -38,7 +38,7 @@ class CountingStore(SqliteStore):
 class LongWay(CountingStore):
     """Lends nothing so."""
 
-    def step(self, work: Callable[[Rows], Any]) -> Any:
+    def step(self, work: Callable[[Rows], Any], *, rung: bool = False) -> Any:
         return None, False
 
 
