@@ -23,6 +23,7 @@ from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.uninterrupted import uninterrupted
 
 T = TypeVar("T")
+Done = Callable[[T], None] | None
 _PATIENCE = 1.0  # seconds that a look waits for another process, to see what has just arrived
 log = logging.getLogger("taskflow.store")
 
@@ -47,7 +48,7 @@ class SqliteStore:
     ) -> None:
         self._path = None if path is None else path.absolute()
         self._durability = Durability(self._path, durable=durable)
-        self._notifier = Notifier()
+        self._notifier = bell = Notifier()
         self._database = Database(
             self._path, self._durability, self._notifier, create=create, accept=accept
         )
@@ -61,10 +62,9 @@ class SqliteStore:
         self.check, self.is_there = self._database.check, self._database.is_there
         self.never_create, self.hurry = self._database.never_create, self._database.hurry
         self.close, self.is_open = self._database.close, self._reading.is_open
-        self.ring, self.wake = self._notifier.ring, self._notifier.wake
-        self.reaches = self._notifier.reaches
-        self.listen, self.ignore = self._notifier.listen, self._notifier.ignore
-        self.hears, self.hear = self._notifier.hears, self._notifier.hear
+        self.ring, self.wake, self.reaches = bell.ring, bell.wake, bell.reaches
+        self.listen, self.ignore, self.hears = bell.listen, bell.ignore, bell.hears
+        self.hear = bell.hear
         self.plain_way = partial(
             SqlitePlainWay,
             self._database,
@@ -88,7 +88,7 @@ class SqliteStore:
         work: Callable[[Rows], T],
         *,
         durable: bool = False,
-        committed: Callable[[T], None] | None = None,
+        committed: Done[T] = None,
         alone: bool = False,
         asks: bool = False,
     ) -> T:
@@ -118,11 +118,7 @@ class SqliteStore:
 
     @uninterrupted
     def _transact(
-        self,
-        work: Callable[[Rows], T],
-        durable: bool,
-        committed: Callable[[T], None] | None,
-        asks: bool,
+        self, work: Callable[[Rows], T], durable: bool, committed: Done[T], asks: bool
     ) -> T:
         writing = self._writing
         inside = writing.holds()
@@ -185,7 +181,7 @@ class SqliteStore:
         work: Callable[[Rows], T],
         *,
         durable: bool = False,
-        committed: Callable[[T], None] | None = None,
+        committed: Done[T] = None,
     ) -> T:
         haste = self._haste
         if not haste.on:  # one statement more or less costs nothing here

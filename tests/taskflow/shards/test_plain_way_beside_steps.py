@@ -114,9 +114,9 @@ def test_a_place_is_chosen_by_one_map_whenever_another_thread_follows_the_next(
     homes._sends.number = 1
     choose = homes._file
 
-    def change(number: int) -> Any:
+    def change(step: int) -> Any:
         """Another thread does, as soon as the file is chosen."""
-        chosen = choose(number)
+        chosen = choose(step)
         other.broker.resharding.run(1)
         made.broker.counts("work")
         return chosen
