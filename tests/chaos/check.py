@@ -22,7 +22,7 @@ from taskflow import Broker, open_broker
 from taskflow.limits import dlq_of
 from taskflow.message import FAILURE, plain_text
 from tests.chaos.history import read
-from tests.chaos.traces import Attempt, Fact, Key, Traces, trace
+from tests.chaos.traces import CRASH, Attempt, Fact, Key, Traces, trace
 
 EXPECTED_EXITS = {0, 3, 66}  # stopped when asked; the broker would not open; killed by a message
 # What handlers that should succeed may fail with: on purpose, or because the machine stood still.
@@ -126,13 +126,15 @@ def _check_attempts(
     # Received with others when its worker died: that start is not counted (guarantees.md).
     uncounted = [one for one in attempts if _died(one, attempts, kind, traces)]
     begun = sum(one.end is None for one in uncounted)
-    if highest > most or len(attempts) > most * lives + returned + begun:
+    forgotten = [one for one in attempts if _is_forgotten(one, traces)]
+    if highest > most or len(attempts) > most * lives + returned + begun + len(forgotten):
         yield f"too many attempts: {key} started {len(attempts)} times, up to number {highest}"
     numbers = Counter(attempt.number for attempt in attempts if not attempt.given_back)
     forgiven = 1 if key[0].endswith(".fifo") else 2  # then it was alone
     for number, times in numbers.items():
         without_end = sum(attempt.number == number for attempt in uncounted)
-        if times > lives + min(forgiven, without_end):
+        again = sum(attempt.number == number for attempt in forgotten)
+        if times > lives + min(forgiven, without_end) + again:
             yield f"one attempt twice: {key} number {number} started {times} times"
     for attempt in attempts:
         if kind["fate"] == "handled" and attempt.error not in {None, *EXPECTED_ERRORS}:
@@ -147,6 +149,11 @@ def _died(attempt: Attempt, attempts: Sequence[Attempt], kind: Fact, traces: Tra
     return traces.cause(attempt, until, kind["visibility"]) in ("died", "killed")
 
 
+def _is_forgotten(attempt: Attempt, traces: Traces) -> bool:
+    """Whether the server may have crashed with what it was told of this attempt's start or end."""
+    return traces.is_forgotten(attempt.start) or traces.is_forgotten(attempt.acked)
+
+
 def _check_repeats(
     key: Key,
     kind: Fact,
@@ -157,12 +164,19 @@ def _check_repeats(
 ) -> Iterable[str]:
     """A handler starts again only when its last attempt was not acknowledged, with a cause; or in
     a worker that held the message first and stood still until its lease was another's."""
-    acks = [attempt.acked for attempt in attempts if attempt.acked is not None]
+    acks = [
+        attempt.acked
+        for attempt in attempts
+        if attempt.acked is not None and not traces.is_forgotten(attempt.acked)
+    ]
     for attempt in attempts:
         if acks and attempt.held >= min(acks):
             yield f"after the ack: {key} was started again, as attempt {attempt.number}"
     for before, after in itertools.pairwise(attempts):
         if before.acked is not None and after.held >= before.acked:
+            if traces.is_forgotten(before.acked):
+                reruns[CRASH] += 1
+                twice[CRASH] += after.end is not None
             continue
         if before.given_back or before.error is not None:
             continue

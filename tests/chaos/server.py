@@ -1,5 +1,6 @@
 """A PostgreSQL server that can be made to crash, in the place of a disk that can be made full."""
 
+from tests.chaos.traces import CRASH
 from tests.postgres_server import PostgresServer
 
 
@@ -7,7 +8,7 @@ class Server:
     """Where the broker is; what is `fill` of a disk is the server's death here, and `free` that it
     comes back."""
 
-    how = "the server's crash"
+    how = CRASH
 
     def __init__(self) -> None:
         self._server = PostgresServer(fsync="on")

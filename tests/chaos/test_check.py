@@ -12,7 +12,7 @@ from tests.chaos.check import Final, Verdict, check, check_run
 from tests.chaos.handlers import subscribe_all
 from tests.chaos.history import History
 from tests.chaos.plan import contract
-from tests.chaos.traces import Fact, trace
+from tests.chaos.traces import CRASH, Fact, trace
 
 
 class Story:
@@ -115,6 +115,30 @@ def test_a_late_start_in_a_worker_that_did_not_stand_still_then_is_found(trouble
     if trouble == "killed later":
         story.tell("killed", "c", process="v")
     story.expect("without a cause")
+
+
+def crashed(*between: str, how: str = CRASH) -> Story:
+    """A message handled and acknowledged, other facts, and what is done to the disk."""
+    story = Story().tell("begin", "c", disk=how).publish().work("start", "end", "acked").finish()
+    for fact in between:
+        story.tell(fact, "x")
+    return story.tell("disk-full", "c").tell("disk-free", "c")
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_what_a_server_was_told_just_before_its_crash_may_come_again(attempt: int) -> None:
+    verdict = crashed().work("start", "end", "acked", attempt=attempt, who="v").expect()
+    assert CRASH in verdict.table["handled to the end twice"]
+
+
+def test_what_it_was_told_long_before_may_not() -> None:
+    again = crashed("ready", "ready").work("start", "end", "acked", who="v")
+    again.expect("one attempt twice", "after the ack")
+
+
+def test_nor_may_what_a_file_was_told_before_its_disk_was_full() -> None:
+    again = crashed(how="a full disk").work("start", "end", "acked", who="v")
+    again.expect("one attempt twice", "after the ack")
 
 
 def test_a_start_after_the_ack_of_a_later_attempt_is_found() -> None:

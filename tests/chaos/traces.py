@@ -9,7 +9,12 @@ Fact = dict[str, Any]
 Key = tuple[str, str]
 """(queue, id)"""
 
+FORGOTTEN = 1.0
+"""Seconds: of receives and acknowledgements so long before its crash a server may know nothing
+(PostgreSQL: `synchronous_commit=off`, three times `wal_writer_delay`, on a busy machine)."""
 STARTING = 1.0  # seconds from a look at the clock to the start of a handler, on a busy machine
+CRASH = "the server's crash"
+"""What is done in the place of a full disk, to a broker that has a server of its own."""
 ANSWERS = {"published", "publish-refused"}
 SETTLEMENTS = {"acked", "stale", "buried", "given-back"}
 
@@ -54,6 +59,8 @@ class Traces:
     buried: set[Key] = field(default_factory=set)
     troubles: dict[str, list[Trouble]] = field(default_factory=lambda: defaultdict(list))
     phases: list[Trouble] = field(default_factory=list)
+    crashes: list[Trouble] = field(default_factory=list)
+    """Of the broker's own server, from `FORGOTTEN` before each until it came back."""
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     exits: list[tuple[str, int]] = field(default_factory=list)
     ready: set[str] = field(default_factory=set)
@@ -76,6 +83,10 @@ class Traces:
             if trouble.until >= early and trouble.since <= max(attempt.start, until):
                 return self._named(trouble)
         return None
+
+    def is_forgotten(self, at: float | None) -> bool:
+        """Whether what the broker was told then may be gone with its server: delivered again."""
+        return at is not None and any(one.since <= at <= one.until for one in self.crashes)
 
     def delay(self, attempt: Attempt, lease: float) -> str | None:
         """Why a handler may have started after its lease had ended: its process, which could not
@@ -174,6 +185,8 @@ def _troubled(traces: Traces, fact: Fact, since: dict[str, float]) -> None:
             mine.append(Trouble("broker slow", fact["since"], at))
         case "stall":
             mine.append(Trouble("not scheduled", fact["since"], at))
+        case "begin" if fact["disk"] == CRASH:
+            since["crashes"] = at
         case "stop" | "locked" | "disk-full":
             since[who + fact["fact"]] = at
         case "continued":
@@ -183,4 +196,7 @@ def _troubled(traces: Traces, fact: Fact, since: dict[str, float]) -> None:
         case "unlocked":
             traces.phases.insert(0, Trouble("locked", since.pop(who + "locked"), at))
         case "disk-free":
-            traces.phases.insert(0, Trouble("disk full", since.pop(who + "disk-full"), at))
+            full = since.pop(who + "disk-full")
+            traces.phases.insert(0, Trouble("disk full", full, at))
+            if "crashes" in since:
+                traces.crashes.append(Trouble("crash", full - FORGOTTEN, at))
