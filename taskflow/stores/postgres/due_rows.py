@@ -8,11 +8,9 @@ from collections.abc import Collection, Sequence
 
 from taskflow.stores.lender import without_old
 from taskflow.stores.postgres.columns import AT_LEVEL, BESIDE, COLUMNS, FRESH, PARKED, WITH_PAYLOAD
-from taskflow.stores.postgres.level_looks import LevelLooks
 from taskflow.stores.postgres.removal import Removal
 from taskflow.stores.postgres.session import Session
-from taskflow.stores.postgres.slow_looks import NEVER
-from taskflow.stores.postgres.watermarks import START, Point, Watermarks
+from taskflow.stores.postgres.watermarks import NEVER, Watermarks
 from taskflow.stores.row import LEVELS, PACED, QueueRow, Row
 
 _HAD = "FOR UPDATE OF m SKIP LOCKED"
@@ -60,13 +58,10 @@ ORDER BY o.visible_at, o.place LIMIT {limit}"""
 class DueRows:
     """Looks; only what is past its retention does it let go."""
 
-    def __init__(
-        self, session: Session, removal: Removal, watermarks: Watermarks, looks: LevelLooks
-    ) -> None:
+    def __init__(self, session: Session, removal: Removal, watermarks: Watermarks) -> None:
         self._session = session
         self._removal = removal
         self._watermarks = watermarks
-        self._looks = looks
 
     def due(self, queue: QueueRow, now: float, limit: int) -> list[Row]:
         if queue.fifo:
@@ -74,7 +69,7 @@ class DueRows:
         found: list[Row] = []
         for level in LEVELS:
             if len(found) < limit:
-                found += self._due_at(level, queue, now, limit - len(found), "", START)
+                found += self.due_at(level, queue, now, limit - len(found))
         return found
 
     def due_at(
@@ -86,32 +81,18 @@ class DueRows:
         without_lapsed: bool = False,
     ) -> list[Row]:
         """The rows of one level of a standard queue, perhaps without suspects."""
-        if without_lapsed:  # what is left out here is no reason to begin behind it
-            return self._due_at(level, queue, now, limit, f"AND {BESIDE}", START)
-        line = queue.id, level
-        start, since = self._looks.start(line), self._watermarks.elapsed()
-        found = self._due_at(level, queue, now, limit, "", start)
-        self._looks.looked(line, start, since, found)
-        return found
-
-    def _due_at(
-        self, level: int | None, queue: QueueRow, now: float, limit: int, also: str, start: Point
-    ) -> list[Row]:
-        """Those of them that lie behind the start."""
+        also = f"AND {BESIDE}" if without_lapsed else ""
 
         def look(after: float) -> list[Row]:
             # Visible since some time after `after`. (Who was before then was sent before then.)
-            begin, first = "m.visible_at > $3::float8", tuple[float, ...]((after,))
-            if start != START and after == NEVER:
-                begin, first = "(m.visible_at, m.place) > ($3::float8, $4::int8)", start
             return self._rows(
                 f"""WITH m AS MATERIALIZED (
                         SELECT * FROM tf.message m
                         WHERE m.queue = $1::int8 AND {AT_LEVEL[level]}
-                          AND m.visible_at <= $2::float8 AND {begin} {also}
+                          AND m.visible_at <= $2::float8 AND m.visible_at > $3::float8 {also}
                         ORDER BY m.visible_at, m.place LIMIT {limit} {_HAD})
                     SELECT {COLUMNS} FROM m {WITH_PAYLOAD} ORDER BY m.visible_at, m.place""",
-                (queue.id, now, *first),
+                (queue.id, now, after),
             )
 
         return without_old(queue, now, look, self._removal.expire)
@@ -235,15 +216,13 @@ class DueRows:
         return sorted(found, key=lambda row: places[row.seq])
 
     def tenants_in_flight(self, queue: int, now: float) -> dict[str, int]:
-        def look() -> dict[str, int]:
-            found = self._session.ask(
+        return dict(
+            self._session.ask(
                 f"""SELECT tenant, count(*) FROM ({_IN_FLIGHT}) x
                     WHERE tenant IS NOT NULL GROUP BY tenant""",
                 (queue, now),
             )
-            return dict(found)
-
-        return self._watermarks.slow.answer(("tenants in flight", queue), look)
+        )
 
     def count_in_flight(self, queue: int, now: float, most: int) -> int:
         return self._count(f"({_IN_FLIGHT} LIMIT $3::int8)", (queue, now, most))

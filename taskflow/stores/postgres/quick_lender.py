@@ -5,10 +5,9 @@ from typing import Any
 
 from taskflow.stores.lender import Lender
 from taskflow.stores.postgres.declared import DeclaredRows
-from taskflow.stores.postgres.level_looks import LevelLooks
 from taskflow.stores.postgres.session import Session
 from taskflow.stores.postgres.watermarks import START, Point, Watermarks
-from taskflow.stores.row import NORMAL, Ask, Kinds, Lent, QueueRow, Row
+from taskflow.stores.row import PLAIN, Ask, Kinds, Lent, QueueRow, Row
 from taskflow.stores.rows import Outdated
 
 # $1 queue, $2 now, $3 until, $4 receipt, $5 kept from, $6 most, $7 as a worker asks, $8 it knows
@@ -60,15 +59,9 @@ class QuickLender:
     received too often, lapsed leases, limits, groups, levels and order."""
 
     def __init__(
-        self,
-        session: Session,
-        declared: DeclaredRows,
-        lender: Lender,
-        watermarks: Watermarks,
-        looks: LevelLooks,
+        self, session: Session, declared: DeclaredRows, lender: Lender, watermarks: Watermarks
     ) -> None:
         self._session = session
-        self._looks = looks
         self._declared = declared
         self._lender = lender
         self._watermarks = watermarks
@@ -76,11 +69,11 @@ class QuickLender:
     def kinds(self, queue: int) -> Kinds:
         """What a queue holds beside plain messages; nothing, as long as a look at what is due does
         not find otherwise."""
-
-        def look() -> Kinds:
-            return Kinds(*self._session.first(_KINDS, (queue,)))
-
-        return self._watermarks.kinds(queue, look)
+        known = self._watermarks.kinds.get(queue)
+        if known != PLAIN:
+            known = Kinds(*self._session.first(_KINDS, (queue,)))
+            self._watermarks.kinds[queue] = known
+        return known
 
     def lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent:
         kept = self._session.declarations.kept
@@ -95,17 +88,8 @@ class QuickLender:
             with self._session.together():
                 if self._declared.stamp() != kept.stamp:
                     return self._outdated(ask)
-                lent = self._lend_any(queue, ask, now)
+                lent = self._lender.lend(queue, ask, now)
         self._session.lent = self._session.lent or bool(lent.rows)
-        return lent
-
-    def _lend_any(self, queue: QueueRow, ask: Ask, now: float) -> Lent:
-        """Whatever there is, in a few statements."""
-        self._looks.begin(ask.turns is not None)
-        lent = self._lender.lend(queue, ask, now)
-        if not (lent.rows or lent.old or lent.worn or lent.put_off) and self._looks.begin_again():
-            lent = self._lender.lend(queue, ask, now)
-        self._looks.end({row.seq for row in lent.rows}, now)
         return lent
 
     def _outdated(self, ask: Ask) -> Lent:
@@ -121,16 +105,15 @@ class QuickLender:
 
     def _lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent | None:
         """None when there is something that is not plain."""
-        line = (queue.id, NORMAL)
-        start = self._watermarks.due_from(line)
+        start = self._watermarks.due_from(queue.id)
         if start != START:
             since = self._watermarks.elapsed()
             found = self._session.ask(_go_on(ask.limit), (*self._values(queue, ask, now), *start))
             if found:
                 if any(one[3] is not None for one in found):
-                    self._watermarks.holds(queue.id, Kinds(True, False))
+                    self._watermarks.kinds[queue.id] = Kinds(True, False)
                 return self._lent(queue.id, ask, found, start, since)
-            start = self._watermarks.due_after_nothing(line, since)
+            start = self._watermarks.due_after_nothing(queue.id, since)
         return self._look(queue, ask, now, start)
 
     def _values(self, queue: QueueRow, ask: Ask, now: float) -> tuple[object, ...]:
@@ -149,7 +132,7 @@ class QuickLender:
         else:
             found = self._session.ask(_look_on(ask.limit), (*values, *start))
         seen, odd, grouped, leveled, *first = found[0]
-        self._watermarks.holds(queue.id, Kinds(grouped, leveled))
+        self._watermarks.kinds[queue.id] = Kinds(grouped, leveled)
         if first[0] is not None:
             return self._lent(queue.id, ask, [one[4:] for one in found], start, since)
         if seen != self._session.stamp:
@@ -159,7 +142,7 @@ class QuickLender:
         if odd:
             return None
         if start == START:
-            self._watermarks.looked((queue.id, NORMAL), (now, 0), start, since)
+            self._watermarks.looked(queue.id, (now, 0), start, since)
         return Lent([], [], [], ask.receipt, 0, [])
 
     def _lent(
@@ -169,7 +152,7 @@ class QuickLender:
         self._watermarks.hidden(queue, ask.until)
         found.sort()  # by when they were due, and by place
         last = found[-1]
-        self._watermarks.looked((queue, NORMAL), (last[0], last[1]), start, since)
+        self._watermarks.looked(queue, (last[0], last[1]), start, since)
         rows = [Row._make(one[6:]) for one in found]
         unfinished = []
         for at, (_, _, _, _, finished, shared, seq, *_) in enumerate(found):

@@ -16,7 +16,6 @@ from taskflow.stores.postgres.insertion import Insertion
 from taskflow.stores.postgres.lanes import Lanes
 from taskflow.stores.postgres.lease_rows import LeaseRows
 from taskflow.stores.postgres.letters import PostgresLetters
-from taskflow.stores.postgres.level_looks import LevelLooks
 from taskflow.stores.postgres.move_rows import MoveRows
 from taskflow.stores.postgres.moving import Moving
 from taskflow.stores.postgres.process_rows import ProcessRows
@@ -78,13 +77,12 @@ class PostgresRows:
         self.extend, self.find, self.fence = leases.extend, leases.find, leases.fence
         self.leases, self.hide, self.release = leases.leases, leases.hide, leases.release
         self.delay_again = leases.delay_again
-        looks = LevelLooks(watermarks)
-        due = DueRows(session, removal, watermarks, looks)
+        due = DueRows(session, removal, watermarks)
         self.due = due.due
         self.handover = PostgresHandover(session, due, lanes, letters)
         slots = SlotRows(session, buckets, watermarks)
         self.unpark, self.parked = slots.unpark, slots.parked
-        lender = QuickLender(session, declared, Lender(due, leases, slots), watermarks, looks)
+        lender = QuickLender(session, declared, Lender(due, leases, slots), watermarks)
         self.lend, self.kinds = lender.lend, lender.kinds
         self.next_due, self.select = due.next_due, due.select
         self.count_in_flight, self.count_due = due.count_in_flight, due.count_due

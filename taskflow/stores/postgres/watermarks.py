@@ -4,13 +4,14 @@ While somebody holds a transaction open, the server cannot clear away the index 
 gone since; each look would go through all of them again.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 from taskflow.clock import Clock
-from taskflow.stores.postgres.slow_looks import NEVER, SlowLooks
-from taskflow.stores.row import LEVELS, PLAIN, Kinds
+from taskflow.stores.row import Kinds
 
+NEVER = float("-inf")
 SLACK = 0.2  # seconds
 NEAR_LASTS = 0.02
 """Seconds: what became due a little below the mark (sent at the same time, and committed later)
@@ -18,14 +19,22 @@ waits no longer. A look from there goes through what has gone in the last `SLACK
 LASTS = 1.0
 """Seconds: what became due far below it (sent by a slow transaction, free of its limit) waits no
 longer, unless such a look takes long."""
+SHARE = 30.0
+"""A look from further back comes after so many times what the last one took,"""
+LONGEST = 10.0
+"""and after so many seconds at the latest."""
+SLOW = 0.002
+"""Seconds beside the way to the server: a look from the beginning that takes longer does not follow
+each one that found nothing behind the mark, but keeps to its share; so does one for what is due
+next."""
+LONGER = 1.01
+"""So many times as long is that way reckoned to be after each look, unless that was quicker."""
 STORED_LASTS = 60.0
 """Seconds: what a slow transaction stored, and is past its retention, waits no longer."""
 
 Point = tuple[float, int]
 """When a message is due, and its place: the order of the index."""
 START: Point = (NEVER, 0)
-Line = tuple[int, int | None]
-"""A queue, and a level in it: what is due there lies in one order."""
 Next = tuple[list[float], float, float]
 """When what is hidden is due, as far as that is known; and how long it is not looked for, by
 `elapsed` and by the time of the store."""
@@ -44,37 +53,40 @@ class Mark(NamedTuple):
 
 
 class Watermarks:
-    """Of one process; and what its queues held lately. A lost update costs a longer look.
-
-    A look from the beginning that is slow does not follow each one that found nothing behind the
-    mark, but keeps to its share; so does one for what is due next.
-    """
+    """Of one process; and what its queues held lately. A lost update costs a longer look."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.slow = SlowLooks(clock)
-        self._due: dict[Line, Mark] = {}
+        self._way = math.inf
+        self._due: dict[int, Mark] = {}
         self._next: dict[int, Next] = {}
         self._coming: dict[int, list[float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
-        self._kinds: dict[int, Kinds] = {}
+        self.kinds: dict[int, Kinds] = {}
 
     def forget(self) -> None:
         """Look from the beginning: it may be another server."""
-        self.slow.forget()
+        self._way = math.inf
         self._due.clear()
         self._next.clear()
         self._stored.clear()
-        self._kinds.clear()
+        self.kinds.clear()
 
     def elapsed(self) -> float:
         """Seconds since some moment."""
         return self._clock.elapsed()
 
+    def _took(self, since: float) -> float:
+        """Seconds that a look took more than the quickest one: that is the way to the server, which
+        may become longer."""
+        took = self._clock.elapsed() - since
+        self._way = min(self._way * LONGER, took)
+        return took - self._way
+
     # ---- what is due ---------------------------------------------------------------------------
-    def due_from(self, line: Line) -> Point:
+    def due_from(self, queue: int) -> Point:
         """Behind what to look; START now and then, so that nothing is missed."""
-        mark = self._due.get(line)
+        mark = self._due.get(queue)
         if mark is None:
             return START
         now = self._clock.elapsed()
@@ -82,33 +94,33 @@ class Watermarks:
             return mark[:2]
         return (mark.at - SLACK, 0) if now < mark.near_until else START
 
-    def due_after_nothing(self, line: Line, since: float) -> Point:
+    def due_after_nothing(self, queue: int, since: float) -> Point:
         """As `due_from`, when a look behind that, begun `since`, found nothing: START, if it may
         be."""
-        self.slow.took(since)
-        mark = self._due.get(line)
+        self._took(since)
+        mark = self._due.get(queue)
         slow = mark is not None and self._clock.elapsed() < mark.slow_until
         return (mark.at - SLACK, 0) if mark is not None and slow else START
 
-    def looked(self, line: Line, last: Point, start: Point, since: float) -> None:
+    def looked(self, queue: int, last: Point, start: Point, since: float) -> None:
         """Note the last of what was found by a look from there that began `since`; or when it was,
         if there was nothing."""
-        took = self.slow.took(since)
+        took = self._took(since)
         now = self._clock.elapsed()
-        mark = self._due.get(line)
+        mark = self._due.get(queue)
         behind, near, slow = (NEVER, NEVER, NEVER) if mark is None else mark[2:]
         if start == START:
-            near = now + max(LASTS, self.slow.share(took))
-            slow = now + self.slow.rest(took)
+            near = now + min(LONGEST, max(LASTS, SHARE * took))
+            slow = now + min(LONGEST, SHARE * took) if took > SLOW else NEVER
         if start[1] == START[1]:  # it began before the mark
-            behind = now + max(NEAR_LASTS, self.slow.share(took))
-        self._due[line] = Mark(*last, min(behind, near), near, slow)
+            behind = now + max(NEAR_LASTS, SHARE * took)
+        self._due[queue] = Mark(*last, min(behind, near), near, slow)
 
-    def due_again(self, queue: int, since: float = float("inf")) -> None:
+    def due_again(self, queue: int, since: float = math.inf) -> None:
         """Something is due now, or since then, that was not: it comes before what came later."""
-        for line in _lines(queue):
-            if (mark := self._due.get(line)) is not None:
-                self._due[line] = mark._replace(at=min(mark.at, since), behind_until=NEVER)
+        mark = self._due.get(queue)
+        if mark is not None:
+            self._due[queue] = mark._replace(at=min(mark.at, since), behind_until=NEVER)
 
     def hidden(self, queue: int, until: float) -> None:
         """Something was hidden here until then: who waits may not have to look for it."""
@@ -129,32 +141,18 @@ class Watermarks:
                 found = look()
             finally:
                 self._coming.pop(queue, None)
-            until = since + self.slow.rest(self.slow.took(since))
+            took = self._took(since)
+            until = since + min(LONGEST, SHARE * took) if took > SLOW else NEVER
             if found is not None:
                 times.append(found)
             self._next[queue] = (times, until, now + until - since)
         known = min((one for one in times if one > now), default=None)
-        marks = [self._due.get(line) for line in _lines(queue)]
-        until = max([until, *(mark.slow_until for mark in marks if mark is not None)])
+        mark = self._due.get(queue)
+        until = max(until, NEVER if mark is None else mark.slow_until)
         if since >= until:
             return known
         early = now + until - since
         return early if known is None else min(known, early)
-
-    # ---- of which kinds it is ------------------------------------------------------------------
-    def kinds(self, queue: int, look: Callable[[], Kinds]) -> Kinds:
-        """What a queue holds beside plain messages: nothing, until a lend finds otherwise; else
-        what the look says, or said lately if it is slow."""
-        known = self._kinds.get(queue)
-        if known != PLAIN:
-            known = self._kinds[queue] = self.slow.answer(("kinds", queue), look)
-        return known
-
-    def holds(self, queue: int, kinds: Kinds) -> None:
-        """Note what a lend found that it holds."""
-        if self._kinds.get(queue) != kinds:
-            self._kinds[queue] = kinds
-            self.slow.drop(("kinds", queue))
 
     # ---- what is stored ------------------------------------------------------------------------
     def stored_from(self, queue: int) -> int:
@@ -168,7 +166,3 @@ class Watermarks:
         if not from_low:
             until = self._clock.elapsed() + STORED_LASTS
         self._stored[queue] = (first, until)
-
-
-def _lines(queue: int) -> list[Line]:
-    return [(queue, level) for level in LEVELS]

@@ -22,14 +22,6 @@ Begin = Callable[[], AbstractContextManager[Any]]
 """A transaction of the application's: what `connection=` is; committed at the end of the block."""
 
 
-class SlowClock(ManualClock):
-    """Each look takes long, but for those before it is moved on."""
-
-    def elapsed(self) -> float:
-        self._elapsed += 0.004 * (self._elapsed > 0.0)
-        return self._elapsed
-
-
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(1000.0)

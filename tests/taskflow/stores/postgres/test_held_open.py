@@ -11,11 +11,18 @@ from taskflow.broker import Broker
 from taskflow.broker.settings import Finish, Holding, Limit, QueueSettings
 from taskflow.config import open_broker
 from taskflow.message import Message
-from taskflow.stores.postgres import slow_looks
+from taskflow.stores.postgres import watermarks
 from taskflow.stores.postgres.watermarks import LASTS, NEAR_LASTS, SLACK
 from taskflow.testing import ManualClock
 from tests.postgres_server import PostgresServer
-from tests.taskflow.stores.postgres.conftest import SlowClock
+
+
+class SlowClock(ManualClock):
+    """Each look takes long, but for those before it is moved on."""
+
+    def elapsed(self) -> float:
+        self._elapsed += 0.004 * (self._elapsed > 0.0)
+        return self._elapsed
 
 
 @pytest.fixture
@@ -28,8 +35,8 @@ def held(postgres: PostgresServer) -> Iterator[psycopg.Connection[tuple[object, 
 
 
 def entries_read(postgres: PostgresServer) -> int:
-    """How many entries of the indexes of what is due were read so far, by connections that are
-    closed since."""
+    """How many entries of the index of what is due were read since the last time, by connections
+    that are closed since."""
     with psycopg.connect(postgres.address(), autocommit=True) as admin:
         while admin.execute(
             "SELECT 1 FROM pg_stat_activity WHERE application_name = 'taskflow'"
@@ -37,40 +44,23 @@ def entries_read(postgres: PostgresServer) -> int:
             admin.execute("SELECT pg_stat_clear_snapshot()")
         ((found,),) = admin.execute(
             "SELECT coalesce(sum(idx_tup_read), 0)::int8 FROM pg_stat_user_indexes "
-            "WHERE indexrelname IN ('message_due', 'message_level', 'message_group') "
-            "AND schemaname = 'taskflow'"
+            "WHERE indexrelname = 'message_due' AND schemaname = 'taskflow'"
         ).fetchall()
         assert isinstance(found, int)
         return found
 
 
-def of_kind(kind: str, id: str, at: int, number: int) -> Message:
-    """A message of a queue that holds only such ones; of the lowest level only at first."""
-    match kind:
-        case "levels":
-            return Message(
-                id, "x", priority=("low" if number < 100 else None, "high", None)[at % 3]
-            )
-        case "groups":
-            return Message(id, "x", group=f"g{at}")
-    return Message(id, "x")
-
-
 def stream(
-    postgres: PostgresServer,
-    clock: ManualClock,
-    seconds: float,
-    empty: bool = False,
-    kind: str = "plain",
+    postgres: PostgresServer, clock: ManualClock, seconds: float, empty: bool = False
 ) -> float:
     """Entries read for each message of a stream of fives, with empty looks perhaps."""
     before = entries_read(postgres)
     broker = open_broker(postgres.address(), clock=clock)
     broker.create_queue("stream", QueueSettings())
     for number in range(300):
-        broker.send("stream", [of_kind(kind, f"{number}-{at}", at, number) for at in range(5)])
+        broker.send("stream", [Message(f"{number}-{at}", "x") for at in range(5)])
         got = broker.receive("stream", limit=10 if empty else 5)
-        assert sorted(one.id for one in got) == [f"{number}-{at}" for at in range(5)]
+        assert [one.id for one in got] == [f"{number}-{at}" for at in range(5)]
         broker.delete([Finish(one, 100.0) for one in got])
         clock.advance(seconds)
         if empty:
@@ -91,24 +81,12 @@ def test_a_stream_does_not_read_again_what_has_gone(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["levels", "groups"])
-def test_nor_what_a_queue_holds_time_and_again_where_looks_are_slow(
-    postgres: PostgresServer,
-    held: psycopg.Connection[tuple[object, ...]],
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-) -> None:
-    monkeypatch.setattr(slow_looks, "SHARE", 2000.0)
-    assert stream(postgres, SlowClock(1000.0), 0.01, kind=kind) < 20
-
-
-@pytest.mark.slow
 def test_nor_does_one_that_is_empty_time_and_again_where_looks_are_slow(
     postgres: PostgresServer,
     held: psycopg.Connection[tuple[object, ...]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slow_looks, "SHARE", 2000.0)  # so that they come each ten seconds
+    monkeypatch.setattr(watermarks, "SHARE", 2000.0)  # so that they come each ten seconds
     # From 20 cycles before the mark, 2 entries a message, twice; else it would be 300 each time.
     assert stream(postgres, SlowClock(1000.0), 0.01, empty=True) < 100
 
@@ -165,7 +143,7 @@ def test_what_is_given_back_comes_before_what_was_sent_since(
 def test_what_is_hidden_here_is_waited_for_though_looks_for_what_is_due_next_are_slow(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slow_looks, "SHARE", 2000.0)  # so that they come each eight seconds
+    monkeypatch.setattr(watermarks, "SHARE", 2000.0)  # so that they come each eight seconds
     clock = SlowClock(1000.0)
     broker = open_broker(postgres.address(), clock=clock)
     broker.create_queue("work", QueueSettings())
@@ -193,7 +171,7 @@ def test_what_is_hidden_here_is_waited_for_though_looks_for_what_is_due_next_are
 def test_a_message_free_of_its_limit_is_lent_though_looks_from_the_beginning_are_slow(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slow_looks, "SHARE", 2000.0)
+    monkeypatch.setattr(watermarks, "SHARE", 2000.0)
     clock = SlowClock(1000.0)
     broker = open_broker(postgres.address(), clock=clock)
     broker.create_queue("work", QueueSettings())

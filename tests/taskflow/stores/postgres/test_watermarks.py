@@ -2,10 +2,11 @@
 
 import pytest
 
-from taskflow.stores.postgres.slow_looks import LONGEST, SHARE
 from taskflow.stores.postgres.watermarks import (
     LASTS,
+    LONGEST,
     NEAR_LASTS,
+    SHARE,
     SLACK,
     START,
     Watermarks,
@@ -13,7 +14,6 @@ from taskflow.stores.postgres.watermarks import (
 from taskflow.testing import ManualClock
 
 QUEUE = 7
-LINE = (QUEUE, None)
 POINT = (500.0, 40)
 NEAR = (500.0 - SLACK, 0)
 
@@ -27,35 +27,35 @@ def clock() -> ManualClock:
 def marks(clock: ManualClock) -> Watermarks:
     """After a look that took no time: the server is near."""
     found = Watermarks(clock)
-    found.looked((QUEUE + 1, None), POINT, START, found.elapsed())
+    found.looked(QUEUE + 1, POINT, START, found.elapsed())
     return found
 
 
 def look(marks: Watermarks, clock: ManualClock, took: float, start: tuple[float, int]) -> None:
     since = marks.elapsed()
     clock.advance(took)
-    marks.looked(LINE, POINT, start, since)
+    marks.looked(QUEUE, POINT, start, since)
 
 
 def test_looks_begin_behind_the_mark_a_little_before_it_or_at_the_beginning(
     marks: Watermarks, clock: ManualClock
 ) -> None:
-    assert marks.due_from(LINE) == START
+    assert marks.due_from(QUEUE) == START
     look(marks, clock, 0.0, START)
-    assert marks.due_from(LINE) == POINT
+    assert marks.due_from(QUEUE) == POINT
     clock.advance(NEAR_LASTS)
-    assert marks.due_from(LINE) == NEAR
+    assert marks.due_from(QUEUE) == NEAR
     look(marks, clock, 0.0, POINT)  # it was another thread's: no look from a little before
-    assert marks.due_from(LINE) == NEAR
+    assert marks.due_from(QUEUE) == NEAR
     look(marks, clock, 0.0, NEAR)
-    assert marks.due_from(LINE) == POINT
+    assert marks.due_from(QUEUE) == POINT
     clock.advance(LASTS)
-    assert marks.due_from(LINE) == START
+    assert marks.due_from(QUEUE) == START
     look(marks, clock, 0.0, NEAR)
-    assert marks.due_from(LINE) == START
+    assert marks.due_from(QUEUE) == START
     look(marks, clock, 0.0, START)
     marks.forget()
-    assert marks.due_from(LINE) == START
+    assert marks.due_from(QUEUE) == START
 
 
 @pytest.mark.parametrize(("took", "lasts"), [(0.01, LASTS), (0.1, 0.1 * SHARE), (9.0, LONGEST)])
@@ -64,24 +64,24 @@ def test_a_look_that_takes_long_is_rarer(
 ) -> None:
     look(marks, clock, took, START)
     clock.advance(lasts - 0.01)
-    assert marks.due_from(LINE) != START
+    assert marks.due_from(QUEUE) != START
     clock.advance(0.02)
-    assert marks.due_from(LINE) == START
+    assert marks.due_from(QUEUE) == START
 
 
 def test_where_nothing_is_found_the_next_look_is_from_the_beginning_unless_those_are_slow(
     marks: Watermarks, clock: ManualClock
 ) -> None:
-    assert marks.due_after_nothing(LINE, marks.elapsed()) == START
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == START
     look(marks, clock, 0.001, START)
-    assert marks.due_after_nothing(LINE, marks.elapsed()) == START
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == START
     look(marks, clock, 0.01, START)
-    assert marks.due_after_nothing(LINE, marks.elapsed()) == NEAR
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == NEAR
     clock.advance(0.01 * SHARE - 0.01)
     look(marks, clock, 0.001, NEAR)
-    assert marks.due_after_nothing(LINE, marks.elapsed()) == NEAR
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == NEAR
     clock.advance(0.01)
-    assert marks.due_after_nothing(LINE, marks.elapsed()) == START
+    assert marks.due_after_nothing(QUEUE, marks.elapsed()) == START
 
 
 def test_the_way_to_a_far_server_makes_no_look_a_slow_one(clock: ManualClock) -> None:
@@ -90,7 +90,7 @@ def test_the_way_to_a_far_server_makes_no_look_a_slow_one(clock: ManualClock) ->
     def nothing(took: float) -> tuple[float, int]:
         since = far.elapsed()
         clock.advance(took)
-        return far.due_after_nothing(LINE, since)
+        return far.due_after_nothing(QUEUE, since)
 
     def ask() -> float | None:
         clock.advance(0.05)
@@ -101,7 +101,7 @@ def test_the_way_to_a_far_server_makes_no_look_a_slow_one(clock: ManualClock) ->
     assert nothing(0.05) == START
     assert far.next_due(QUEUE, clock.now(), ask) is None  # nobody looks again and again
     clock.advance(LASTS)
-    assert far.due_from(LINE) == START
+    assert far.due_from(QUEUE) == START
     look(far, clock, 0.06, START)
     assert nothing(0.05) == NEAR
     far.forget()  # as when it is another server
@@ -120,9 +120,9 @@ def test_what_is_due_again_is_looked_for_a_little_before_the_mark(
     marks.due_again(QUEUE)
     look(marks, clock, 0.0, START)
     marks.due_again(QUEUE)
-    assert marks.due_from(LINE) == NEAR
+    assert marks.due_from(QUEUE) == NEAR
     marks.due_again(QUEUE, since=300.0)
-    assert marks.due_from(LINE) == (300.0 - SLACK, 0)
+    assert marks.due_from(QUEUE) == (300.0 - SLACK, 0)
 
 
 def test_a_slow_look_for_what_is_due_next_is_not_repeated_at_once(
