@@ -57,7 +57,17 @@ else:
 
 
 class TaskflowError(Exception):
-    """Base of everything taskflow raises."""
+    """Base of everything taskflow raises. It can be pickled: a process pool hands it on."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was, (type(self), self.args), vars(self)
+
+
+def _as_it_was(kind: "type[TaskflowError]", args: tuple[Any, ...]) -> "TaskflowError":
+    """An error with its text, without asking for what that was made of."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class RegistrationError(TaskflowError):

@@ -82,6 +82,9 @@ class EventId(str):
         made.reached = reached
         return made
 
+    def __getnewargs__(self) -> tuple[str, int]:  # type: ignore[override]
+        return str(self), self.reached
+
 
 def _event_id(id: str, reached: int) -> EventId:
     """As to call the class, which takes several times as long."""

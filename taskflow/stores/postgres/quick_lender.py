@@ -70,10 +70,11 @@ class QuickLender:
         """What a queue holds beside plain messages; nothing, as long as a look at what is due does
         not find otherwise."""
         known = self._watermarks.kinds.get(queue)
-        if known != PLAIN:
-            known = Kinds(*self._session.first(_KINDS, (queue,)))
-            self._watermarks.kinds[queue] = known
-        return known
+        return PLAIN if known == PLAIN else self._look_at_kinds(queue)
+
+    def _look_at_kinds(self, queue: int) -> Kinds:
+        found = self._watermarks.kinds[queue] = Kinds(*self._session.first(_KINDS, (queue,)))
+        return found
 
     def lend(self, queue: QueueRow, ask: Ask, now: float) -> Lent:
         kept = self._session.declarations.kept
@@ -84,6 +85,8 @@ class QuickLender:
         plain = not (queue.fifo or ask.noisy or ask.turns is not None)
         if plain and (ask.holding is None or not ask.holding.suspects):
             lent = self._lend(queue, ask, now)
+        elif plain and self._look_at_kinds(queue.id).leveled:  # as `_lend` would have found
+            return self._again(ask)
         if lent is None:
             with self._session.together():
                 if self._declared.stamp() != kept.stamp:

@@ -39,6 +39,7 @@ Next = tuple[list[float], float, float]
 """When what is hidden is due, as far as that is known; and how long it is not looked for, by
 `elapsed` and by the time of the store."""
 NOTHING: Next = ([], NEVER, NEVER)
+NOT_AGAIN = (NEVER, NEVER)
 
 
 class Mark(NamedTuple):
@@ -59,6 +60,7 @@ class Watermarks:
         self._clock = clock
         self._way = math.inf
         self._due: dict[int, Mark] = {}
+        self._again: dict[int, tuple[float, float]] = {}  # when something was due again, since when
         self._next: dict[int, Next] = {}
         self._coming: dict[int, list[float]] = {}
         self._stored: dict[int, tuple[int, float]] = {}
@@ -68,6 +70,7 @@ class Watermarks:
         """Look from the beginning: it may be another server."""
         self._way = math.inf
         self._due.clear()
+        self._again.clear()
         self._next.clear()
         self._stored.clear()
         self.kinds.clear()
@@ -115,12 +118,19 @@ class Watermarks:
         if start[1] == START[1]:  # it began before the mark
             behind = now + max(NEAR_LASTS, SHARE * took)
         self._due[queue] = Mark(*last, min(behind, near), near, slow)
+        again_at, again = self._again.get(queue, NOT_AGAIN)
+        if again_at >= since:  # during that look, which may not have seen it
+            self._begin_before(queue, again)
 
     def due_again(self, queue: int, since: float = math.inf) -> None:
         """Something is due now, or since then, that was not: it comes before what came later."""
+        self._again[queue] = (self._clock.elapsed(), since)
+        self._begin_before(queue, since)
+
+    def _begin_before(self, queue: int, at: float) -> None:
         mark = self._due.get(queue)
         if mark is not None:
-            self._due[queue] = mark._replace(at=min(mark.at, since), behind_until=NEVER)
+            self._due[queue] = mark._replace(at=min(mark.at, at), behind_until=NEVER)
 
     def hidden(self, queue: int, until: float) -> None:
         """Something was hidden here until then: who waits may not have to look for it."""

@@ -188,3 +188,13 @@ def test_a_message_free_of_its_limit_is_lent_though_looks_from_the_beginning_are
         assert held.id == number
     broker.close()
     postgres.empty()
+
+
+def test_levels_are_seen_by_who_has_a_suspect_in_hand(broker: Broker) -> None:
+    """Though the queue held nothing beside plain messages when it was last looked at."""
+    broker.send("work", [Message("plain", "x")])
+    assert [one.id for one in broker.receive("work", holding=Holding())] == ["plain"]
+    broker.send("work", [Message("later", "x"), Message("high", "x", priority="high")])
+    with_suspect = Holding(1, 1)
+    assert [one.id for one in broker.receive("work", holding=with_suspect)] == ["high"]
+    assert [one.id for one in broker.receive("work", holding=with_suspect)] == ["later"]

@@ -183,3 +183,17 @@ def test_a_quick_look_for_what_is_due_next_tells_what_there_is_but_for_slow_look
     assert marks.next_due(QUEUE, 1000.0, lambda: 1000.1) == 1000.1
     clock.advance(0.01 * SHARE)
     assert marks.next_due(QUEUE, 1000.0, lambda: None) is None
+
+
+def test_what_is_due_again_during_a_look_is_looked_for_after_it(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    look(marks, clock, 0.0, START)
+    since = marks.elapsed()
+    clock.advance(0.001)
+    marks.due_again(QUEUE, 300.0)
+    clock.advance(0.001)
+    marks.looked(QUEUE, POINT, POINT, since)
+    assert marks.due_from(QUEUE) == (300.0 - SLACK, 0)
+    look(marks, clock, 0.0, (300.0 - SLACK, 0))
+    assert marks.due_from(QUEUE) == POINT
