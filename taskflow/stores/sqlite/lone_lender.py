@@ -1,5 +1,7 @@
 """Lending the only message that is due, in SQL: one statement, which is a transaction by itself."""
 
+from operator import attrgetter
+
 import apsw
 
 from taskflow.stores.row import Lone, QueueRow, Row
@@ -25,6 +27,8 @@ RETURNING seq, id, topic, 0, first_received_at, sent_at, visible_at, source,
           EXISTS (SELECT 1 FROM finished f WHERE f.queue = ?4 AND f.id = message.id
                     AND f.topic = message.topic AND f.expires_at > ?3)"""
 
+_GET = attrgetter("get")
+
 
 class LoneLender:
     """Stores what `Lender` does for such a message."""
@@ -40,7 +44,8 @@ class LoneLender:
         if stamp is None:
             return None
         values = (until, receipt, now, queue.id, kept_from, stamp)
-        found = self._execute(_LEND, values).get
+        # One call of C: a handler of signals could not commit while the statement is not over.
+        found = next(map(_GET, map(self._execute, (_LEND,), (values,))))
         if found is None:
             return None
         return Lone(Row._make(found[:-1]), bool(found[-1]))

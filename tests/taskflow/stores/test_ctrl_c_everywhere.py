@@ -12,6 +12,7 @@ import pytest
 
 import taskflow.stores.sqlite
 from taskflow import open_broker
+from taskflow.broker import Finish
 from taskflow.broker.change import Change, Put
 from taskflow.brokers.stored.broker import StoredBroker
 from taskflow.errors import FileReplaced
@@ -146,6 +147,30 @@ def test_whoever_comes_next_is_served(name: str, broker: StoredBroker, tmp_path:
         with closing(apsw.Connection(str(tmp_path / "broker.db"))) as other:
             other.execute("BEGIN IMMEDIATE; ROLLBACK")
     assert number < MANY
+
+
+@pytest.mark.parametrize("rung", [False, True])
+def test_a_lone_message_that_is_not_lent_to_the_end_keeps_nobody(
+    broker: StoredBroker, tmp_path: Path, rung: bool
+) -> None:
+    """Its lease is one statement, which is a transaction until it is over."""
+    store = store_of(broker)
+    take_lone = broker.receive.__self__.take_lone  # type: ignore[attr-defined]
+    publish(broker)
+    broker.delete([Finish(one) for one in broker.receive("work")])  # then its row is known
+    for number in range(MANY):
+        publish(broker)
+        if not rung:
+            store.look(lambda rows: None)  # it is taken over
+        if not struck(number, lambda: take_lone("work", None, None, rung)):
+            break
+        where = f"at place {number}"
+        assert not held_by_others(store._writing.lock), where  # type: ignore[arg-type]
+        assert store._database.connection.get_autocommit(), where
+        broker.delete([Finish(one) for one in broker.receive("work")])
+        with closing(apsw.Connection(str(tmp_path / "broker.db"))) as other:
+            other.execute("BEGIN IMMEDIATE; ROLLBACK")
+    assert 10 < number < MANY
 
 
 @pytest.mark.slow
