@@ -4,7 +4,7 @@
 _.datacontenttype  # a field that CloudEvents may hold
 _.disabled  # logging reads it of a logger
 _.botframe  # pdb reads it of a debugger
-_.exec_trace  # apsw calls it
+_.exec_trace, _.cursor_factory  # apsw calls them
 _.exit_code  # click reads it of an exception
 # fields of a features record, which `needs` reads by name
 (

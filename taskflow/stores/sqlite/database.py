@@ -18,6 +18,7 @@ from taskflow.stores.sqlite.connecting import check_sqlite_version, connect, mak
 from taskflow.stores.sqlite.durability import Durability
 from taskflow.stores.sqlite.haste import Haste
 from taskflow.stores.sqlite.identity import FileIdentity, file_of
+from taskflow.stores.sqlite.kept_cursors import KeptCursors
 from taskflow.stores.sqlite.migration import prepare
 from taskflow.stores.sqlite.notifier import Notifier
 from taskflow.stores.sqlite.patience import Patience
@@ -99,7 +100,9 @@ class Database(forking.Forkable):
             if real is not None:
                 connection.pragma("journal_mode", "wal")
                 connection.pragma("user_version")  # a first look makes the WAL
-            rows = SqliteRows(connection)
+            kept = KeptCursors(connection)
+            with kept:
+                rows = SqliteRows(connection)
             file = None if path is None or real is None else FileIdentity(path, real)
             if file is not None and not file.is_of(named):
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -119,8 +122,7 @@ class Database(forking.Forkable):
             self._durability.open(connection, real)
         self._pid = os.getpid()
         for block in (self.reading, self.writing):
-            execute, idle = connection.cursor().execute, connection.get_autocommit
-            block.use(self._pid, self._lock, rows, execute, idle)
+            block.use(self._pid, self._lock, rows, connection, kept)
         return True
 
     def _let_go(self, *, checkpoint: bool) -> None:

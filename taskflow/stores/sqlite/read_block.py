@@ -13,6 +13,7 @@ from taskflow import forking
 from taskflow.broker.prompt import WouldWait
 from taskflow.stores.rows import Rows
 from taskflow.stores.sqlite.haste import Haste
+from taskflow.stores.sqlite.kept_cursors import KeptCursors
 from taskflow.stores.sqlite.rows import SqliteRows
 from taskflow.stores.sqlite.translation import translate
 
@@ -43,18 +44,23 @@ class Reading:
         """Within a block: the rows, with what only SQLite has."""
         self._execute: Execute
         self._idle: Callable[[], bool]
+        """Whether SQLite is in no transaction."""
+        self._state: Callable[[], int]
+        """Nothing when no statement is open either."""
+        self._kept: KeptCursors
 
     def use(
         self,
         pid: int,
         lock: threading.RLock,
         rows: SqliteRows,
-        execute: Execute,
-        idle: Callable[[], bool],
+        connection: apsw.Connection,
+        kept: KeptCursors,
     ) -> None:
-        """Work on this connection from now on, in this process. The lock is held. `idle`: whether
-        SQLite is in no transaction."""
-        self.lock, self.rows, self._execute, self._idle = lock, rows, execute, idle
+        """Work on this connection from now on, in this process. The lock is held."""
+        self.lock, self.rows, self._execute = lock, rows, connection.cursor().execute
+        self._idle, self._state = connection.get_autocommit, connection.txn_state
+        self._kept = kept
         self.free = partial(deque, iter(lock.release, 0), 0)
         self._pid = pid
 

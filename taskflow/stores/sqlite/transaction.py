@@ -113,16 +113,17 @@ class Writing(Reading):
 
     def is_clear(self) -> bool:
         """Whether nobody is in a block, and nothing is left of one. The lock is held."""
-        return not self.depth and self._idle()
+        return not self.depth and not self._state()
 
     def clear(self) -> None:
-        """Undo what is left of a block whose end was interrupted twice. This thread has just got
-        the lock, which it did not have."""
+        """Undo what is left of a block whose end was interrupted twice, and of a statement. This
+        thread has just got the lock, which it did not have."""
         self._begun = False
         if self.is_clear() or (self.depth and self._owner_pid != forking.pid):  # as in `__exit__`
             return
         self.depth = self._owner = 0
         self._undo()
+        self._kept.reset()
 
     @property
     def outermost(self) -> bool:
