@@ -10,9 +10,10 @@ from taskflow.uninterrupted import interruptible, uninterrupted
 class Condition(threading.Condition):
     """Who is interrupted in one of the standard library may leave without the lock, which it then
     lets go: one bytecode lies between giving the lock up and noting that. Here the thread is inside
-    (`uninterrupted`) but for the wait itself. The lock is held once by who waits."""
+    (`uninterrupted`) but for the wait itself, and Ctrl-C, which asks nobody, finds it as it was.
+    The lock is held once by who waits."""
 
-    def __init__(self, lock: "threading.RLock | threading.Lock | None" = None) -> None:
+    def __init__(self, lock: "threading.RLock | None" = None) -> None:
         super().__init__(lock)
         self._parked: deque[threading.Lock] = deque()
 
@@ -27,15 +28,20 @@ class Condition(threading.Condition):
     @uninterrupted
     def wait(self, timeout: float | None = None) -> bool:
         """As `threading.Condition.wait`."""
-        mine = threading.Lock()
+        mine, owned = threading.Lock(), self._is_owned  # type: ignore[attr-defined]
         mine.acquire()
         self._parked.append(mine)
-        self.release()
         woken = False
         try:
+            self.release()
             woken = _block(mine, timeout)
         finally:
-            self.acquire()
+            try:  # Ctrl-C may have come before it was given up, and may come in here
+                if not owned():
+                    self.acquire()
+            finally:
+                if not owned():
+                    self.acquire()
             if not woken:
                 with suppress(ValueError):  # it was notified meanwhile
                     self._parked.remove(mine)

@@ -101,19 +101,18 @@ def test_a_fork_while_a_lock_of_the_disk_is_held_needs_none_of_it(
 def child():
     {first}
 
-for lock in (disk._condition, broker.store._database._patience._hurried._cond):
-    held, go = threading.Event(), threading.Event()
+held, go = threading.Event(), threading.Event()
 
-    def hold():
-        with lock:
-            held.set()
-            assert go.wait(30)
+def hold():
+    with disk._lock:
+        held.set()
+        assert go.wait(30)
 
-    thread = begin(hold)
-    assert held.wait(30)
-    in_child(child)
-    go.set()
-    thread.join()
+thread = begin(hold)
+assert held.wait(30)
+in_child(child)
+go.set()
+thread.join()
 """,
         where,
     )

@@ -33,10 +33,11 @@ class RingCondition(Condition):
         """As `Condition.wait`."""
         if self._in_store or not self._store.hears():
             return super().wait(timeout)
-        self._in_store = True
         rung: Collection[str] | None = ()
-        self.release()
+        owned = self._is_owned  # type: ignore[attr-defined]
         try:
+            self._in_store = True
+            self.release()
             rung = self._store.hear(timeout)
         finally:
             self._in_store = False
@@ -44,7 +45,12 @@ class RingCondition(Condition):
                 if rung:
                     self._heard(rung)
             finally:
-                self.acquire()
+                try:  # as in `Condition.wait`
+                    if not owned():
+                        self.acquire()
+                finally:
+                    if not owned():
+                        self.acquire()
                 super().notify_all()
         return rung is not None
 

@@ -17,7 +17,8 @@ class Checkpointer:
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()  # taken by itself: a condition's own functions, when Ctrl-C
+        self._condition = threading.Condition(self._lock)  # comes within them, leave it taken
         self._pages = 0
         self._last = 0  # pages at the last checkpoint
         self._now = 0  # pages at the last commit
@@ -36,13 +37,12 @@ class Checkpointer:
 
     def _ask(self, pages: int) -> None:
         self._last = pages
-        with self._condition:
+        with self._lock:
             self._pages = pages
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(
-                    target=self._run, name="taskflow-checkpoint", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="taskflow-checkpoint", daemon=True)
+                thread.start()
+                self._thread = thread  # last: one that Ctrl-C kept from starting is none
             self._condition.notify()
 
     def starts_over(self) -> bool:
@@ -53,7 +53,7 @@ class Checkpointer:
         connection = self._connect()
         try:
             while True:
-                with self._condition:
+                with self._lock:
                     while not self._pages and not self._closed:
                         self._condition.wait()
                     if self._closed:
@@ -75,7 +75,7 @@ class Checkpointer:
             log.warning("checkpoint failed: %s", error)
 
     def close(self) -> None:
-        with self._condition:
+        with self._lock:
             self._closed = True
             self._condition.notify()
             thread = self._thread

@@ -4,6 +4,7 @@ import fcntl
 import os
 import threading
 import weakref
+from collections import deque
 from pathlib import Path
 
 
@@ -17,10 +18,9 @@ class DiskSync:
     """
 
     def __init__(self, database: Path) -> None:
-        self._lock = (
-            threading.RLock()
-        )  # taken by itself: within the functions of a condition Ctrl-C
-        self._condition = threading.Condition(self._lock)  # would leave it taken
+        # (No condition: within the functions of one Ctrl-C leaves its lock taken, or gives it up.)
+        self._lock = threading.RLock()
+        self._parked: deque[threading.Lock] = deque()  # of who waits for another; guarded by it
         self._commits = 1  # what was committed before, by a connection closed for a fork
         self._synced = 0
         self._seen = -1
@@ -53,12 +53,15 @@ class DiskSync:
         wanted, me, thread = self._commits, object(), threading.get_ident()
         try:
             while self._synced < wanted:
+                other = None
                 with self._lock:
                     if self._syncing is None:
                         self._syncing, self._thread = me, thread
                     elif self._thread != thread:  # else a handler of signals came meanwhile
-                        self._condition.wait()
-                        continue
+                        other = self._park()
+                if other is not None:
+                    other.acquire()
+                    continue
                 reached = self._commits
                 try:
                     if self._failed is None:
@@ -73,11 +76,19 @@ class DiskSync:
                 self._syncing = None  # first, and without a call: it may come once more
                 self._end(me)
 
+    def _park(self) -> threading.Lock:
+        """What is let go when the turn of now is over."""
+        parked = threading.Lock()
+        parked.acquire()
+        self._parked.append(parked)
+        return parked
+
     def _end(self, me: object) -> None:
         with self._lock:
             if self._syncing is me:
                 self._syncing = None
-            self._condition.notify_all()
+            while self._parked:
+                self._parked.popleft().release()
 
     def close(self) -> None:
         """Let the file go; with the last who waits here, if anybody does."""

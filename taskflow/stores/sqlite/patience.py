@@ -26,13 +26,16 @@ class Patience:
 
     def __init__(self, haste: Haste | None = None) -> None:
         self._haste = haste or Haste()
-        self._hurried = threading.Event()
-        self._never = threading.Event()
+        self.begin_in_child()
 
     def begin_in_child(self) -> None:
-        """This is a fork: a thread of the parent may be inside the events."""
-        self._hurried = threading.Event()
-        self._never = threading.Event()
+        """This is a fork: a thread of the parent may have let go what this one waits for."""
+        self._hurried = False
+        # (No events: within the functions of one Ctrl-C leaves its lock taken, or gives it up.)
+        self._hurry = threading.Lock()
+        self._never = threading.Lock()
+        for lock in (self._hurry, self._never):
+            lock.acquire()
 
     def __call__(self, tries: int) -> bool:
         here = self._never
@@ -44,17 +47,20 @@ class Patience:
     def _wait(self, tries: int) -> bool:
         if self._haste.on:
             return self._wait_a_moment(tries)
-        hurried = self._hurried.is_set()
+        hurried, pause = self._hurried, self.pause(tries)
         if self.waited(tries) >= (HURRIED if hurried else LONGEST):
             return False
-        (self._never if hurried else self._hurried).wait(self.pause(tries))
+        if hurried:
+            self._never.acquire(timeout=pause)
+        elif self._hurry.acquire(timeout=pause):
+            self._hurry.release()  # others wait for it, too
         return True
 
     def _wait_a_moment(self, tries: int) -> bool:
         patience = self._haste.patience
         if tries * MOMENT >= (A_WHILE if patience is None else patience):
             return False
-        self._never.wait(MOMENT)
+        self._never.acquire(timeout=MOMENT)
         return True
 
     @staticmethod
@@ -69,4 +75,8 @@ class Patience:
 
     def hurry(self) -> None:
         """Wait no longer than a second from now on."""
-        self._hurried.set()
+        self._hurried = True
+        try:
+            self._hurry.release()
+        except RuntimeError:  # it was let go before
+            pass

@@ -141,7 +141,9 @@ def test_whoever_comes_next_is_served(name: str, broker: StoredBroker, tmp_path:
         assert store._database.connection.get_autocommit(), where
         assert not store.in_haste(), where
         disk = store._durability.disk
-        assert disk is None or not (disk._syncing or held_by_others(disk._condition)), where
+        if (disk := store._durability.disk) is not None:
+            assert not disk._syncing, where
+            assert not held_by_others(disk._lock), where  # type: ignore[arg-type]
         with closing(apsw.Connection(str(tmp_path / "broker.db"))) as other:  # so that a look of
             other.execute("UPDATE queue SET handled = handled + 1")  # before would be an old one
         publish(broker)
