@@ -21,7 +21,7 @@ from taskflow.sealing.sealed_broker import sealed
 from taskflow.stores.plain import TakesPublishes
 from taskflow.telemetry.tracing import active, carried, sending
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a handler of signals may publish while this thread has it
 _default: Broker | None = None
 _opened_by = 0  # the process that opened it; a fork opens its own
 
@@ -33,10 +33,18 @@ def default_broker() -> Broker:
     if (out := outgoing.get()) is not None and not out.closed:
         return out.broker
     with _lock:
-        if _default is None or _opened_by not in (0, os.getpid()):
-            _default = open_broker()
-            _opened_by = os.getpid()
-        return _default
+        if (found := _opened_here()) is None:
+            opened = open_broker()
+            if (found := _opened_here()) is None:
+                found = _default = opened
+                _opened_by = os.getpid()
+            else:  # by a handler of signals, which came meanwhile
+                opened.close()
+        return found
+
+
+def _opened_here() -> Broker | None:
+    return _default if _opened_by in (0, os.getpid()) else None
 
 
 def broker_of(given: Broker | None = None, registry: Registry = default_registry) -> Broker:
@@ -48,7 +56,7 @@ def broker_of(given: Broker | None = None, registry: Registry = default_registry
 def _after_fork() -> None:
     """A thread that is not here may hold the lock."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

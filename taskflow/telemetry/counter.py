@@ -14,14 +14,17 @@ class Counter:
         self._name = name
         self._help = help
         self._labels = labels
-        self._lock: threading.Lock
-        forking.anew(self, _lock=threading.Lock)
+        self._lock: threading.RLock  # a handler of signals may count while its thread has it
+        forking.anew(self, _lock=threading.RLock)
         self._values: dict[tuple[str, ...], float] = {}
 
     def add(self, *labels: str, by: float = 1) -> None:
         """Raise the number of these labels, given in the order they have."""
         with self._lock:
-            self._values[labels] = self._values.get(labels, 0) + by
+            try:  # with no call between the look and the change
+                self._values[labels] += by
+            except KeyError:
+                self._values[labels] = by
 
     def family(self) -> Family:
         """As it is now."""

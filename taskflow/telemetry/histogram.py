@@ -22,8 +22,8 @@ class Histogram:
         self._help = help
         self._labels = labels
         self._bounds = bounds
-        self._lock: threading.Lock
-        forking.anew(self, _lock=threading.Lock)
+        self._lock: threading.RLock  # as a counter's
+        forking.anew(self, _lock=threading.RLock)
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums: dict[tuple[str, ...], float] = {}
 

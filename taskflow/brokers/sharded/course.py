@@ -50,12 +50,12 @@ class Course(forking.Forkable):
         self._epoch = epoch
         self._make = make
         self._step = step
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         forking.tell(self)
 
     def after_fork(self, child: bool) -> None:
         if child:  # a thread that is not here may hold it
-            self._lock = threading.Lock()
+            self._lock = threading.RLock()
 
     @property
     def map(self) -> ShardMap:
@@ -124,7 +124,10 @@ class Course(forking.Forkable):
             raise BrokerUnavailable(_NO_TIME) from None
 
     def _refresh(self) -> None:
-        """Raises MapChanged when they change all the time."""
+        """Raises MapChanged when they change all the time, and in a handler of signals that comes
+        in the midst of this: the files are half looked through."""
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise MapChanged
         with self._lock:
             for last in [False] * _LOOKS + [True]:
                 seen = None
