@@ -1,7 +1,8 @@
 """Which file a receipt is of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 import msgspec
 
@@ -44,6 +45,14 @@ class Receipts:
         mark, _, rest = self._now(receipt).partition("/")
         number = _NUMBERS.get(mark, MOST_SHARDS) if rest else MOST_SHARDS
         return number if number < self._files else None
+
+    def one_file(self, receipts: Sequence[str]) -> int | None:
+        """The file of all of these, which are as they were given; None where that is not so."""
+        mark, slash, _ = receipts[0].partition("/")
+        number, start = _NUMBERS.get(mark, MOST_SHARDS), mark + slash
+        if self._moved or number >= self._files or len(min(receipts, key=len)) <= len(start):
+            return None
+        return number if all(map(str.startswith, receipts, repeat(start))) else None
 
     def known(self, delivery: Delivery) -> Delivery:
         """As it is lent now; with an empty receipt when it is none of this broker's: stale in any

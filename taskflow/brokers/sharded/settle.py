@@ -1,6 +1,7 @@
 """Settling what was received: each receipt says in which file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +16,8 @@ from taskflow.message import Delivery
 
 E = TypeVar("E")
 A = TypeVar("A")
+_of_delivery: Callable[[Delivery], str] = attrgetter("receipt")
+_of_finish: Callable[[Finish], str] = attrgetter("delivery.receipt")
 
 
 class Settler:
@@ -37,7 +40,7 @@ class Settler:
         return self._each(
             entries,
             known,
-            lambda one: one.delivery,
+            _of_finish,
             lambda shard, some: shard.broker.delete(some, fence=fence),
         )
 
@@ -91,7 +94,7 @@ class Settler:
         entries: Sequence[Delivery],
         settle: Callable[[Shard, Sequence[Delivery]], list[A]],
     ) -> list[A]:
-        return self._each(entries, self._receipts.known, lambda one: one, settle)
+        return self._each(entries, self._receipts.known, _of_delivery, settle)
 
     def _each_pair(
         self,
@@ -102,13 +105,13 @@ class Settler:
         def known(one: tuple[Delivery, E]) -> tuple[Delivery, E]:
             return self._receipts.known(one[0]), one[1]
 
-        return self._each(entries, known, lambda one: one[0], settle, whole)
+        return self._each(entries, known, lambda one: one[0].receipt, settle, whole)
 
     def _each(
         self,
         entries: Sequence[E],
         known: Callable[[E], E],
-        delivery_of: Callable[[E], Delivery],
+        receipt_of: Callable[[E], str],
         settle: Callable[[Shard, Sequence[E]], list[A]],
         whole: bool = False,
     ) -> list[A]:
@@ -116,15 +119,14 @@ class Settler:
         nothing, if it is to be `whole`."""
         if not entries:
             return []
-        if len(entries) == 1:
 
-            def settle_one() -> list[A]:
-                one = known(entries[0])
-                number = self._receipts.file_of(delivery_of(one).receipt) or 0
-                return settle(self._shards[number], [one])
+        def settle_alike() -> list[A] | None:
+            """Where all are of one file, as they are mostly."""
+            number = self._receipts.one_file(list(map(receipt_of, entries)))
+            return None if number is None else settle(self._shards[number], entries)
 
-            return self._steady(settle_one)
-
+        if (done := self._steady(settle_alike)) is not None:
+            return done
         answers: dict[int, A] = {}
 
         def by_file() -> tuple[Sequence[E], dict[int, list[int]]]:
@@ -132,7 +134,7 @@ class Settler:
             files: dict[int, list[int]] = {}
             for at, one in enumerate(now):
                 if at not in answers:
-                    number = self._receipts.file_of(delivery_of(one).receipt) or 0
+                    number = self._receipts.file_of(receipt_of(one)) or 0
                     files.setdefault(number, []).append(at)
             return now, files
 
