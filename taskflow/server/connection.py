@@ -36,6 +36,8 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
+        """When the last answer was told, by the loop's time; None while another is asked for."""
         self._fast = self.fast
         self._plan: Plan | None = None
         self._pending = _Pending()
@@ -52,6 +54,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
         self._is_read()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self._open.discard(self)
         super().connection_lost(exc)
 
@@ -109,11 +114,31 @@ class Connection(HttpToolsProtocol):
             self._is_read()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        if self.timeout_keep_alive_task is None or self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:  # as that, but for the timer
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+        self._idle_since = self.loop.time()
         if self.transport.is_closing():
             self._await_reader()
 
+    # ---- who asks no more -------------------------------------------------------------------
+    def _unset_keepalive_if_required(self) -> None:
+        """Something has come. The timer stays, and looks when it is over: another one for each
+        request would cost a thirtieth of that."""
+        self._idle_since = None
+
     def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # its answer begins another one
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                left, self.timeout_keep_alive_handler
+            )
+            return
         super().timeout_keep_alive_handler()
         self._await_reader()
 
