@@ -61,6 +61,7 @@ TracedCalls, _.intercept_unary_unary, TracedRpcs, _.intercept_service  # gRPC ca
 _.chips, _.button, _.choices, _.via  # the templates of the dashboard read them
 report_to_sentry  # public: for registries
 _.disconnected, _.message_event, _.expect_100_continue  # uvicorn reads them
+_.total_requests, _._unset_keepalive_if_required  # likewise
 # Django reads them of a backend of its tasks
 _.task_class, _.enqueue, _.get_result
 _.supports_defer, _.supports_async_task, _.supports_get_result, _.supports_priority
