@@ -60,14 +60,13 @@ class TaskflowError(Exception):
     """Base of everything taskflow raises. It can be pickled: a process pool hands it on."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _as_it_was, (type(self), self.args), vars(self)
+        made_of = super().__reduce__()[1]  # more than its `args`, of one that is an OSError, too
+        return _as_it_was, (type(self), made_of), vars(self)
 
 
-def _as_it_was(kind: "type[TaskflowError]", args: tuple[Any, ...]) -> "TaskflowError":
+def _as_it_was(kind: "type[TaskflowError]", made_of: Any) -> "TaskflowError":
     """An error with its text, without asking for what that was made of."""
-    error = kind.__new__(kind)
-    error.args = args
-    return error
+    return kind.__new__(kind, *made_of)
 
 
 class RegistrationError(TaskflowError):

@@ -114,12 +114,13 @@ class Connection(HttpToolsProtocol):
             self._is_read()
 
     def on_response_complete(self) -> None:
-        if self.timeout_keep_alive_task is None or self.pipeline or self.transport.is_closing():
+        begins = bool(self.pipeline)  # the next one, which came behind it
+        if self.timeout_keep_alive_task is None or begins or self.transport.is_closing():
             super().on_response_complete()
         else:  # as that, but for the timer
             self.server_state.total_requests += 1
             self.flow.resume_reading()
-        self._idle_since = self.loop.time()
+        self._idle_since = None if begins else self.loop.time()
         if self.transport.is_closing():
             self._await_reader()
 

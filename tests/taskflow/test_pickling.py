@@ -60,6 +60,23 @@ def test_an_id_says_still_how_many_it_reached(
     assert (found, found.reached, type(found)) == (id, 1, type(id))
 
 
+class Several(TaskflowError, ExceptionGroup[Exception]):
+    """As a user may have it."""
+
+
+class Missing(TaskflowError, OSError):
+    """Likewise."""
+
+
+@pytest.mark.parametrize("way", [again, copy.copy, copy.deepcopy])
+def test_so_is_one_of_a_users_own_that_is_another_one_too(way: Callable[[Any], Any]) -> None:
+    several = way(Several("two", [ValueError("a"), errors.Reject("b")]))
+    assert [str(one) for one in several.exceptions] == ["a", "b"]
+    missing = way(Missing(2, "no such file", "shop.db"))
+    assert (missing.errno, missing.filename) == (2, "shop.db")
+    assert str(missing) == "[Errno 2] no such file: 'shop.db'"
+
+
 def fail() -> None:
     raise errors.RunFailed("r", "t", ERROR)
 

@@ -50,7 +50,7 @@ class Receipts:
         """The file of all of these, which are as they were given; None where that is not so."""
         mark, slash, _ = receipts[0].partition("/")
         number, start = _NUMBERS.get(mark, MOST_SHARDS), mark + slash
-        if self._moved or number >= self._files:
+        if not slash or self._moved or number >= self._files:
             return None
         return number if all(map(str.startswith, receipts, repeat(start))) else None
 

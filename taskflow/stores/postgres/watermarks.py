@@ -124,7 +124,9 @@ class Watermarks:
 
     def due_again(self, queue: int, since: float = math.inf) -> None:
         """Something is due now, or since then, that was not: it comes before what came later."""
-        self._again[queue] = (self._clock.elapsed(), since)
+        now, (at, before) = self._clock.elapsed(), self._again.get(queue, NOT_AGAIN)
+        # (With what became so during the same looks.)
+        self._again[queue] = (now, min(since, before) if now - at < LASTS else since)
         self._begin_before(queue, since)
 
     def _begin_before(self, queue: int, at: float) -> None:

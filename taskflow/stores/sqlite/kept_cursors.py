@@ -1,5 +1,6 @@
 """The cursors by which a connection is asked again and again: making one costs more than a use."""
 
+import gc
 from types import TracebackType
 
 import apsw
@@ -37,3 +38,13 @@ class KeptCursors:
         """Whatever was asked is over."""
         for cursor in self._made:
             cursor.execute("")
+        if self._connection.txn_state():  # another one, which a traceback holds that somebody keeps
+            for one in gc.get_objects():
+                if type(one) is apsw.Cursor and self._has(one):
+                    one.execute("")
+
+    def _has(self, cursor: apsw.Cursor) -> bool:
+        try:
+            return cursor.connection is self._connection
+        except apsw.CursorClosedError:
+            return False

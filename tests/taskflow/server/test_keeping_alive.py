@@ -125,3 +125,16 @@ def test_there_is_one_timer_however_much_is_asked(made: Made) -> None:
 def test_none_is_left_when_the_client_leaves(made: Made) -> None:
     made.connection.connection_lost(None)
     assert made.loop.waiting() == []
+
+
+def test_a_request_that_came_behind_another_has_its_time(made: Made) -> None:
+    made.connection.pipeline.append((MagicMock(), MagicMock()))
+    made.connection._start_asgi_task = MagicMock()  # type: ignore[method-assign]
+    made.ask()
+    made.answer()
+    assert made.connection._start_asgi_task.called
+    made.loop.advance(9 * KEPT)
+    assert made.is_open
+    made.answer()
+    made.loop.advance(KEPT)
+    assert not made.is_open

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import Any, cast
 
@@ -267,3 +268,15 @@ def _noted(call: Callable[..., Any], calls: list[int]) -> Callable[..., Any]:
         return call(*given)
 
     return noted
+
+
+def test_a_receipt_that_is_none_says_nothing_of_others(broker: ShardedBroker) -> None:
+    broker.resharding.run(12)
+    for at in range(40):
+        broker.send("work", [Message(f"m{at}", "x")])
+    held = broker.receive("work", limit=10) + broker.receive("work", limit=10)
+    held += broker.receive("work", limit=20)
+    (good, *_) = (one for one in held if one.receipt.startswith(("10/", "11/")))
+    bad = replace(good, receipt="1")
+    assert broker.leases([bad, good]) == ["gone", "held"]
+    assert broker.delete([Finish(bad), Finish(good)]) == [False, True]

@@ -21,6 +21,7 @@ from taskflow.message import new_id
 from taskflow.publisher import publish as send
 from taskflow.publisher import publish_many as send_many
 from taskflow.stores.sqlite.store import SqliteStore
+from tests.taskflow.stores.test_ctrl_c import at_place, strike
 from tests.taskflow.stores.test_ctrl_c import struck as in_some
 from tests.taskflow.test_condition import held_by_others
 
@@ -174,6 +175,37 @@ def test_a_lone_message_that_is_not_lent_to_the_end_keeps_nobody(
         broker.delete([Finish(one) for one in broker.receive("work")])
         with closing(apsw.Connection(str(tmp_path / "broker.db"))) as other:
             other.execute("BEGIN IMMEDIATE; ROLLBACK")
+    assert 10 < number < MANY
+
+
+@pytest.mark.parametrize("where", ["a look", "own SQL"])
+def test_who_keeps_the_traceback_keeps_nobody(
+    broker: StoredBroker, tmp_path: Path, where: str
+) -> None:
+    """As the interactive Python does: its frames hold what was asked, and not heard to the end."""
+    store = store_of(broker)
+    publish(broker)
+    publish(broker)
+
+    def ask() -> None:
+        if where == "a look":
+            store.look(lambda rows: rows.topics())
+        else:
+            store.within(lambda sql: list(sql.execute("SELECT name FROM topic")))
+
+    for number in range(MANY):
+        kept: BaseException | None = None
+        try:
+            more = at_place(number, ask, strike, "taskflow.stores.sqlite")
+        except KeyboardInterrupt as error:
+            kept, more = error, True
+        with closing(apsw.Connection(str(tmp_path / "broker.db"))) as other:
+            other.execute("UPDATE queue SET handled = handled + 1")
+        publish(broker)
+        assert store._database.connection.txn_state() == 0, f"at place {number}"
+        if not more:
+            break
+        assert kept is not None
     assert 10 < number < MANY
 
 

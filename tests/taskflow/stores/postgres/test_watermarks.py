@@ -197,3 +197,19 @@ def test_what_is_due_again_during_a_look_is_looked_for_after_it(
     assert marks.due_from(QUEUE) == (300.0 - SLACK, 0)
     look(marks, clock, 0.0, (300.0 - SLACK, 0))
     assert marks.due_from(QUEUE) == POINT
+
+
+def test_the_earliest_of_what_is_due_again_during_a_look_counts(
+    marks: Watermarks, clock: ManualClock
+) -> None:
+    look(marks, clock, 0.0, START)
+    since = marks.elapsed()
+    for again in (300.0, 400.0, float("inf")):
+        clock.advance(0.001)
+        marks.due_again(QUEUE, again)
+    marks.looked(QUEUE, POINT, POINT, since)
+    assert marks.due_from(QUEUE) == (300.0 - SLACK, 0)
+    clock.advance(2 * LASTS)
+    marks.due_again(QUEUE, 450.0)
+    marks.looked(QUEUE, POINT, START, marks.elapsed())
+    assert marks.due_from(QUEUE) == (450.0 - SLACK, 0)
