@@ -1,7 +1,6 @@
 """The cursors by which a connection is asked again and again: making one costs more than a use."""
 
 import gc
-from types import TracebackType
 
 import apsw
 
@@ -21,12 +20,7 @@ class KeptCursors:
     def __enter__(self) -> None:
         self._connection.cursor_factory = self._make
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._connection.cursor_factory = apsw.Cursor
 
     def _make(self, connection: apsw.Connection) -> apsw.Cursor:
