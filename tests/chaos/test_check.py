@@ -8,7 +8,8 @@ import pytest
 from taskflow import Registry, open_broker
 from taskflow.message import Message
 from taskflow.topology import declare
-from tests.chaos.check import Final, Verdict, check, check_run
+from tests.chaos.check import Verdict, check, check_run
+from tests.chaos.final import Final
 from tests.chaos.handlers import subscribe_all
 from tests.chaos.history import History
 from tests.chaos.plan import contract

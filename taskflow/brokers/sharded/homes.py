@@ -71,9 +71,10 @@ class Homes:
             lately = self._made - self._made_before >= BUSY
             self._busy = lately and turn == self._turn + 1
             self._turn, self._made_before = turn, self._made
+        step = self._turn if self._busy else 0
         if many:
-            self._batches += 1
-        _, places = self._file(self._batches if many else self._turn if self._busy else 0)
+            step = self._batches = self._batches + 1
+        _, places = self._file(step)
         return places[self._random.getrandbits(10) % len(places)]
 
     def _file(self, step: int) -> tuple[int, Sequence[int]]:

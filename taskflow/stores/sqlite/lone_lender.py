@@ -44,7 +44,7 @@ class LoneLender:
         if stamp is None:
             return None
         values = (until, receipt, now, queue.id, kept_from, stamp)
-        # One call of C: a handler of signals could not commit while the statement is not over.
+        # One call of C: Ctrl-C in between would leave the statement open, and the file locked.
         found = next(map(_GET, map(self._execute, (_LEND,), (values,))))
         if found is None:
             return None
